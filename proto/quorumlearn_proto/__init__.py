@@ -1,0 +1,6 @@
+"""Every record on QuorumLearn's ledger, every event and every artifact, as protobuf.
+
+The `.proto` files beside this one are the definition; `*_pb2.py` and `*_pb2.pyi` are generated from them by
+`python -m quorumlearn_proto.generate` and checked in (`--check` tells whether they are up to date).
+On the ledger a record is its canonical JSON (`canonical.to_json`), so that any Fabric tool can read it.
+"""

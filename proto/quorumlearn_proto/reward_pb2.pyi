@@ -1,0 +1,95 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MOVEMENT_KIND_UNSPECIFIED: _ClassVar[MovementKind]
+    MINT: _ClassVar[MovementKind]
+    TRANSFER: _ClassVar[MovementKind]
+    ESCROW: _ClassVar[MovementKind]
+    STAKE: _ClassVar[MovementKind]
+    PAYOUT: _ClassVar[MovementKind]
+    REFUND: _ClassVar[MovementKind]
+    STAKE_RETURN: _ClassVar[MovementKind]
+MOVEMENT_KIND_UNSPECIFIED: MovementKind
+MINT: MovementKind
+TRANSFER: MovementKind
+ESCROW: MovementKind
+STAKE: MovementKind
+PAYOUT: MovementKind
+REFUND: MovementKind
+STAKE_RETURN: MovementKind
+
+class Account(_message.Message):
+    __slots__ = ("account_id", "balance", "last")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    balance: int
+    last: Movement
+    def __init__(self, account_id: _Optional[str] = ..., balance: _Optional[int] = ..., last: _Optional[_Union[Movement, _Mapping]] = ...) -> None: ...
+
+class Movement(_message.Message):
+    __slots__ = ("kind", "amount", "task_id", "round", "counterparty")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    COUNTERPARTY_FIELD_NUMBER: _ClassVar[int]
+    kind: MovementKind
+    amount: int
+    task_id: str
+    round: int
+    counterparty: str
+    def __init__(self, kind: _Optional[_Union[MovementKind, str]] = ..., amount: _Optional[int] = ..., task_id: _Optional[str] = ..., round: _Optional[int] = ..., counterparty: _Optional[str] = ...) -> None: ...
+
+class Supply(_message.Message):
+    __slots__ = ("minted",)
+    MINTED_FIELD_NUMBER: _ClassVar[int]
+    minted: int
+    def __init__(self, minted: _Optional[int] = ...) -> None: ...
+
+class Escrow(_message.Message):
+    __slots__ = ("task_id", "owner", "amount", "paid", "refunded")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    REFUNDED_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    owner: str
+    amount: int
+    paid: int
+    refunded: int
+    def __init__(self, task_id: _Optional[str] = ..., owner: _Optional[str] = ..., amount: _Optional[int] = ..., paid: _Optional[int] = ..., refunded: _Optional[int] = ...) -> None: ...
+
+class Stake(_message.Message):
+    __slots__ = ("task_id", "account_id", "amount", "slashed", "paid")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    SLASHED_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    account_id: str
+    amount: int
+    slashed: int
+    paid: int
+    def __init__(self, task_id: _Optional[str] = ..., account_id: _Optional[str] = ..., amount: _Optional[int] = ..., slashed: _Optional[int] = ..., paid: _Optional[int] = ...) -> None: ...
+
+class Totals(_message.Message):
+    __slots__ = ("minted", "balances", "escrows", "stakes")
+    MINTED_FIELD_NUMBER: _ClassVar[int]
+    BALANCES_FIELD_NUMBER: _ClassVar[int]
+    ESCROWS_FIELD_NUMBER: _ClassVar[int]
+    STAKES_FIELD_NUMBER: _ClassVar[int]
+    minted: int
+    balances: int
+    escrows: int
+    stakes: int
+    def __init__(self, minted: _Optional[int] = ..., balances: _Optional[int] = ..., escrows: _Optional[int] = ..., stakes: _Optional[int] = ...) -> None: ...
