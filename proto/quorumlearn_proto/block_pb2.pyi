@@ -182,7 +182,7 @@ class Ceremony(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., step: _Optional[_Union[CeremonyStep, str]] = ..., deadline_ms: _Optional[int] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class KeyContribution(_message.Message):
-    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "public_share", "beacon_commitment", "sealed_shares", "test_partial", "confirmed_key", "beacon")
+    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "public_share", "beacon_commitment", "sealed_shares", "test_partial", "confirmed_key", "beacon", "sealing_key")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,7 @@ class KeyContribution(_message.Message):
     TEST_PARTIAL_FIELD_NUMBER: _ClassVar[int]
     CONFIRMED_KEY_FIELD_NUMBER: _ClassVar[int]
     BEACON_FIELD_NUMBER: _ClassVar[int]
+    SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     attempt: int
@@ -205,7 +206,8 @@ class KeyContribution(_message.Message):
     test_partial: _common_pb2.ArtifactRef
     confirmed_key: _common_pb2.ArtifactRef
     beacon: str
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., public_share: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon_commitment: _Optional[str] = ..., sealed_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., test_partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., confirmed_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ...) -> None: ...
+    sealing_key: bytes
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., public_share: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon_commitment: _Optional[str] = ..., sealed_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., test_partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., confirmed_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., sealing_key: _Optional[bytes] = ...) -> None: ...
 
 class Submission(_message.Message):
     __slots__ = ("task_id", "round", "miner", "manifest_digest", "commit_tx", "manifest")

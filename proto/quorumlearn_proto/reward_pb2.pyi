@@ -1,7 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -15,6 +16,7 @@ class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PAYOUT: _ClassVar[MovementKind]
     REFUND: _ClassVar[MovementKind]
     STAKE_RETURN: _ClassVar[MovementKind]
+    SLASH: _ClassVar[MovementKind]
 MOVEMENT_KIND_UNSPECIFIED: MovementKind
 MINT: MovementKind
 TRANSFER: MovementKind
@@ -23,16 +25,19 @@ STAKE: MovementKind
 PAYOUT: MovementKind
 REFUND: MovementKind
 STAKE_RETURN: MovementKind
+SLASH: MovementKind
 
 class Account(_message.Message):
-    __slots__ = ("account_id", "balance", "last")
+    __slots__ = ("account_id", "balance", "last", "earlier")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     BALANCE_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     balance: int
     last: Movement
-    def __init__(self, account_id: _Optional[str] = ..., balance: _Optional[int] = ..., last: _Optional[_Union[Movement, _Mapping]] = ...) -> None: ...
+    earlier: _containers.RepeatedCompositeFieldContainer[Movement]
+    def __init__(self, account_id: _Optional[str] = ..., balance: _Optional[int] = ..., last: _Optional[_Union[Movement, _Mapping]] = ..., earlier: _Optional[_Iterable[_Union[Movement, _Mapping]]] = ...) -> None: ...
 
 class Movement(_message.Message):
     __slots__ = ("kind", "amount", "task_id", "round", "counterparty")
