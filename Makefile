@@ -1,0 +1,33 @@
+# Thin names over the real commands. Every target sets up what it needs: a virtual environment in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench setup clean
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "QuorumLearn needs Python 3.11 or newer; name one with make PYTHON=python3.12")' >&2
+	@echo "Setting up .venv: a few minutes and 6 GB the first time, torch brings most of it." >&2
+	@$(PYTHON) -m venv .venv >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' >&2
+	@touch $@
+
+demo: setup
+	@$(BIN)/quorumlearn demo $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m quorumlearn_proto.generate --check
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv quorumlearn-demo

@@ -1,0 +1,9 @@
+"""Miners that cheat, to be run in the same node as honest ones.
+
+A behaviour says what a miner does in place of training honestly. Behaviours are named in a node's file
+(`behaviour: noise`), so that an attack on a real network is one line of configuration.
+"""
+
+from quorumlearn.attacks.behaviours import BEHAVIOURS, Behaviour, BehaviourError, make_behaviour
+
+__all__ = ["BEHAVIOURS", "Behaviour", "BehaviourError", "make_behaviour"]

@@ -1,0 +1,113 @@
+"""The file that `quorumlearn node run` reads: one organisation's identities and where its things are.
+
+```yaml
+organisation: quorumlearn-network/organisations/hospital-a   # made by `network up`; holds connection.json and users
+store: file:///srv/quorumlearn/artifacts                     # artifact store shared by all organisations
+state: state/hospital-a                                      # journals; private
+data: data/mnist                                             # IDX folder; without it see `quorumlearn task publish --help`
+compute_slots: 1                                             # trainings at the same time
+identities:
+  - user: miner1
+    role: miner
+    tasks: ["mnist-*"]                                       # which tasks it joins
+    shard: iid:0/8@7                                             # its part of the data
+```
+Relative paths are relative to the file. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from quorumlearn.attacks import BehaviourError, make_behaviour
+from quorumlearn.learning import ShardError, ShardSpec
+
+
+class ConfigError(Exception):
+    """A file that is not what it should be; the message names file, field and what is wrong."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IdentityConfig(_Strict):
+    """One identity of the organisation and what it does."""
+
+    user: str = Field(min_length=1)
+    role: Literal["owner", "miner", "verifier"]
+    tasks: tuple[str, ...] = ("*",)
+    shard: str = "iid:0/1"
+    behaviour: str = "honest"
+    seed: int | None = Field(None, ge=0, description="makes the beacon repeatable: for experiments only")
+
+    @field_validator("shard")
+    @classmethod
+    def _shard(cls, value: str) -> str:
+        try:
+            ShardSpec.parse(value)
+        except ShardError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("behaviour")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            make_behaviour(value)
+        except BehaviourError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+
+class NodeConfig(_Strict):
+    """One organisation's node."""
+
+    organisation: Path
+    store: str
+    state: Path
+    data: Path | None = None
+    download: bool = False
+    compute_slots: int = Field(1, ge=1, le=64)
+    identities: tuple[IdentityConfig, ...] = Field(min_length=1)
+
+    @field_validator("identities")
+    @classmethod
+    def _distinct(cls, value: tuple[IdentityConfig, ...]) -> tuple[IdentityConfig, ...]:
+        users = [identity.user for identity in value]
+        if len(set(users)) != len(users):
+            raise ValueError("a user appears twice")
+        return value
+
+
+def load(path: Path) -> NodeConfig:
+    """Read and check a node's file; ConfigError says in one sentence what is wrong."""
+    try:
+        fields = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    try:
+        config = NodeConfig.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError(explain(path, error)) from error
+    base = path.resolve().parent
+    store = config.store
+    return config.model_copy(
+        update={
+            "organisation": base / config.organisation,
+            "state": base / config.state,
+            "data": base / config.data if config.data else None,
+            "store": store if "://" in store else (base / store).as_uri(),
+        }
+    )
+
+
+def explain(path: Path, error: ValidationError) -> str:
+    """The first complaint of pydantic as one sentence."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{path}: {field}: {first['msg']}"

@@ -1,0 +1,81 @@
+"""Artifacts that verifiers leave for each other: protobuf in the store, read back strictly.
+
+Bytes from others are hostile. What is read here was fetched by digest and within a size limit; it must parse and must say
+of itself what the ledger says of it (task, round, seat), or it counts as not there: `ExchangeError`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError
+from quorumlearn_proto.artifact_pb2 import (
+    CollectiveKey,
+    PartialDecryption,
+    PublicShare,
+    Purpose,
+    SealedBox,
+    SealedShares,
+    SketchShares,
+)
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.nodes import sealing
+
+Record = TypeVar("Record", PublicShare, SealedShares, SketchShares, PartialDecryption, CollectiveKey)
+
+OVERHEAD = 4096  # bytes of names and numbers in an artifact beside its payload
+
+
+class ExchangeError(Exception):
+    """An artifact of another verifier that is not what the ledger says it is."""
+
+
+def put(store: ArtifactStore, record: Record) -> ArtifactRef:
+    return store.put(record.SerializeToString(deterministic=True))
+
+
+def get(store: ArtifactStore, kind: type[Record], ref: ArtifactRef, limit: int, **expected: object) -> Record:
+    """Fetch and parse; `expected` are fields that must have these values."""
+    data = store.get(ref, limit + OVERHEAD)
+    record = kind()
+    try:
+        record.ParseFromString(data)
+    except DecodeError as error:
+        raise ExchangeError(f"artifact {ref.digest[:12]} is no {kind.DESCRIPTOR.name}") from error
+    for name, value in expected.items():
+        if getattr(record, name) != value:
+            raise ExchangeError(f"{kind.DESCRIPTOR.name} {ref.digest[:12]} has another {name} than its transaction")
+    return record
+
+
+def seal_for(keys: dict[int, bytes], messages: dict[int, bytes], context: str, sender: int) -> list[SealedBox]:
+    """Seal each seat's message to its key, bound to the context, the sender and the recipient."""
+    return [
+        SealedBox(recipient=seat, sealed=sealing.seal(message, keys[seat], _bound(context, sender, seat)))
+        for seat, message in sorted(messages.items())
+    ]
+
+
+def unseal_from(boxes: list[SealedBox], private: bytes, context: str, sender: int, me: int) -> bytes:
+    """The message for `me`; ExchangeError if there is none or it does not open."""
+    for box in boxes:
+        if box.recipient == me:
+            try:
+                return sealing.unseal(box.sealed, private, _bound(context, sender, me))
+            except sealing.SealError as error:
+                raise ExchangeError(f"seat {sender} sealed nothing that opens to seat {me} ({context})") from error
+    raise ExchangeError(f"seat {sender} sealed nothing to seat {me} ({context})")
+
+
+def partial(
+    store: ArtifactStore, ref: ArtifactRef, limit: int, *, seat: int, ciphertext: str, purpose: Purpose
+) -> bytes:
+    """The residues of a partial decryption of exactly this ciphertext for exactly this purpose."""
+    record = get(store, PartialDecryption, ref, limit, seat=seat, ciphertext=ciphertext, purpose=purpose)
+    return record.residues
+
+
+def _bound(context: str, sender: int, recipient: int) -> str:
+    return f"{context}/{sender}->{recipient}"

@@ -1,0 +1,226 @@
+"""The three contracts as typed Python: records in, records out, refusals as `Refused` with their stable code.
+
+`Market` speaks for one identity. It adds nothing to the contracts' rules; it only translates (docs/protocol.md
+lists the functions). Safe to share between threads.
+
+>>> view = market.view("mnist-1")          # doctest: +SKIP
+>>> market.commit("mnist-1", 3, digest)    # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import (
+    Ballot,
+    Block,
+    Candidate,
+    KeyContribution,
+    Manifest,
+    Round,
+    Selection,
+    Submission,
+    TaskView,
+)
+from quorumlearn_proto.common_pb2 import ArtifactRef, Config
+from quorumlearn_proto.page_pb2 import (
+    AccountPage,
+    AccountStatement,
+    BlockPage,
+    RoundPage,
+    StakePage,
+    SubmissionPage,
+    TaskPage,
+    TaskSummary,
+)
+from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
+from quorumlearn_proto.task_pb2 import TaskSpec
+
+from quorumlearn.gateway import EndorseError, EvaluateError
+
+M = TypeVar("M", bound=Message)
+
+PAGE = 100
+_REFUSAL = re.compile(r"\[([A-Z][A-Z_]+)\] (.*)", re.DOTALL)
+
+
+class Refused(Exception):
+    """The ledger refused a transaction: `code` is stable, `sentence` is for people."""
+
+    def __init__(self, function: str, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.function = function
+        self.code = code
+        self.sentence = sentence
+
+
+class Contract(Protocol):
+    """What the market needs of a gateway's contract."""
+
+    def evaluate(self, function: str, *args: str) -> bytes: ...
+
+    def submit(self, function: str, *args: str) -> bytes: ...
+
+
+class Market:
+    """The contracts `tasks`, `blocks` and `rewards` for the identity behind `contract`."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+
+    # rewards
+
+    def initialise(self, config: Config) -> None:
+        self._submit("rewards:Initialise", _json(config))
+
+    def config(self) -> Config:
+        return self._ask(Config, "rewards:Config")
+
+    def mint(self, account: str, amount: int) -> None:
+        self._submit("rewards:Mint", account, str(amount))
+
+    def transfer(self, account: str, amount: int) -> None:
+        self._submit("rewards:Transfer", account, str(amount))
+
+    def account(self, account: str) -> Account:
+        return self._ask(Account, "rewards:Account", account)
+
+    def statement(self, account: str) -> AccountStatement:
+        return self._ask(AccountStatement, "rewards:Statement", account)
+
+    def accounts(self) -> Iterator[Account]:
+        for page in self._pages(AccountPage, "rewards:Accounts"):
+            yield from page.accounts
+
+    def escrow(self, task: str) -> Escrow:
+        return self._ask(Escrow, "rewards:Escrow", task)
+
+    def stake(self, task: str, account: str) -> Stake:
+        return self._ask(Stake, "rewards:Stake", task, account)
+
+    def stakes(self, task: str) -> Iterator[Stake]:
+        for page in self._pages(StakePage, "rewards:Stakes", task):
+            yield from page.stakes
+
+    def totals(self) -> Totals:
+        return self._ask(Totals, "rewards:Totals")
+
+    # tasks
+
+    def publish(self, spec: TaskSpec) -> None:
+        self._submit("tasks:Publish", _json(spec))
+
+    def join_committee(self, task: str) -> None:
+        self._submit("tasks:JoinCommittee", task)
+
+    def join(self, task: str) -> None:
+        self._submit("tasks:Join", task)
+
+    def leave(self, task: str) -> None:
+        self._submit("tasks:Leave", task)
+
+    def cancel(self, task: str) -> None:
+        self._submit("tasks:Cancel", task)
+
+    def task(self, task: str) -> TaskSummary:
+        return self._ask(TaskSummary, "tasks:Get", task)
+
+    def tasks(self) -> Iterator[TaskSummary]:
+        for page in self._pages(TaskPage, "tasks:List"):
+            yield from page.tasks
+
+    # blocks
+
+    def key_step(self, function: str, ceremony: tuple[str, int, int], contribution: KeyContribution) -> None:
+        """`function` is CommitKey, RevealKey, TestKey or ConfirmKey; `ceremony` is (task, round, attempt)."""
+        task, number, attempt = ceremony
+        self._submit(f"blocks:{function}", task, str(number), str(attempt), _json(contribution))
+
+    def commit(self, task: str, number: int, manifest_digest: str) -> None:
+        self._submit("blocks:Commit", task, str(number), manifest_digest)
+
+    def reveal(self, task: str, number: int, manifest: Manifest) -> None:
+        self._submit("blocks:Reveal", task, str(number), _json(manifest))
+
+    def reveal_beacon(self, task: str, number: int, secret: bytes) -> None:
+        self._submit("blocks:RevealBeacon", task, str(number), secret.hex())
+
+    def post_sketch(self, task: str, number: int, shares: ArtifactRef) -> None:
+        self._submit("blocks:PostSketch", task, str(number), _json(shares))
+
+    def vote_selection(self, task: str, number: int, selection: Selection) -> None:
+        self._submit("blocks:VoteSelection", task, str(number), _json(selection))
+
+    def post_partial(self, task: str, number: int, aggregate: str, partial: ArtifactRef) -> None:
+        self._submit("blocks:PostPartial", task, str(number), aggregate, _json(partial))
+
+    def propose(self, task: str, number: int, candidate: Candidate) -> None:
+        self._submit("blocks:Propose", task, str(number), _json(candidate))
+
+    def vote_block(self, task: str, number: int, ballot: Ballot) -> None:
+        self._submit("blocks:VoteBlock", task, str(number), _json(ballot))
+
+    def advance(self, task: str) -> None:
+        self._submit("blocks:Advance", task)
+
+    def challenge(self, task: str, height: int, reason: str) -> None:
+        self._submit("blocks:Challenge", task, str(height), reason)
+
+    def vote_challenge(self, task: str, height: int, ballot: Ballot) -> None:
+        self._submit("blocks:VoteChallenge", task, str(height), _json(ballot))
+
+    def view(self, task: str) -> TaskView:
+        return self._ask(TaskView, "blocks:View", task)
+
+    def round(self, task: str, number: int) -> Round:
+        return self._ask(Round, "blocks:Round", task, str(number))
+
+    def rounds(self, task: str) -> Iterator[Round]:
+        for page in self._pages(RoundPage, "blocks:Rounds", task):
+            yield from page.rounds
+
+    def block(self, task: str, height: int) -> Block:
+        return self._ask(Block, "blocks:Block", task, str(height))
+
+    def blocks(self, task: str) -> Iterator[Block]:
+        for page in self._pages(BlockPage, "blocks:Blocks", task):
+            yield from page.blocks
+
+    def submissions(self, task: str, number: int) -> Iterator[Submission]:
+        for page in self._pages(SubmissionPage, "blocks:Submissions", task, str(number)):
+            yield from page.submissions
+
+    def _submit(self, function: str, *args: str) -> None:
+        _refusals(function, lambda: self._contract.submit(function, *args))
+
+    def _ask(self, kind: type[M], function: str, *args: str) -> M:
+        answer = _refusals(function, lambda: self._contract.evaluate(function, *args))
+        return canonical.from_json(kind, answer, limit=64 << 20)
+
+    def _pages(self, kind: type[M], function: str, *args: str) -> Iterator[M]:
+        bookmark = ""
+        while True:
+            page = self._ask(kind, function, *args, str(PAGE), bookmark)
+            yield page
+            bookmark = getattr(page, "bookmark")  # noqa: B009  (every page message has one)
+            if not bookmark:
+                return
+
+
+def _json(message: Message) -> str:
+    return canonical.to_json(message).decode()
+
+
+def _refusals(function: str, call: Callable[[], bytes]) -> bytes:
+    try:
+        return call()
+    except (EvaluateError, EndorseError) as error:
+        messages = [detail.message for detail in error.details] or [str(error)]
+        for message in messages:
+            if found := _REFUSAL.search(message):
+                raise Refused(function, found[1], found[2]) from error
+        raise

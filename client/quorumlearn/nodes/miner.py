@@ -1,0 +1,193 @@
+"""A miner: trains from the head, commits to an encrypted update, reveals it, and proposes the block when drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import canonical
+from quorumlearn_proto.artifact_pb2 import CollectiveKey
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+from quorumlearn import ckks, learning, seeds
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.attacks import Behaviour
+from quorumlearn.nodes import candidate, exchange
+from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.models import load_public, workload_of
+from quorumlearn.nodes.steps import Step, ended, miner_step, submission
+
+log = structlog.get_logger()
+
+Values = NDArray[np.int64]
+PATIENCE = 3.0
+
+
+@dataclass
+class Workshop:
+    """What the miners of one process share: the places to train at, and the plain updates that a copier takes."""
+
+    slots: threading.Semaphore
+    _updates: dict[tuple[str, int, str], Values] = field(default_factory=dict)
+
+    def leave(self, task: str, number: int, miner: str, values: Values) -> None:
+        """Keep a miner's update of this round and forget its earlier ones."""
+        self._updates = {key: old for key, old in self._updates.items() if key[0] != task or key[1] >= number}
+        self._updates[task, number, miner] = values
+
+    def find(self, task: str, number: int, miner: str) -> Values | None:
+        return self._updates.get((task, number, miner))
+
+
+@dataclass
+class Miner:
+    """The role of one identity in one task (see nodes.worker.Role)."""
+
+    me: str
+    market: Market
+    store: ArtifactStore
+    journal: Journal
+    workshop: Workshop
+    shard: Callable[[], learning.Split]
+    behaviour: Behaviour
+    patience: float = PATIENCE
+    _trained: tuple[int, str, Values, int] | None = None
+
+    @property
+    def any_change(self) -> bool:
+        return self.behaviour.name == "copy"
+
+    def finished(self, view: b.TaskView) -> bool:
+        return ended(view)
+
+    def act(self, view: b.TaskView) -> bool:
+        number = view.round.number
+        trained = self._trained is not None and self._trained[:2] == (number, view.round.base.digest)
+        ready = self._manifest(number) is not None
+        step = miner_step(view, self.me, trained=trained, ready=ready)
+        if step is Step.JOIN:
+            return self._join(view)
+        if step is Step.TRAIN:
+            return self._train(view)
+        if step is Step.COMMIT:
+            self._commit(view)
+        elif step is Step.REVEAL:
+            self._reveal(view)
+        elif step is Step.PROPOSE:
+            self._propose(view)
+        return step is not None
+
+    def _join(self, view: b.TaskView) -> bool:
+        if self.journal.get("joined") is not None:
+            return False  # it has left, or was never taken; joining again is the user's decision
+        self.market.join(view.task.spec.task_id)
+        self.journal.put("joined", b"1")
+        log.info("joined", task=view.task.spec.task_id, identity=self.me)
+        return True
+
+    def _train(self, view: b.TaskView) -> bool:
+        spec, now = view.task.spec, view.round
+        parameters = parameters_of(spec)
+        if self.behaviour.name == "copy":
+            neighbour = f"{self.me.partition('/')[0]}/{self.behaviour.copies}"
+            copied = self.workshop.find(spec.task_id, now.number, neighbour)
+            if copied is None or submission(view, neighbour) is None:
+                return False
+            self._trained = (now.number, now.base.digest, copied, 1)
+            return True
+        seed = seeds.derive(spec.seed, "train", spec.task_id, self.me, now.number)
+        if self.behaviour.name == "noise":
+            forged = self.behaviour.forge(parameters.update_size, seed)
+            self._trained = (now.number, now.base.digest, ckks.quantise(forged, parameters), 1)
+            return True
+        workload = workload_of(spec)
+        base = load_public(self.store, spec, now.base.model)
+        private = self._private(workload, spec.workload.public_blocks, spec.seed)
+        with self.workshop.slots:
+            data = self.shard()
+            result = workload.train(learning.merge(base, private), data, seed=seed)
+        public, private = learning.split(result.model, spec.workload.public_blocks)
+        if private:
+            self.journal.put("private-model", learning.to_bytes(private))
+        values = ckks.quantise(learning.difference(public, base), parameters)
+        self.workshop.leave(spec.task_id, now.number, self.me, values)
+        self._trained = (now.number, now.base.digest, values, result.samples)
+        log.info("trained", task=spec.task_id, round=now.number, identity=self.me, steps=result.steps, loss=round(result.loss, 4))
+        return True
+
+    def _commit(self, view: b.TaskView) -> None:
+        """Encrypt once, write ciphertext and manifest to the journal, then commit to the manifest's digest."""
+        spec, now = view.task.spec, view.round
+        manifest = self._manifest(now.number)
+        if manifest is None or manifest.base_block != now.base.digest:
+            assert self._trained is not None
+            parameters = parameters_of(spec)
+            key = exchange.get(
+                self.store,
+                CollectiveKey,
+                now.collective_key,
+                parameters.key_bytes,
+                task_id=spec.task_id,
+                round=now.number,
+            )
+            update = ckks.encrypt(parameters, key.key, self._trained[2])
+            manifest = b.Manifest(
+                task_id=spec.task_id,
+                round=now.number,
+                miner=self.me,
+                base_block=now.base.digest,
+                update=ArtifactRef(digest=hashlib.sha256(update).hexdigest(), size=len(update)),
+                sample_count=self._trained[3],
+            )
+            for old in self.journal.names():
+                if old.startswith("round-"):
+                    self.journal.erase(old)
+            self.journal.put(f"round-{now.number}/update", update)
+            self.journal.put(f"round-{now.number}/manifest", canonical.to_json(manifest))
+        self.market.commit(spec.task_id, now.number, canonical.digest(manifest))
+        log.info("committed", task=spec.task_id, round=now.number, identity=self.me)
+
+    def _reveal(self, view: b.TaskView) -> None:
+        spec, now = view.task.spec, view.round
+        manifest = self._manifest(now.number)
+        update = self.journal.get(f"round-{now.number}/update")
+        if manifest is None or update is None:
+            raise exchange.ExchangeError(f"the journal has lost the update of round {now.number}; it cannot be revealed")
+        self.store.put(update)
+        self.market.reveal(spec.task_id, now.number, manifest)
+        log.info("revealed", task=spec.task_id, round=now.number, identity=self.me)
+
+    def _propose(self, view: b.TaskView) -> None:
+        spec, now = view.task.spec, view.round
+        parameters = parameters_of(spec)
+        values = candidate.open_aggregate(self.store, parameters, now, list(view.screenings))
+        base = load_public(self.store, spec, now.base.model)
+        model = candidate.next_model(base, values, now.selection, parameters)
+        self.market.propose(
+            spec.task_id,
+            now.number,
+            b.Candidate(
+                model=self.store.put(learning.to_bytes(model)),
+                aggregate=self.store.put(candidate.aggregate_bytes(values, now.selection)),
+                proposer=self.me,
+            ),
+        )
+        log.info("proposed", task=spec.task_id, round=now.number, identity=self.me)
+
+    def _manifest(self, number: int) -> b.Manifest | None:
+        data = self.journal.get(f"round-{number}/manifest") if number else None
+        return None if data is None else canonical.from_json(b.Manifest, data)
+
+    def _private(self, workload: learning.Workload, public_blocks: list[str], seed: int) -> learning.Model:
+        """This miner's own private blocks: as its last training left them, or as the task's seed begins them."""
+        initial = learning.split(workload.initial_model(seed), public_blocks)[1]
+        stored = self.journal.get("private-model")
+        return initial if stored is None else learning.from_bytes(stored, learning.shapes_of(initial))

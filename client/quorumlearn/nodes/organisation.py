@@ -1,0 +1,85 @@
+"""What all identities of one organisation share in one process: the peer, the store, the data."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from pathlib import Path
+
+from quorumlearn import learning, seeds
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.gateway import Gateway, Network, connect_organisation
+from quorumlearn.nodes.config import IdentityConfig, NodeConfig
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.market import Market
+
+
+class Organisation:
+    """One organisation's node as configured; close it to let go of its connections."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self.store = ArtifactStore(config.store)
+        self.journal = Journal(config.state)
+        self._gateways: dict[str, Gateway] = {}
+        self._loading = threading.Lock()
+        self._positions: dict[str, tuple[int, int]] = {}
+
+    def gateway(self, user: str) -> Gateway:
+        if user not in self._gateways:
+            self._gateways[user] = connect_organisation(self.config.organisation, user)
+        return self._gateways[user]
+
+    def network(self, user: str) -> Network:
+        gateway = self.gateway(user)
+        return gateway.network(gateway.profile.channel)
+
+    def market(self, user: str) -> Market:
+        gateway = self.gateway(user)
+        return Market(self.network(user).contract(gateway.profile.chaincode))
+
+    def name(self, user: str) -> str:
+        """The identity `MSP/name` of one of the organisation's users."""
+        return f"{self.msp_id(user)}/{user}"
+
+    def msp_id(self, user: str) -> str:
+        return self.gateway(user).identity.msp_id
+
+    def position(self, user: str, transaction: str) -> tuple[int, int]:
+        """(block number, index in the block) of a committed transaction."""
+        if transaction not in self._positions:
+            self._positions[transaction] = self.network(user).position(transaction)
+        return self._positions[transaction]
+
+    @cached_property
+    def _dataset(self) -> learning.Dataset:
+        source = learning.DataSource(folder=self.config.data, download=self.config.download)
+        return learning.load(source)
+
+    def dataset(self) -> learning.Dataset:
+        with self._loading:
+            return self._dataset
+
+    def shard(self, identity: IdentityConfig) -> learning.Split:
+        """The identity's part of the training data."""
+        pixels = self.dataset().train_pixels
+        return pixels.take(learning.ShardSpec.parse(identity.shard).indices(pixels.labels))
+
+    def test_set(self, identity: IdentityConfig) -> learning.Split:
+        """The identity's part of the test data."""
+        pixels = self.dataset().test_pixels
+        return pixels.take(learning.ShardSpec.parse(identity.shard).indices(pixels.labels))
+
+    def beacon_key(self, identity: IdentityConfig) -> bytes | None:
+        """From the identity's seed, if it has one; otherwise its beacons are random."""
+        if identity.seed is None:
+            return None
+        return seeds.secret(str(identity.seed).encode(), "beacon key", self.name(identity.user))
+
+    def close(self) -> None:
+        for gateway in self._gateways.values():
+            gateway.close()
+
+
+def journal_folder(config: NodeConfig, identity: IdentityConfig, task: str) -> Path:
+    return config.state / identity.user / task

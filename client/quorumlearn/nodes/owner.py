@@ -1,0 +1,64 @@
+"""A model owner's node: follows its task, scores every accepted block on its own data, and keeps the models.
+
+The protocol needs nothing of the owner once a task is published; the node only helps to advance a task that others leave lying.
+Each accepted model is written to `models/` in the journal's folder, the last one also as `model.safetensors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from quorumlearn_proto import block_pb2 as b
+
+from quorumlearn import learning
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.models import load_public, workload_of
+from quorumlearn.nodes.steps import ended
+
+log = structlog.get_logger()
+
+PATIENCE = 5.0
+
+
+@dataclass
+class Owner:
+    """The role of one identity in one of its own tasks (see nodes.worker.Role)."""
+
+    me: str
+    store: ArtifactStore
+    journal: Journal
+    test_set: Callable[[], learning.Split]
+    patience: float = PATIENCE
+    any_change: bool = False
+
+    def finished(self, view: b.TaskView) -> bool:
+        return ended(view) and not self._unseen(view)
+
+    def act(self, view: b.TaskView) -> bool:
+        if not self._unseen(view):
+            return False
+        spec, head = view.task.spec, view.state.head
+        workload = workload_of(spec)
+        public = load_public(self.store, spec, head.model)
+        private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
+        whole = learning.merge(public, private)
+        score = workload.evaluate(whole, self.test_set())
+        data = learning.to_bytes(whole)
+        self.journal.put(f"models/block-{head.height}.safetensors", data)
+        self.journal.put("model.safetensors", data)
+        self.journal.put("seen", head.digest.encode())
+        log.info(
+            "head",
+            task=spec.task_id,
+            height=head.height,
+            accuracy=round(score.accuracy, 4),
+            correct=score.correct,
+            total=score.total,
+        )
+        return True
+
+    def _unseen(self, view: b.TaskView) -> bool:
+        return self.journal.get("seen") != view.state.head.digest.encode()

@@ -1,0 +1,163 @@
+"""Runs one organisation's node: finds the tasks its identities are for and gives each a worker.
+
+One thread listens to the chaincode's events for the whole process, one thread runs each identity in each task. The node stops
+on `stop`; with `until_done` it also ends by itself once every matching task has ended.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+from functools import partial
+
+import structlog
+from quorumlearn_proto import canonical
+from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.page_pb2 import TaskSummary
+
+from quorumlearn.attacks import make_behaviour
+from quorumlearn.gateway import GatewayError
+from quorumlearn.nodes.config import IdentityConfig
+from quorumlearn.nodes.feed import TaskFeed
+from quorumlearn.nodes.miner import Miner, Workshop
+from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.owner import Owner
+from quorumlearn.nodes.steps import LIVE
+from quorumlearn.nodes.verifier import Verifier
+from quorumlearn.nodes.worker import Role, Worker
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 5.0
+
+
+class NodeFault(Exception):
+    """A worker ended by a fault of the program; its traceback is in the log."""
+
+
+class Node:
+    """All identities of one organisation at work. `run` returns when stopped."""
+
+    def __init__(self, organisation: Organisation, stop: threading.Event) -> None:
+        self.organisation = organisation
+        self.stop = stop
+        self._feeds: dict[str, TaskFeed] = {}
+        self._threads: dict[tuple[str, str], threading.Thread] = {}
+        self._workshop = Workshop(threading.Semaphore(organisation.config.compute_slots))
+        self._look = threading.Event()
+        self._fault: BaseException | None = None
+        self._anyone = organisation.config.identities[0].user
+
+    def run(self, *, until_done: bool = False) -> None:
+        """Work until `stop` is set (or everything is done). NodeFault if a worker failed."""
+        listener = threading.Thread(target=self._guarded, args=(self._listen,), name="events", daemon=True)
+        listener.start()
+        market = self.organisation.market(self._anyone)
+        try:
+            while not self.stop.is_set():
+                try:
+                    for summary in market.tasks():
+                        self._employ(summary)
+                except GatewayError as error:
+                    log.warning("cannot list the tasks", error=str(error))
+                if until_done and self._threads and not any(t.is_alive() for t in self._threads.values()):
+                    break
+                self._look.wait(LOOK_SECONDS)
+                self._look.clear()
+        finally:
+            self.stop.set()
+            for feed in self._feeds.values():
+                feed.notify(moved=True)
+            for thread in self._threads.values():
+                thread.join()
+        if self._fault is not None:
+            raise NodeFault("a worker failed; its traceback is above") from self._fault
+
+    def wake(self) -> None:
+        """Look around now: the node was told to stop."""
+        self._look.set()
+        for feed in self._feeds.values():
+            feed.notify(moved=True)
+
+    def _employ(self, summary: TaskSummary) -> None:
+        """Start a worker for each identity that is for this task and has none."""
+        task = summary.task.spec.task_id
+        for identity in self.organisation.config.identities:
+            key = (task, identity.user)
+            if key in self._threads or not self._for_task(identity, summary):
+                continue
+            feed = self._feeds.setdefault(task, TaskFeed(task, self.organisation.market(self._anyone)))
+            worker = Worker(
+                me=self.organisation.name(identity.user),
+                role=self._role(identity, task),
+                feed=feed,
+                market=self.organisation.market(identity.user),
+                stop=self.stop,
+            )
+            thread = threading.Thread(
+                target=self._guarded, args=(worker.run,), name=f"{task}/{identity.user}", daemon=True
+            )
+            self._threads[key] = thread
+            thread.start()
+
+    def _for_task(self, identity: IdentityConfig, summary: TaskSummary) -> bool:
+        spec = summary.task.spec
+        name = self.organisation.name(identity.user)
+        if identity.role == "owner":
+            return summary.task.owner == name
+        if summary.state.status not in LIVE or not any(fnmatch.fnmatchcase(spec.task_id, p) for p in identity.tasks):
+            return False
+        return identity.role == "miner" or self.organisation.msp_id(identity.user) in spec.committee.msp_ids
+
+    def _role(self, identity: IdentityConfig, task: str) -> Role:
+        org = self.organisation
+        me = org.name(identity.user)
+        journal = org.journal.below(identity.user).below(task)
+        market = org.market(identity.user)
+        if identity.role == "miner":
+            return Miner(
+                me=me,
+                market=market,
+                store=org.store,
+                journal=journal,
+                workshop=self._workshop,
+                shard=partial(org.shard, identity),
+                behaviour=make_behaviour(identity.behaviour),
+            )
+        test_set = partial(org.test_set, identity)
+        if identity.role == "owner":
+            return Owner(me=me, store=org.store, journal=journal, test_set=test_set)
+        return Verifier(
+            me=me,
+            msp_id=org.msp_id(identity.user),
+            market=market,
+            store=org.store,
+            journal=journal,
+            test_set=test_set,
+            position=partial(org.position, identity.user),
+            beacon_key=org.beacon_key(identity),
+        )
+
+    def _listen(self) -> None:
+        """Tell the feeds of changes, from the chaincode's events; reconnects and resumes by itself."""
+        network = self.organisation.network(self._anyone)
+        chaincode = self.organisation.gateway(self._anyone).profile.chaincode
+        with network.chaincode_events(chaincode) as events:
+            threading.Thread(target=lambda: (self.stop.wait(), events.close()), daemon=True).start()
+            for event in events:
+                told = canonical.from_json(LedgerEvent, event.payload)
+                if told.kind == "tasks:Publish":
+                    self._look.set()
+                feed = self._feeds.get(told.task_id)
+                if feed is not None:
+                    feed.notify(told.moved)
+
+    def _guarded(self, work: object) -> None:
+        try:
+            work()  # type: ignore[operator]
+        except BaseException as error:  # noqa: BLE001  (whatever it is, the node must end and say so)
+            if not self.stop.is_set():
+                log.exception("worker failed", thread=threading.current_thread().name)
+                self._fault = error
+            self.stop.set()
+            self._look.set()

@@ -1,0 +1,145 @@
+"""What a node does next: pure functions from the ledger's view (and what its journal holds) to one step.
+
+There is no second copy of the truth: a step is derived anew from the ledger each time, so a node that was killed anywhere
+goes on by asking again. Each function returns the first step that is open to its identity now, or None when it is somebody
+else's turn. The contract decides whether a step is allowed; these functions only know when it makes sense to try.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+
+LIVE = (t.PUBLISHED, t.RUNNING)
+
+
+class Step(Enum):
+    """One thing that an identity does."""
+
+    JOIN = "join"
+    TRAIN = "train"
+    COMMIT = "commit"
+    REVEAL = "reveal"
+    PROPOSE = "propose"
+    TAKE_SEAT = "take seat"
+    KEY_COMMIT = "commit key share"
+    KEY_REVEAL = "reveal key share"
+    KEY_TEST = "test key"
+    KEY_CONFIRM = "confirm key"
+    BEACON = "reveal beacon"
+    SCREEN = "sketch updates"
+    SELECT = "vote weights"
+    OPEN = "decrypt aggregate"
+    VALIDATE = "score candidate"
+    JUDGE = "judge challenge"
+
+
+def ended(view: b.TaskView) -> bool:
+    return view.state.status not in LIVE
+
+
+def miner_step(view: b.TaskView, me: str, *, trained: bool, ready: bool) -> Step | None:
+    """`trained`: the round's update exists in memory; `ready`: its ciphertext and manifest are in the journal."""
+    if ended(view):
+        return None
+    if me not in view.miners:
+        return Step.JOIN
+    now = view.round
+    if now.phase in (b.KEY, b.COMMIT) and me in now.miners:
+        if submission(view, me) is not None:
+            return None
+        if not (trained or ready):
+            return Step.TRAIN
+        return Step.COMMIT if now.phase == b.COMMIT else None
+    if now.phase == b.REVEAL:
+        mine = submission(view, me)
+        if mine is not None and not mine.HasField("manifest"):
+            return Step.REVEAL
+    if now.phase == b.PROPOSE and now.proposers[now.proposer_turn] == me:
+        return Step.PROPOSE
+    return None
+
+
+def verifier_steps(view: b.TaskView, me: str, msp_id: str) -> list[tuple[Step, int]]:
+    """Open steps and their round: the round under way first, then the next round's ceremony."""
+    if ended(view):
+        return []
+    seat = seat_of(view, me)
+    if seat is None:
+        seats = list(view.task.spec.committee.msp_ids)
+        free = msp_id in seats and seats.index(msp_id) + 1 not in {taken.seat for taken in view.seats}
+        return [(Step.TAKE_SEAT, 0)] if free and view.state.status == t.PUBLISHED else []
+    steps = []
+    if (step := _round_step(view, seat)) is not None:
+        steps.append((step, view.round.number))
+    for ceremony in sorted(view.ceremonies, key=lambda one: one.round):
+        if (step := _key_step(view, ceremony, seat)) is not None:
+            steps.append((step, ceremony.round))
+    for challenge in view.challenges:
+        if seat not in {ballot.seat for ballot in challenge.ballots}:
+            steps.append((Step.JUDGE, challenge.height))
+    return steps
+
+
+def _round_step(view: b.TaskView, seat: int) -> Step | None:
+    now = view.round
+    if seat not in now.seats:
+        return None
+    mine = screening(view, seat)
+    if now.phase == b.BEACON:
+        part = contribution(view, now.number, seat)
+        return Step.BEACON if part is not None and not part.beacon else None
+    if now.phase == b.SCREEN:
+        return Step.SCREEN if mine is None or not mine.HasField("sketch_shares") else None
+    if now.phase == b.SELECT:
+        return Step.SELECT if mine is not None and not mine.HasField("selection") else None
+    if now.phase == b.OPEN:
+        return Step.OPEN if mine is not None and not mine.HasField("partial") else None
+    if now.phase == b.VALIDATE:
+        voted = any(ballot.seat == seat and ballot.model == now.candidate.model.digest for ballot in view.ballots)
+        return None if voted else Step.VALIDATE
+    return None
+
+
+def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
+    part = contribution(view, ceremony.round, seat)
+    if ceremony.step == b.KEY_COMMIT:
+        return Step.KEY_COMMIT if part is None else None
+    if part is None or seat not in ceremony.seats:
+        return None
+    open_steps = {
+        b.KEY_REVEAL: (Step.KEY_REVEAL, "sealed_shares"),
+        b.KEY_TEST: (Step.KEY_TEST, "test_partial"),
+        b.KEY_CONFIRM: (Step.KEY_CONFIRM, "confirmed_key"),
+    }
+    if ceremony.step not in open_steps:
+        return None
+    step, field = open_steps[ceremony.step]
+    return None if part.HasField(field) else step
+
+
+def seat_of(view: b.TaskView, me: str) -> int | None:
+    return next((seat.seat for seat in view.seats if seat.verifier == me), None)
+
+
+def submission(view: b.TaskView, miner: str) -> b.Submission | None:
+    return next((one for one in view.submissions if one.miner == miner), None)
+
+
+def screening(view: b.TaskView, seat: int) -> b.Screening | None:
+    return next((one for one in view.screenings if one.seat == seat), None)
+
+
+def ceremony_of(view: b.TaskView, number: int) -> b.Ceremony:
+    return next(one for one in view.ceremonies if one.round == number)
+
+
+def contributions(view: b.TaskView, number: int) -> dict[int, b.KeyContribution]:
+    """By seat, those of the current attempt of the round's ceremony."""
+    return {part.seat: part for part in view.contributions if part.round == number}
+
+
+def contribution(view: b.TaskView, number: int, seat: int) -> b.KeyContribution | None:
+    return contributions(view, number).get(seat)

@@ -1,0 +1,202 @@
+"""The file that `quorumlearn task publish` reads, and the task it makes.
+
+```yaml
+id: mnist-1
+title: Handwritten digits
+workload: {name: mnist-cnn, config: {epochs: "1"}}
+public_blocks: [all]
+rounds: 5
+miners: {minimum: 5, maximum: 8, byzantine: 2}
+rule: {name: multi-krum}
+committee: {organisations: [AlphaMSP, BetaMSP, GammaMSP], threshold: 2}
+encryption: {bound: 0.5, step_bits: 14, flooding_bits: 40, sketch_size: 256}
+timeouts: {commit: 120}
+reward: {per_round: 1000, miners: 70%, verifiers: 25%, proposer: 5%}
+stakes: {miner: 100, miner_slash: 20, verifier: 200, verifier_slash: 50, challenge: 50}
+tolerance: 2%
+challenge_window: 3600
+seed: 7
+```
+Only `id`, `workload`, `rounds`, `miners`, `committee` and `reward.per_round` are needed; `quorumlearn task publish --help` shows
+what the rest defaults to. Unknown keys are errors. Nothing is published that the encryption's budget cannot carry.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.task_pb2 import (
+    ROBUST,
+    Committee,
+    RewardSplit,
+    RobustRule,
+    Stakes,
+    TaskSpec,
+    Timeouts,
+    Workload,
+)
+
+from quorumlearn import ckks, learning
+from quorumlearn.nodes.config import ConfigError, explain
+from quorumlearn.nodes.encryption import record_of
+
+
+def _basis_points(value: object) -> object:
+    """`70%` or `2.5%` as 7000 or 250; numbers pass as they are, in 1/10000."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,3})(?:\.(\d{1,2}))?%", value)):
+        return int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
+    return value
+
+
+BasisPoints = Annotated[int, BeforeValidator(_basis_points), Field(ge=0, le=10_000)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorkloadPart(_Strict):
+    name: str
+    config: dict[str, str] = {}
+
+
+class MinersPart(_Strict):
+    minimum: int = Field(ge=1)
+    maximum: int = Field(ge=1)
+    byzantine: int = Field(0, ge=0)
+
+
+class RulePart(_Strict):
+    name: str = "multi-krum"
+    parameters: dict[str, str] = {}
+
+
+class CommitteePart(_Strict):
+    organisations: tuple[str, ...] = Field(min_length=1)
+    threshold: int = Field(ge=1)
+
+
+class EncryptionPart(_Strict):
+    bound: float = Field(1.0, gt=0)
+    step_bits: int = 14
+    flooding_bits: int = 40
+    sketch_size: int = 256
+
+
+class TimeoutsPart(_Strict):
+    join: int = 600
+    key: int = 30
+    commit: int = 600
+    reveal: int = 120
+    beacon: int = 30
+    screen: int = 120
+    select: int = 60
+    open: int = 60
+    propose: int = 60
+    validate_: int = Field(120, alias="validate")
+
+
+class RewardPart(_Strict):
+    per_round: int = Field(ge=1)
+    miners: BasisPoints = 7000
+    verifiers: BasisPoints = 2500
+    proposer: BasisPoints = 500
+
+
+class StakesPart(_Strict):
+    miner: int = 100
+    miner_slash: int = 20
+    verifier: int = 200
+    verifier_slash: int = 50
+    challenge: int = 50
+
+
+class TaskFile(_Strict):
+    """What the owner wants, as written."""
+
+    id: str
+    title: str = ""
+    workload: WorkloadPart
+    public_blocks: tuple[str, ...] = ("all",)
+    rounds: int = Field(ge=1)
+    miners: MinersPart
+    rule: RulePart = RulePart()
+    committee: CommitteePart
+    encryption: EncryptionPart = EncryptionPart()
+    timeouts: TimeoutsPart = TimeoutsPart.model_validate({})
+    reward: RewardPart
+    stakes: StakesPart = StakesPart()
+    tolerance: BasisPoints = 200
+    challenge_window: int = Field(3600, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
+
+
+def load(path: Path) -> TaskFile:
+    """Read and check a task's file; ConfigError says in one sentence what is wrong."""
+    try:
+        fields = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    try:
+        return TaskFile.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError(explain(path, error)) from error
+
+
+def workload_and_blocks(file: TaskFile) -> tuple[learning.Workload, tuple[str, ...]]:
+    """The task's workload and its public blocks; `all` stands for every block."""
+    workload = learning.get_workload(file.workload.name, file.workload.config)
+    blocks = workload.blocks if file.public_blocks == ("all",) else file.public_blocks
+    return workload, blocks
+
+
+def initial_public_model(file: TaskFile) -> bytes:
+    """The public part of the model that the task's seed begins with."""
+    workload, blocks = workload_and_blocks(file)
+    return learning.to_bytes(learning.split(workload.initial_model(file.seed), blocks)[0])
+
+
+def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
+    """The task to publish. Raises learning.LearningError and ckks.ParameterError for what cannot work."""
+    workload, blocks = workload_and_blocks(file)
+    size = learning.size_of(learning.public_shapes(workload.shapes, blocks))
+    parameters = ckks.Parameters.choose(
+        size,
+        seats=len(file.committee.organisations),
+        threshold=file.committee.threshold,
+        bound=file.encryption.bound,
+        step_bits=file.encryption.step_bits,
+        max_weight_sum=file.miners.maximum,
+        flooding_bits=file.encryption.flooding_bits,
+        sketch_size=file.encryption.sketch_size,
+    )
+    return TaskSpec(
+        task_id=file.id,
+        title=file.title,
+        workload=Workload(name=workload.name, config=workload.config.as_strings(), public_blocks=blocks),
+        initial_model=initial_model,
+        rounds=file.rounds,
+        min_miners=file.miners.minimum,
+        max_miners=file.miners.maximum,
+        byzantine=file.miners.byzantine,
+        rule=RobustRule(name=file.rule.name, parameters=file.rule.parameters),
+        mode=ROBUST,
+        committee=Committee(msp_ids=file.committee.organisations, threshold=file.committee.threshold),
+        ckks=record_of(parameters),
+        timeouts=Timeouts(**file.timeouts.model_dump(by_alias=True)),
+        reward=RewardSplit(
+            per_round=file.reward.per_round,
+            miners_bp=file.reward.miners,
+            verifiers_bp=file.reward.verifiers,
+            proposer_bp=file.reward.proposer,
+        ),
+        stakes=Stakes(**file.stakes.model_dump()),
+        tolerance_bp=file.tolerance,
+        challenge_window_seconds=file.challenge_window,
+        seed=file.seed,
+    )

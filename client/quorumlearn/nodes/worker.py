@@ -1,0 +1,117 @@
+"""The loop of one identity in one task: read, derive the next step, do it, again.
+
+A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself (a
+peer or a store that is away, a neighbour's artifact that is late) is tried again with growing pauses. Anything else is a
+fault of ours: it ends the worker with its traceback in the log and the node with an error.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from quorumlearn_proto.block_pb2 import TaskView
+
+from quorumlearn.artifacts import ArtifactError
+from quorumlearn.ckks import CkksError
+from quorumlearn.gateway import GatewayError
+from quorumlearn.nodes.ceremony import LostSecretError
+from quorumlearn.nodes.exchange import ExchangeError
+from quorumlearn.nodes.feed import TaskFeed, next_deadline
+from quorumlearn.nodes.journal import JournalError
+from quorumlearn.nodes.market import Market, Refused
+
+log = structlog.get_logger()
+
+TRANSIENT = (GatewayError, ArtifactError, ExchangeError, CkksError, LostSecretError, JournalError)
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+QUIET_REFUSALS = {"NOT_DUE", "WRONG_PHASE"}
+
+
+class Role(Protocol):
+    """What makes a worker a miner, a verifier or an owner."""
+
+    @property
+    def any_change(self) -> bool:
+        """Whether it must see every change, not only moves."""
+        ...
+
+    @property
+    def patience(self) -> float:
+        """Seconds it leaves others to advance the task before it does so itself."""
+        ...
+
+    def act(self, view: TaskView) -> bool:
+        """Do the next step, if there is one: True if something was done."""
+        ...
+
+    def finished(self, view: TaskView) -> bool:
+        """Nothing is left to do in this task."""
+        ...
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One identity in one task, to be run in a thread of its own."""
+
+    me: str
+    role: Role
+    feed: TaskFeed
+    market: Market
+    stop: threading.Event
+
+    def run(self) -> None:
+        pause = FIRST_PAUSE
+        due_since: float | None = None
+        while not self.stop.is_set():
+            mark = self.feed.mark()
+            try:
+                view = self.feed.view()
+                if self.role.finished(view):
+                    return
+                if self.role.act(view):
+                    self.feed.expire()
+                    pause = FIRST_PAUSE
+                    continue
+                due_since = self._advance(view, due_since)
+            except Refused as refusal:
+                self._refused(refusal)
+                self.feed.expire()
+                due_since = None
+            except TRANSIENT as error:
+                log.warning("will try again", identity=self.me, task=self.feed.task, seconds=round(pause, 1), error=str(error))
+                self.feed.expire()
+            else:
+                self.feed.wait(mark, self._until(view, due_since), any_change=self.role.any_change)
+                continue
+            self.stop.wait(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _advance(self, view: TaskView, due_since: float | None) -> float | None:
+        """Move what is due once this identity's patience is over; returns since when something has been due."""
+        if not view.can_advance:
+            return None
+        now = time.monotonic()
+        since = due_since if due_since is not None else now
+        if now - since >= self.role.patience:
+            self.market.advance(self.feed.task)
+            self.feed.expire()
+            self.feed.notify(moved=True)
+            return None
+        return since
+
+    def _until(self, view: TaskView, due_since: float | None) -> float:
+        if due_since is not None:
+            return max(0.02, self.role.patience - (time.monotonic() - due_since))
+        deadline = next_deadline(view)
+        if deadline is None:
+            return LONGEST_PAUSE
+        return min(max(deadline / 1000 - time.time() + self.role.patience, 0.1), LONGEST_PAUSE)
+
+    def _refused(self, refusal: Refused) -> None:
+        if refusal.code not in QUIET_REFUSALS:
+            log.warning("refused", identity=self.me, task=self.feed.task, function=refusal.function, code=refusal.code, sentence=refusal.sentence)

@@ -1,0 +1,19 @@
+"""Settings of the whole test suite: where the MNIST files are (QUORUMLEARN_DATA, or beside the project)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The folder with MNIST's four IDX files."""
+    folder = Path(os.environ.get("QUORUMLEARN_DATA") or BESIDE)
+    if not folder.is_dir():
+        pytest.skip("no MNIST: name the folder of its IDX files in QUORUMLEARN_DATA")
+    return folder
