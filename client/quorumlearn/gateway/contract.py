@@ -1,0 +1,274 @@
+"""A chaincode on a channel, and the steps of a transaction: Proposal, Transaction, Commit.
+
+`Contract.evaluate` and `Contract.submit` do all of it; the steps apart are for who needs the transaction id
+early, the block, or a pause between them:
+
+    proposal = contract.propose("Transfer", "Org2MSP/bob", "5")
+    transaction = proposal.endorse()
+    commit = transaction.submit()
+    status = commit.status()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fabric_protos.common import common_pb2
+from fabric_protos.gateway import gateway_pb2
+from fabric_protos.peer import proposal_pb2, transaction_pb2
+
+from quorumlearn.gateway.connection import Connection
+from quorumlearn.gateway.errors import (
+    CommitError,
+    CommitStatusError,
+    EndorseError,
+    EvaluateError,
+    SizeError,
+    SubmitError,
+)
+from quorumlearn.gateway.proposal import MismatchError, SignedBytes, build_proposal, read_prepared
+
+CONFLICTS = frozenset({"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"})
+"""Validation codes of a transaction that lost a race; the same call, endorsed anew, may succeed."""
+VALID = "VALID"
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a committed transaction was validated: Fabric's name of the code, and the block's number."""
+
+    transaction_id: str
+    code: str
+    block: int
+
+    @property
+    def successful(self) -> bool:
+        return self.code == VALID
+
+
+class Contract:
+    """A chaincode, or one of the contracts in it; functions are then called `contract:Function`."""
+
+    def __init__(self, connection: Connection, channel: str, chaincode: str, contract_name: str) -> None:
+        self._connection = connection
+        self._channel = channel
+        self.chaincode = chaincode
+        self.contract_name = contract_name
+
+    def evaluate(
+        self,
+        function: str,
+        *args: str | bytes,
+        transient: Mapping[str, bytes] | None = None,
+        endorsing_organisations: Sequence[str] = (),
+    ) -> bytes:
+        """Call a function on one peer and return its result; the ledger does not change. Else
+        EvaluateError.
+        """
+        return self.propose(
+            function, *args, transient=transient, endorsing_organisations=endorsing_organisations
+        ).evaluate()
+
+    def submit(
+        self,
+        function: str,
+        *args: str | bytes,
+        transient: Mapping[str, bytes] | None = None,
+        endorsing_organisations: Sequence[str] = (),
+    ) -> bytes:
+        """Call a function, have it endorsed, ordered and committed, and return its result.
+
+        A transaction that lost a race (MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT) is endorsed and submitted
+        again as a new one, after a wait, up to `Options.conflict` attempts. Else SizeError, EndorseError,
+        SubmitError, CommitStatusError or CommitError.
+        """
+        connection = self._connection
+        delays = connection.options.conflict.delays(connection.random)
+        while True:
+            transaction = self.propose(
+                function, *args, transient=transient, endorsing_organisations=endorsing_organisations
+            ).endorse()
+            status = transaction.submit().status()
+            if status.successful:
+                return transaction.result
+            delay = next(delays, None) if status.code in CONFLICTS else None
+            if delay is None:
+                raise CommitError(status.transaction_id, status.code, status.block, connection.endpoint)
+            connection.closed.wait(delay)
+            connection.check_open()
+
+    def propose(
+        self,
+        function: str,
+        *args: str | bytes,
+        transient: Mapping[str, bytes] | None = None,
+        endorsing_organisations: Sequence[str] = (),
+    ) -> Proposal:
+        """A signed proposal, not yet sent. `transient` data reaches the chaincode but not the ledger.
+
+        `endorsing_organisations` (MSP ids) are asked, and only they; by default the peer finds who must
+        endorse.
+        """
+        name = f"{self.contract_name}:{function}" if self.contract_name else function
+        connection = self._connection
+        connection.check_open()
+        values = [name.encode(), *(arg.encode() if isinstance(arg, str) else arg for arg in args)]
+        proposal = build_proposal(
+            connection.identity, connection.signer, self._channel, self.chaincode, values, transient or {}
+        )
+        return Proposal(connection, proposal, name, tuple(endorsing_organisations))
+
+
+class Proposal:
+    """A signed call of a chaincode function."""
+
+    def __init__(
+        self, connection: Connection, proposal: SignedBytes, function: str, organisations: tuple[str, ...]
+    ) -> None:
+        self._connection = connection
+        self._proposal = proposal
+        self._function = function
+        self._organisations = organisations
+
+    @property
+    def transaction_id(self) -> str:
+        return self._proposal.transaction_id
+
+    def evaluate(self) -> bytes:
+        """The function's result on one peer; else EvaluateError."""
+        connection = self._connection
+        request = gateway_pb2.EvaluateRequest(
+            transaction_id=self.transaction_id,
+            channel_id=self._proposal.channel,
+            proposed_transaction=self._signed(),
+            target_organizations=self._organisations,
+        )
+        response = connection.call(
+            connection.gateway.Evaluate,
+            request,
+            connection.options.timeouts.evaluate_s,
+            EvaluateError,
+            f"evaluating {self._function}",
+            self.transaction_id,
+        )
+        result: bytes = response.result.payload
+        return result
+
+    def endorse(self) -> Transaction:
+        """Have peers of enough organisations simulate and sign; SizeError (before asking them) or
+        EndorseError.
+        """
+        connection, proposal = self._connection, self._proposal
+        self._check_size(proposal.estimated_envelope_bytes, "will be about")
+        request = gateway_pb2.EndorseRequest(
+            transaction_id=self.transaction_id,
+            channel_id=proposal.channel,
+            proposed_transaction=self._signed(),
+            endorsing_organizations=self._organisations,
+        )
+        doing = f"endorsing {self._function}"
+        response = connection.call(
+            connection.gateway.Endorse,
+            request,
+            connection.options.timeouts.endorse_s,
+            EndorseError,
+            doing,
+            self.transaction_id,
+        )
+        envelope = response.prepared_transaction
+        try:
+            result = read_prepared(proposal, envelope.payload)
+        except MismatchError as error:
+            raise EndorseError(
+                f"{doing}: {error}; it was not signed",
+                transaction_id=self.transaction_id,
+                endpoint=connection.endpoint,
+            ) from error
+        envelope.signature = connection.signer(envelope.payload)
+        self._check_size(envelope.ByteSize(), "is")
+        return Transaction(connection, proposal, self._function, envelope, result)
+
+    def _signed(self) -> proposal_pb2.SignedProposal:
+        return proposal_pb2.SignedProposal.FromString(self._proposal.signed)
+
+    def _check_size(self, size: int, verb: str) -> None:
+        limit = self._connection.options.max_envelope_bytes
+        if size > limit:
+            raise SizeError(
+                f"the transaction of {self._function} {verb} {size} bytes, over the orderer's limit of {limit}; "
+                "put large values into the artifact store and their digest on the ledger",
+                transaction_id=self.transaction_id,
+                endpoint=self._connection.endpoint,
+            )
+
+
+class Transaction:
+    """An endorsed transaction, signed and ready for the orderer."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        proposal: SignedBytes,
+        function: str,
+        envelope: common_pb2.Envelope,
+        result: bytes,
+    ) -> None:
+        self._connection = connection
+        self._proposal = proposal
+        self._function = function
+        self._envelope = envelope
+        self.result = result
+        """What the function returned, as endorsed; it holds once the transaction is committed as valid."""
+
+    @property
+    def transaction_id(self) -> str:
+        return self._proposal.transaction_id
+
+    def submit(self) -> Commit:
+        """Hand the transaction to the orderer; else SubmitError. It is not committed yet."""
+        connection = self._connection
+        request = gateway_pb2.SubmitRequest(
+            transaction_id=self.transaction_id,
+            channel_id=self._proposal.channel,
+            prepared_transaction=self._envelope,
+        )
+        connection.call(
+            connection.gateway.Submit,
+            request,
+            connection.options.timeouts.submit_s,
+            SubmitError,
+            f"submitting {self._function}",
+            self.transaction_id,
+        )
+        return Commit(connection, self._proposal.channel, self.transaction_id, self._function)
+
+
+class Commit:
+    """A transaction on its way into a block."""
+
+    def __init__(self, connection: Connection, channel: str, transaction_id: str, function: str) -> None:
+        self._connection = connection
+        self._channel = channel
+        self._function = function
+        self.transaction_id = transaction_id
+
+    def status(self) -> Status:
+        """Wait until the transaction is in a block and say how it was validated; else CommitStatusError."""
+        connection = self._connection
+        inner = gateway_pb2.CommitStatusRequest(
+            transaction_id=self.transaction_id,
+            channel_id=self._channel,
+            identity=connection.identity.creator,
+        ).SerializeToString()
+        response = connection.call(
+            connection.gateway.CommitStatus,
+            gateway_pb2.SignedCommitStatusRequest(request=inner, signature=connection.signer(inner)),
+            connection.options.timeouts.commit_status_s,
+            CommitStatusError,
+            f"waiting for the commit of {self._function}",
+            self.transaction_id,
+        )
+        names = transaction_pb2.TxValidationCode.DESCRIPTOR.values_by_number
+        code = names[response.result].name if response.result in names else f"CODE_{response.result}"
+        return Status(self.transaction_id, code, response.block_number)

@@ -1,0 +1,91 @@
+"""A channel: its contracts, its events and blocks, and what the peer's query chaincode `qscc` tells about
+them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from fabric_protos.common import common_pb2, ledger_pb2
+from fabric_protos.peer import transaction_pb2
+from google.protobuf.message import DecodeError, Message
+
+from quorumlearn.gateway.checkpoint import Checkpoint, Checkpointer
+from quorumlearn.gateway.connection import Connection
+from quorumlearn.gateway.contract import Contract
+from quorumlearn.gateway.errors import EvaluateError
+from quorumlearn.gateway.events import BlockEvents, ChaincodeEvents
+
+M = TypeVar("M", bound=Message)
+
+
+class Network:
+    """One channel, seen through one gateway peer."""
+
+    def __init__(self, connection: Connection, channel: str) -> None:
+        self._connection = connection
+        self.channel = channel
+
+    def contract(self, chaincode: str, contract_name: str = "") -> Contract:
+        """A chaincode; with `contract_name`, functions are called `contract_name:Function`."""
+        return Contract(self._connection, self.channel, chaincode, contract_name)
+
+    def chaincode_events(
+        self, chaincode: str, start: int | None = None, checkpoint: Checkpointer | None = None
+    ) -> ChaincodeEvents:
+        """The chaincode's events from a checkpoint or else from block `start` on.
+
+        Without either, those of blocks that are committed after this call. The reader saves
+        `event.checkpoint` when it has dealt with an event.
+        """
+        return ChaincodeEvents(self._connection, self.channel, chaincode, self._start(start, checkpoint))
+
+    def block_events(
+        self, start: int | None = None, checkpoint: Checkpointer | None = None, filtered: bool = False
+    ) -> BlockEvents:
+        """Blocks (common.Block, or protos.FilteredBlock) from a checkpoint or else from block `start` on.
+
+        Without either, those committed after this call. The reader saves `Checkpoint(number + 1)` when it
+        has dealt with a block.
+        """
+        return BlockEvents(self._connection, self.channel, self._start(start, checkpoint).block, filtered)
+
+    def chain_info(self) -> ledger_pb2.BlockchainInfo:
+        """The ledger's height and the hashes of its last two blocks; else EvaluateError, as all queries
+        here.
+        """
+        return self._query(ledger_pb2.BlockchainInfo, "GetChainInfo")
+
+    def block(self, number: int) -> common_pb2.Block:
+        """A block by its number."""
+        return self._query(common_pb2.Block, "GetBlockByNumber", str(number))
+
+    def block_by_hash(self, block_hash: bytes) -> common_pb2.Block:
+        """A block by the hash of its header."""
+        return self._query(common_pb2.Block, "GetBlockByHash", block_hash)
+
+    def block_by_transaction(self, transaction_id: str) -> common_pb2.Block:
+        """The block a transaction is in."""
+        return self._query(common_pb2.Block, "GetBlockByTxID", transaction_id)
+
+    def transaction(self, transaction_id: str) -> transaction_pb2.ProcessedTransaction:
+        """A transaction's envelope and validation code."""
+        return self._query(transaction_pb2.ProcessedTransaction, "GetTransactionByID", transaction_id)
+
+    def _start(self, start: int | None, checkpoint: Checkpointer | None) -> Checkpoint:
+        saved = checkpoint.load() if checkpoint is not None else None
+        if saved is not None:
+            return saved
+        # Asked for now and not left to the peer ("next commit"), so that a connection lost before the first
+        # event is resumed at the same place.
+        return Checkpoint(self.chain_info().height if start is None else start)
+
+    def _query(self, kind: type[M], function: str, *args: str | bytes) -> M:
+        data = self.contract("qscc").evaluate(function, self.channel, *args)
+        try:
+            return kind.FromString(data)
+        except DecodeError as error:
+            raise EvaluateError(
+                f"the peer's answer to {function} is no {kind.DESCRIPTOR.name}",
+                endpoint=self._connection.endpoint,
+            ) from error

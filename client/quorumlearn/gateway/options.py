@@ -1,0 +1,56 @@
+"""What a gateway may be told: deadlines, sizes, and how it tries again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How often a thing is tried and how long is waited in between: exponential, capped, with jitter.
+
+    The n-th wait is uniform in the upper half of min(cap_s, initial_s * 2^n).
+    """
+
+    attempts: int
+    initial_s: float
+    cap_s: float
+
+    def delays(self, random_source: random.Random) -> Iterator[float]:
+        """The waits, in seconds: one fewer than attempts."""
+        for attempt in range(self.attempts - 1):
+            ceiling = min(self.cap_s, self.initial_s * 2 ** min(attempt, 30))
+            yield random_source.uniform(ceiling / 2, ceiling)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Deadlines in seconds of each step, its repetitions included."""
+
+    evaluate_s: float = 30.0
+    endorse_s: float = 60.0
+    submit_s: float = 30.0
+    commit_status_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of a gateway. `seed` makes the jitter repeatable.
+
+    `max_envelope_bytes` is the orderer's AbsoluteMaxBytes. A value passed as an argument usually counts twice
+    in the envelope, as the argument and as what is written, and is checked so before peers are asked to
+    endorse.
+    """
+
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    max_envelope_bytes: int = 10 * MEBIBYTE
+    max_message_bytes: int = 100 * MEBIBYTE
+    unavailable: Backoff = Backoff(attempts=6, initial_s=0.1, cap_s=2.0)
+    conflict: Backoff = Backoff(attempts=10, initial_s=0.02, cap_s=1.0)
+    reconnect: Backoff = Backoff(attempts=30, initial_s=0.1, cap_s=5.0)
+    keepalive_s: float = 120.0
+    seed: int | None = None
