@@ -1,5 +1,4 @@
-"""One gRPC channel to a gateway peer, shared by everything that hangs from a Gateway and by any number of
-threads.
+"""One gRPC channel to a gateway peer, shared by a Gateway's networks, contracts, streams and threads.
 
 Rules: every unary call has a deadline; a call that finds the peer UNAVAILABLE is made again with capped
 exponential back-off and jitter until its deadline, any other failure is final. All calls made here can be
@@ -85,9 +84,7 @@ class Connection:
         doing: str,
         transaction_id: str = "",
     ) -> Response:
-        """The answer to a unary call; a `kind` of error whose message begins with `doing` if there is
-        none.
-        """
+        """The answer to a unary call, else a `kind` of error whose message begins with `doing`."""
         deadline = time.monotonic() + timeout_s
         delays = self.options.unavailable.delays(self.random)
         while True:

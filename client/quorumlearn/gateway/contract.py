@@ -63,9 +63,7 @@ class Contract:
         transient: Mapping[str, bytes] | None = None,
         endorsing_organisations: Sequence[str] = (),
     ) -> bytes:
-        """Call a function on one peer and return its result; the ledger does not change. Else
-        EvaluateError.
-        """
+        """Call a function on one peer and return its result, changing nothing; else EvaluateError."""
         return self.propose(
             function, *args, transient=transient, endorsing_organisations=endorsing_organisations
         ).evaluate()
@@ -107,8 +105,7 @@ class Contract:
     ) -> Proposal:
         """A signed proposal, not yet sent. `transient` data reaches the chaincode but not the ledger.
 
-        `endorsing_organisations` (MSP ids) are asked, and only they; by default the peer finds who must
-        endorse.
+        Only `endorsing_organisations` (MSP ids) are asked; by default the peer finds who must endorse.
         """
         name = f"{self.contract_name}:{function}" if self.contract_name else function
         connection = self._connection
@@ -156,9 +153,7 @@ class Proposal:
         return result
 
     def endorse(self) -> Transaction:
-        """Have peers of enough organisations simulate and sign; SizeError (before asking them) or
-        EndorseError.
-        """
+        """Have enough organisations' peers simulate and sign; else SizeError (unasked) or EndorseError."""
         connection, proposal = self._connection, self._proposal
         self._check_size(proposal.estimated_envelope_bytes, "will be about")
         request = gateway_pb2.EndorseRequest(
@@ -196,8 +191,8 @@ class Proposal:
         limit = self._connection.options.max_envelope_bytes
         if size > limit:
             raise SizeError(
-                f"the transaction of {self._function} {verb} {size} bytes, over the orderer's limit of {limit}; "
-                "put large values into the artifact store and their digest on the ledger",
+                f"the transaction of {self._function} {verb} {size} bytes, over the orderer's limit of "
+                f"{limit}; store large values elsewhere and put their digest on the ledger",
                 transaction_id=self.transaction_id,
                 endpoint=self._connection.endpoint,
             )

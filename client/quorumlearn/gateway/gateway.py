@@ -29,9 +29,7 @@ class Gateway:
         return self._connection.endpoint
 
     def network(self, channel: str) -> Network:
-        """The channel of that name. Nothing is asked yet: a channel that is not there fails at the first
-        call.
-        """
+        """The channel of that name. Nothing is asked yet: one that is not there fails at the first call."""
         return Network(self._connection, channel)
 
     def close(self) -> None:
@@ -69,9 +67,7 @@ def connect(
 
 
 def connect_profile(profile: Path, msp: Path, options: Options | None = None) -> Gateway:
-    """A gateway from a common connection profile (JSON) and an identity's MSP folder; else
-    CredentialError.
-    """
+    """A gateway from a common connection profile and an identity's MSP folder; else CredentialError."""
     peer = read_profile(profile)
     identity, signer = load_msp(msp, peer.msp_id)
     return connect(

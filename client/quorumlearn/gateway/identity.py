@@ -45,8 +45,7 @@ class Signer:
     """Signs bytes for an identity, from any number of threads.
 
     `sign` takes the message and returns a DER signature; `Signer.from_pem` makes one from a private key, and
-    any callable (that of a hardware module, say) can be given instead, as long as what it returns has a low
-    S.
+    any callable (that of a hardware module, say) can be given instead, as long as it returns a low S.
     """
 
     def __init__(self, sign: Callable[[bytes], bytes]) -> None:

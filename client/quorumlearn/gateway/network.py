@@ -1,6 +1,4 @@
-"""A channel: its contracts, its events and blocks, and what the peer's query chaincode `qscc` tells about
-them.
-"""
+"""A channel: its contracts, events and blocks, and what the peer's query chaincode `qscc` tells."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ class Network:
         return BlockEvents(self._connection, self.channel, self._start(start, checkpoint).block, filtered)
 
     def chain_info(self) -> ledger_pb2.BlockchainInfo:
-        """The ledger's height and the hashes of its last two blocks; else EvaluateError, as all queries
-        here.
-        """
+        """The ledger's height and last two hashes; else EvaluateError, as for all queries here."""
         return self._query(ledger_pb2.BlockchainInfo, "GetChainInfo")
 
     def block(self, number: int) -> common_pb2.Block:

@@ -107,18 +107,11 @@ def read_prepared(proposal: SignedBytes, payload: bytes) -> bytes:
     return result
 
 
-def seek_envelope(identity: Identity, signer: Signer, channel: str, start: int | None) -> bytes:
-    """A signed common.Envelope that asks the peer's Deliver service for blocks from `start` (None: next)
-    on.
-    """
+def seek_envelope(identity: Identity, signer: Signer, channel: str, start: int) -> bytes:
+    """A signed common.Envelope that asks the peer's Deliver service for all blocks from `start` on."""
     position = ab_pb2.SeekPosition
-    first = (
-        position(next_commit=ab_pb2.SeekNextCommit())
-        if start is None
-        else position(specified=ab_pb2.SeekSpecified(number=start))
-    )
     seek = ab_pb2.SeekInfo(
-        start=first,
+        start=position(specified=ab_pb2.SeekSpecified(number=start)),
         stop=position(specified=ab_pb2.SeekSpecified(number=_LAST_BLOCK)),
         behavior=ab_pb2.SeekInfo.BLOCK_UNTIL_READY,
     )
