@@ -1,0 +1,92 @@
+"""Learning: workloads, data sets and their division, models as bytes. Knows nothing of encryption or ledgers.
+
+A miner's round, with the block `top` public:
+
+    workload = get_workload("mnist-cnn", {"epochs": "1"})
+    data = load(DataSource(folder=folder)).train_pixels
+    shard = data.take(ShardSpec.parse("iid:0/6").indices(data.labels))
+    base = workload.initial_model(seed=1)
+    trained = workload.train(base, shard, seed=2).model
+    update = difference(split(trained, ["top"])[0], split(base, ["top"])[0])
+"""
+
+from quorumlearn.learning.datasets import Dataset, DataSource, Pixels, Split, default_cache, load
+from quorumlearn.learning.errors import (
+    DataCorrupt,
+    DataMissing,
+    LearningError,
+    ModelError,
+    ShardError,
+    TrainingError,
+    WorkloadError,
+)
+from quorumlearn.learning.model import (
+    Model,
+    Shapes,
+    Update,
+    apply_update,
+    difference,
+    flatten,
+    from_bytes,
+    merge,
+    public_shapes,
+    shapes_of,
+    size_of,
+    split,
+    to_bytes,
+    unflatten,
+)
+from quorumlearn.learning.seeds import derive_seed
+from quorumlearn.learning.shards import ShardSpec, dirichlet, hidden_test_sets, iid, one_class
+from quorumlearn.learning.workload import (
+    WORKLOADS,
+    OnStep,
+    Score,
+    TrainingConfig,
+    TrainResult,
+    Workload,
+    get_workload,
+)
+
+__all__ = [
+    "WORKLOADS",
+    "DataCorrupt",
+    "DataMissing",
+    "DataSource",
+    "Dataset",
+    "LearningError",
+    "Model",
+    "ModelError",
+    "OnStep",
+    "Pixels",
+    "Score",
+    "Shapes",
+    "ShardError",
+    "ShardSpec",
+    "Split",
+    "TrainResult",
+    "TrainingConfig",
+    "TrainingError",
+    "Update",
+    "Workload",
+    "WorkloadError",
+    "apply_update",
+    "default_cache",
+    "derive_seed",
+    "difference",
+    "dirichlet",
+    "flatten",
+    "from_bytes",
+    "get_workload",
+    "hidden_test_sets",
+    "iid",
+    "load",
+    "merge",
+    "one_class",
+    "public_shapes",
+    "shapes_of",
+    "size_of",
+    "split",
+    "to_bytes",
+    "unflatten",
+]

@@ -1,0 +1,184 @@
+"""Images of digits: where they come from, and the form workloads take them in.
+
+`load` looks in this order: the folder named by the user (MNIST's four IDX files, gzipped or not);
+torchvision's files in the cache; a download by torchvision, if allowed; scikit-learn's digits, 1,797 images
+of 8 x 8, as the last resort. A folder that is named and does not hold the data is an error, never a reason to
+look elsewhere. The last resort is said aloud: the data set carries a notice, and the log a warning.
+
+Pixels stay unsigned bytes until a split is taken, which normalises only the images asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorumlearn.learning.errors import DataCorrupt, DataMissing, ShardError
+from quorumlearn.learning.idx import read_idx
+
+SIDE = 28
+CLASSES = 10
+MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, 0 to 1
+
+_DIGITS_TEST = 360
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples ready for a workload: images float32 (n, 1, 28, 28), normalised; labels int64 (n,), 0 to 9."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Samples as stored: pixels uint8 (n, 28, 28), labels int64 (n,), 0 to 9."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64] | None = None) -> Split:
+        """The samples at `indices`, in that order, or all of them. ShardError if one is out of range."""
+        chosen = np.arange(len(self)) if indices is None else indices
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
+            raise ShardError(f"a sample index outside 0..{len(self) - 1}; the shard is of another data set")
+        images = (self.pixels[chosen].astype(np.float32) / np.float32(255) - np.float32(MEAN)) / np.float32(
+            DEVIATION
+        )
+        return Split(images[:, np.newaxis], self.labels[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set in its two parts. `digest` is the SHA-256 of its pixels and labels, however they were
+    stored; `notice` says what the user should know of where they came from, or is None."""
+
+    name: str
+    train_pixels: Pixels
+    test_pixels: Pixels
+    digest: str
+    notice: str | None = None
+
+    @property
+    def train(self) -> Split:
+        """All training samples; MNIST's take 188 MB, so take a shard of `train_pixels` where one will do."""
+        return self.train_pixels.take()
+
+    @property
+    def test(self) -> Split:
+        """All test samples."""
+        return self.test_pixels.take()
+
+
+def default_cache() -> Path:
+    """Where torchvision's files are kept when nobody says otherwise."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorumlearn"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where to look: a folder of IDX files; or else torchvision's `cache`, a download into it if `download`,
+    and scikit-learn's digits if `last_resort`."""
+
+    folder: Path | None = None
+    cache: Path | None = None
+    download: bool = False
+    last_resort: bool = True
+
+
+def load(source: DataSource) -> Dataset:
+    """The data set that `source` leads to.
+
+    DataMissing if there is none, DataCorrupt if what is there is not MNIST.
+    """
+    if source.folder is not None:
+        return _mnist(source.folder)
+    cache = source.cache or default_cache()
+    raw = cache / "MNIST" / "raw"
+    if raw.is_dir():
+        return _mnist(raw)
+    reason = "no folder was named and no download allowed"
+    if source.download:
+        try:
+            return _downloaded(cache, raw)
+        except DataMissing as error:
+            reason = str(error)
+    if not source.last_resort:
+        raise DataMissing(
+            f"no MNIST: {reason}, and nothing is in {raw}; name a folder with its four IDX files"
+        )
+    return _digits(
+        f"These are NOT the MNIST images but scikit-learn's 8 x 8 digits, 1,797 of them: {reason}."
+    )
+
+
+def _mnist(folder: Path) -> Dataset:
+    if not folder.is_dir():
+        raise DataMissing(f"there is no folder {folder}; name the folder that holds the four MNIST files")
+    return _dataset("mnist", _samples(folder, "train"), _samples(folder, "t10k"), None)
+
+
+def _samples(folder: Path, part: str) -> Pixels:
+    pixels = read_idx(folder, f"{part}-images-idx3-ubyte", 3)
+    labels = read_idx(folder, f"{part}-labels-idx1-ubyte", 1)
+    if pixels.shape[1:] != (SIDE, SIDE) or len(pixels) == 0:
+        raise DataCorrupt(
+            f"the {part} images in {folder} are {pixels.shape}; MNIST's are (n, {SIDE}, {SIDE})"
+        )
+    if len(pixels) != len(labels):
+        raise DataCorrupt(
+            f"{len(pixels)} {part} images but {len(labels)} labels in {folder}; they belong to others"
+        )
+    if labels.max() >= CLASSES:
+        raise DataCorrupt(f"a label {labels.max()} among the {part} labels in {folder}; they go from 0 to 9")
+    return Pixels(pixels, labels.astype(np.int64))
+
+
+def _downloaded(cache: Path, raw: Path) -> Dataset:
+    from torchvision.datasets import MNIST  # slow to import, and needed only here
+
+    _log.warning("downloading MNIST into %s", cache)
+    try:
+        MNIST(str(cache), download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataMissing(f"the download of MNIST failed ({type(error).__name__}: {error})") from error
+    return _mnist(raw)
+
+
+def _digits(notice: str) -> Dataset:
+    """scikit-learn's digits, a pixel as 3 x 3 in a frame of 2, in a fixed order, the last 360 for tests."""
+    from sklearn.datasets import load_digits  # slow to import, and needed only here
+
+    bunch = load_digits()
+    grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    pixels = np.pad(grey.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    labels = bunch.target.astype(np.int64)
+    order = np.argsort([hashlib.sha256(index.to_bytes(4, "big")).hexdigest() for index in range(len(labels))])
+    train, test = order[:-_DIGITS_TEST], order[-_DIGITS_TEST:]
+    _log.warning("%s", notice)
+    return _dataset(
+        "digits", Pixels(pixels[train], labels[train]), Pixels(pixels[test], labels[test]), notice
+    )
+
+
+def _dataset(name: str, train: Pixels, test: Pixels, notice: str | None) -> Dataset:
+    digest = hashlib.sha256()
+    for part in (train, test):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part.pixels.tobytes())
+        digest.update(part.labels.astype(np.uint8).tobytes())
+    return Dataset(name, train, test, digest.hexdigest(), notice)

@@ -1,0 +1,31 @@
+"""What can go wrong in learning, one type for each thing a caller can do about it."""
+
+from __future__ import annotations
+
+
+class LearningError(Exception):
+    """Base of all errors of this package."""
+
+
+class WorkloadError(LearningError):
+    """No workload of that name, or a configuration it refuses: correct the task."""
+
+
+class ModelError(LearningError):
+    """A model, update or block that does not fit: bytes refused, wrong names, shapes or numbers."""
+
+
+class TrainingError(LearningError):
+    """Training could not be done on this data, or ended in numbers that are not finite."""
+
+
+class DataMissing(LearningError):  # noqa: N818 - named for what is found
+    """A data set's files are not where they were said to be."""
+
+
+class DataCorrupt(LearningError):  # noqa: N818 - named for what is found
+    """A data set's files are there, but are not what they claim to be."""
+
+
+class ShardError(LearningError):
+    """A division of a data set that cannot be made, or a text that names none."""

@@ -1,0 +1,186 @@
+"""The two workloads on images of digits.
+
+`mnist-cnn`: two strided convolutions and two dense layers, 51,154 parameters: small enough to encrypt whole.
+`mnist-mlp`: the perceptron of Liang et al., "Think Locally, Act Globally", https://arxiv.org/abs/2001.01523,
+633,226 parameters, of which the block `top` (its last three layers, 99,978 parameters) is the 15.79 % that
+LG-FedAvg shares.
+
+Both have the blocks `bottom` (next to the image) and `top` (next to the label).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from quorumlearn.learning.datasets import CLASSES, SIDE, Split
+from quorumlearn.learning.determinism import generator, repeatable
+from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
+from quorumlearn.learning.model import Model, shapes_of
+from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
+
+Tensors = Mapping[str, Tensor]
+Forward = Callable[[Tensors, Tensor], Tensor]
+
+_EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its name, `block.layer`, and the shape of its weight, outputs first."""
+
+    name: str
+    weight: tuple[int, ...]
+
+
+_CNN = (
+    Layer("bottom.conv1", (16, 1, 5, 5)),
+    Layer("bottom.conv2", (32, 16, 5, 5)),
+    Layer("top.dense1", (24, 32 * 7 * 7)),
+    Layer("top.dense2", (CLASSES, 24)),
+)
+_MLP = (
+    Layer("bottom.dense1", (512, SIDE * SIDE)),
+    Layer("bottom.dense2", (256, 512)),
+    Layer("top.dense3", (256, 256)),
+    Layer("top.dense4", (128, 256)),
+    Layer("top.dense5", (CLASSES, 128)),
+)
+
+DEFAULTS = {
+    "mnist-cnn": TrainingConfig(batch_size=32, learning_rate=0.1, momentum=0.5),
+    "mnist-mlp": TrainingConfig(batch_size=32, learning_rate=0.1, momentum=0.5),
+}
+
+
+def _cnn(p: Tensors, images: Tensor) -> Tensor:
+    x = functional.relu(
+        functional.conv2d(images, p["bottom.conv1.weight"], p["bottom.conv1.bias"], stride=2, padding=2)
+    )
+    x = functional.relu(
+        functional.conv2d(x, p["bottom.conv2.weight"], p["bottom.conv2.bias"], stride=2, padding=2)
+    )
+    x = functional.relu(functional.linear(x.flatten(1), p["top.dense1.weight"], p["top.dense1.bias"]))
+    return functional.linear(x, p["top.dense2.weight"], p["top.dense2.bias"])
+
+
+def _mlp(p: Tensors, images: Tensor) -> Tensor:
+    x = images.flatten(1)
+    for layer in _MLP[:-1]:
+        x = functional.relu(functional.linear(x, p[f"{layer.name}.weight"], p[f"{layer.name}.bias"]))
+    return functional.linear(x, p[f"{_MLP[-1].name}.weight"], p[f"{_MLP[-1].name}.bias"])
+
+
+def build(name: str, config: TrainingConfig) -> Workload:
+    """The workload `name` (a key of DEFAULTS) with this configuration."""
+    layers, forward = {"mnist-cnn": (_CNN, _cnn), "mnist-mlp": (_MLP, _mlp)}[name]
+    return MnistWorkload(name, config, layers, forward)
+
+
+@dataclass(frozen=True)
+class MnistWorkload:
+    """A network of layers over images of SIDE x SIDE; see `Workload` for what each method promises."""
+
+    name: str
+    config: TrainingConfig
+    layers: tuple[Layer, ...]
+    forward: Forward
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(layer.name.partition(".")[0] for layer in self.layers))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes = {f"{layer.name}.weight": layer.weight for layer in self.layers}
+        shapes |= {f"{layer.name}.bias": layer.weight[:1] for layer in self.layers}
+        return {name: shapes[name] for name in sorted(shapes)}
+
+    def tensors(self, block: str) -> tuple[str, ...]:
+        if block not in self.blocks:
+            raise WorkloadError(f"{self.name} has no block {block!r}; it has {', '.join(self.blocks)}")
+        return tuple(name for name in self.shapes if name.partition(".")[0] == block)
+
+    def initial_model(self, seed: int) -> Model:
+        """Weights by He et al. (https://arxiv.org/abs/1502.01852), uniform; biases zero."""
+        model: Model = {}
+        for name, shape in self.shapes.items():
+            tensor = torch.zeros(shape)
+            if name.endswith(".weight"):
+                bound = math.sqrt(6 / math.prod(shape[1:]))
+                tensor.uniform_(-bound, bound, generator=generator(seed, f"initial model {name}"))
+            model[name] = tensor.numpy()
+        return model
+
+    def train(self, model: Model, data: Split, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
+        images, labels = self._inputs(model, data)
+        with repeatable():
+            parameters = {
+                name: torch.tensor(model[name], dtype=torch.float32, requires_grad=True)
+                for name in self.shapes
+            }
+            optimiser = torch.optim.SGD(
+                list(parameters.values()), lr=self.config.learning_rate, momentum=self.config.momentum
+            )
+            total = self.config.epochs * math.ceil(len(labels) / self.config.batch_size)
+            steps, losses = 0, 0.0
+            for _ in range(self.config.epochs):
+                losses = 0.0
+                for batch in self._batches(len(labels), seed, steps):
+                    optimiser.zero_grad()
+                    loss = functional.cross_entropy(self.forward(parameters, images[batch]), labels[batch])
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    optimiser.step()
+                    losses += loss.item() * len(batch)
+                    steps += 1
+                    if not math.isfinite(losses):
+                        raise self._diverged(steps, total)
+                    if on_step is not None:
+                        on_step(steps, total)
+            trained = {name: tensor.detach().numpy() for name, tensor in parameters.items()}
+        if not all(np.isfinite(tensor).all() for tensor in trained.values()):
+            raise self._diverged(steps, total)
+        return TrainResult(trained, steps, len(labels), losses / len(labels))
+
+    def evaluate(self, model: Model, data: Split) -> Score:
+        images, labels = self._inputs(model, data)
+        parameters = {name: torch.tensor(model[name], dtype=torch.float32) for name in self.shapes}
+        correct, losses = 0, 0.0
+        with repeatable(), torch.no_grad():
+            for start in range(0, len(labels), _EVALUATION_BATCH):
+                target = labels[start : start + _EVALUATION_BATCH]
+                logits = self.forward(parameters, images[start : start + _EVALUATION_BATCH])
+                correct += int((logits.argmax(dim=1) == target).sum().item())
+                losses += functional.cross_entropy(logits, target, reduction="sum").item()
+        return Score(correct, len(labels), losses / len(labels))
+
+    def _batches(self, samples: int, seed: int, steps_before: int) -> Iterator[Tensor]:
+        """The samples of each step of one epoch: every sample once, in an order that (seed, epoch) fixes."""
+        order = torch.randperm(samples, generator=generator(seed, f"epoch from step {steps_before}"))
+        return iter(torch.split(order, self.config.batch_size))
+
+    def _inputs(self, model: Model, data: Split) -> tuple[Tensor, Tensor]:
+        if shapes_of(model) != self.shapes:
+            raise ModelError(f"the model has not the tensors of {self.name}")
+        if len(data.labels) == 0:
+            raise TrainingError("there are no samples; a shard must hold at least one")
+        if data.images.shape != (len(data.labels), 1, SIDE, SIDE):
+            raise TrainingError(
+                f"images of shape {data.images.shape}; {self.name} takes (n, 1, {SIDE}, {SIDE})"
+            )
+        if data.labels.min() < 0 or data.labels.max() >= CLASSES:
+            raise TrainingError(
+                f"labels from {data.labels.min()} to {data.labels.max()}; they must be 0 to 9"
+            )
+        return torch.tensor(data.images, dtype=torch.float32), torch.tensor(data.labels, dtype=torch.int64)
+
+    def _diverged(self, step: int, total: int) -> TrainingError:
+        return TrainingError(
+            f"training diverged at step {step} of {total}: lower learning_rate, {self.config.learning_rate}"
+        )

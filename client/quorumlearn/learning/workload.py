@@ -1,0 +1,131 @@
+"""What a task can ask miners to train, by name and configuration, never by code.
+
+A workload knows its model's tensors, how a model begins, how it is trained and how it is scored. Training
+is a pure function of (model, data, seed, configuration): the same bytes come out in any process on the same
+type of processor. `get_workload` is the only way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pydantic
+
+from quorumlearn.learning.datasets import Split
+from quorumlearn.learning.errors import WorkloadError
+from quorumlearn.learning.model import Model
+
+OnStep = Callable[[int, int], None]
+
+
+class TrainingConfig(pydantic.BaseModel):
+    """How a miner trains in one round: plain stochastic gradient descent with momentum on cross-entropy."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int = pydantic.Field(default=1, ge=1, le=100)
+    batch_size: int = pydantic.Field(default=32, ge=1, le=4096)
+    learning_rate: float = pydantic.Field(default=0.1, gt=0, le=10)
+    momentum: float = pydantic.Field(default=0.5, ge=0, lt=1)
+
+    def as_strings(self) -> dict[str, str]:
+        """Every setting as a task carries it; `get_workload` reads it back to the same."""
+        return {
+            "epochs": str(self.epochs),
+            "batch_size": str(self.batch_size),
+            "learning_rate": repr(self.learning_rate),
+            "momentum": repr(self.momentum),
+        }
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained model; `loss` is the mean cross-entropy (nats) over the samples of the last epoch."""
+
+    model: Model
+    steps: int
+    samples: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of `total` samples a model labels correctly, and its mean cross-entropy (nats)."""
+
+    correct: int
+    total: int
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """correct / total, 0 to 1."""
+        return self.correct / self.total
+
+
+class Workload(Protocol):
+    """What nodes need of a workload."""
+
+    @property
+    def name(self) -> str:
+        """As in TaskSpec.workload.name."""
+        ...
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The validated configuration."""
+        ...
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of the model's blocks, from the input up."""
+        ...
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each tensor of the model, in the order of their names."""
+        ...
+
+    def tensors(self, block: str) -> tuple[str, ...]:
+        """The names of a block's tensors; WorkloadError if there is no such block."""
+        ...
+
+    def initial_model(self, seed: int) -> Model:
+        """The model that a task with this seed begins with."""
+        ...
+
+    def train(self, model: Model, data: Split, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
+        """Train a copy of `model` on `data`; `on_step(done, of)` is called after each step.
+
+        ModelError if the model is not of this workload; TrainingError if there is no data or the numbers
+        do not stay finite. An exception that `on_step` raises ends the training and passes through.
+        """
+        ...
+
+    def evaluate(self, model: Model, data: Split) -> Score:
+        """Score `model` on `data`; errors as in `train`."""
+        ...
+
+
+WORKLOADS = ("mnist-cnn", "mnist-mlp")
+
+
+def get_workload(name: str, config: Mapping[str, str]) -> Workload:
+    """The workload of that name; WorkloadError for an unknown name or key, or a value out of range."""
+    if name not in WORKLOADS:
+        raise WorkloadError(f"no workload {name!r}; there are {', '.join(WORKLOADS)}")
+    from quorumlearn.learning import mnist  # torch takes seconds to import: only who trains pays for it
+
+    defaults = mnist.DEFAULTS[name]
+    try:
+        settings = TrainingConfig.model_validate(defaults.as_strings() | dict(config))
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise WorkloadError(
+                f"{name} has no setting {key!r}; it has {', '.join(TrainingConfig.model_fields)}"
+            ) from error
+        raise WorkloadError(f"{name}: {key} = {config.get(key)!r}: {first['msg']}") from error
+    return mnist.build(name, settings)
