@@ -64,6 +64,19 @@ class Network:
         """The block a transaction is in."""
         return self._query(common_pb2.Block, "GetBlockByTxID", transaction_id)
 
+    def position(self, transaction_id: str) -> tuple[int, int]:
+        """Where a transaction stands on the chain: (block number, index in the block)."""
+        block = self.block_by_transaction(transaction_id)
+        for index, data in enumerate(block.data.data):
+            payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(data).payload)
+            header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+            if header.tx_id == transaction_id:
+                return block.header.number, index
+        raise EvaluateError(
+            f"the peer's block {block.header.number} does not hold transaction {transaction_id}",
+            endpoint=self._connection.endpoint,
+        )
+
     def transaction(self, transaction_id: str) -> transaction_pb2.ProcessedTransaction:
         """A transaction's envelope and validation code."""
         return self._query(transaction_pb2.ProcessedTransaction, "GetTransactionByID", transaction_id)
