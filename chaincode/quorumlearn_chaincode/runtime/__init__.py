@@ -1,6 +1,6 @@
 """A runtime for Fabric chaincode as a service, in plain Python; see README.md beside this file."""
 
-from .endorsement import OutOf, Role, SignedBy, parse_policy, policy_bytes, signature_policy
+from .endorsement import OutOf, Role, Rule, SignedBy, parse_policy, policy_bytes, signature_policy
 from .errors import (
     ChaincodeError,
     IdentityError,
@@ -9,11 +9,14 @@ from .errors import (
     PeerLostError,
     ServiceError,
 )
+from .service import ChaincodeService, serve
+from .settings import ServiceSettings, TlsCredentials, tls_from_environment
 from .stub import Chaincode, ChaincodeStub, ClientIdentity, HistoryEntry, Response
 
 __all__ = [
     "Chaincode",
     "ChaincodeError",
+    "ChaincodeService",
     "ChaincodeStub",
     "ClientIdentity",
     "HistoryEntry",
@@ -24,9 +27,14 @@ __all__ = [
     "PeerLostError",
     "Response",
     "Role",
+    "Rule",
     "ServiceError",
+    "ServiceSettings",
     "SignedBy",
+    "TlsCredentials",
     "parse_policy",
     "policy_bytes",
+    "serve",
     "signature_policy",
+    "tls_from_environment",
 ]

@@ -2,8 +2,8 @@
 
 A rule is a tree: `SignedBy` asks for one signature by an organisation's role, `OutOf(n, rules)` for n of its
 rules, each by another signer. `policy_bytes` turns it into what `set_state_validation_parameter` takes, a
-serialised `common.SignaturePolicyEnvelope`. The same rule always gives the same bytes, since every endorser must
-write the same.
+serialised `common.SignaturePolicyEnvelope`. The same rule always gives the same bytes, since every endorser
+must write the same.
 
     policy_bytes(OutOf(2, (SignedBy("OwnerMSP"), OutOf(1, (SignedBy("V1MSP"), SignedBy("V2MSP"))))))
 
@@ -89,7 +89,7 @@ def policy_bytes(rule: Rule) -> bytes:
 def parse_policy(policy: bytes) -> Rule:
     """The rule in a serialised `SignaturePolicyEnvelope`.
 
-    Raises `InvalidArgumentError` if the bytes are no such policy, or it names anything but organisations' roles.
+    Raises `InvalidArgumentError` if the bytes are no such policy, or name anything but organisations' roles.
     """
     try:
         envelope = policies_pb2.SignaturePolicyEnvelope.FromString(policy)
@@ -110,7 +110,7 @@ def _to_proto(rule: Rule, principals: list[SignedBy], depth: int) -> policies_pb
         return policies_pb2.SignaturePolicy(signed_by=principals.index(rule))
     if not 1 <= rule.n <= len(rule.rules):
         raise InvalidArgumentError(
-            f"an endorsement policy asks for {rule.n} of {len(rule.rules)} rules: ask for at least 1, at most all"
+            f"an endorsement policy asks for {rule.n} of {len(rule.rules)} rules: ask for 1 to all"
         )
     return policies_pb2.SignaturePolicy(
         n_out_of=policies_pb2.SignaturePolicy.NOutOf(

@@ -1,8 +1,8 @@
 """What can go wrong in a transaction, as the contract and its caller see it.
 
-Rules: a `ChaincodeError` that leaves a contract ends its transaction with the error's status and its message,
-word for word, so the message must hold nothing secret. Any other exception ends it with "internal error" and a
-traceback in the service's own log. Nothing is written to the ledger in either case.
+Rules: a `ChaincodeError` that leaves a contract ends its transaction with the error's status and its
+message, word for word, so the message must hold nothing secret. Any other exception ends it with "internal
+error" and the stack in the service's own log. Nothing is written to the ledger in either case.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Rules, all Fabric's own:
 - Reads see the committed state, never this transaction's own writes.
-- Every call may raise `PeerError` (the peer refused it) or `PeerLostError` (the peer is gone). A contract lets both
-  pass: the transaction then ends with status 500 and writes nothing.
+- Every call may raise `PeerError` (the peer refused it) or `PeerLostError` (the peer is gone). A contract
+  lets both pass: the transaction then ends with status 500 and writes nothing.
 - Calls are synchronous, one at a time; when `invoke` has returned, they are refused.
 - A simple key is any non-empty string that does not begin with U+0000, which marks composite keys.
 - One event a transaction: the last one set.
@@ -30,10 +30,11 @@ class Response:
 
 @dataclass(frozen=True)
 class ClientIdentity:
-    """Who signed the transaction, from the X.509 certificate in its header; the peer has checked the signature.
+    """Who signed the transaction, by the X.509 certificate in its header; the peer checked the signature.
 
-    `name` is the subject's only common name (the enrolment id), `attributes` are those that Fabric's CA puts in
-    the extension 1.2.3.4.5.6.7.8.1, `organisational_units` the subject's OUs in their order. Times are in UTC.
+    `name` is the subject's only common name (the enrolment id), `attributes` are those of the extension
+    1.2.3.4.5.6.7.8.1 of Fabric's CA, `organisational_units` the subject's OUs in their order. Times are in
+    UTC.
     """
 
     msp_id: str
@@ -87,7 +88,7 @@ class ChaincodeStub(Protocol):
         ...
 
     def function_and_parameters(self) -> tuple[str, list[str]]:
-        """The arguments as text, the name "" if there are none. Raises `InvalidArgumentError` unless UTF-8."""
+        """The arguments as text, the name "" if there are none; not UTF-8 is an `InvalidArgumentError`."""
         ...
 
     # Keys
@@ -96,7 +97,7 @@ class ChaincodeStub(Protocol):
         ...
 
     def split_composite_key(self, key: str) -> tuple[str, list[str]]:
-        """The object type and the attributes. Raises `InvalidArgumentError` if `key` is not a composite key."""
+        """The object type and the attributes. Raises `InvalidArgumentError` for any other key."""
         ...
 
     # State
@@ -108,7 +109,10 @@ class ChaincodeStub(Protocol):
         """The values of all keys in their order, b"" where there is none; one round trip if the peer can."""
         ...
 
-    def put_state(self, key: str, value: bytes) -> None: ...
+    def put_state(self, key: str, value: bytes) -> None:
+        """Raises `InvalidArgumentError` for an empty value, which Fabric would take for a deletion."""
+        ...
+
     def delete_state(self, key: str) -> None: ...
 
     def get_state_by_range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
@@ -134,7 +138,7 @@ class ChaincodeStub(Protocol):
         ...
 
     def get_query_result(self, query: str) -> Iterator[tuple[str, bytes]]:
-        """A rich query; only a peer with CouchDB answers it, its result is not checked again at commit."""
+        """A rich query; only a peer with CouchDB answers it, it is not checked again at commit."""
         ...
 
     def get_query_result_with_pagination(
@@ -184,7 +188,7 @@ class ChaincodeStub(Protocol):
 
 
 class Chaincode(Protocol):
-    """What `serve` runs. Both functions run in worker threads, several at a time; the object must allow it."""
+    """What `serve` runs. Both functions run in worker threads, several at a time, and must allow that."""
 
     def init(self, stub: ChaincodeStub) -> Response:
         """Runs once if the chaincode was committed with init-required."""
