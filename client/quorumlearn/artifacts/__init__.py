@@ -1,0 +1,26 @@
+"""Artifacts: a content-addressed store under SHA-256, in a folder or in S3-compatible storage."""
+
+from quorumlearn.artifacts.errors import (
+    ArtifactCorrupt,
+    ArtifactError,
+    ArtifactMissing,
+    ArtifactTooLarge,
+    BadReference,
+    StoreFull,
+    StoreUnavailable,
+)
+from quorumlearn.artifacts.reference import checked, checked_digest
+from quorumlearn.artifacts.store import ArtifactStore
+
+__all__ = [
+    "ArtifactCorrupt",
+    "ArtifactError",
+    "ArtifactMissing",
+    "ArtifactStore",
+    "ArtifactTooLarge",
+    "BadReference",
+    "StoreFull",
+    "StoreUnavailable",
+    "checked",
+    "checked_digest",
+]

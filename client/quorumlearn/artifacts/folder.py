@@ -1,0 +1,159 @@
+"""Artifacts in a folder.
+
+Rules:
+1. An artifact is written to `.partial/`, flushed to the disk, and renamed into place: it is there whole or
+   not at all, also after a power cut, and writers of the same artifact do not disturb each other.
+2. A failed write removes its partial file. Partial files left by killed processes are removed a day later.
+3. The folder is made only if asked: a mount that is gone is an error, not an empty store.
+4. Symbolic links are not followed and nothing but plain files is opened: names in the folder may be hostile.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from quorumlearn.artifacts.backend import CHUNK, failure
+from quorumlearn.artifacts.errors import ArtifactCorrupt, ArtifactMissing, StoreUnavailable
+
+_PARTIAL = ".partial"
+_STALE_SECONDS = 24 * 3600
+
+
+class Folder:
+    """A `Backend` in the folder `root`. StoreUnavailable if it is not there and `create` is False."""
+
+    def __init__(self, root: Path, *, create: bool) -> None:
+        self._root = root
+        if create:
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreUnavailable(f"cannot make the folder {root}: {error.strerror}") from error
+        self._check_root()
+        self._remove_stale()
+
+    @property
+    def shown(self) -> str:
+        return str(self._root)
+
+    def write(self, name: str, data: bytes) -> None:
+        self._place(name, lambda file: _write_all(file, data))
+
+    def write_file(self, name: str, path: Path) -> None:
+        with path.open("rb") as source:
+            self._place(name, lambda file: shutil.copyfileobj(source, file, CHUNK))
+
+    def size(self, name: str) -> int | None:
+        try:
+            found = (self._root / name).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_root()
+            return None
+        except OSError as error:
+            raise failure(error, f"look for {name}", self.shown) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise ArtifactCorrupt(f"{name} in {self.shown} is not a plain file; remove it")
+        return found.st_size
+
+    def read(self, name: str, size: int) -> Iterator[bytes]:
+        try:
+            with self._open(name) as file:
+                left = size + 1
+                while left > 0 and (chunk := file.read(min(CHUNK, left))):
+                    left -= len(chunk)
+                    yield chunk
+        except OSError as error:
+            raise failure(error, f"read {name}", self.shown) from error
+
+    def remove(self, name: str) -> bool:
+        try:
+            (self._root / name).unlink()
+        except FileNotFoundError:
+            self._check_root()
+            return False
+        except OSError as error:
+            raise failure(error, f"remove {name}", self.shown) from error
+        return True
+
+    def _open(self, name: str) -> BinaryIO:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            file = os.fdopen(os.open(self._root / name, flags), "rb", buffering=0)
+        except FileNotFoundError as error:
+            self._check_root()
+            raise ArtifactMissing(f"{name} is not in {self.shown}") from error
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise ArtifactCorrupt(f"{name} in {self.shown} is not a plain file; remove it") from error
+            raise
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise ArtifactCorrupt(f"{name} in {self.shown} is not a plain file; remove it")
+        return file
+
+    def _place(self, name: str, fill: Callable[[BinaryIO], None]) -> None:
+        self._check_root()
+        target = self._root / name
+        partial: Path | None = None
+        try:
+            (self._root / _PARTIAL).mkdir(exist_ok=True)
+            target.parent.mkdir(exist_ok=True)
+            if target.parent.is_symlink():
+                raise StoreUnavailable(f"{target.parent} is a symbolic link; a store holds none")
+            handle, path = tempfile.mkstemp(dir=self._root / _PARTIAL, prefix=target.name[:16])
+            partial = Path(path)
+            with os.fdopen(handle, "wb") as file:
+                fill(file)
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+            partial.replace(target)
+            _sync_folder(target.parent)
+            _sync_folder(self._root)
+        except FileNotFoundError as error:
+            self._check_root()
+            raise StoreUnavailable(f"{self.shown} changed while {name} was written; try again") from error
+        except OSError as error:
+            raise failure(error, f"write {name}", self.shown) from error
+        finally:
+            if partial is not None:
+                with suppress(OSError):  # renamed, or the folder is gone with it
+                    partial.unlink()
+
+    def _check_root(self) -> None:
+        try:
+            there = stat.S_ISDIR(self._root.stat().st_mode)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the store's folder {self._root} cannot be reached ({error.strerror}); mount or create it"
+            ) from error
+        if not there:
+            raise StoreUnavailable(f"{self._root} is not a folder; name another for the store")
+
+    def _remove_stale(self) -> None:
+        oldest = time.time() - _STALE_SECONDS
+        with suppress(OSError):  # not ours to clean, or cleaned by another process: no reader ever sees them
+            for path in (self._root / _PARTIAL).iterdir():
+                if path.lstat().st_mtime < oldest:
+                    path.unlink()
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

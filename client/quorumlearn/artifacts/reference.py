@@ -1,0 +1,35 @@
+"""References to artifacts, which come from others and are trusted in nothing."""
+
+from __future__ import annotations
+
+import re
+
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+from quorumlearn.artifacts.errors import ArtifactTooLarge, BadReference
+
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def checked_digest(digest: str) -> str:
+    """`digest` if it is a SHA-256 in 64 lower-case hex digits; BadReference if not."""
+    if not _DIGEST.fullmatch(digest):
+        raise BadReference(f"the digest {digest[:80]!r} is not 64 lower-case hex digits")
+    return digest
+
+
+def checked(ref: ArtifactRef, limit: int | None = None) -> ArtifactRef:
+    """`ref` if it can name an artifact of at most `limit` bytes; BadReference or ArtifactTooLarge if not."""
+    checked_digest(ref.digest)
+    if ref.size < 0:
+        raise BadReference(f"artifact {ref.digest[:12]}… is said to have {ref.size} bytes")
+    if limit is not None and ref.size > limit:
+        raise ArtifactTooLarge(
+            f"artifact {ref.digest[:12]}… has {ref.size} bytes; at most {limit} are read here"
+        )
+    return ref
+
+
+def path_of(digest: str) -> str:
+    """Where an artifact lies below the store's root: `ab/abcdef…`."""
+    return f"{checked_digest(digest)[:2]}/{digest}"
