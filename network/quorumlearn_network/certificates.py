@@ -27,12 +27,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from quorumlearn_network.errors import NetworkError
+
 ATTRIBUTES_OID = x509.ObjectIdentifier("1.2.3.4.5.6.7.8.1")
 CLOCK_SKEW = timedelta(minutes=5)
 AUTHORITY_VALIDITY = timedelta(days=3650)
 
 
-class CertificateError(Exception):
+class CertificateError(NetworkError):
     """A certificate or key that cannot be read, or does not fit the authority it is said to come from."""
 
 

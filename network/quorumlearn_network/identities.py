@@ -44,6 +44,7 @@ from quorumlearn_network.certificates import (
     read_certificate,
     unit_of,
 )
+from quorumlearn_network.errors import NetworkError
 
 ROLE_ATTRIBUTE = "quorumlearn.role"
 IDENTITY_VALIDITY = timedelta(days=365)
@@ -61,7 +62,7 @@ _NODE_OUS = "NodeOUs:\n  Enable: true\n" + "".join(
 )
 
 
-class IdentityError(Exception):
+class IdentityError(NetworkError):
     """An identity that cannot be issued, read or found; the message says which and what to do."""
 
 

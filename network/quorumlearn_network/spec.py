@@ -29,12 +29,14 @@ from typing import Annotated, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from quorumlearn_network.errors import NetworkError
 from quorumlearn_network.identities import NAME_PATTERN
 
 DEFAULT_HOST = "127.0.0.1"
 MAX_SPEC_BYTES = 1 << 20
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
+MspId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$")]
 ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9.-]{0,248}$")]
 ChaincodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$", max_length=64)]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")]
@@ -42,7 +44,7 @@ Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:.-]{1,253}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class SpecError(Exception):
+class SpecError(NetworkError):
     """A network description that cannot be used: file, field, value."""
 
 
@@ -87,7 +89,7 @@ class OrganisationSpec(_Strict):
     """One organisation: an MSP, its roles, its peer and its users."""
 
     name: Name
-    msp_id: Name
+    msp_id: MspId
     roles: Annotated[tuple[Annotated[Role, Field(strict=False)], ...], Field(min_length=1, strict=False)]
     peer: PeerSpec = PeerSpec()
     users: Annotated[tuple[UserSpec, ...], Field(strict=False)] = ()
@@ -106,15 +108,19 @@ class OrdererSpec(_Strict):
     """The organisation that orders."""
 
     name: Name = "orderer"
-    msp_id: Name = "OrdererMSP"
+    msp_id: MspId = "OrdererMSP"
 
 
 class ChaincodeSpec(_Strict):
-    """The chaincode, the Python module that serves it, and how many verifier organisations endorse."""
+    """The chaincode, the Python module that serves it, and how many verifier organisations endorse.
+
+    A new version, quorum or module for an existing ledger needs a higher sequence.
+    """
 
     name: ChaincodeName = "quorumlearn"
     version: Version = "1.0"
     module: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] = "quorumlearn_chaincode"
+    sequence: Annotated[int, Field(ge=1)] = 1
     quorum: Annotated[int, Field(ge=1)]
 
 
@@ -122,9 +128,9 @@ class BatchSpec(_Strict):
     """When the orderer cuts a block."""
 
     timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 20
-    max_messages: Annotated[int, Field(ge=1, le=100_000)] = 500
+    max_messages: Annotated[int, Field(ge=1, le=10_000)] = 500
     preferred_max_bytes: Annotated[int, Field(ge=1024)] = 2 << 20
-    absolute_max_bytes: Annotated[int, Field(ge=1024, le=100 << 20)] = 10 << 20
+    absolute_max_bytes: Annotated[int, Field(ge=1024, le=99 << 20)] = 10 << 20
 
     @model_validator(mode="after")
     def _bytes_fit(self) -> Self:

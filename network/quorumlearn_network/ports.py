@@ -1,0 +1,72 @@
+"""Ports: choosing free ones for the zeros of a spec, and telling early that one is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterable
+
+from quorumlearn_network.errors import NetworkError
+from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, PeerSpec, join_address
+
+
+class PortError(NetworkError):
+    """A port that cannot be listened on."""
+
+
+def choose_ports(spec: NetworkSpec, before: NetworkSpec | None) -> NetworkSpec:
+    """`spec` with no port 0 left: what `before` had for the same organisation, else free ones.
+
+    Organisations of one host whose `chaincode_port` is 0 share one.
+    """
+    known = {one.name: one.peer for one in before.organisations} if before is not None else {}
+    with contextlib.ExitStack() as held:
+        shared: dict[str, int] = {}
+
+        def chosen(one: OrganisationSpec) -> PeerSpec:
+            peer, old = one.peer, known.get(one.name)
+            if old is None or old.host != peer.host:
+                old = PeerSpec(host=peer.host)
+            port = peer.port or old.port or _free_port(peer.host, held)
+            chaincode_port = peer.chaincode_port or old.chaincode_port
+            if not chaincode_port:
+                if peer.host not in shared:
+                    shared[peer.host] = _free_port(peer.host, held)
+                chaincode_port = shared[peer.host]
+            return PeerSpec(host=peer.host, port=port, chaincode_port=chaincode_port)
+
+        organisations = tuple(one.model_copy(update={"peer": chosen(one)}) for one in spec.organisations)
+    return spec.model_copy(update={"organisations": organisations})
+
+
+def check_free(addresses: Iterable[tuple[str, int]]) -> None:
+    """PortError for the first address that something listens on already, or that is not this machine's."""
+    for host, port in sorted(set(addresses)):
+        try:
+            _bind(host, port).close()
+        except OSError as error:
+            raise PortError(
+                f"{join_address(host, port)} cannot be listened on ({error.strerror or error}); "
+                "stop what uses it or give another port in the network's description"
+            ) from error
+
+
+def _free_port(host: str, held: contextlib.ExitStack) -> int:
+    try:
+        bound = held.enter_context(_bind(host, 0))
+    except OSError as error:
+        raise PortError(f"no free port on {host!r}: {error.strerror or error}") from error
+    port: int = bound.getsockname()[1]
+    return port
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound

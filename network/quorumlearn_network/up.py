@@ -1,0 +1,283 @@
+"""A network on this machine: bring it up, bring it down, say how it is.
+
+A network lives in one folder:
+
+    network.yaml        its description, with the ports that were chosen
+    devnet.json         what the devnet is started with
+    organisations/      identities (identities.py) and a connection.json for each organisation
+    ledger/             the devnet's ledger
+    run/, logs/         process records and logs (processes.py)
+
+Rules:
+- `bring_up` is idempotent: what runs is left running, what is missing is started;
+- it fails as a whole: what it started is stopped again, and the error names the step;
+- a ledger is never removed but by `bring_down(wipe=True)`;
+- one command at a time works on a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from quorumlearn_network.errors import NetworkError
+from quorumlearn_network.identities import (
+    ROLE_ATTRIBUTE,
+    ensure_orderer,
+    ensure_peer,
+    ensure_user,
+    open_organisation,
+)
+from quorumlearn_network.package import package_id
+from quorumlearn_network.ports import check_free, choose_ports
+from quorumlearn_network.processes import Detached
+from quorumlearn_network.profiles import render_connection, render_devnet, write_whole
+from quorumlearn_network.spec import NetworkSpec, dump_spec, load_spec
+
+DEVNET = "devnet"
+Confirm = Callable[[NetworkSpec, Path, float], None]
+"""Called with the network, its folder and a deadline (time.monotonic()) when all processes serve; raises if
+the network is of no use after all."""
+
+
+class UpError(NetworkError):
+    """The network did not come up; `step` says where, and nothing that was started is left running."""
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__(f"{step}: {message}")
+        self.step = step
+
+
+class FolderError(NetworkError):
+    """A folder that holds no network, another one than asked for, or one that another command works on."""
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """A process of a network, where it listens, and its id if it runs."""
+
+    name: str
+    addresses: tuple[str, ...]
+    pid: int | None
+    log: Path
+
+
+@dataclass(frozen=True)
+class NetworkStatus:
+    """A network and its processes."""
+
+    spec: NetworkSpec
+    folder: Path
+    processes: tuple[ProcessStatus, ...]
+
+    @property
+    def running(self) -> bool:
+        """Whether all of them run."""
+        return all(process.pid is not None for process in self.processes)
+
+
+def bring_up(
+    spec: NetworkSpec | None,
+    folder: Path,
+    confirm: Confirm,
+    progress: Callable[[str], None] = lambda step: None,
+    timeout_s: float = 60.0,
+) -> NetworkStatus:
+    """Bring the network in `folder` up and return how it is.
+
+    `spec` None takes the folder's own description. UpError, FolderError or another NetworkError if it fails;
+    whatever `confirm` raises is passed on.
+    """
+    deadline = time.monotonic() + timeout_s
+    folder = folder.resolve()
+    with _locked(folder):
+        spec = _settled(spec, folder)
+        progress("identities")
+        write_identities(spec, folder)
+        missing = [one for one in _processes(spec, folder) if one.process.pid() is None]
+        started: list[Detached] = []
+        try:
+            with _step("ports"):
+                check_free(address for one in missing for address in one.listens)
+            write_whole(folder / "devnet.json", render_devnet(spec))
+            write_whole(folder / "network.yaml", dump_spec(spec))
+            for one in missing:
+                with _step(one.process.name):
+                    progress(f"starting {one.process.name}")
+                    started.append(one.process)
+                    one.process.start(one.command, one.environment)
+            for one in missing:
+                with _step(one.process.name):
+                    one.process.wait_until_ready(deadline)
+            progress("asking the ledger")
+            confirm(spec, folder, deadline)
+        except BaseException:
+            for process in reversed(started):
+                process.stop()
+            raise
+        return _status(spec, folder)
+
+
+def bring_down(folder: Path, wipe: bool = False) -> bool:
+    """Stop the network's processes; with `wipe` remove its ledger, identities and description too.
+
+    False if nothing ran. FolderError if there is no network.
+    """
+    folder = folder.resolve()
+    spec = read_network(folder)
+    with _locked(folder):
+        stopped = [one.process.stop() for one in reversed(_processes(spec, folder))]
+        if wipe:
+            for name in ("ledger", "organisations", "logs"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+            for name in ("devnet.json", "network.yaml"):
+                (folder / name).unlink(missing_ok=True)
+    if wipe:
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        with contextlib.suppress(OSError):  # something of someone else's is in it
+            folder.rmdir()
+    return any(stopped)
+
+
+def status(folder: Path) -> NetworkStatus:
+    """How the network in `folder` is; FolderError if there is none."""
+    folder = folder.resolve()
+    return _status(read_network(folder), folder)
+
+
+def read_network(folder: Path) -> NetworkSpec:
+    """The description of the network in `folder`; FolderError if there is none."""
+    path = folder / "network.yaml"
+    if not path.exists():
+        raise FolderError(f"no network in {folder}; `quorumlearn network up --folder {folder}` makes one")
+    return load_spec(path)
+
+
+def write_identities(spec: NetworkSpec, folder: Path) -> None:
+    """Every identity of the network, and a connection profile an organisation; valid ones are kept."""
+    orderer = open_organisation(folder, spec.orderer.name, spec.orderer.msp_id)
+    ensure_orderer(orderer, ["localhost", "127.0.0.1"])
+    for one in spec.organisations:
+        organisation = open_organisation(folder, one.name, one.msp_id)
+        ensure_peer(organisation, sorted({one.peer.host, "localhost", "127.0.0.1"}))
+        for user in one.users:
+            attributes = {ROLE_ATTRIBUTE: user.role.value} if user.role is not None else {}
+            ensure_user(organisation, user.name, attributes, admin=user.admin)
+        profile = render_connection(spec, one, organisation)
+        write_whole(organisation.folder / "connection.json", profile)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    process: Detached
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    listens: tuple[tuple[str, int], ...]
+
+
+def _processes(spec: NetworkSpec, folder: Path) -> list[_Planned]:
+    """The processes in the order they are started: chaincode services, one an address, then the devnet."""
+    services: dict[tuple[str, int], str] = {}
+    for one in spec.organisations:
+        services.setdefault((one.peer.host, one.peer.chaincode_port), one.name)
+    planned = []
+    for (host, port), name in services.items():
+        address = next(
+            one.peer.chaincode_address
+            for one in spec.organisations
+            if (one.peer.host, one.peer.chaincode_port) == (host, port)
+        )
+        planned.append(
+            _Planned(
+                Detached(folder, "chaincode" if len(services) == 1 else f"chaincode-{name}"),
+                (sys.executable, "-m", spec.chaincode.module),
+                {"CHAINCODE_SERVER_ADDRESS": address, "CHAINCODE_ID": package_id(spec.chaincode)},
+                ((host, port),),
+            )
+        )
+    planned.append(
+        _Planned(
+            Detached(folder, DEVNET),
+            (sys.executable, "-m", "quorumlearn_network.devnet", "--config", str(folder / "devnet.json")),
+            {},
+            tuple((one.peer.host, one.peer.port) for one in spec.organisations),
+        )
+    )
+    return planned
+
+
+def _settled(spec: NetworkSpec | None, folder: Path) -> NetworkSpec:
+    """The description to go by, ports chosen, once it fits what the folder already holds."""
+    before = read_network(folder) if spec is None or (folder / "network.yaml").exists() else None
+    spec = choose_ports(spec if spec is not None else read_network(folder), before)
+    if before is None or spec == before:
+        return spec
+    wipe = f"`quorumlearn network down --wipe --folder {folder}` removes it first"
+    if (folder / "ledger").exists() and _founded(spec) != _founded(before):
+        raise FolderError(
+            f"{folder} holds a ledger of a network with other organisations or another channel; {wipe}"
+        )
+    running = any(one.process.pid() is not None for one in _processes(before, folder))
+    if running and _without_users(spec) != _without_users(before):
+        raise FolderError(
+            f"the network in {folder} runs with another description; "
+            f"`quorumlearn network down --folder {folder}` stops it first"
+        )
+    return spec
+
+
+def _founded(spec: NetworkSpec) -> object:
+    return (
+        spec.channel,
+        spec.chaincode.name,
+        spec.orderer,
+        [(one.name, one.msp_id, one.roles) for one in spec.organisations],
+    )
+
+
+def _without_users(spec: NetworkSpec) -> NetworkSpec:
+    organisations = tuple(one.model_copy(update={"users": ()}) for one in spec.organisations)
+    return spec.model_copy(update={"organisations": organisations})
+
+
+def _status(spec: NetworkSpec, folder: Path) -> NetworkStatus:
+    processes = tuple(
+        ProcessStatus(
+            one.process.name,
+            tuple(f"{host}:{port}" for host, port in one.listens),
+            one.process.pid(),
+            one.process.log,
+        )
+        for one in _processes(spec, folder)
+    )
+    return NetworkStatus(spec, folder, processes)
+
+
+@contextlib.contextmanager
+def _step(name: str) -> Iterator[None]:
+    try:
+        yield
+    except NetworkError as error:
+        raise UpError(name, str(error)) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    run = folder / "run"
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = (run / "lock").open("w")
+    except OSError as error:
+        raise FolderError(f"{folder} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FolderError(f"another command is working on the network in {folder}; wait for it") from None
+        yield
