@@ -68,6 +68,8 @@ class NodeConfig(_Strict):
     """One organisation's node."""
 
     organisation: Path
+    channel: str = "quorumlearn"
+    chaincode: str = "quorumlearn"
     store: str
     state: Path
     data: Path | None = None

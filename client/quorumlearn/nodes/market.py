@@ -176,6 +176,10 @@ class Market:
     def view(self, task: str) -> TaskView:
         return self._ask(TaskView, "blocks:View", task)
 
+    def round_view(self, task: str, number: int) -> TaskView:
+        """The view as of an earlier round: its submissions, screenings, contributions and ballots."""
+        return self._ask(TaskView, "blocks:RoundView", task, str(number))
+
     def round(self, task: str, number: int) -> Round:
         return self._ask(Round, "blocks:Round", task, str(number))
 

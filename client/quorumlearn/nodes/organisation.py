@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.gateway import Gateway, Network, connect_organisation
+from quorumlearn.gateway import Gateway, Network, connect_profile
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
@@ -27,16 +27,15 @@ class Organisation:
 
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:
-            self._gateways[user] = connect_organisation(self.config.organisation, user)
+            folder = self.config.organisation
+            self._gateways[user] = connect_profile(folder / "connection.json", folder / "users" / user / "msp")
         return self._gateways[user]
 
     def network(self, user: str) -> Network:
-        gateway = self.gateway(user)
-        return gateway.network(gateway.profile.channel)
+        return self.gateway(user).network(self.config.channel)
 
     def market(self, user: str) -> Market:
-        gateway = self.gateway(user)
-        return Market(self.network(user).contract(gateway.profile.chaincode))
+        return Market(self.network(user).contract(self.config.chaincode))
 
     def name(self, user: str) -> str:
         """The identity `MSP/name` of one of the organisation's users."""

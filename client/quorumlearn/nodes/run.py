@@ -141,16 +141,23 @@ class Node:
     def _listen(self) -> None:
         """Tell the feeds of changes, from the chaincode's events; reconnects and resumes by itself."""
         network = self.organisation.network(self._anyone)
-        chaincode = self.organisation.gateway(self._anyone).profile.chaincode
-        with network.chaincode_events(chaincode) as events:
-            threading.Thread(target=lambda: (self.stop.wait(), events.close()), daemon=True).start()
-            for event in events:
-                told = canonical.from_json(LedgerEvent, event.payload)
-                if told.kind == "tasks:Publish":
-                    self._look.set()
-                feed = self._feeds.get(told.task_id)
-                if feed is not None:
-                    feed.notify(told.moved)
+        chaincode = self.organisation.config.chaincode
+        while not self.stop.is_set():
+            try:
+                with network.chaincode_events(chaincode) as events:
+                    self._events = events
+                    for event in events:
+                        self._told(canonical.from_json(LedgerEvent, event.payload))
+            except GatewayError as error:
+                log.warning("no events; reading the ledger instead", error=str(error))
+                self.stop.wait(LOOK_SECONDS)
+
+    def _told(self, event: LedgerEvent) -> None:
+        if event.kind == "tasks:Publish":
+            self._look.set()
+        feed = self._feeds.get(event.task_id)
+        if feed is not None:
+            feed.notify(event.moved)
 
     def _guarded(self, work: object) -> None:
         try:

@@ -1,0 +1,43 @@
+"""Pictures of a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from quorumlearn.analysis.report import TaskReport
+
+
+def draw_accuracy(report: TaskReport, path: Path) -> None:
+    """Accuracy by block and each miner's weight by round, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
+    heights = [height for height, score in enumerate(report.accuracy) if score is not None]
+    scores = [100 * score for score in report.accuracy if score is not None]
+    top.plot(heights, scores, marker="o", color="#1b6ca8")
+    for height, score in zip(heights, scores, strict=True):
+        top.annotate(f"{score:.1f}", (height, score), textcoords="offset points", xytext=(0, 8), ha="center")
+    top.set_title(f"{report.task}: accuracy of the public model on the verifiers' test sets")
+    top.set_xlabel("block")
+    top.set_ylabel("accuracy, %")
+    top.set_ylim(0, 108)
+    top.set_xticks(heights)
+    top.grid(alpha=0.3)
+
+    rounds = max((len(miner.weights) for miner in report.miners), default=0)
+    for row, miner in enumerate(report.miners):
+        for number, (weight, verdict) in enumerate(zip(miner.weights, miner.verdicts, strict=True), start=1):
+            good = weight > 0
+            bottom.scatter(number, row, s=170, marker="s" if good else "X", color="#2a9d6f" if good else "#c0392b")
+            label = str(weight) if good else verdict.lower().replace("_", " ")
+            bottom.annotate(label, (number, row), textcoords="offset points", xytext=(11, 0), va="center", fontsize=8)
+    bottom.set_yticks(range(len(report.miners)), [miner.miner for miner in report.miners], fontsize=8)
+    bottom.set_xticks(range(1, rounds + 1))
+    bottom.set_xlim(0.6, rounds + 0.9)
+    bottom.set_ylim(len(report.miners) - 0.4, -0.6)
+    bottom.set_xlabel("round")
+    bottom.set_title("weight of each miner's update, or why it has none", fontsize=10)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,120 @@
+"""A node's next step follows from the ledger's view alone."""
+
+from __future__ import annotations
+
+import pytest
+from quorumlearn.nodes.steps import Step, miner_step, verifier_steps
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+ME = "MinersMSP/one"
+REF = ArtifactRef(digest="0" * 64, size=1)
+
+
+def running(phase: b.Phase.ValueType, **fields: object) -> b.TaskView:
+    view = b.TaskView(
+        state=t.TaskState(status=t.RUNNING, round=1),
+        miners=[ME, "MinersMSP/two"],
+        seats=[t.Seat(seat=1, verifier="V1MSP/v"), t.Seat(seat=2, verifier="V2MSP/v")],
+    )
+    view.task.spec.committee.msp_ids.extend(["V1MSP", "V2MSP"])
+    view.round.CopyFrom(b.Round(number=1, phase=phase, miners=[ME, "MinersMSP/two"], seats=[1, 2], **fields))  # type: ignore[arg-type]
+    return view
+
+
+@pytest.mark.parametrize("status", [t.COMPLETED, t.CANCELLED, t.EXPIRED])
+def test_an_ended_task_asks_nothing_of_anyone(status: t.TaskStatus.ValueType) -> None:
+    view = running(b.COMMIT)
+    view.state.status = status
+    assert miner_step(view, ME, trained=False, ready=False) is None
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
+
+
+def test_a_miner_joins_once() -> None:
+    view = running(b.COMMIT)
+    assert miner_step(view, "MinersMSP/three", trained=False, ready=False) is Step.JOIN
+
+
+def test_a_miner_trains_while_the_key_is_made_and_commits_when_it_may() -> None:
+    assert miner_step(running(b.KEY), ME, trained=False, ready=False) is Step.TRAIN
+    assert miner_step(running(b.KEY), ME, trained=True, ready=False) is None
+    assert miner_step(running(b.COMMIT), ME, trained=False, ready=False) is Step.TRAIN
+    assert miner_step(running(b.COMMIT), ME, trained=True, ready=False) is Step.COMMIT
+
+
+def test_a_restarted_miner_with_a_journalled_update_does_not_train_again() -> None:
+    assert miner_step(running(b.COMMIT), ME, trained=False, ready=True) is Step.COMMIT
+
+
+def test_a_miner_reveals_what_it_committed_once() -> None:
+    view = running(b.REVEAL)
+    assert miner_step(view, ME, trained=True, ready=True) is None
+    view.submissions.add(miner=ME)
+    assert miner_step(view, ME, trained=False, ready=True) is Step.REVEAL
+    view.submissions[0].manifest.miner = ME
+    assert miner_step(view, ME, trained=False, ready=True) is None
+
+
+def test_only_the_miner_whose_turn_it_is_proposes() -> None:
+    view = running(b.PROPOSE, proposers=["MinersMSP/two", ME])
+    assert miner_step(view, ME, trained=False, ready=False) is None
+    view.round.proposer_turn = 1
+    assert miner_step(view, ME, trained=False, ready=False) is Step.PROPOSE
+
+
+def test_a_verifier_takes_its_organisations_free_seat_only() -> None:
+    view = running(b.KEY)
+    view.state.status = t.PUBLISHED
+    assert verifier_steps(view, "V3MSP/v", "V3MSP") == []
+    assert verifier_steps(view, "V1MSP/other", "V1MSP") == []
+    del view.seats[1]
+    assert verifier_steps(view, "V2MSP/v", "V2MSP") == [(Step.TAKE_SEAT, 0)]
+
+
+@pytest.mark.parametrize(
+    ("phase", "step", "done"),
+    [
+        (b.SCREEN, Step.SCREEN, b.Screening(seat=1, sketch_shares=REF)),
+        (b.OPEN, Step.OPEN, b.Screening(seat=1, sketch_shares=REF, partial=REF)),
+    ],
+)
+def test_a_verifier_does_each_phase_once(
+    phase: b.Phase.ValueType, step: Step, done: b.Screening
+) -> None:
+    view = running(phase)
+    view.screenings.add(seat=1, **({"sketch_shares": REF} if phase == b.OPEN else {}))
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(step, 1)]
+    view.screenings[0].CopyFrom(done)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
+
+
+def test_a_verifier_that_left_the_round_sits_it_out() -> None:
+    view = running(b.SCREEN)
+    view.round.seats[:] = [2]
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
+
+
+def test_the_next_rounds_key_is_made_while_this_round_trains() -> None:
+    view = running(b.COMMIT)
+    view.ceremonies.add(round=2, attempt=1, step=b.KEY_COMMIT)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(Step.KEY_COMMIT, 2)]
+    view.contributions.add(round=2, attempt=1, seat=1, public_share=REF)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
+    view.ceremonies[0].step = b.KEY_REVEAL
+    view.ceremonies[0].seats[:] = [1, 2]
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(Step.KEY_REVEAL, 2)]
+
+
+def test_a_ballot_on_an_earlier_candidate_does_not_count_for_the_next() -> None:
+    view = running(b.VALIDATE, candidate=b.Candidate(model=ArtifactRef(digest="a" * 64)))
+    view.ballots.add(seat=1, model="b" * 64)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(Step.VALIDATE, 1)]
+    view.ballots[0].model = "a" * 64
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
+
+
+def test_a_challenge_is_judged_beside_the_round() -> None:
+    view = running(b.COMMIT)
+    view.challenges.add(height=3)
+    assert verifier_steps(view, "V2MSP/v", "V2MSP") == [(Step.JUDGE, 3)]
