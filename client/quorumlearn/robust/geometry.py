@@ -1,0 +1,47 @@
+"""Norms and distances that come out the same on every machine.
+
+Verifiers vote digests of what follows from these numbers, so their last bits must not depend on a processor,
+a BLAS or a number of threads. Only elementwise operations of IEEE 754 are used, and sums are taken by
+halving: the second half of an array is added to the first until one number is left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float64]
+
+_BLOCK = 1 << 22  # numbers held at a time in one difference
+
+
+def halving_sum(values: Vectors) -> Vectors:
+    """The sum over the last axis, in a fixed order of additions."""
+    width = values.shape[-1]
+    if width == 0:
+        return np.zeros(values.shape[:-1])
+    while width > 1:
+        half = (width + 1) // 2
+        head = values[..., :half].copy()
+        head[..., : width - half] += values[..., half:width]
+        values, width = head, half
+    return values[..., 0]
+
+
+def squared_norms(vectors: Vectors) -> Vectors:
+    """|x_i|^2 of each row of (n, k), as (n,); infinite or NaN where a row is not finite or too large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array([float(halving_sum(row * row)) for row in vectors], dtype=np.float64)
+
+
+def squared_distances(vectors: Vectors) -> Vectors:
+    """|x_i - x_j|^2 of the rows of (n, k), as a symmetric (n, n) matrix with zeros on its diagonal."""
+    count, size = vectors.shape
+    distances = np.zeros((count, count))
+    rows = max(1, _BLOCK // max(1, size))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for i in range(count):
+            for start in range(i + 1, count, rows):
+                apart = vectors[start : start + rows] - vectors[i]
+                distances[i, start : start + rows] = halving_sum(apart * apart)
+    return distances + distances.T

@@ -1,0 +1,173 @@
+"""From the sketches of a round to a weight and a reason for each miner.
+
+Steps, each on what the one before left over, always in the order of the commits:
+
+1. A sketch that is not finite is OUT_OF_RANGE.
+2. Of two sketches closer than `duplicate_tolerance` times the smaller squared norm the later commit is a
+   DUPLICATE, also if the earlier is one itself: a chain of copies, each a little off the last, has one
+   author.
+3. A norm over `norm_limit`, or at most `least_norm` times the median norm (of what steps 1 and 2 left and
+   `norm_limit` allows), is OUT_OF_RANGE. The second keeps out zero updates and their like, which a rule by
+   distances would find central.
+4. The robust rule weighs the rest, with f reduced by those already found. A miner with weight 0 is an
+   OUTLIER if its score is above `outlier_factor` times the median score of the selected, else NOT_SELECTED.
+5. If the weights add up to more than `max_weight_sum`, the best scores keep theirs as far as it reaches.
+
+A pure function: the same sketches give the same findings on every machine, and who is which row does not
+matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorumlearn.robust.errors import VectorError
+from quorumlearn.robust.geometry import Vectors, squared_distances, squared_norms
+from quorumlearn.robust.rules import Rule, Weights
+
+Reason = Literal["CONTRIBUTES", "OUT_OF_RANGE", "DUPLICATE", "OUTLIER", "NOT_SELECTED"]
+
+# Honest updates of the mnist-cnn workload, 6 IID shards, 5 rounds: squared distances of 1.09 to 2.09 times
+# the smaller squared norm; a Dirichlet(0.3) shard of 924 samples beside one of 11,523 has 0.37 of the
+# median norm.
+DUPLICATE_TOLERANCE = 0.1
+LEAST_NORM = 0.05
+OUTLIER_FACTOR = 4.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one miner. `reason` is named as in block.proto; `copy_of` is the row of which this
+    one is a copy; `detail` is a sentence for people, naming rows."""
+
+    weight: int
+    reason: Reason
+    detail: str = ""
+    copy_of: int | None = None
+
+
+def select(
+    sketches: Vectors,
+    *,
+    commit_order: Sequence[int],
+    rule: Rule,
+    norm_limit: float,
+    max_weight_sum: int,
+    duplicate_tolerance: float = DUPLICATE_TOLERANCE,
+    outlier_factor: float = OUTLIER_FACTOR,
+    least_norm: float = LEAST_NORM,
+    already_found: int = 0,
+) -> list[Finding]:
+    """A finding for each row of `sketches`, float64 (n, k), in the order of the rows.
+
+    `commit_order` lists the rows from the earliest commit to the latest. `norm_limit` is in the sketches'
+    units;
+    `already_found` counts Byzantine miners without a sketch (malformed or withheld updates). VectorError if
+    the sketches are no matrix, the order no permutation, or a limit no positive number.
+    """
+    order = _checked_order(sketches, commit_order)
+    limits = {
+        "norm_limit": norm_limit,
+        "duplicate_tolerance": duplicate_tolerance,
+        "outlier_factor": outlier_factor,
+        "max_weight_sum": max_weight_sum,
+    }
+    for name, limit in limits.items():
+        if not limit > 0:
+            raise VectorError(f"{name} = {limit}; it must be above 0")
+    if least_norm < 0 or already_found < 0:
+        raise VectorError(
+            f"least_norm = {least_norm}, already_found = {already_found}; neither may be negative"
+        )
+
+    rows = sketches[order]
+    squares = squared_norms(rows)
+    findings: list[Finding | None] = [
+        None if np.isfinite(square) else Finding(0, "OUT_OF_RANGE", "not finite") for square in squares
+    ]
+    _find_duplicates(rows, squares, duplicate_tolerance, order, findings)
+    _find_out_of_range(np.sqrt(squares), norm_limit, least_norm, findings)
+
+    left = [place for place, finding in enumerate(findings) if finding is None]
+    if left:
+        excluded = already_found + len(rows) - len(left)
+        weights = rule.for_remaining(len(left), excluded).weights(rows[left])
+        for place, finding in zip(left, _weigh(weights, outlier_factor, max_weight_sum), strict=True):
+            findings[place] = finding
+
+    found: dict[int, Finding] = {
+        row: finding for row, finding in zip(order, findings, strict=True) if finding is not None
+    }
+    return [found[row] for row in range(len(rows))]
+
+
+def _checked_order(sketches: Vectors, commit_order: Sequence[int]) -> list[int]:
+    if sketches.ndim != 2 or sketches.dtype != np.float64:
+        raise VectorError(
+            f"sketches are {sketches.dtype} of shape {sketches.shape}; they must be float64 (n, k)"
+        )
+    order = [int(row) for row in commit_order]
+    if sorted(order) != list(range(len(sketches))):
+        raise VectorError(f"the commit order must name each of the {len(sketches)} rows once")
+    return order
+
+
+def _find_duplicates(
+    rows: Vectors, squares: Vectors, tolerance: float, order: list[int], findings: list[Finding | None]
+) -> None:
+    finite = [place for place, finding in enumerate(findings) if finding is None]
+    distances = squared_distances(rows[finite])
+    source: dict[int, int] = {}  # place of a copy -> place of the first of its chain
+    for later, place in enumerate(finite):
+        for earlier in range(later):
+            first = finite[earlier]
+            if distances[earlier, later] <= tolerance * min(squares[first], squares[place]):
+                source[place] = source.get(first, first)
+                row = order[source[place]]
+                findings[place] = Finding(0, "DUPLICATE", f"a copy of {row}, which committed earlier", row)
+                break
+
+
+def _find_out_of_range(
+    norms: Vectors, norm_limit: float, least_norm: float, findings: list[Finding | None]
+) -> None:
+    left = [place for place, finding in enumerate(findings) if finding is None]
+    for place in left:
+        if norms[place] > norm_limit:
+            findings[place] = Finding(0, "OUT_OF_RANGE", "the norm is over the limit")
+    allowed = [place for place in left if findings[place] is None]
+    if not allowed:
+        return
+    least = least_norm * _median(norms[allowed])
+    for place in allowed:
+        if norms[place] <= least:
+            findings[place] = Finding(0, "OUT_OF_RANGE", "the norm is next to nothing beside the others'")
+
+
+def _weigh(weights: Weights, outlier_factor: float, max_weight_sum: int) -> list[Finding]:
+    chosen = weights.values > 0
+    far = outlier_factor * _median(weights.scores[chosen]) if chosen.any() else float("inf")
+    room = max_weight_sum
+    findings: dict[int, Finding] = {}
+    for place in np.argsort(weights.scores, kind="stable").tolist():
+        weight, score = int(weights.values[place]), float(weights.scores[place])
+        if weight == 0 and score > far:
+            findings[place] = Finding(0, "OUTLIER", "far from the others")
+        elif weight == 0:
+            findings[place] = Finding(0, "NOT_SELECTED", "not among the most central")
+        elif weight > room:
+            findings[place] = Finding(0, "NOT_SELECTED", f"the weights may add up to {max_weight_sum} only")
+        else:
+            room -= weight
+            findings[place] = Finding(weight, "CONTRIBUTES")
+    return [findings[place] for place in range(len(findings))]
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """The lower median: one of the values, so that no sum is involved."""
+    return float(np.sort(values)[(len(values) - 1) // 2])
