@@ -1,0 +1,147 @@
+"""Arguments of contract functions: text from anybody, parsed strictly or refused.
+
+Every parser names the argument, its value (shortened) and the limit. Nothing here reads the ledger.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from quorumlearn_proto import canonical
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+from .errors import Code, Refusal
+
+MAX_AMOUNT = 10**15
+"""Tokens in one amount."""
+MAX_SUPPLY = 10**18
+"""Tokens that may ever be minted; no balance can pass it, and it fits 64 bits."""
+MAX_RECORD_BYTES = 256 * 1024
+MAX_PAGE = 1000
+MAX_ARTIFACT_BYTES = 1 << 40
+MAX_TEXT = 200
+MIN_SEALING_KEY = 32
+MAX_SEALING_KEY = 4096
+
+_DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+_IDENTITY = re.compile(f"{_NAME}/{_NAME}", re.ASCII)
+_MSP = re.compile(_NAME, re.ASCII)
+_TASK = re.compile(r"[a-z0-9][a-z0-9-]{2,62}", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]{0,1024}", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+M = TypeVar("M", bound=Message)
+
+
+def bad(sentence: str) -> Refusal:
+    """A refusal of an argument."""
+    return Refusal(Code.BAD_ARGUMENT, sentence)
+
+
+def shown(text: str) -> str:
+    """Foreign text for a message: quoted, escaped, shortened."""
+    return ascii(text if len(text) <= 40 else text[:40] + "...")
+
+
+def amount(text: str) -> int:
+    """A positive number of tokens in plain decimal digits."""
+    if not _DIGITS.fullmatch(text) or text.startswith("0") or int(text) > MAX_AMOUNT:
+        raise Refusal(
+            Code.BAD_AMOUNT,
+            f"{shown(text)} is not an amount: digits only, from 1 to {MAX_AMOUNT}, no sign, no leading zero",
+        )
+    return int(text)
+
+
+def whole(name: str, text: str, low: int, high: int) -> int:
+    """A whole number in plain decimal digits, from `low` to `high`."""
+    if (
+        not _DIGITS.fullmatch(text)
+        or (len(text) > 1 and text.startswith("0"))
+        or not low <= int(text) <= high
+    ):
+        raise bad(f"{name} is {shown(text)}: give a whole number from {low} to {high}")
+    return int(text)
+
+
+def task_id(text: str) -> str:
+    if not _TASK.fullmatch(text):
+        raise bad(f"task {shown(text)} is not a task id: 3 to 63 of a-z 0-9 -, not beginning with -")
+    return text
+
+
+def identity(name: str, text: str) -> str:
+    """`MSP/name`."""
+    if not _IDENTITY.fullmatch(text):
+        raise bad(f"{name} {shown(text)} is not an identity: MSP/name, each 1 to 64 of A-Z a-z 0-9 . _ @ -")
+    return text
+
+
+def is_msp(text: str) -> bool:
+    return _MSP.fullmatch(text) is not None
+
+
+def digest(name: str, text: str) -> str:
+    """SHA-256, 64 lower-case hex digits."""
+    if not _DIGEST.fullmatch(text):
+        raise bad(f"{name} {shown(text)} is not a digest: 64 lower-case hex digits")
+    return text
+
+
+def artifact(name: str, ref: ArtifactRef) -> ArtifactRef:
+    """A reference with a digest and a positive size."""
+    digest(f"{name}.digest", ref.digest)
+    if not 1 <= ref.size <= MAX_ARTIFACT_BYTES:
+        raise bad(f"{name}.size is {ref.size}: give 1 to {MAX_ARTIFACT_BYTES} bytes")
+    return ref
+
+
+def line(name: str, text: str, limit: int = MAX_TEXT) -> str:
+    """A line of text for people."""
+    if len(text) > limit:
+        raise bad(f"{name} has {len(text)} characters: at most {limit}")
+    if not text.isprintable():
+        raise bad(f"{name} {shown(text)} holds characters that cannot be printed")
+    return text
+
+
+def record(kind: type[M], text: str, limit: int = MAX_RECORD_BYTES) -> M:
+    """A message from its JSON."""
+    try:
+        return canonical.from_json(kind, text.encode(), limit)
+    except (canonical.CanonicalError, OverflowError) as error:
+        raise bad(f"{_first_line(error)}") from error
+
+
+def sealing_key(text: str) -> bytes:
+    """A public key in standard base64."""
+    try:
+        key = base64.b64decode(text.encode(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise bad("the sealing key is not base64 (standard alphabet, padded)") from error
+    if not MIN_SEALING_KEY <= len(key) <= MAX_SEALING_KEY:
+        raise bad(f"the sealing key has {len(key)} bytes: {MIN_SEALING_KEY} to {MAX_SEALING_KEY}")
+    return key
+
+
+def page(size: str, bookmark: str) -> tuple[int, str]:
+    """A page's size and the key where it begins; a bookmark is that key in hex, fit for a command line."""
+    if not _HEX.fullmatch(bookmark):
+        raise bad("the bookmark is not one that a page gave: pass the last page's bookmark, or nothing")
+    try:
+        start = bytes.fromhex(bookmark).decode()
+    except ValueError as error:
+        raise bad(
+            "the bookmark is not one that a page gave: pass the last page's bookmark, or nothing"
+        ) from error
+    return whole("page_size", size, 1, MAX_PAGE), start
+
+
+def _first_line(error: Exception) -> str:
+    text = ascii(str(error).splitlines()[0])[1:-1] if str(error) else "not JSON"
+    return text if len(text) <= 300 else text[:300] + "..."

@@ -1,0 +1,338 @@
+"""The contract `blocks`: what miners and verifiers do in a round, and challenges.
+
+What miners do on the hot path (Commit, Reveal) reads the Round and their own keys and writes their own
+keys only. What a verifier does writes its own key, and moves the ceremony or the round on when it
+completes the step.
+"""
+
+from __future__ import annotations
+
+import re
+
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import (
+    Ballot,
+    BallotReason,
+    BlockStatus,
+    Candidate,
+    ChallengeStatus,
+    Manifest,
+    Phase,
+    Round,
+    Screening,
+    Selection,
+    Submission,
+)
+from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.task_pb2 import Task, TaskStatus
+
+from . import challenges
+from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
+from .beacon import opens
+from .call import Call
+from .errors import Code, Refusal
+from .phases import selection_fault
+from .rounds import advance, enter, rebase
+from .specification import MAX_ROUNDS
+from .tables import (
+    BALLOTS,
+    BLOCKS,
+    CEREMONIES,
+    CHALLENGES,
+    CONTRIBUTIONS,
+    MINERS,
+    ROUNDS,
+    SCREENINGS,
+    SEATS,
+    SUBMISSIONS,
+    UPDATES,
+)
+from .tasks import seat_number
+
+MAX_COUNT = 1 << 40
+_SECRET = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def commit(call: Call, name: str, number: str, manifest_digest: str) -> None:
+    round_ = round_in(call, name, number, Phase.COMMIT)
+    digest("manifest digest", manifest_digest)
+    if call.actor not in round_.miners:
+        raise Refusal(Code.WRONG_ROLE, f"{call.actor} is no miner of round {round_.number} of {name}")
+    if call.ledger.get(SUBMISSIONS, name, round_.number, call.actor) is not None:
+        raise Refusal(
+            Code.ALREADY_COMMITTED, f"{call.actor} has committed in round {round_.number} of {name}"
+        )
+    submission = Submission(
+        task_id=name,
+        round=round_.number,
+        miner=call.actor,
+        manifest_digest=manifest_digest,
+        commit_tx=call.transaction_id,
+    )
+    call.ledger.put(SUBMISSIONS, submission, name, round_.number, call.actor)
+    _miner_event(call, round_)
+
+
+def reveal(call: Call, name: str, number: str, text: str) -> None:
+    round_ = round_in(call, name, number, Phase.REVEAL)
+    manifest = record(Manifest, text)
+    submission = call.ledger.get(SUBMISSIONS, name, round_.number, call.actor)
+    if submission is None:
+        raise Refusal(Code.WRONG_ROLE, f"{call.actor} has not committed in round {round_.number} of {name}")
+    if submission.HasField("manifest"):
+        raise Refusal(Code.ALREADY_REVEALED, f"{call.actor} has revealed in round {round_.number} of {name}")
+    if canonical.digest(manifest) != submission.manifest_digest:
+        raise Refusal(
+            Code.DIGEST_MISMATCH,
+            f"the manifest's digest {canonical.digest(manifest)} is not the one committed",
+        )
+    _check_manifest(call, manifest, round_)
+    update = manifest.update.digest
+    if call.ledger.get(UPDATES, name, update) is not None:
+        raise Refusal(
+            Code.DUPLICATE_UPDATE, f"the update {update} was revealed in {name} before: an update counts once"
+        )
+    submission.manifest.CopyFrom(manifest)
+    call.ledger.put(SUBMISSIONS, submission, name, round_.number, call.actor)
+    call.ledger.put(UPDATES, manifest.update, name, update)
+    _miner_event(call, round_)
+
+
+def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
+    task, seat = seat_of(call, name)
+    round_ = round_of_seat(call, name, number, Phase.BEACON, seat)
+    if not _SECRET.fullmatch(secret):
+        raise bad("the beacon's part is not 32 bytes in lower-case hex")
+    ceremony = call.ledger.get(CEREMONIES, name, round_.number)
+    attempt = ceremony.attempt if ceremony else 0
+    part = call.ledger.get(CONTRIBUTIONS, name, round_.number, attempt, seat)
+    if part is None:
+        raise RuntimeError(f"seat {seat} is in round {round_.number} of {name} without a contribution")
+    if part.beacon:
+        raise Refusal(Code.ALREADY_REVEALED, f"seat {seat} has revealed its part of the beacon")
+    if not opens(part.beacon_commitment, secret):
+        raise Refusal(Code.DIGEST_MISMATCH, "this is not the secret committed to with the key")
+    part.beacon = secret
+    call.ledger.put(CONTRIBUTIONS, part, name, round_.number, attempt, seat)
+    call.event.moved = advance(call, task, deadlines=False)
+
+
+def post_sketch(call: Call, name: str, number: str, text: str) -> None:
+    task, seat = seat_of(call, name)
+    round_ = round_of_seat(call, name, number, Phase.SCREEN, seat)
+    screening = call.ledger.get(SCREENINGS, name, round_.number, seat) or Screening(
+        task_id=name, round=round_.number, seat=seat, verifier=call.actor
+    )
+    if screening.HasField("sketch_shares"):
+        raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its sketch shares")
+    screening.sketch_shares.CopyFrom(artifact("sketch shares", record(ArtifactRef, text)))
+    call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
+    call.event.moved = advance(call, task, deadlines=False)
+
+
+def vote_selection(call: Call, name: str, number: str, text: str) -> None:
+    task, seat = seat_of(call, name)
+    round_ = round_of_seat(call, name, number, Phase.SELECT, seat)
+    selection = record(Selection, text)
+    for verdict in selection.verdicts:
+        line("a verdict's detail", verdict.detail)
+    submissions = {entry.miner: entry for entry in call.ledger.scan(SUBMISSIONS, name, round_.number)}
+    fault = selection_fault(selection, round_, submissions, task.spec.ckks.max_weight_sum)
+    if fault:
+        raise bad(f"the selection contradicts the ledger: {fault}")
+    screening = _screening(call, round_, seat)
+    screening.selection.CopyFrom(selection)
+    call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
+    call.event.moved = advance(call, task, deadlines=False)
+
+
+def post_partial(call: Call, name: str, number: str, aggregate: str, text: str) -> None:
+    task, seat = seat_of(call, name)
+    round_ = round_of_seat(call, name, number, Phase.OPEN, seat)
+    screening = _screening(call, round_, seat)
+    if screening.HasField("partial"):
+        raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its partial decryption")
+    screening.aggregate_ciphertext = digest("aggregate ciphertext", aggregate)
+    screening.partial.CopyFrom(artifact("partial decryption", record(ArtifactRef, text)))
+    call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
+    call.event.moved = advance(call, task, deadlines=False)
+
+
+def propose(call: Call, name: str, number: str, text: str) -> None:
+    round_ = round_in(call, name, number, Phase.PROPOSE)
+    candidate = record(Candidate, text)
+    proposer = round_.proposers[round_.proposer_turn]
+    if call.actor != proposer:
+        raise Refusal(Code.NOT_YOUR_TURN, f"it is the turn of {proposer} in round {round_.number} of {name}")
+    if candidate.proposer not in ("", call.actor):
+        raise bad(f"proposer is {shown(candidate.proposer)}: the submitter, or left out")
+    candidate.proposer = call.actor
+    artifact("model", candidate.model)
+    artifact("aggregate", candidate.aggregate)
+    round_.candidate.CopyFrom(candidate)
+    enter(call, call.task(name), round_, Phase.VALIDATE)
+    call.event.moved = True
+
+
+def vote_block(call: Call, name: str, number: str, text: str) -> None:
+    task, seat = seat_of(call, name)
+    round_ = round_of_seat(call, name, number, Phase.VALIDATE, seat)
+    key = (name, round_.number, round_.proposer_turn, seat)
+    ballot = _ballot(call, text, name, round_.number, seat, round_.candidate.model.digest)
+    if call.ledger.get(BALLOTS, *key) is not None:
+        raise Refusal(Code.ALREADY_VOTED, f"seat {seat} has voted on this candidate")
+    call.ledger.put(BALLOTS, ballot, *key)
+    call.event.moved = advance(call, task, deadlines=False)
+
+
+def advance_task(call: Call, name: str) -> None:
+    if not advance(call, call.task(task_id(name)), deadlines=True):
+        raise Refusal(
+            Code.NOT_DUE, f"nothing of {name} is due: a step is complete or its deadline has not passed"
+        )
+    call.event.moved = True
+
+
+def challenge(call: Call, name: str, height: str, reason: str) -> None:
+    task = call.task(task_id(name))
+    number = whole("height", height, 0, MAX_ROUNDS)
+    call.event.detail = line("reason", reason)
+    if not _takes_part(call, task):
+        raise Refusal(
+            Code.WRONG_ROLE,
+            f"{call.actor} takes no part in {name}: its owner, miners and verifiers challenge",
+        )
+    block = call.ledger.get(BLOCKS, name, number)
+    if block is None:
+        raise Refusal(Code.NO_SUCH_BLOCK, f"{name} has no block {number}")
+    challenges.open_challenge(call, task, block)
+    call.event.round = block.core.round
+
+
+def vote_challenge(call: Call, name: str, height: str, text: str) -> None:
+    task, seat = seat_of(call, name)
+    number = whole("height", height, 0, MAX_ROUNDS)
+    opened, block = call.ledger.get(CHALLENGES, name, number), call.ledger.get(BLOCKS, name, number)
+    if opened is None or block is None:
+        raise Refusal(Code.NO_SUCH_CHALLENGE, f"block {number} of {name} is not challenged")
+    if opened.status != ChallengeStatus.UNDECIDED or block.status != BlockStatus.GOOD_BLOCK:
+        raise Refusal(Code.WRONG_PHASE, f"the challenge of block {number} of {name} is decided")
+    if any(entry.seat == seat for entry in opened.ballots):
+        raise Refusal(Code.ALREADY_VOTED, f"seat {seat} has voted on the challenge of block {number}")
+    ballot = _ballot(call, text, name, block.core.round, seat, block.core.model.digest)
+    call.event.round = block.core.round
+    if challenges.vote(call, task, opened, ballot) and rebase(call, task):
+        advance(call, task, deadlines=False)
+    call.event.moved = opened.status != ChallengeStatus.UNDECIDED
+
+
+def round_in(call: Call, name: str, number: str, phase: Phase) -> Round:
+    """The round of this number if it is in this phase; else refused. Reads nothing more unless it refuses."""
+    wanted = whole("round", number, 1, MAX_ROUNDS)
+    round_ = call.ledger.get(ROUNDS, task_id(name), wanted)
+    if round_ is None:
+        call.state(name)
+        raise Refusal(Code.NO_SUCH_ROUND, f"{name} has had no round {wanted} yet")
+    if round_.phase != phase:
+        raise Refusal(
+            Code.WRONG_PHASE,
+            f"round {wanted} of {name} is in {Phase.Name(round_.phase)}, this belongs to {Phase.Name(phase)}",
+        )
+    call.event.round = wanted
+    return round_
+
+
+def seat_of(call: Call, name: str) -> tuple[Task, int]:
+    """The task and the submitter's seat in it; refused if it has none."""
+    task = call.task(task_id(name))
+    number = seat_number(call, task)
+    seat = call.ledger.get(SEATS, name, number)
+    if seat is None or seat.verifier != call.actor:
+        raise Refusal(
+            Code.WRONG_ROLE, f"seat {number} of {name} is not held by {call.actor}: see tasks:JoinCommittee"
+        )
+    return task, number
+
+
+def round_of_seat(call: Call, name: str, number: str, phase: Phase, seat: int) -> Round:
+    """As `round_in`; refused also if the seat has left the round."""
+    round_ = round_in(call, name, number, phase)
+    if seat not in round_.seats:
+        raise Refusal(Code.WRONG_ROLE, f"seat {seat} does not take part in round {number} of {name} any more")
+    return round_
+
+
+def _takes_part(call: Call, task: Task) -> bool:
+    name = task.spec.task_id
+    if call.actor == task.owner or call.ledger.get(MINERS, name, call.actor) is not None:
+        return True
+    if call.msp_id not in task.spec.committee.msp_ids:
+        return False
+    seat = call.ledger.get(SEATS, name, seat_number(call, task))
+    return seat is not None and seat.verifier == call.actor
+
+
+def _screening(call: Call, round_: Round, seat: int) -> Screening:
+    screening = call.ledger.get(SCREENINGS, round_.task_id, round_.number, seat)
+    if screening is None:
+        raise RuntimeError(
+            f"seat {seat} is past SCREEN in round {round_.number} of {round_.task_id} without a record"
+        )
+    return screening
+
+
+def _check_manifest(call: Call, manifest: Manifest, round_: Round) -> None:
+    expected = (
+        ("task_id", manifest.task_id, round_.task_id),
+        ("round", str(manifest.round), str(round_.number)),
+        ("miner", manifest.miner, call.actor),
+        ("base_block", manifest.base_block, round_.base.digest),
+        ("trace_root", manifest.trace_root, ""),
+    )
+    for field, value, wanted in expected:
+        if value != wanted:
+            raise bad(
+                f"the manifest's {field} is {shown(value)}: it must be {wanted or 'left out in robust mode'}"
+            )
+    artifact("update", manifest.update)
+    if not 1 <= manifest.sample_count <= MAX_COUNT:
+        raise bad(f"the manifest's sample_count is {manifest.sample_count}: 1 to {MAX_COUNT}")
+
+
+def _ballot(call: Call, text: str, name: str, number: int, seat: int, model: str) -> Ballot:
+    ballot = record(Ballot, text)
+    given = (
+        ("task_id", ballot.task_id, ("", name)),
+        ("round", ballot.round, (0, number)),
+        ("seat", ballot.seat, (0, seat)),
+        ("verifier", ballot.verifier, ("", call.actor)),
+    )
+    for field, value, allowed in given:
+        if value not in allowed:
+            raise bad(f"the ballot's {field} is {shown(str(value))}: {allowed[1]}, or left out")
+    if ballot.model != model:
+        raise Refusal(
+            Code.DIGEST_MISMATCH, f"the ballot is on model {shown(ballot.model)}, voted on is {model}"
+        )
+    if ballot.reason == BallotReason.BALLOT_REASON_UNSPECIFIED or ballot.reason not in BallotReason.values():
+        raise bad("the ballot's reason is missing: GOOD, WRONG_MODEL, SCORE_FELL or UNAVAILABLE")
+    if not max(ballot.correct, ballot.base_correct) <= ballot.total <= MAX_COUNT:
+        raise bad(
+            f"the ballot counts more correct than its total of {ballot.total}, or more than {MAX_COUNT}"
+        )
+    return Ballot(
+        task_id=name,
+        round=number,
+        seat=seat,
+        verifier=call.actor,
+        model=model,
+        reason=ballot.reason,
+        correct=ballot.correct,
+        base_correct=ballot.base_correct,
+        total=ballot.total,
+    )
+
+
+def _miner_event(call: Call, round_: Round) -> None:
+    call.event.status = TaskStatus.RUNNING
+    call.event.phase = round_.phase

@@ -1,0 +1,123 @@
+"""One transaction's unit of work: typed records over the stub.
+
+Rules:
+- A record is canonical JSON under a composite key; reading one that does not parse is an internal error.
+- Every key is read from the peer at most once; this transaction's own writes are laid over what was read,
+  since Fabric shows neither a read nor a range its own transaction's writes.
+- Nothing is written before `flush`, which writes in the order of the keys, so that all endorsers write
+  alike.
+- A key's endorsement policy is set with its first write, and only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from quorumlearn_proto import canonical
+from quorumlearn_proto.common_pb2 import Config
+from quorumlearn_proto.page_pb2 import AccountEntry
+from quorumlearn_proto.task_pb2 import Task
+
+from quorumlearn_chaincode.runtime import ChaincodeStub, OutOf, SignedBy, policy_bytes
+
+from .arguments import bad
+from .tables import ACCOUNTS, CONFIG, Table, key_parts
+
+M = TypeVar("M", bound=Message)
+
+
+class Ledger:
+    """Reads and buffered writes of one transaction. Records handed out are copies: only `put` changes any."""
+
+    def __init__(self, stub: ChaincodeStub) -> None:
+        self._stub = stub
+        self._read: dict[str, bytes] = {}
+        self._written: dict[str, Message] = {}
+
+    def get(self, table: Table[M], *attributes: str | int) -> M | None:
+        """The record under these attributes, None if there is none."""
+        key = self._key(table, attributes)
+        if key in self._written:
+            return _copy(table, self._written[key])
+        value = self._committed(key)
+        return canonical.from_json(table.kind, value) if value else None
+
+    def put(self, table: Table[M], record: M, *attributes: str | int) -> None:
+        """Write the record when the transaction ends."""
+        self._written[self._key(table, attributes)] = _copy(table, record)
+
+    def written(self, table: Table[M], *attributes: str | int) -> bool:
+        """Whether this transaction has written the record."""
+        return self._key(table, attributes) in self._written
+
+    def scan(self, table: Table[M], *attributes: str | int) -> list[M]:
+        """All records whose key begins with these attributes, in the keys' order, own writes included."""
+        found: dict[str, M] = {}
+        for key, value in self._stub.get_state_by_partial_composite_key(table.name, key_parts(attributes)):
+            self._read[key] = value
+            found[key] = canonical.from_json(table.kind, value)
+        prefix = self._key(table, attributes)
+        for key, record in self._written.items():
+            if key.startswith(prefix):
+                found[key] = _copy(table, record)
+        return [found[key] for key in sorted(found)]
+
+    def page(self, table: Table[M], size: int, start: str, *attributes: str | int) -> tuple[list[M], str]:
+        """One page of committed records from the key `start`, and the next bookmark. Only for queries."""
+        if start and not start.startswith(self._key(table, attributes)):
+            raise bad("the bookmark belongs to another list: pass this list's last bookmark, or nothing")
+        rows, following = self._stub.get_state_by_partial_composite_key_with_pagination(
+            table.name, key_parts(attributes), size, start
+        )
+        return [canonical.from_json(table.kind, value) for _, value in rows], following.encode().hex()
+
+    def history(self, account: str, limit: int) -> Iterator[AccountEntry]:
+        """What an account was after each transaction that changed it, newest first."""
+        entries = self._stub.get_history_for_key(self._key(ACCOUNTS, (account,)))
+        for _, entry in zip(range(limit), entries, strict=False):
+            yield AccountEntry(
+                tx_id=entry.transaction_id,
+                at_ms=entry.timestamp_ms,
+                account=canonical.from_json(ACCOUNTS.kind, entry.value),
+            )
+
+    def scratch(self) -> Ledger:
+        """A ledger over the same transaction whose writes nobody will flush."""
+        return Ledger(self._stub)
+
+    def flush(self) -> None:
+        """Send every write to the peer."""
+        config = self.get(CONFIG)
+        if config is None:
+            raise RuntimeError("a transaction without a Config has nothing to write")
+        quorum = policy_bytes(_quorum(config, config.verifier_quorum))
+        for key in sorted(self._written):
+            record = self._written[key]
+            if not self._committed(key):
+                policy = _task_policy(config, record.owner_msp) if isinstance(record, Task) else quorum
+                self._stub.set_state_validation_parameter(key, policy)
+            self._stub.put_state(key, canonical.to_json(record))
+
+    def _key(self, table: Table[M], attributes: tuple[str | int, ...]) -> str:
+        return self._stub.create_composite_key(table.name, key_parts(attributes))
+
+    def _committed(self, key: str) -> bytes:
+        if key not in self._read:
+            self._read[key] = self._stub.get_state(key)
+        return self._read[key]
+
+
+def _copy(table: Table[M], record: Message) -> M:
+    copy = table.kind()
+    copy.MergeFromString(record.SerializeToString())
+    return copy
+
+
+def _quorum(config: Config, n: int) -> OutOf:
+    return OutOf(n, tuple(SignedBy(msp_id) for msp_id in sorted(config.verifier_msps)))
+
+
+def _task_policy(config: Config, owner_msp: str) -> bytes:
+    return policy_bytes(OutOf(2, (SignedBy(owner_msp), _quorum(config, 1))))

@@ -1,0 +1,218 @@
+"""The market chaincode: the table of functions, and how one transaction is dispatched.
+
+A call is `contract:Function` with text arguments. In this order: the function exists, the arguments'
+number fits, the timestamp is credible (not for queries), the ledger is initialised, the submitter has the
+role; then the function runs. Only if it returns is anything written: the records in the order of their
+keys, then one event. A transaction's answer is its event, a query's its record; both canonical JSON.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+from quorumlearn_proto import canonical
+from quorumlearn_proto.common_pb2 import Config
+from quorumlearn_proto.event_pb2 import LedgerEvent
+
+from quorumlearn_chaincode.runtime import (
+    ChaincodeStub,
+    ClientIdentity,
+    IdentityError,
+    InvalidArgumentError,
+    Response,
+)
+
+from . import blocks, keys, rewards, tasks, views
+from .arguments import bad, identity, shown
+from .call import Call
+from .configuration import MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
+from .errors import Code, Refusal
+from .ledger import Ledger
+from .tables import CONFIG, ROUNDS
+
+INITIALISE = "rewards:Initialise"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A contract function. `role` is what the submitter needs, "" for anyone; a query changes nothing."""
+
+    name: str
+    parameters: tuple[str, ...]
+    run: Callable[..., Message | None]
+    role: str = ""
+    query: bool = False
+
+
+def _changes(name: str, parameters: str, run: Callable[..., None], role: str = "") -> Function:
+    return Function(name, tuple(parameters.split()), run, role)
+
+
+def _query(name: str, parameters: str, run: Callable[..., Message]) -> Function:
+    return Function(name, tuple(parameters.split()), run, query=True)
+
+
+FUNCTIONS = {
+    function.name: function
+    for function in (
+        _changes(INITIALISE, "config", rewards.initialise),
+        _changes("rewards:Mint", "account amount", rewards.mint, TREASURY),
+        _changes("rewards:Transfer", "account amount", rewards.transfer),
+        _query("rewards:Account", "account", rewards.get_account),
+        _query("rewards:Statement", "account", rewards.statement),
+        _query("rewards:Accounts", "page_size bookmark", rewards.accounts),
+        _query("rewards:Escrow", "task", rewards.get_escrow),
+        _query("rewards:Stake", "task account", rewards.get_stake),
+        _query("rewards:Stakes", "task page_size bookmark", rewards.stakes),
+        _query("rewards:Totals", "", rewards.totals),
+        _query("rewards:Config", "", rewards.get_config),
+        _changes("tasks:Publish", "spec", tasks.publish, OWNER),
+        _changes("tasks:JoinCommittee", "task sealing_key", tasks.join_committee, VERIFIER),
+        _changes("tasks:Join", "task", tasks.join, MINER),
+        _changes("tasks:Leave", "task", tasks.leave, MINER),
+        _changes("tasks:Cancel", "task", tasks.cancel, OWNER),
+        _query("tasks:Get", "task", tasks.get),
+        _query("tasks:List", "page_size bookmark", tasks.list_tasks),
+        _query("tasks:Miners", "task page_size bookmark", tasks.miners),
+        _changes("blocks:CommitKey", "task round attempt contribution", keys.commit_key, VERIFIER),
+        _changes("blocks:RevealKey", "task round attempt contribution", keys.reveal_key, VERIFIER),
+        _changes("blocks:TestKey", "task round attempt contribution", keys.test_key, VERIFIER),
+        _changes("blocks:ConfirmKey", "task round attempt contribution", keys.confirm_key, VERIFIER),
+        _changes("blocks:Commit", "task round manifest_digest", blocks.commit, MINER),
+        _changes("blocks:Reveal", "task round manifest", blocks.reveal, MINER),
+        _changes("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon, VERIFIER),
+        _changes("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch, VERIFIER),
+        _changes("blocks:VoteSelection", "task round selection", blocks.vote_selection, VERIFIER),
+        _changes("blocks:PostPartial", "task round aggregate partial", blocks.post_partial, VERIFIER),
+        _changes("blocks:Propose", "task round candidate", blocks.propose, MINER),
+        _changes("blocks:VoteBlock", "task round ballot", blocks.vote_block, VERIFIER),
+        _changes("blocks:Advance", "task", blocks.advance_task),
+        _changes("blocks:Challenge", "task height reason", blocks.challenge),
+        _changes("blocks:VoteChallenge", "task height ballot", blocks.vote_challenge, VERIFIER),
+        _query("blocks:View", "task", views.view),
+        _query("blocks:Round", "task round", views.get_round),
+        _query("blocks:Block", "task height", views.get_block),
+        _query("blocks:Head", "task", views.head),
+        _query("blocks:Blocks", "task page_size bookmark", views.blocks),
+        _query("blocks:Rounds", "task page_size bookmark", views.rounds),
+        _query("blocks:Submissions", "task round page_size bookmark", views.submissions),
+    )
+}
+
+
+def system_clock_ms() -> int:
+    """This endorser's clock, milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Market:
+    """The chaincode that the runtime serves. It has no state: any number of transactions run at once."""
+
+    def __init__(self, clock_ms: Callable[[], int] = system_clock_ms) -> None:
+        self._clock_ms = clock_ms
+
+    def init(self, stub: ChaincodeStub) -> Response:
+        """Nothing to do: rewards:Initialise is an ordinary transaction."""
+        return Response()
+
+    def invoke(self, stub: ChaincodeStub) -> Response:
+        """Run one function. Raises `Refusal`; then nothing is written."""
+        function, arguments = _parse(stub)
+        call = self._call(stub, function, arguments)
+        if not function.query:
+            call.check_clock()
+        if function.role and function.role not in call.roles:
+            raise _no_role(call, function)
+        answer = function.run(call, *arguments)
+        if function.query:
+            return Response(payload=canonical.to_json(answer) if answer is not None else b"")
+        _complete_event(call)
+        call.ledger.flush()
+        payload = canonical.to_json(call.event)
+        stub.set_event(function.name, payload)
+        return Response(payload=payload)
+
+    def _call(self, stub: ChaincodeStub, function: Function, arguments: list[str]) -> Call:
+        client, ledger = _client(stub), Ledger(stub)
+        actor = f"{client.msp_id}/{client.name}"
+        try:
+            identity("submitter", actor)
+        except Refusal as refusal:
+            raise Refusal(
+                Code.BAD_IDENTITY, f"the certificate cannot be used: {refusal.sentence}"
+            ) from refusal
+        config = _config(ledger, function, arguments, client)
+        task = arguments[0] if function.parameters[:1] == ("task",) else ""
+        return Call(
+            ledger=ledger,
+            config=config,
+            actor=actor,
+            msp_id=client.msp_id,
+            roles=frozenset(roles_of(config, client)),
+            transaction_id=stub.transaction_id,
+            now_ms=stub.timestamp_ms,
+            clock_ms=None if function.query else self._clock_ms(),
+            event=LedgerEvent(kind=function.name, task_id=task, actor=actor),
+        )
+
+
+def _parse(stub: ChaincodeStub) -> tuple[Function, list[str]]:
+    try:
+        name, arguments = stub.function_and_parameters()
+    except InvalidArgumentError as error:
+        raise bad("the arguments are not UTF-8 text") from error
+    function = FUNCTIONS.get(name)
+    if function is None:
+        raise Refusal(Code.UNKNOWN_FUNCTION, f"there is no function {shown(name)}: see docs/protocol.md")
+    if len(arguments) != len(function.parameters):
+        expected = ", ".join(function.parameters) or "nothing"
+        raise bad(
+            f"{name} takes {len(function.parameters)} arguments ({expected}), given were {len(arguments)}"
+        )
+    return function, arguments
+
+
+def _client(stub: ChaincodeStub) -> ClientIdentity:
+    try:
+        return stub.client
+    except IdentityError as error:
+        raise Refusal(Code.BAD_IDENTITY, f"the certificate cannot be used: {error}") from error
+
+
+def _config(ledger: Ledger, function: Function, arguments: list[str], client: ClientIdentity) -> Config:
+    config = ledger.get(CONFIG)
+    if function.name == INITIALISE:
+        if config is not None:
+            raise Refusal(Code.ALREADY_INITIALISED, "the ledger is initialised; its Config never changes")
+        return rewards.read_config(arguments[0], client.msp_id, client.organisational_units)
+    if config is None:
+        raise Refusal(Code.NOT_INITIALISED, f"the ledger is not initialised: {INITIALISE} comes first")
+    return config
+
+
+def _no_role(call: Call, function: Function) -> Refusal:
+    if function.role not in (organisation_roles(call.config, call.msp_id) or ()):
+        return Refusal(
+            Code.WRONG_ORGANISATION,
+            f"{function.name} takes the role {function.role}, which the Config does not give {call.msp_id}",
+        )
+    return Refusal(
+        Code.WRONG_ROLE,
+        f"{function.name} takes the role {function.role}, which {call.actor}'s certificate lacks",
+    )
+
+
+def _complete_event(call: Call) -> None:
+    """Fill in the task's status and the round's phase after the transaction, where the function has not."""
+    event = call.event
+    if not event.task_id or event.status:
+        return
+    state = call.state(event.task_id)
+    event.status = state.status
+    event.round = event.round or state.round
+    round_ = call.ledger.get(ROUNDS, event.task_id, event.round) if event.round else None
+    if round_ is not None:
+        event.phase = round_.phase

@@ -1,0 +1,35 @@
+"""Who is paid what for a round: whole tokens, rounded down; what is left over stays in escrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quorumlearn_proto.block_pb2 import Reason, Verdict
+from quorumlearn_proto.task_pb2 import RewardSplit
+
+WHOLE_BP = 10_000
+SLASHED: frozenset[Reason] = frozenset(
+    {Reason.MISSING_ARTIFACT, Reason.MALFORMED, Reason.OUT_OF_RANGE, Reason.DUPLICATE, Reason.OUTLIER}
+)
+"""Verdicts that cost a slash when the selection is fixed; WITHHELD has cost its slash when REVEAL closed."""
+
+
+def miners_shares(split: RewardSplit, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
+    """The miners' part of the reward, split by weight."""
+    part = split.per_round * split.miners_bp // WHOLE_BP
+    total = sum(verdict.weight for verdict in verdicts)
+    return [(verdict.miner, part * verdict.weight // total) for verdict in verdicts if verdict.weight]
+
+
+def verifier_share(split: RewardSplit, seats: int) -> int:
+    """What one seat gets: the verifiers' part, split evenly over all of the committee's seats."""
+    return split.per_round * split.verifiers_bp // WHOLE_BP // seats
+
+
+def proposer_share(split: RewardSplit) -> int:
+    return split.per_round * split.proposer_bp // WHOLE_BP
+
+
+def slashed_by(verdicts: Sequence[Verdict]) -> list[str]:
+    """The miners whom a selection costs a slash."""
+    return [verdict.miner for verdict in verdicts if verdict.reason in SLASHED]

@@ -1,0 +1,132 @@
+"""The contract `rewards`: the configuration, accounts, and what is locked where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from quorumlearn_proto.block_pb2 import Challenge, ChallengeStatus
+from quorumlearn_proto.common_pb2 import Config
+from quorumlearn_proto.page_pb2 import AccountPage, AccountStatement, StakePage
+from quorumlearn_proto.reward_pb2 import Account, Escrow, Movement, MovementKind, Stake, Supply, Totals
+
+from .arguments import MAX_PAGE, MAX_SUPPLY, amount, bad, identity, page, record, task_id
+from .call import Call, no_such_task
+from .configuration import check_config, organisation_roles
+from .errors import Code, Refusal
+from .tables import ACCOUNTS, CHALLENGES, CONFIG, ESCROWS, STAKES, SUPPLY, M_co, Table
+from .tokens import credit, debit
+
+ADMIN_OU = "admin"
+MAX_STATEMENT = 1000
+
+
+def read_config(text: str, msp_id: str, organisational_units: tuple[str, ...]) -> Config:
+    """The Config that rewards:Initialise is called with. Refused unless an admin of its treasury calls."""
+    config = record(Config, text)
+    check_config(config)
+    if msp_id != config.treasury_msp:
+        raise Refusal(
+            Code.WRONG_ORGANISATION, f"only {config.treasury_msp}, the treasury named, may initialise"
+        )
+    if ADMIN_OU not in organisational_units:
+        raise Refusal(
+            Code.WRONG_ROLE, "initialising takes an admin's certificate (organisational unit 'admin')"
+        )
+    return config
+
+
+def initialise(call: Call, _config: str) -> None:
+    call.ledger.put(CONFIG, call.config)
+    call.ledger.put(SUPPLY, Supply())
+
+
+def mint(call: Call, account: str, tokens: str) -> None:
+    if call.msp_id != call.config.treasury_msp:
+        raise Refusal(Code.WRONG_ORGANISATION, f"only {call.config.treasury_msp} mints")
+    receiver, added = _known_account(call, account), amount(tokens)
+    supply = call.ledger.get(SUPPLY) or Supply()
+    if supply.minted + added > MAX_SUPPLY:
+        raise Refusal(Code.BAD_AMOUNT, f"{supply.minted} tokens are minted: at most {MAX_SUPPLY} ever")
+    supply.minted += added
+    call.ledger.put(SUPPLY, supply)
+    credit(call, receiver, Movement(kind=MovementKind.MINT, amount=added, counterparty=call.actor))
+
+
+def transfer(call: Call, account: str, tokens: str) -> None:
+    receiver, moved = _known_account(call, account), amount(tokens)
+    if receiver == call.actor:
+        raise bad("account is the submitter's own: name another")
+    debit(call, call.actor, Movement(kind=MovementKind.TRANSFER, amount=moved, counterparty=receiver))
+    credit(call, receiver, Movement(kind=MovementKind.TRANSFER, amount=moved, counterparty=call.actor))
+
+
+def get_config(call: Call) -> Config:
+    return call.config
+
+
+def get_account(call: Call, account: str) -> Account:
+    found = call.ledger.get(ACCOUNTS, identity("account", account))
+    if found is None:
+        raise Refusal(Code.NO_SUCH_ACCOUNT, f"nothing was ever paid to {account}")
+    return found
+
+
+def statement(call: Call, account: str) -> AccountStatement:
+    return AccountStatement(entries=call.ledger.history(get_account(call, account).account_id, MAX_STATEMENT))
+
+
+def accounts(call: Call, page_size: str, bookmark: str) -> AccountPage:
+    rows, following = call.ledger.page(ACCOUNTS, *page(page_size, bookmark))
+    return AccountPage(accounts=rows, bookmark=following)
+
+
+def get_escrow(call: Call, task: str) -> Escrow:
+    escrow = call.ledger.get(ESCROWS, task_id(task))
+    if escrow is None:
+        raise no_such_task(task)
+    return escrow
+
+
+def get_stake(call: Call, task: str, account: str) -> Stake:
+    stake = call.ledger.get(STAKES, task_id(task), identity("account", account))
+    if stake is None:
+        raise Refusal(Code.NO_SUCH_STAKE, f"{account} never had a stake in task {task}")
+    return stake
+
+
+def stakes(call: Call, task: str, page_size: str, bookmark: str) -> StakePage:
+    call.task(task_id(task))
+    rows, following = call.ledger.page(STAKES, *page(page_size, bookmark), task)
+    return StakePage(stakes=rows, bookmark=following)
+
+
+def totals(call: Call) -> Totals:
+    """Adds up every account, escrow, stake and open deposit."""
+    supply = call.ledger.get(SUPPLY) or Supply()
+    return Totals(
+        minted=supply.minted,
+        balances=sum(account.balance for account in _all(call, ACCOUNTS)),
+        escrows=sum(escrow.amount for escrow in _all(call, ESCROWS)),
+        stakes=sum(stake.amount for stake in _all(call, STAKES))
+        + sum(_locked(challenge) for challenge in _all(call, CHALLENGES)),
+    )
+
+
+def _locked(challenge: Challenge) -> int:
+    return challenge.deposit if challenge.status == ChallengeStatus.UNDECIDED else 0
+
+
+def _all(call: Call, table: Table[M_co]) -> Iterator[M_co]:
+    bookmark = ""
+    while True:
+        rows, bookmark = call.ledger.page(table, *page(str(MAX_PAGE), bookmark))
+        yield from rows
+        if not bookmark:
+            return
+
+
+def _known_account(call: Call, account: str) -> str:
+    msp_id = identity("account", account).partition("/")[0]
+    if organisation_roles(call.config, msp_id) is None:
+        raise Refusal(Code.WRONG_ORGANISATION, f"the Config knows no organisation {msp_id}")
+    return account

@@ -1,0 +1,239 @@
+"""Moves tasks, ceremonies and rounds on: loads what a phase's rule needs, asks it, and applies the answer.
+
+`advance` moves whatever is due, over and over until nothing is. With `deadlines` (blocks:Advance) it also
+closes what time has closed, and the miners' phases. Without (a verifier's transaction that may complete
+its step) it leaves the miners' phases alone, so that a verifier's transaction never reads, and so never
+conflicts with, what miners write.
+"""
+
+from __future__ import annotations
+
+from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, Outcome, Phase, PhaseTime, Round
+from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
+
+from .beacon import draw_order
+from .call import Call
+from .ceremony import close_step, under_way
+from .challenges import expire_challenges
+from .phases import (
+    Closing,
+    Why,
+    close_beacon,
+    close_commit,
+    close_open,
+    close_propose,
+    close_reveal,
+    close_screen,
+    close_select,
+    close_validate,
+    ended,
+)
+from .settlement import (
+    TOO_FEW_MINERS,
+    TOO_FEW_VERIFIERS,
+    eligible_miners,
+    end_round,
+    finish,
+    open_ceremony,
+    open_round,
+    participation,
+    seat_account,
+)
+from .tables import BALLOTS, CEREMONIES, CONTRIBUTIONS, ROUNDS, SCREENINGS, SEATS, SUBMISSIONS
+from .tokens import slash
+
+MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
+
+
+def advance(call: Call, task: Task, deadlines: bool) -> bool:
+    """Move whatever is due; whether anything moved."""
+    moved = False
+    while _move_once(call, task, deadlines):
+        moved = True
+    return moved
+
+
+def current_round(call: Call, state: TaskState) -> Round:
+    """The round under way, or the last one."""
+    round_ = call.ledger.get(ROUNDS, state.task_id, state.round)
+    if round_ is None:
+        raise RuntimeError(f"task {state.task_id} is in round {state.round}, which has no record")
+    return round_
+
+
+def close_ceremony(call: Call, task: Task, number: int, expired: bool) -> bool:
+    """Close the step of a round's ceremony if it is due; whether it moved."""
+    task_id = task.spec.task_id
+    ceremony = call.ledger.get(CEREMONIES, task_id, number)
+    if ceremony is None or not under_way(ceremony):
+        return False
+    if expired and not call.passed(ceremony.deadline_ms):
+        return False
+    contributions = call.ledger.scan(CONTRIBUTIONS, task_id, number, ceremony.attempt)
+    committee = (
+        [seat.seat for seat in call.ledger.scan(SEATS, task_id)] if _may_fail(ceremony, expired) else []
+    )
+    following = close_step(
+        ceremony,
+        {entry.seat: entry for entry in contributions},
+        committee,
+        task.spec.committee.threshold,
+        expired,
+    )
+    if following is None:
+        return False
+    if under_way(following):
+        following.deadline_ms = call.deadline(task.spec.timeouts.key)
+    call.ledger.put(CEREMONIES, following, task_id, number)
+    return True
+
+
+def rebase(call: Call, task: Task) -> bool:
+    """Keep the round under way on a good block after a revert: a round that has begun is aborted."""
+    state = call.state(task.spec.task_id)
+    if state.status != TaskStatus.RUNNING:
+        return False
+    round_ = current_round(call, state)
+    if round_.base.digest == state.head.digest:
+        return False
+    if round_.phase == Phase.KEY:
+        round_.base.CopyFrom(state.head)
+        call.ledger.put(ROUNDS, round_, round_.task_id, round_.number)
+        return False
+    end_round(call, task, state, round_, ended(Outcome.ABORTED, Why.BASE_REVERTED))
+    return True
+
+
+def enter(call: Call, task: Task, round_: Round, phase: Phase) -> None:
+    """Begin a phase of the round under way now."""
+    seconds = getattr(task.spec.timeouts, Phase.Name(phase).lower())
+    round_.phase = phase
+    round_.deadline_ms = call.deadline(seconds)
+    round_.times.append(PhaseTime(phase=phase, entered_ms=call.now_ms))
+    call.ledger.put(ROUNDS, round_, round_.task_id, round_.number)
+
+
+def _may_fail(ceremony: Ceremony, expired: bool) -> bool:
+    return expired or ceremony.step == CeremonyStep.KEY_CONFIRM
+
+
+def _move_once(call: Call, task: Task, deadlines: bool) -> bool:
+    state = call.state(task.spec.task_id)
+    if state.status == TaskStatus.PUBLISHED:
+        return deadlines and _start(call, task, state)
+    if deadlines and expire_challenges(call, task):
+        return True
+    if state.status != TaskStatus.RUNNING:
+        return False
+    if _close_round(call, task, state, current_round(call, state), deadlines):
+        return True
+    return deadlines and any(
+        close_ceremony(call, task, number, expired=True) for number in (state.round, state.round + 1)
+    )
+
+
+def _start(call: Call, task: Task, state: TaskState) -> bool:
+    spec = task.spec
+    miners = len(eligible_miners(call, task))
+    seats = len(call.ledger.scan(SEATS, spec.task_id))
+    complete = miners == spec.max_miners and seats == len(spec.committee.msp_ids)
+    if not complete and not call.passed(state.join_deadline_ms):
+        return False
+    if seats < spec.committee.threshold:
+        finish(call, task, state, TaskStatus.EXPIRED, TOO_FEW_VERIFIERS)
+    elif miners < spec.min_miners:
+        finish(call, task, state, TaskStatus.EXPIRED, TOO_FEW_MINERS)
+    else:
+        open_round(call, task, state, 1)
+    return True
+
+
+def _close_round(call: Call, task: Task, state: TaskState, round_: Round, deadlines: bool) -> bool:
+    if round_.phase == Phase.KEY:
+        return _close_key(call, task, state, round_)
+    if round_.phase in MINERS_PHASES and not deadlines:
+        return False
+    closing = _closing(call, task, round_, expired=False)
+    if closing is None and deadlines and call.passed(round_.deadline_ms):
+        closing = _closing(call, task, round_, expired=True)
+    if closing is None:
+        return False
+    _apply(call, task, state, round_, closing)
+    return True
+
+
+def _close_key(call: Call, task: Task, state: TaskState, round_: Round) -> bool:
+    ceremony = call.ledger.get(CEREMONIES, round_.task_id, round_.number)
+    if ceremony is None or under_way(ceremony):
+        return False
+    if ceremony.step == CeremonyStep.KEY_FAILED:
+        end_round(call, task, state, round_, ended(Outcome.ABORTED, Why.KEY_FAILED))
+        return True
+    round_.seats[:] = ceremony.seats
+    round_.collective_key.CopyFrom(ceremony.collective_key)
+    enter(call, task, round_, Phase.COMMIT)
+    if round_.number < task.spec.rounds and not state.cancel_requested:
+        open_ceremony(call, task, round_.number + 1)
+    return True
+
+
+def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | None:
+    ledger, at = call.ledger, (round_.task_id, round_.number)
+    spec = task.spec
+    match round_.phase:
+        case Phase.COMMIT:
+            return close_commit(spec, round_, ledger.scan(SUBMISSIONS, *at), expired)
+        case Phase.REVEAL:
+            return close_reveal(spec, ledger.scan(SUBMISSIONS, *at), expired)
+        case Phase.BEACON:
+            ceremony = ledger.get(CEREMONIES, *at)
+            attempt = ceremony.attempt if ceremony else 0
+            contributions = {entry.seat: entry for entry in ledger.scan(CONTRIBUTIONS, *at, attempt)}
+            return close_beacon(spec, round_, contributions, expired)
+        case Phase.SCREEN:
+            return close_screen(spec, round_, {s.seat: s for s in ledger.scan(SCREENINGS, *at)}, expired)
+        case Phase.SELECT:
+            return close_select(spec, round_, {s.seat: s for s in ledger.scan(SCREENINGS, *at)}, expired)
+        case Phase.OPEN:
+            return close_open(spec, round_, {s.seat: s for s in ledger.scan(SCREENINGS, *at)}, expired)
+        case Phase.PROPOSE:
+            return close_propose(round_, expired)
+        case Phase.VALIDATE:
+            ballots = {ballot.seat: ballot for ballot in ledger.scan(BALLOTS, *at, round_.proposer_turn)}
+            return close_validate(spec, round_, ballots, expired)
+        case _:
+            return None
+
+
+def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
+    spec = task.spec
+    for miner in closing.slashed_miners:
+        slash(call, spec.task_id, round_.number, miner, spec.stakes.miner_slash)
+    for seat in closing.slashed_seats:
+        verifier = seat_account(call, spec.task_id, seat)
+        slash(call, spec.task_id, round_.number, verifier, spec.stakes.verifier_slash)
+    if closing.seats is not None:
+        round_.seats[:] = closing.seats
+    if closing.beacon:
+        round_.beacon = closing.beacon
+    if closing.selection is not None:
+        round_.selection.CopyFrom(closing.selection)
+    if closing.aggregate_ciphertext:
+        round_.aggregate_ciphertext = closing.aggregate_ciphertext
+        round_.proposers[:] = _lottery(call, round_)
+    if closing.next_turn:
+        round_.proposer_turn += 1
+        round_.ClearField("candidate")
+    if closing.next == Phase.ENDED:
+        end_round(call, task, state, round_, closing)
+    else:
+        enter(call, task, round_, closing.next)
+
+
+def _lottery(call: Call, round_: Round) -> list[str]:
+    chances = [
+        (verdict.miner, 1 + participation(call, round_.task_id, verdict.miner).work)
+        for verdict in round_.selection.verdicts
+        if verdict.weight
+    ]
+    return draw_order(round_.beacon, chances)

@@ -1,0 +1,188 @@
+"""How rounds and tasks end: the block and its payment, the next round, refunds. One transaction, all or
+nothing.
+
+An accepted round appends a block, moves the head, pays by weight and counts useful work. A rejected one
+pays the verifiers who voted with the outcome, an aborted one nobody. Then the next round opens from the
+head, or the task ends and everything locked goes back.
+
+A block's height is its number in the order of acceptance: after a revert the next block takes a number
+never used, and its `previous` names the block it was trained from. So the good blocks are always one
+hash-linked chain.
+"""
+
+from __future__ import annotations
+
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import (
+    Block,
+    BlockCore,
+    BlockStatus,
+    Ceremony,
+    CeremonyStep,
+    Outcome,
+    Phase,
+    PhaseTime,
+    Round,
+)
+from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
+
+from .call import Call
+from .payment import miners_shares, proposer_share, verifier_share
+from .phases import Closing, bare
+from .tables import BALLOTS, BLOCKS, CEREMONIES, MINERS, ROUNDS, SEATS, STAKES, STATES, SUBMISSIONS
+from .tokens import pay, refund_escrow, return_stake
+
+TOO_FEW_MINERS = "TOO_FEW_MINERS"
+TOO_FEW_VERIFIERS = "TOO_FEW_VERIFIERS"
+
+
+def genesis(task: Task) -> Block:
+    """Height 0: the initial model, linked to the digest of the task's specification."""
+    core = BlockCore(task_id=task.spec.task_id, previous=task.spec_digest, model=task.spec.initial_model)
+    return Block(
+        core=core,
+        digest=canonical.digest(core),
+        status=BlockStatus.GOOD_BLOCK,
+        accepted_at_ms=task.published_at_ms,
+    )
+
+
+def head_of(block: Block) -> Head:
+    return Head(height=block.core.height, digest=block.digest, model=block.core.model)
+
+
+def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
+    """End the round with the closing's outcome, pay, and open what follows."""
+    round_.phase = Phase.ENDED
+    round_.deadline_ms = 0
+    round_.outcome = closing.outcome
+    round_.reason = str(closing.reason)
+    round_.times.append(PhaseTime(phase=Phase.ENDED, entered_ms=call.now_ms))
+    call.ledger.put(ROUNDS, round_, task.spec.task_id, round_.number)
+    if closing.outcome == Outcome.ACCEPTED:
+        _accept(call, task, state, round_)
+    _pay_seats(call, task, round_, closing.paid_seats)
+    if round_.number == task.spec.rounds:
+        finish(call, task, state, TaskStatus.COMPLETED)
+    elif state.cancel_requested:
+        finish(call, task, state, TaskStatus.CANCELLED, "cancelled by its owner")
+    else:
+        open_round(call, task, state, round_.number + 1)
+
+
+def open_round(call: Call, task: Task, state: TaskState, number: int) -> None:
+    """Open a round from the head with the miners eligible now; with too few of them the task expires."""
+    miners = eligible_miners(call, task)
+    if len(miners) < task.spec.min_miners:
+        finish(call, task, state, TaskStatus.EXPIRED, TOO_FEW_MINERS)
+        return
+    state.status = TaskStatus.RUNNING
+    state.round = number
+    call.ledger.put(STATES, state, task.spec.task_id)
+    round_ = Round(task_id=task.spec.task_id, number=number, phase=Phase.KEY, miners=miners, base=state.head)
+    round_.times.append(PhaseTime(phase=Phase.KEY, entered_ms=call.now_ms))
+    call.ledger.put(ROUNDS, round_, task.spec.task_id, number)
+    open_ceremony(call, task, number)
+
+
+def open_ceremony(call: Call, task: Task, number: int) -> None:
+    """Open a round's ceremony with every seat of the task, unless it is open."""
+    if call.ledger.get(CEREMONIES, task.spec.task_id, number) is None:
+        ceremony = Ceremony(
+            task_id=task.spec.task_id,
+            round=number,
+            attempt=1,
+            step=CeremonyStep.KEY_COMMIT,
+            deadline_ms=call.deadline(task.spec.timeouts.key),
+            seats=[seat.seat for seat in call.ledger.scan(SEATS, task.spec.task_id)],
+        )
+        call.ledger.put(CEREMONIES, ceremony, task.spec.task_id, number)
+
+
+def eligible_miners(call: Call, task: Task) -> list[str]:
+    """The first `max_miners` who joined, have not left and can still pay a slash; sorted by identity."""
+    stakes = {stake.account_id: stake.amount for stake in call.ledger.scan(STAKES, task.spec.task_id)}
+    joined = [
+        miner
+        for miner in call.ledger.scan(MINERS, task.spec.task_id)
+        if not miner.left and stakes.get(miner.miner, 0) >= task.spec.stakes.miner_slash
+    ]
+    joined.sort(key=lambda miner: (miner.joined_at_ms, miner.miner))
+    return sorted(miner.miner for miner in joined[: task.spec.max_miners])
+
+
+def finish(call: Call, task: Task, state: TaskState, status: TaskStatus, reason: str = "") -> None:
+    """End the task: the rest of the escrow back to its owner, every stake to whom it belongs."""
+    state.status = status
+    state.reason = reason
+    call.ledger.put(STATES, state, task.spec.task_id)
+    refund_escrow(call, task.spec.task_id)
+    for stake in call.ledger.scan(STAKES, task.spec.task_id):
+        return_stake(call, stake)
+
+
+def _accept(call: Call, task: Task, state: TaskState, round_: Round) -> None:
+    task_id = task.spec.task_id
+    verdicts = round_.selection.verdicts
+    block = _block(call, round_)
+    call.ledger.put(BLOCKS, block, task_id, block.core.height)
+    state.head.CopyFrom(head_of(block))
+    call.ledger.put(STATES, state, task_id)
+    for miner, amount in miners_shares(task.spec.reward, verdicts):
+        pay(call, task_id, round_.number, miner, amount)
+        miner_record = participation(call, task_id, miner)
+        miner_record.work += 1
+        call.ledger.put(MINERS, miner_record, task_id, miner)
+    pay(call, task_id, round_.number, round_.candidate.proposer, proposer_share(task.spec.reward))
+
+
+def _block(call: Call, round_: Round) -> Block:
+    height = round_.base.height + 1
+    while call.ledger.get(BLOCKS, round_.task_id, height) is not None:
+        height += 1
+    core = BlockCore(
+        task_id=round_.task_id,
+        height=height,
+        previous=round_.base.digest,
+        round=round_.number,
+        model=round_.candidate.model,
+        aggregate=round_.candidate.aggregate.digest,
+        verdicts=bare(round_.selection).verdicts,
+        proposer=round_.candidate.proposer,
+    )
+    submissions = {
+        entry.miner: entry for entry in call.ledger.scan(SUBMISSIONS, round_.task_id, round_.number)
+    }
+    return Block(
+        core=core,
+        digest=canonical.digest(core),
+        status=BlockStatus.GOOD_BLOCK,
+        ballots=call.ledger.scan(BALLOTS, round_.task_id, round_.number, round_.proposer_turn),
+        manifests=[submissions[m].manifest_digest if m in submissions else "" for m in round_.miners],
+        beacon=round_.beacon,
+        aggregate_ciphertext=round_.aggregate_ciphertext,
+        accepted_at_ms=call.now_ms,
+    )
+
+
+def _pay_seats(call: Call, task: Task, round_: Round, seats: tuple[int, ...]) -> None:
+    amount = verifier_share(task.spec.reward, len(task.spec.committee.msp_ids))
+    for number in seats:
+        pay(call, task.spec.task_id, round_.number, seat_account(call, task.spec.task_id, number), amount)
+
+
+def seat_account(call: Call, task_id: str, number: int) -> str:
+    """The identity that holds a seat known to be taken."""
+    seat = call.ledger.get(SEATS, task_id, number)
+    if seat is None:
+        raise RuntimeError(f"seat {number} of task {task_id} takes part but has no record")
+    return seat.verifier
+
+
+def participation(call: Call, task_id: str, miner: str) -> Participation:
+    """The record of a miner known to have joined."""
+    record = call.ledger.get(MINERS, task_id, miner)
+    if record is None:
+        raise RuntimeError(f"{miner} is in a round of task {task_id} but never joined")
+    return record

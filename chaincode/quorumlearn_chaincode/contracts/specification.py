@@ -1,0 +1,153 @@
+"""What a task may ask for: every bound of a TaskSpec, each refused by a sentence with field, value and limit.
+
+The limits on the modulus are those of the Homomorphic Encryption Standard (2018) for 128-bit classical
+security and ternary secrets, as in SEAL's `CoeffModulus::MaxBitCount`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from quorumlearn_proto import canonical
+from quorumlearn_proto.common_pb2 import Config
+from quorumlearn_proto.task_pb2 import CkksParameters, Committee, RewardSplit, Stakes, TaskSpec, Timeouts
+from quorumlearn_proto.task_pb2 import VerificationMode as Mode
+
+from .arguments import MAX_AMOUNT, MAX_SUPPLY, artifact, bad, digest, line, shown, task_id
+from .configuration import VERIFIER, organisation_roles
+from .errors import Code, Refusal
+from .payment import WHOLE_BP
+
+MAX_SPEC_BYTES = 64 * 1024
+MAX_ROUNDS = 10_000
+MAX_MINERS = 256
+MAX_SEATS = 16
+MAX_TIMEOUT = 7 * 24 * 3600
+MAX_CHALLENGE_WINDOW = 30 * 24 * 3600
+MAX_MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
+MAX_UPDATE_SIZE = 10**9
+MAX_ENTRIES = 64
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+
+
+def check_spec(spec: TaskSpec, config: Config) -> None:
+    """Refuse a TaskSpec that is out of bounds or contradicts itself."""
+    if len(canonical.to_json(spec)) > MAX_SPEC_BYTES:
+        raise bad(f"the TaskSpec has {len(canonical.to_json(spec))} bytes: at most {MAX_SPEC_BYTES}")
+    task_id(spec.task_id)
+    line("title", spec.title)
+    _word("workload.name", spec.workload.name)
+    _map("workload.config", dict(spec.workload.config))
+    _blocks(list(spec.workload.public_blocks))
+    artifact("initial_model", spec.initial_model)
+    if spec.dataset_manifest:
+        digest("dataset_manifest", spec.dataset_manifest)
+    _within("rounds", spec.rounds, 1, MAX_ROUNDS)
+    _within("max_miners", spec.max_miners, 1, MAX_MINERS)
+    _within("min_miners", spec.min_miners, 1, spec.max_miners)
+    _within("byzantine", spec.byzantine, 0, (spec.max_miners - 1) // 2)
+    _word("rule.name", spec.rule.name)
+    _map("rule.parameters", dict(spec.rule.parameters))
+    _mode(spec.mode)
+    _committee(spec.committee, config)
+    _ckks(spec.ckks)
+    _timeouts(spec.timeouts)
+    _reward(spec.reward, spec.rounds)
+    _stakes(spec.stakes)
+    _within("tolerance_bp", spec.tolerance_bp, 0, WHOLE_BP)
+    _within("challenge_window_seconds", spec.challenge_window_seconds, 0, MAX_CHALLENGE_WINDOW)
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise bad(f"{name} is {value}: {low} to {high}")
+
+
+def _word(name: str, text: str) -> None:
+    if not _WORD.fullmatch(text):
+        raise bad(f"{name} is {shown(text)}: 1 to 64 of A-Z a-z 0-9 _ . -, beginning with a letter or digit")
+
+
+def _map(name: str, entries: dict[str, str]) -> None:
+    _within(f"the number of entries of {name}", len(entries), 0, MAX_ENTRIES)
+    for key in sorted(entries):
+        _word(f"a key of {name}", key)
+        line(f"{name}[{key}]", entries[key])
+
+
+def _blocks(names: list[str]) -> None:
+    _within("the number of workload.public_blocks", len(names), 0, MAX_ENTRIES)
+    for name in names:
+        _word("an entry of workload.public_blocks", name)
+    if len(set(names)) != len(names):
+        raise bad("workload.public_blocks names a block twice")
+
+
+def _mode(mode: Mode) -> None:
+    if mode == Mode.VERIFICATION_MODE_UNSPECIFIED:
+        raise bad("mode is missing: give ROBUST")
+    if mode != Mode.ROBUST:
+        raise Refusal(Code.NOT_SUPPORTED, f"mode {_mode_name(mode)} is not offered yet: give ROBUST")
+
+
+def _mode_name(mode: Mode) -> str:
+    return Mode.Name(mode) if mode in Mode.values() else str(int(mode))
+
+
+def _committee(committee: Committee, config: Config) -> None:
+    msp_ids = list(committee.msp_ids)
+    v, t = len(msp_ids), committee.threshold
+    _within("the number of committee.msp_ids", v, 1, MAX_SEATS)
+    if len(set(msp_ids)) != v:
+        raise bad("committee.msp_ids names an organisation twice: each has one seat")
+    for msp_id in msp_ids:
+        if VERIFIER not in (organisation_roles(config, msp_id) or ()):
+            raise bad(
+                f"committee.msp_ids names {shown(msp_id)}, which the Config does not know as a verifier"
+            )
+    _within(f"committee.threshold for {v} seats", t, max(v // 2 + 1, min(v, 2)), v)
+
+
+def _ckks(ckks: CkksParameters) -> None:
+    degree, bits = ckks.poly_modulus_degree, list(ckks.coeff_modulus_bits)
+    if degree not in MAX_MODULUS_BITS:
+        raise bad(f"ckks.poly_modulus_degree is {degree}: a power of two from 1024 to 32768")
+    _within("the number of ckks.coeff_modulus_bits", len(bits), 2, 32)
+    for size in bits:
+        _within("an entry of ckks.coeff_modulus_bits", size, 2, 60)
+    if sum(bits) > MAX_MODULUS_BITS[degree]:
+        raise bad(
+            f"ckks.coeff_modulus_bits add up to {sum(bits)}: at most {MAX_MODULUS_BITS[degree]} "
+            f"for 128-bit security at degree {degree}"
+        )
+    data_bits = sum(bits[:-1])
+    _within("ckks.scale_bits", ckks.scale_bits, 1, data_bits)
+    _within("ckks.sign_scale_bits", ckks.sign_scale_bits, 0, 60)
+    _within("ckks.step_bits", ckks.step_bits, 0, 52)
+    _within("ckks.bound_steps", ckks.bound_steps, 1, 2**31 - 1)
+    _within("ckks.max_weight_sum", ckks.max_weight_sum, 1, 2**20)
+    _within("ckks.flooding_bits", ckks.flooding_bits, 0, data_bits)
+    _within("ckks.sketch_size", ckks.sketch_size, 1, degree)
+    _within("ckks.update_size", ckks.update_size, 1, MAX_UPDATE_SIZE)
+
+
+def _timeouts(timeouts: Timeouts) -> None:
+    for name in Timeouts.DESCRIPTOR.fields_by_name:
+        _within(f"timeouts.{name}", getattr(timeouts, name), 1, MAX_TIMEOUT)
+
+
+def _reward(reward: RewardSplit, rounds: int) -> None:
+    _within("reward.per_round", reward.per_round, 1, MAX_AMOUNT)
+    if rounds * reward.per_round > MAX_SUPPLY:
+        raise bad(f"rounds x reward.per_round is {rounds * reward.per_round}: at most {MAX_SUPPLY}")
+    parts = (reward.miners_bp, reward.verifiers_bp, reward.proposer_bp)
+    if sum(parts) != WHOLE_BP:
+        raise bad(f"reward.miners_bp, verifiers_bp and proposer_bp are {parts}: they add up to {WHOLE_BP}")
+
+
+def _stakes(stakes: Stakes) -> None:
+    for name in Stakes.DESCRIPTOR.fields_by_name:
+        _within(f"stakes.{name}", getattr(stakes, name), 0, MAX_AMOUNT)
+    _within("stakes.miner_slash", stakes.miner_slash, 0, stakes.miner)
+    _within("stakes.verifier_slash", stakes.verifier_slash, 0, stakes.verifier)

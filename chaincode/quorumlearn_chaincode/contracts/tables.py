@@ -1,0 +1,59 @@
+"""The kinds of records on the ledger, their composite keys and who must endorse a change of them.
+
+Numbers in keys are padded with zeros, so that Fabric's byte order is the numbers' order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+from quorumlearn_proto.block_pb2 import (
+    Ballot,
+    Block,
+    Ceremony,
+    Challenge,
+    KeyContribution,
+    Round,
+    Screening,
+    Submission,
+)
+from quorumlearn_proto.common_pb2 import ArtifactRef, Config
+from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Supply
+from quorumlearn_proto.task_pb2 import Participation, Seat, Task, TaskState
+
+M_co = TypeVar("M_co", bound=Message, covariant=True)
+
+
+@dataclass(frozen=True)
+class Table(Generic[M_co]):
+    """One kind of record: the composite keys' object type and the message stored, as canonical JSON."""
+
+    name: str
+    kind: type[M_co]
+
+
+CONFIG = Table("config", Config)  # ()
+SUPPLY = Table("supply", Supply)  # ()
+ACCOUNTS = Table("account", Account)  # (identity)
+ESCROWS = Table("escrow", Escrow)  # (task)
+STAKES = Table("stake", Stake)  # (task, identity)
+TASKS = Table("task", Task)  # (task); endorsed by the owner's organisation and one verifier organisation
+STATES = Table("state", TaskState)  # (task)
+MINERS = Table("miner", Participation)  # (task, identity)
+SEATS = Table("seat", Seat)  # (task, seat)
+ROUNDS = Table("round", Round)  # (task, round)
+CEREMONIES = Table("ceremony", Ceremony)  # (task, round)
+CONTRIBUTIONS = Table("contribution", KeyContribution)  # (task, round, attempt, seat)
+SUBMISSIONS = Table("submission", Submission)  # (task, round, miner)
+UPDATES = Table("update", ArtifactRef)  # (task, digest of an update once revealed)
+SCREENINGS = Table("screening", Screening)  # (task, round, seat)
+BALLOTS = Table("ballot", Ballot)  # (task, round, proposer's turn, seat)
+BLOCKS = Table("block", Block)  # (task, height)
+CHALLENGES = Table("challenge", Challenge)  # (task, height)
+
+
+def key_parts(attributes: tuple[str | int, ...]) -> list[str]:
+    """The attributes of a composite key as text."""
+    return [f"{part:05d}" if isinstance(part, int) else part for part in attributes]

@@ -1,0 +1,143 @@
+"""The contract `tasks`: publishing, joining, leaving, cancelling."""
+
+from __future__ import annotations
+
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import Phase
+from quorumlearn_proto.page_pb2 import ParticipationPage, TaskPage, TaskSummary
+from quorumlearn_proto.task_pb2 import Participation, Seat, Task, TaskSpec, TaskState, TaskStatus
+
+from .arguments import page, record, sealing_key, task_id
+from .call import Call
+from .errors import Code, Refusal
+from .rounds import current_round
+from .settlement import finish, genesis, head_of
+from .specification import MAX_SPEC_BYTES, check_spec
+from .tables import BLOCKS, MINERS, SEATS, STATES, TASKS
+from .tokens import lock_escrow, lock_stake, return_stake, stake_of
+
+
+def publish(call: Call, text: str) -> None:
+    spec = record(TaskSpec, text, MAX_SPEC_BYTES)
+    check_spec(spec, call.config)
+    if call.ledger.get(TASKS, spec.task_id) is not None:
+        raise Refusal(Code.TASK_EXISTS, f"there is a task {spec.task_id} already: choose another id")
+    task = Task(
+        spec=spec,
+        spec_digest=canonical.digest(spec),
+        owner=call.actor,
+        owner_msp=call.msp_id,
+        published_at_ms=call.now_ms,
+    )
+    block = genesis(task)
+    state = TaskState(
+        task_id=spec.task_id,
+        status=TaskStatus.PUBLISHED,
+        head=head_of(block),
+        join_deadline_ms=call.deadline(spec.timeouts.join),
+    )
+    lock_escrow(call, spec.task_id, call.actor, spec.rounds * spec.reward.per_round)
+    call.ledger.put(TASKS, task, spec.task_id)
+    call.ledger.put(STATES, state, spec.task_id)
+    call.ledger.put(BLOCKS, block, spec.task_id, 0)
+    call.event.task_id = spec.task_id
+
+
+def join_committee(call: Call, name: str, key: str) -> None:
+    task, sealing = call.task(task_id(name)), sealing_key(key)
+    _open_for_joining(call, name)
+    number = seat_number(call, task)
+    taken = call.ledger.get(SEATS, name, number)
+    if taken is not None:
+        raise Refusal(Code.SEAT_TAKEN, f"seat {number} of {call.msp_id} is taken by {taken.verifier}")
+    mining = call.ledger.get(MINERS, name, call.actor)
+    if mining is not None and not mining.left:
+        raise Refusal(
+            Code.ALREADY_JOINED, f"{call.actor} is a miner of {name}: leave first, or use another identity"
+        )
+    seat = Seat(task_id=name, seat=number, verifier=call.actor, sealing_key=sealing, joined_at_ms=call.now_ms)
+    call.ledger.put(SEATS, seat, name, number)
+    lock_stake(call, name, call.actor, task.spec.stakes.verifier)
+
+
+def join(call: Call, name: str) -> None:
+    task = call.task(task_id(name))
+    _open_for_joining(call, name)
+    miner = call.ledger.get(MINERS, name, call.actor)
+    if miner is not None and not miner.left:
+        raise Refusal(Code.ALREADY_JOINED, f"{call.actor} is a miner of {name} already")
+    if call.msp_id in task.spec.committee.msp_ids:
+        seat = call.ledger.get(SEATS, name, seat_number(call, task))
+        if seat is not None and seat.verifier == call.actor:
+            raise Refusal(Code.ALREADY_JOINED, f"{call.actor} verifies {name}: mine with another identity")
+    if miner is None:
+        miner = Participation(task_id=name, miner=call.actor)
+    miner.left = False
+    miner.joined_at_ms = call.now_ms
+    call.ledger.put(MINERS, miner, name, call.actor)
+    lock_stake(call, name, call.actor, task.spec.stakes.miner)
+
+
+def leave(call: Call, name: str) -> None:
+    call.task(task_id(name))
+    state = _open_for_joining(call, name)
+    miner = call.ledger.get(MINERS, name, call.actor)
+    if miner is None or miner.left:
+        raise Refusal(Code.WRONG_ROLE, f"{call.actor} is no miner of {name}")
+    if state.status == TaskStatus.RUNNING:
+        round_ = current_round(call, state)
+        if round_.phase != Phase.ENDED and call.actor in round_.miners:
+            raise Refusal(
+                Code.IN_ROUND, f"{call.actor} is in round {round_.number} of {name}: leave after it"
+            )
+    miner.left = True
+    call.ledger.put(MINERS, miner, name, call.actor)
+    return_stake(call, stake_of(call, name, call.actor))
+
+
+def cancel(call: Call, name: str) -> None:
+    task = call.task(task_id(name))
+    if call.actor != task.owner:
+        raise Refusal(Code.NOT_THE_OWNER, f"only {task.owner} may cancel {name}")
+    state = _open_for_joining(call, name)
+    if state.status == TaskStatus.PUBLISHED:
+        finish(call, task, state, TaskStatus.CANCELLED, "cancelled by its owner")
+        call.event.moved = True
+        return
+    if state.cancel_requested:
+        raise Refusal(Code.WRONG_PHASE, f"{name} ends after round {state.round} already")
+    state.cancel_requested = True
+    call.ledger.put(STATES, state, name)
+
+
+def get(call: Call, name: str) -> TaskSummary:
+    return TaskSummary(task=call.task(task_id(name)), state=call.state(name))
+
+
+def list_tasks(call: Call, page_size: str, bookmark: str) -> TaskPage:
+    rows, following = call.ledger.page(TASKS, *page(page_size, bookmark))
+    summaries = [TaskSummary(task=task, state=call.state(task.spec.task_id)) for task in rows]
+    return TaskPage(tasks=summaries, bookmark=following)
+
+
+def miners(call: Call, name: str, page_size: str, bookmark: str) -> ParticipationPage:
+    call.task(task_id(name))
+    rows, following = call.ledger.page(MINERS, *page(page_size, bookmark), name)
+    return ParticipationPage(participations=rows, bookmark=following)
+
+
+def seat_number(call: Call, task: Task) -> int:
+    """The seat of the submitter's organisation. Refused if it has none."""
+    msp_ids = list(task.spec.committee.msp_ids)
+    if call.msp_id not in msp_ids:
+        raise Refusal(
+            Code.WRONG_ORGANISATION, f"{call.msp_id} is not on the committee of {task.spec.task_id}"
+        )
+    return msp_ids.index(call.msp_id) + 1
+
+
+def _open_for_joining(call: Call, name: str) -> TaskState:
+    state = call.state(name)
+    if state.status not in (TaskStatus.PUBLISHED, TaskStatus.RUNNING):
+        raise Refusal(Code.WRONG_PHASE, f"task {name} has ended: {TaskStatus.Name(state.status)}")
+    return state

@@ -1,0 +1,142 @@
+"""Tokens: every movement between accounts, escrows and stakes, so that minted = balances + escrows + stakes.
+
+Whole tokens only. A movement of nothing leaves no trace. What a challenger deposits counts among the
+stakes and is kept in the Challenge record.
+"""
+
+from __future__ import annotations
+
+from quorumlearn_proto.reward_pb2 import Account, Escrow, Movement, MovementKind, Stake
+
+from .call import Call
+from .configuration import treasury_account
+from .errors import Code, Refusal
+from .tables import ACCOUNTS, ESCROWS, STAKES
+
+
+def credit(call: Call, account_id: str, movement: Movement) -> None:
+    """Add `movement.amount` tokens to an account; it begins to exist with its first tokens."""
+    if movement.amount > 0:
+        account = call.ledger.get(ACCOUNTS, account_id) or Account(account_id=account_id)
+        _move(call, account, movement)
+
+
+def debit(call: Call, account_id: str, movement: Movement) -> None:
+    """Take `movement.amount` tokens from an account. Refused if it holds less."""
+    if movement.amount <= 0:
+        return
+    account = call.ledger.get(ACCOUNTS, account_id) or Account(account_id=account_id)
+    if account.balance < movement.amount:
+        raise Refusal(
+            Code.OVERSPENDING,
+            f"{account_id} holds {account.balance} tokens and this takes {movement.amount}",
+        )
+    movement.amount = -movement.amount
+    _move(call, account, movement)
+
+
+def lock_escrow(call: Call, task_id: str, owner: str, amount: int) -> None:
+    debit(call, owner, Movement(kind=MovementKind.ESCROW, amount=amount, task_id=task_id))
+    call.ledger.put(ESCROWS, Escrow(task_id=task_id, owner=owner, amount=amount), task_id)
+
+
+def pay(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> None:
+    """Pay a participant from the task's escrow."""
+    if amount == 0:
+        return
+    escrow = _escrow(call, task_id)
+    if escrow.amount < amount:
+        raise RuntimeError(f"the escrow of {task_id} holds less than a payout")
+    escrow.amount -= amount
+    escrow.paid += amount
+    call.ledger.put(ESCROWS, escrow, task_id)
+    credit(
+        call,
+        account_id,
+        Movement(
+            kind=MovementKind.PAYOUT,
+            amount=amount,
+            task_id=task_id,
+            round=round_number,
+            counterparty=escrow.owner,
+        ),
+    )
+    stake = stake_of(call, task_id, account_id)
+    stake.paid += amount
+    call.ledger.put(STAKES, stake, task_id, account_id)
+
+
+def refund_escrow(call: Call, task_id: str) -> None:
+    """Give what is left of the escrow back to the task's owner."""
+    escrow = _escrow(call, task_id)
+    amount = escrow.amount
+    credit(call, escrow.owner, Movement(kind=MovementKind.REFUND, amount=amount, task_id=task_id))
+    escrow.amount = 0
+    escrow.refunded += amount
+    call.ledger.put(ESCROWS, escrow, task_id)
+
+
+def stake_of(call: Call, task_id: str, account_id: str) -> Stake:
+    return call.ledger.get(STAKES, task_id, account_id) or Stake(task_id=task_id, account_id=account_id)
+
+
+def lock_stake(call: Call, task_id: str, account_id: str, amount: int) -> None:
+    debit(call, account_id, Movement(kind=MovementKind.STAKE, amount=amount, task_id=task_id))
+    stake = stake_of(call, task_id, account_id)
+    stake.amount += amount
+    call.ledger.put(STAKES, stake, task_id, account_id)
+
+
+def return_stake(call: Call, stake: Stake) -> None:
+    """Give what is left of a stake back."""
+    if stake.amount:
+        credit(
+            call,
+            stake.account_id,
+            Movement(kind=MovementKind.STAKE_RETURN, amount=stake.amount, task_id=stake.task_id),
+        )
+        stake.amount = 0
+        call.ledger.put(STAKES, stake, stake.task_id, stake.account_id)
+
+
+def slash(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> None:
+    """Take at most `amount` of a participant's stake for the treasury."""
+    stake = stake_of(call, task_id, account_id)
+    taken = min(amount, stake.amount)
+    if taken:
+        stake.amount -= taken
+        stake.slashed += taken
+        call.ledger.put(STAKES, stake, task_id, account_id)
+        to_treasury(call, task_id, round_number, account_id, taken)
+
+
+def to_treasury(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> None:
+    """Credit the treasury with what was taken from an account's stake or deposit."""
+    credit(
+        call,
+        treasury_account(call.config),
+        Movement(
+            kind=MovementKind.SLASH,
+            amount=amount,
+            task_id=task_id,
+            round=round_number,
+            counterparty=account_id,
+        ),
+    )
+
+
+def _escrow(call: Call, task_id: str) -> Escrow:
+    escrow = call.ledger.get(ESCROWS, task_id)
+    if escrow is None:
+        raise RuntimeError(f"task {task_id} has no escrow record")
+    return escrow
+
+
+def _move(call: Call, account: Account, movement: Movement) -> None:
+    if call.ledger.written(ACCOUNTS, account.account_id):
+        account.earlier.append(account.last)
+    else:
+        del account.earlier[:]
+    account.balance += movement.amount
+    account.last.CopyFrom(movement)
+    call.ledger.put(ACCOUNTS, account, account.account_id)

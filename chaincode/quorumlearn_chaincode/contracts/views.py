@@ -1,0 +1,98 @@
+"""The contract `blocks`, queries: a task's whole view for a node, and pages for everyone else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from quorumlearn_proto.block_pb2 import Block, KeyContribution, Round, TaskView
+from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.page_pb2 import BlockPage, RoundPage, SubmissionPage
+
+from .arguments import page, task_id, whole
+from .call import Call
+from .challenges import undecided
+from .errors import Code, Refusal
+from .rounds import advance
+from .specification import MAX_ROUNDS
+from .tables import (
+    BALLOTS,
+    BLOCKS,
+    CEREMONIES,
+    CONTRIBUTIONS,
+    MINERS,
+    ROUNDS,
+    SCREENINGS,
+    SEATS,
+    SUBMISSIONS,
+)
+
+
+def view(call: Call, name: str) -> TaskView:
+    """All that a node needs to derive its next action."""
+    task = call.task(task_id(name))
+    state, ledger = call.state(name), call.ledger
+    answer = TaskView(task=task, state=state, now_ms=call.now_ms)
+    answer.seats.extend(ledger.scan(SEATS, name))
+    answer.miners.extend(entry.miner for entry in ledger.scan(MINERS, name) if not entry.left)
+    answer.challenges.extend(undecided(call, name))
+    round_ = ledger.get(ROUNDS, name, state.round) if state.round else None
+    if round_ is not None:
+        answer.round.CopyFrom(round_)
+        answer.submissions.extend(ledger.scan(SUBMISSIONS, name, state.round))
+        answer.screenings.extend(ledger.scan(SCREENINGS, name, state.round))
+        answer.ballots.extend(ledger.scan(BALLOTS, name, state.round, round_.proposer_turn))
+        for number in (state.round, state.round + 1):
+            answer.contributions.extend(_ceremony(call, answer, number))
+    answer.can_advance = advance(replace(call, ledger=ledger.scratch()), task, deadlines=True)
+    return answer
+
+
+def get_round(call: Call, name: str, number: str) -> Round:
+    call.task(task_id(name))
+    wanted = whole("round", number, 1, MAX_ROUNDS)
+    found = call.ledger.get(ROUNDS, name, wanted)
+    if found is None:
+        raise Refusal(Code.NO_SUCH_ROUND, f"{name} has had no round {wanted} yet")
+    return found
+
+
+def get_block(call: Call, name: str, height: str) -> Block:
+    call.task(task_id(name))
+    number = whole("height", height, 0, MAX_ROUNDS)
+    block = call.ledger.get(BLOCKS, name, number)
+    if block is None:
+        raise Refusal(Code.NO_SUCH_BLOCK, f"{name} has no block {number}")
+    return block
+
+
+def head(call: Call, name: str) -> Head:
+    return call.state(task_id(name)).head
+
+
+def blocks(call: Call, name: str, page_size: str, bookmark: str) -> BlockPage:
+    call.task(task_id(name))
+    rows, following = call.ledger.page(BLOCKS, *page(page_size, bookmark), name)
+    return BlockPage(blocks=rows, bookmark=following)
+
+
+def rounds(call: Call, name: str, page_size: str, bookmark: str) -> RoundPage:
+    call.task(task_id(name))
+    rows, following = call.ledger.page(ROUNDS, *page(page_size, bookmark), name)
+    return RoundPage(rounds=rows, bookmark=following)
+
+
+def submissions(call: Call, name: str, number: str, page_size: str, bookmark: str) -> SubmissionPage:
+    call.task(task_id(name))
+    wanted = whole("round", number, 1, MAX_ROUNDS)
+    rows, following = call.ledger.page(SUBMISSIONS, *page(page_size, bookmark), name, wanted)
+    return SubmissionPage(submissions=rows, bookmark=following)
+
+
+def _ceremony(call: Call, answer: TaskView, number: int) -> list[KeyContribution]:
+    """Adds the round's ceremony to the view; its current attempt's contributions."""
+    name = answer.state.task_id
+    ceremony = call.ledger.get(CEREMONIES, name, number)
+    if ceremony is None:
+        return []
+    answer.ceremonies.append(ceremony)
+    return call.ledger.scan(CONTRIBUTIONS, name, number, ceremony.attempt)
