@@ -1,0 +1,329 @@
+"""Scripted identities that play a task on the in-memory peer, phase by phase."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from quorumlearn_chaincode.runtime import ClientIdentity, Response
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import (
+    Ballot,
+    BallotReason,
+    Block,
+    Candidate,
+    KeyContribution,
+    Manifest,
+    Phase,
+    Reason,
+    Round,
+    Selection,
+    TaskView,
+    Verdict,
+)
+from quorumlearn_proto.common_pb2 import ArtifactRef, Config, OrganisationRoles
+from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
+from quorumlearn_proto.task_pb2 import (
+    CkksParameters,
+    Committee,
+    RewardSplit,
+    RobustRule,
+    Stakes,
+    TaskSpec,
+    TaskState,
+    Timeouts,
+    VerificationMode,
+    Workload,
+)
+
+from tests.chaincode.contracts.ledger_stub import Peer, identity
+
+M = TypeVar("M", bound=Message)
+
+TASK = "digits-1"
+TREASURY = "TreasuryMSP/admin"
+OWNER = "OwnerMSP/olivia"
+SLASHES = "TreasuryMSP/treasury"
+FUNDS = 1_000_000
+TIMEOUT_S = 100
+SEALING_KEY = bytes(range(64))
+
+
+def verifiers(count: int) -> list[str]:
+    return [f"V{number}MSP/vera" for number in range(1, count + 1)]
+
+
+def miners(count: int) -> list[str]:
+    return [f"M{1 + number % 2}MSP/miner{number:02d}" for number in range(1, count + 1)]
+
+
+def config(verifier_count: int = 3) -> Config:
+    roles = {"TreasuryMSP": ["treasury"], "OwnerMSP": ["owner"], "M1MSP": ["miner"], "M2MSP": ["miner"]}
+    roles |= {f"V{number}MSP": ["verifier"] for number in range(1, verifier_count + 1)}
+    return Config(
+        treasury_msp="TreasuryMSP",
+        verifier_msps=[f"V{number}MSP" for number in range(1, verifier_count + 1)],
+        verifier_quorum=verifier_count // 2 + 1,
+        organisations=[OrganisationRoles(msp_id=msp, roles=given) for msp, given in roles.items()],
+    )
+
+
+def spec(**changes: object) -> TaskSpec:
+    """A valid TaskSpec for 3 seats, 2 of them a quorum, 3 to 4 miners, 2 rounds of 1000 tokens."""
+    made = TaskSpec(
+        task_id=TASK,
+        title="Digits",
+        workload=Workload(name="mnist-cnn", config={"epochs": "1"}, public_blocks=["top"]),
+        initial_model=ref("initial model", 1000),
+        rounds=2,
+        min_miners=3,
+        max_miners=4,
+        byzantine=1,
+        rule=RobustRule(name="multi-krum"),
+        mode=VerificationMode.ROBUST,
+        committee=Committee(msp_ids=["V1MSP", "V2MSP", "V3MSP"], threshold=2),
+        ckks=CkksParameters(
+            poly_modulus_degree=8192,
+            coeff_modulus_bits=[48, 48, 60],
+            scale_bits=77,
+            sign_scale_bits=12,
+            step_bits=14,
+            bound_steps=16384,
+            max_weight_sum=8,
+            flooding_bits=40,
+            sketch_size=256,
+            update_size=51154,
+        ),
+        timeouts=Timeouts(**dict.fromkeys(Timeouts.DESCRIPTOR.fields_by_name, TIMEOUT_S)),
+        reward=RewardSplit(per_round=1000, miners_bp=7000, verifiers_bp=2000, proposer_bp=1000),
+        stakes=Stakes(miner=100, miner_slash=40, verifier=200, verifier_slash=50, challenge=30),
+        tolerance_bp=100,
+        challenge_window_seconds=1000,
+        seed=7,
+    )
+    made.MergeFrom(TaskSpec(**changes))  # type: ignore[arg-type]
+    return made
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def ref(text: str, size: int = 10) -> ArtifactRef:
+    return ArtifactRef(digest=sha(text), size=size)
+
+
+def js(message: Message) -> str:
+    return canonical.to_json(message).decode()
+
+
+def secret(seat: int, number: int) -> str:
+    return sha(f"secret {seat} {number}")
+
+
+def commitment(seat: int, number: int) -> str:
+    return hashlib.sha256(bytes.fromhex(secret(seat, number))).hexdigest()
+
+
+class Play:
+    """A market on a peer, with everyone's moves as methods named after what they do."""
+
+    def __init__(self, seats: int = 3, miner_count: int = 4) -> None:
+        self.peer = Peer()
+        self.seats = {number: who for number, who in enumerate(verifiers(seats), 1)}
+        self.miners = miners(miner_count)
+        self.peer.submit(identity(TREASURY, units=("admin",)), "rewards:Initialise", js(config(seats)))
+        for account in (OWNER, *self.miners, *self.seats.values()):
+            self.send(TREASURY, "rewards:Mint", account, str(FUNDS))
+
+    # The ledger
+    def send(self, who: str, *words: str, timestamp_ms: int | None = None) -> Response:
+        return self.peer.submit(self.client(who), *words, timestamp_ms=timestamp_ms)
+
+    def client(self, who: str) -> ClientIdentity:
+        return identity(who)
+
+    def ask(self, kind: type[M], *words: str) -> M:
+        return canonical.from_json(kind, self.peer.evaluate(identity("OwnerMSP/anyone"), *words))
+
+    def view(self) -> TaskView:
+        return self.ask(TaskView, "blocks:View", TASK)
+
+    def round(self) -> Round:
+        return self.view().round
+
+    def state(self) -> TaskState:
+        return self.view().state
+
+    def balance(self, account: str) -> int:
+        return self.ask(Account, "rewards:Account", account).balance
+
+    def stake(self, account: str) -> Stake:
+        return self.ask(Stake, "rewards:Stake", TASK, account)
+
+    def escrow(self) -> Escrow:
+        return self.ask(Escrow, "rewards:Escrow", TASK)
+
+    def block(self, height: int) -> Block:
+        return self.ask(Block, "blocks:Block", TASK, str(height))
+
+    def check_tokens(self) -> None:
+        totals = self.ask(Totals, "rewards:Totals")
+        assert totals.minted == totals.balances + totals.escrows + totals.stakes
+
+    def wait(self, seconds: float = TIMEOUT_S) -> None:
+        self.peer.clock_ms += int(seconds * 1000)
+
+    def advance(self) -> Response:
+        return self.send("OwnerMSP/anyone", "blocks:Advance", TASK)
+
+    # The start
+    def publish(self, task: TaskSpec | None = None) -> None:
+        self.send(OWNER, "tasks:Publish", js(task or spec()))
+
+    def take_seats(self, seats: Sequence[int] | None = None) -> None:
+        import base64
+
+        key = base64.b64encode(SEALING_KEY).decode()
+        for number in seats or self.seats:
+            self.send(self.seats[number], "tasks:JoinCommittee", TASK, key)
+
+    def join(self, who: Sequence[str] | None = None) -> None:
+        for miner in self.miners if who is None else who:
+            self.send(miner, "tasks:Join", TASK)
+
+    def start(self, task: TaskSpec | None = None) -> None:
+        """Publish, take every seat, join, advance: round 1 in phase KEY."""
+        self.publish(task)
+        self.take_seats()
+        self.join()
+        self.advance()
+
+    # The ceremony
+    def key_step(self, function: str, seat: int, number: int, attempt: int = 1, key: str = "key") -> Response:
+        parts = {
+            "CommitKey": KeyContribution(
+                public_share=ref(f"share {seat} {number}"),
+                beacon_commitment=commitment(seat, number),
+                sealing_key=SEALING_KEY,
+            ),
+            "RevealKey": KeyContribution(sealed_shares=ref(f"sealed {seat} {number}")),
+            "TestKey": KeyContribution(test_partial=ref(f"partial {seat} {number}")),
+            "ConfirmKey": KeyContribution(confirmed_key=ref(f"{key} {number}")),
+        }
+        words = (f"blocks:{function}", TASK, str(number), str(attempt), js(parts[function]))
+        return self.send(self.seats[seat], *words)
+
+    def ceremony(self, number: int, seats: Sequence[int] | None = None, attempt: int = 1) -> None:
+        for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey"):
+            for seat in seats or self.seats:
+                self.key_step(function, seat, number, attempt)
+
+    # The round
+    def manifest(self, miner: str, **changes: object) -> Manifest:
+        round_ = self.round()
+        made = Manifest(
+            task_id=TASK,
+            round=round_.number,
+            miner=miner,
+            base_block=round_.base.digest,
+            update=ref(f"update {miner} {round_.number}"),
+            sample_count=100,
+        )
+        made.MergeFrom(Manifest(**changes))  # type: ignore[arg-type]
+        return made
+
+    def commit(self, who: Sequence[str] | None = None) -> None:
+        for miner in self.round().miners if who is None else who:
+            manifest = self.manifest(miner)
+            self.send(miner, "blocks:Commit", TASK, str(manifest.round), canonical.digest(manifest))
+
+    def reveal(self, who: Sequence[str] | None = None) -> None:
+        for miner in self.round().miners if who is None else who:
+            manifest = self.manifest(miner)
+            self.send(miner, "blocks:Reveal", TASK, str(manifest.round), js(manifest))
+
+    def beacon(self, seats: Sequence[int] | None = None) -> None:
+        number = self.round().number
+        for seat in seats or list(self.round().seats):
+            self.send(self.seats[seat], "blocks:RevealBeacon", TASK, str(number), secret(seat, number))
+
+    def sketch(self, seats: Sequence[int] | None = None) -> None:
+        number = str(self.round().number)
+        for seat in seats or list(self.round().seats):
+            self.send(self.seats[seat], "blocks:PostSketch", TASK, number, js(ref(f"sketch {seat}")))
+
+    def selection(
+        self, weights: Mapping[str, int] | None = None, fault: Reason = Reason.OUTLIER
+    ) -> Selection:
+        """Weight 1 for everyone who revealed, or these weights; who has none of them gets `fault`."""
+        view = self.view()
+        submitted = {entry.miner: entry for entry in view.submissions}
+        verdicts = []
+        for miner in view.round.miners:
+            if miner not in submitted:
+                verdict = Verdict(miner=miner, reason=Reason.ABSENT)
+            elif not submitted[miner].HasField("manifest"):
+                verdict = Verdict(miner=miner, reason=Reason.WITHHELD)
+            else:
+                weight = 1 if weights is None else weights.get(miner, 0)
+                verdict = Verdict(miner=miner, weight=weight, reason=Reason.CONTRIBUTES if weight else fault)
+            verdicts.append(verdict)
+        return Selection(verdicts=verdicts)
+
+    def select(self, selection: Selection | None = None, seats: Sequence[int] | None = None) -> None:
+        number, chosen = str(self.round().number), selection or self.selection()
+        for seat in seats or list(self.round().seats):
+            self.send(self.seats[seat], "blocks:VoteSelection", TASK, number, js(chosen))
+
+    def open(self, seats: Sequence[int] | None = None, aggregate: str = "aggregate") -> None:
+        number = str(self.round().number)
+        for seat in seats or list(self.round().seats):
+            words = ("blocks:PostPartial", TASK, number, sha(aggregate), js(ref(f"opening {seat}")))
+            self.send(self.seats[seat], *words)
+
+    def candidate(self) -> Candidate:
+        round_ = self.round()
+        return Candidate(
+            model=ref(f"model {round_.number} {round_.proposer_turn}", 1000),
+            aggregate=ref(f"opened {round_.number}"),
+        )
+
+    def propose(self) -> str:
+        round_ = self.round()
+        proposer = round_.proposers[round_.proposer_turn]
+        self.send(proposer, "blocks:Propose", TASK, str(round_.number), js(self.candidate()))
+        return proposer
+
+    def ballot(self, reason: BallotReason = BallotReason.GOOD) -> Ballot:
+        return Ballot(
+            model=self.round().candidate.model.digest, reason=reason, correct=90, base_correct=88, total=100
+        )
+
+    def vote(self, votes: Mapping[int, BallotReason] | None = None) -> None:
+        given = votes or dict.fromkeys(self.round().seats, BallotReason.GOOD)
+        for seat, reason in given.items():
+            words = ("blocks:VoteBlock", TASK, str(self.round().number), js(self.ballot(reason)))
+            self.send(self.seats[seat], *words)
+
+    def to(self, phase: Phase) -> None:
+        """Play the round under way, everyone honest, until it is in this phase."""
+        steps = {
+            Phase.KEY: lambda: self.ceremony(self.round().number),
+            Phase.COMMIT: lambda: (self.commit(), self.advance()),
+            Phase.REVEAL: lambda: (self.reveal(), self.advance()),
+            Phase.BEACON: self.beacon,
+            Phase.SCREEN: self.sketch,
+            Phase.SELECT: self.select,
+            Phase.OPEN: self.open,
+            Phase.PROPOSE: self.propose,
+            Phase.VALIDATE: self.vote,
+        }
+        while self.round().phase != phase:
+            steps[self.round().phase]()
+
+    def whole_round(self) -> None:
+        self.to(Phase.VALIDATE)
+        self.vote()
