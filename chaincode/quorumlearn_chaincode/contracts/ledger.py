@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -42,7 +43,7 @@ class Ledger:
         if key in self._written:
             return _copy(table, self._written[key])
         value = self._committed(key)
-        return canonical.from_json(table.kind, value) if value else None
+        return _record(table, value) if value else None
 
     def put(self, table: Table[M], record: M, *attributes: str | int) -> None:
         """Write the record when the transaction ends."""
@@ -57,7 +58,7 @@ class Ledger:
         found: dict[str, M] = {}
         for key, value in self._stub.get_state_by_partial_composite_key(table.name, key_parts(attributes)):
             self._read[key] = value
-            found[key] = canonical.from_json(table.kind, value)
+            found[key] = _record(table, value)
         prefix = self._key(table, attributes)
         for key, record in self._written.items():
             if key.startswith(prefix):
@@ -71,7 +72,7 @@ class Ledger:
         rows, following = self._stub.get_state_by_partial_composite_key_with_pagination(
             table.name, key_parts(attributes), size, start
         )
-        return [canonical.from_json(table.kind, value) for _, value in rows], following.encode().hex()
+        return [_record(table, value) for _, value in rows], following.encode().hex()
 
     def history(self, account: str, limit: int) -> Iterator[AccountEntry]:
         """What an account was after each transaction that changed it, newest first."""
@@ -80,7 +81,7 @@ class Ledger:
             yield AccountEntry(
                 tx_id=entry.transaction_id,
                 at_ms=entry.timestamp_ms,
-                account=canonical.from_json(ACCOUNTS.kind, entry.value),
+                account=_record(ACCOUNTS, entry.value),
             )
 
     def scratch(self) -> Ledger:
@@ -109,9 +110,20 @@ class Ledger:
         return self._read[key]
 
 
+@lru_cache(maxsize=512)
+def _parsed(kind: type[Message], value: bytes) -> Message:
+    """A committed record; shared by transactions, so only ever copied. Most read the same Config, Task and Round."""
+    return canonical.from_json(kind, value)
+
+
+def _record(table: Table[M], value: bytes) -> M:
+    return _copy(table, _parsed(table.kind, value))
+
+
 def _copy(table: Table[M], record: Message) -> M:
     copy = table.kind()
-    copy.MergeFromString(record.SerializeToString())
+    message: Message = copy
+    message.CopyFrom(record)
     return copy
 
 

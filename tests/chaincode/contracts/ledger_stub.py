@@ -1,8 +1,9 @@
 """An in-memory Fabric peer for contracts: the chaincode's stub, read-write sets, MVCC and phantom checks.
 
-Rules, Fabric's: a transaction reads committed state only, never its own writes; every key read and every range read
-is recorded with the versions seen; at commit a transaction whose reads have changed is discarded; one that raised
-is never endorsed. `Peer.endorse` simulates, `Peer.commit` validates and writes, `Peer.submit` does both.
+Rules, Fabric's: a transaction reads committed state only, never its own writes; every key read and every
+range read is recorded with the versions seen; at commit a transaction whose reads have changed is
+discarded; one that raised is never endorsed. `Peer.endorse` simulates, `Peer.commit` validates and writes,
+`Peer.submit` does both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from quorumlearn_chaincode.runtime import ClientIdentity, HistoryEntry, Response
 MAX_RUNE = "\U0010ffff"
 
 
-class Conflict(Exception):
+class ConflictError(Exception):
     """A transaction that the peer marks invalid: MVCC_READ_CONFLICT or PHANTOM_READ_CONFLICT."""
 
 
@@ -137,13 +138,13 @@ class Peer:
         return simulation
 
     def commit(self, simulation: Simulation) -> Response:
-        """Validate and write. Raises `Conflict`."""
+        """Validate and write. Raises `ConflictError`."""
         for key, version in simulation.reads.items():
             if self.version(key) != version:
-                raise Conflict(f"MVCC_READ_CONFLICT {key!r}")
+                raise ConflictError(f"MVCC_READ_CONFLICT {key!r}")
         for start, end, seen in simulation.ranges:
             if tuple((key, self.version(key)) for key in self.keys(start, end)) != seen:
-                raise Conflict(f"PHANTOM_READ_CONFLICT {start!r}")
+                raise ConflictError(f"PHANTOM_READ_CONFLICT {start!r}")
         assert not (simulation.paged and simulation.writes), "a transaction that pages may not write"
         self._height += 1
         for key, value in simulation.writes.items():

@@ -132,7 +132,7 @@ class Play:
 
     def __init__(self, seats: int = 3, miner_count: int = 4) -> None:
         self.peer = Peer()
-        self.seats = {number: who for number, who in enumerate(verifiers(seats), 1)}
+        self.seats = dict(enumerate(verifiers(seats), 1))
         self.miners = miners(miner_count)
         self.peer.submit(identity(TREASURY, units=("admin",)), "rewards:Initialise", js(config(seats)))
         for account in (OWNER, *self.miners, *self.seats.values()):

@@ -6,7 +6,7 @@ from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import BlockStatus, Outcome, Phase, TaskView
 from quorumlearn_proto.common_pb2 import Head
 from quorumlearn_proto.event_pb2 import LedgerEvent
-from quorumlearn_proto.page_pb2 import BlockPage, RoundPage, SubmissionPage
+from quorumlearn_proto.page_pb2 import BlockPage, ParticipationPage, RoundPage, SubmissionPage
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.market_actors import FUNDS, OWNER, SLASHES, TASK, Play
@@ -98,13 +98,8 @@ def test_useful_work_counts_accepted_contributions() -> None:
     view = play.ask(TaskView, "blocks:View", TASK)
     assert [verdict.weight for verdict in play.block(1).core.verdicts].count(2) == 3
     assert view.state.round == 2
-    works = {miner: work for miner, work in ((m, _work(play, m)) for m in play.miners)}
-    assert works == {miner: int(miner in play.miners[:3]) for miner in play.miners}
-    assert play.balance(SLASHES) == 40
-
-
-def _work(play: Play, miner: str) -> int:
-    from quorumlearn_proto.page_pb2 import ParticipationPage
-
     page = play.ask(ParticipationPage, "tasks:Miners", TASK, "100", "")
-    return next(entry.work for entry in page.participations if entry.miner == miner)
+    assert {entry.miner: entry.work for entry in page.participations} == {
+        miner: int(miner in play.miners[:3]) for miner in play.miners
+    }
+    assert play.balance(SLASHES) == 40
