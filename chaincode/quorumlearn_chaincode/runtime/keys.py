@@ -37,7 +37,7 @@ def split_composite_key(key: str) -> tuple[str, list[str]]:
 
 
 def composite_range(object_type: str, attributes: Sequence[str]) -> tuple[str, str]:
-    """The range of all composite keys that begin with these parts, and have at least one part more."""
+    """The range of all composite keys that begin with these parts, the key of just these included."""
     start = composite_key(object_type, attributes)
     return start, start + _LAST
 

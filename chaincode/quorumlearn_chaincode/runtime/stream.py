@@ -94,7 +94,7 @@ class PeerStream:
             self.close()
 
     def close(self) -> None:
-        """Ends the stream; transactions that wait for the peer fail now. Any thread may call it, twice too."""
+        """Ends the stream; transactions that wait for the peer fail now. Any thread may call it."""
         self._registration.cancel()
         with self._lock:
             if self._closed:
@@ -141,7 +141,7 @@ class PeerStream:
     def _become_ready(self, payload: bytes) -> None:
         self._registration.cancel()
         try:
-            offer = chaincode_shim_pb2.ChaincodeAdditionalParams.FromString(payload)
+            offer = chaincode_pb2.ChaincodeAdditionalParams.FromString(payload)
         except DecodeError:
             _log.warning("%s: its READY cannot be read; writes go one at a time", self.peer)
         else:

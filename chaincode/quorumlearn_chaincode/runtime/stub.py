@@ -128,7 +128,7 @@ class ChaincodeStub(Protocol):
     def get_state_by_partial_composite_key(
         self, object_type: str, attributes: Sequence[str]
     ) -> Iterator[tuple[str, bytes]]:
-        """All composite keys that begin with these parts."""
+        """All composite keys that begin with these parts, the key of just these included."""
         ...
 
     def get_state_by_partial_composite_key_with_pagination(
