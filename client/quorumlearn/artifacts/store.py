@@ -75,7 +75,7 @@ class ArtifactStore:
         ArtifactTooLarge if it passes `limit` bytes.
         """
         digest, size = hashlib.sha256(), 0
-        with tempfile.NamedTemporaryFile(prefix="quorumlearn-", buffering=0) as spool:
+        with tempfile.NamedTemporaryFile(prefix="quorumlearn-") as spool:
             for chunk in chunks:
                 size += len(chunk)
                 if limit is not None and size > limit:
@@ -152,5 +152,6 @@ class ArtifactStore:
 def _spool(file: IO[bytes], chunk: bytes) -> None:
     try:
         file.write(chunk)
+        file.flush()
     except OSError as error:
         raise failure(error, "copy an artifact", "the temporary folder") from error

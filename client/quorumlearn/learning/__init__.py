@@ -36,7 +36,6 @@ from quorumlearn.learning.model import (
     to_bytes,
     unflatten,
 )
-from quorumlearn.learning.seeds import derive_seed
 from quorumlearn.learning.shards import ShardSpec, dirichlet, hidden_test_sets, iid, one_class
 from quorumlearn.learning.workload import (
     WORKLOADS,
@@ -72,7 +71,6 @@ __all__ = [
     "WorkloadError",
     "apply_update",
     "default_cache",
-    "derive_seed",
     "difference",
     "dirichlet",
     "flatten",

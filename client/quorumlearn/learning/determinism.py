@@ -19,13 +19,13 @@ from dataclasses import dataclass
 
 import torch
 
-from quorumlearn.learning.seeds import derive_seed
+from quorumlearn.seeds import derive
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
     """A generator of its own for each seed and purpose; any integer is a seed."""
     source = torch.Generator(device="cpu")
-    source.manual_seed(derive_seed(purpose, seed))
+    source.manual_seed(derive(purpose, seed))
     return source
 
 

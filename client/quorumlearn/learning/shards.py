@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorumlearn.learning.errors import ShardError
-from quorumlearn.learning.seeds import derive_seed
+from quorumlearn.seeds import derive
 
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
@@ -69,7 +69,7 @@ def one_class(labels: Labels, count: int, seed: int) -> list[Indices]:
 
 def hidden_test_sets(labels: Labels, count: int, seed: int) -> list[Indices]:
     """Disjoint test sets, one for each of `count` verifiers, of equal size but for one sample."""
-    return iid(labels, count, derive_seed("hidden test sets", seed))
+    return iid(labels, count, derive("hidden test sets", seed))
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class ShardSpec:
 
 
 def _random(purpose: str, seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(derive_seed(purpose, seed)))
+    return np.random.Generator(np.random.PCG64(derive(purpose, seed)))
 
 
 def _check(labels: Labels, count: int) -> None:
