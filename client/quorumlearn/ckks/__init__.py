@@ -1,0 +1,80 @@
+"""Threshold CKKS for updates: keys without a dealer, exact sums, random sketches, flooded partial
+decryptions.
+
+p = Parameters.choose(d, seats=3, threshold=2)
+mine = new_key_share(p, seed)                       # each seat; publishes mine.public
+key = collective_key(p, seed, {1: ..., 2: ...})     # everybody
+for_seat = deal(p, mine.secret, (1, 2, 3))          # each seat, sealed to the others
+share = sum_shares(p, [...])                        # each seat, from what it was dealt
+data = encrypt(p, key, quantise(update, p))         # a miner
+plan = SketchPlan.from_beacon(p, beacon)            # verifiers
+s = sketch(p, plan, parse(p, data))
+y = open_sketch(p, plan, s, {seat: sketch_share(p, plan, share, s), ...})
+total = aggregate(p, [(weight, parse(p, data)), ...])
+steps = open_partials(p, total, {seat: partial_decrypt(p, share, total), ...})
+mean = dequantise(steps, weight_sum, p)
+"""
+
+from quorumlearn.ckks.ciphertexts import Ciphertexts, aggregate, encrypt, parse
+from quorumlearn.ckks.decryption import find_bad, open_partials, partial_decrypt, test_ciphertext, test_values
+from quorumlearn.ckks.errors import (
+    BadPartial,
+    CkksError,
+    MalformedCiphertext,
+    MalformedKey,
+    MalformedShare,
+    OutOfRange,
+    ParameterError,
+    QuantiseError,
+)
+from quorumlearn.ckks.keys import KeyShare, SecretPolynomial, collective_key, deal, new_key_share, sum_shares
+from quorumlearn.ckks.packing import dequantise, pack, quantise, unpack
+from quorumlearn.ckks.parameters import Explanation, Parameters
+from quorumlearn.ckks.sketches import (
+    SketchCiphertext,
+    SketchPlan,
+    find_bad_sketch,
+    open_sketch,
+    plain_sketch,
+    sketch,
+    sketch_share,
+)
+
+__all__ = [
+    "BadPartial",
+    "Ciphertexts",
+    "CkksError",
+    "Explanation",
+    "KeyShare",
+    "MalformedCiphertext",
+    "MalformedKey",
+    "MalformedShare",
+    "OutOfRange",
+    "ParameterError",
+    "Parameters",
+    "QuantiseError",
+    "SecretPolynomial",
+    "SketchCiphertext",
+    "SketchPlan",
+    "aggregate",
+    "collective_key",
+    "deal",
+    "dequantise",
+    "encrypt",
+    "find_bad",
+    "find_bad_sketch",
+    "new_key_share",
+    "open_partials",
+    "open_sketch",
+    "pack",
+    "parse",
+    "partial_decrypt",
+    "plain_sketch",
+    "quantise",
+    "sketch",
+    "sketch_share",
+    "sum_shares",
+    "test_ciphertext",
+    "test_values",
+    "unpack",
+]

@@ -1,0 +1,145 @@
+"""How large each noise is, and so how large scale and modulus must be. Numbers only; the README derives them.
+
+Rules:
+- a noise that protects something (flooding) is measured by statistical distance over *all* coefficients
+  published at once, not by one coefficient;
+- a noise that could spoil a sum is bounded by a tail proven for it (sub-Gaussian), over all numbers opened;
+- everything holds for any t of the v seats, and for weights that pile up on one update.
+
+Sources: Boneh et al. 2018 (Threshold Cryptosystems from Threshold FHE), 5.3: clearing denominators;
+Laurent and Massart 2000, lemma 1: the tail of a sum of squares.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from quorumlearn.ckks.shamir import clearing
+
+FAILURE_BITS = 40
+"""A sum of honest updates opens wrongly, or an honest update fails the sketch, at most once in 2^40."""
+KEY_ERROR_STD = 3.2
+"""Standard deviation of each seat's error in its public share."""
+SEAL_ERROR_VARIANCE = 10.5
+"""SEAL encrypts with a centred binomial error of 42 bits."""
+UNIFORMS = 4
+"""A flooding term is the sum of this many uniform integers of `width` bits."""
+FISHER = 1.04
+"""Fisher information of a sum of four uniforms times its variance (a Gaussian has 1)."""
+SKETCH_POLYNOMIALS = 4
+"""The k coefficients of a sketch come from this many independent combinations."""
+FRESH_TAIL = 20.0
+"""Standard deviations allowed to noise whose distribution is no exact sub-Gaussian; flooding dwarfs it."""
+
+
+@dataclass(frozen=True)
+class Flooding:
+    """Noise on a published partial decryption: sum of four uniform integers of `width` bits, centred."""
+
+    width: int
+    std: float
+    security_bits: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """All noises of one parameter set. Standard deviations are of polynomial coefficients."""
+
+    fresh_std: float
+    opening: Flooding
+    sketch: Flooding
+    opened_std: float
+    sketch_std: float
+    sketch_square_limit: float
+    grid_slack: float
+    half_step: float
+    shift: int
+    range_steps: int
+    modulus_bits: float
+    failure_bits: float
+
+
+def tail(bits: float, numbers: float) -> float:
+    """Standard deviations a sub-Gaussian among `numbers` of them exceeds at most once in 2^bits."""
+    return math.sqrt(2 * math.log(2) * (bits + 1 + math.log2(numbers)))
+
+
+def flooding(shift_norm: float, bits: float) -> Flooding:
+    """The smallest flooding that hides a shift of L2 norm `shift_norm` within statistical distance 2^-bits.
+
+    For independent terms of Fisher information I the distance is at most norm * sqrt(I) / 2.
+    """
+    wanted = shift_norm * math.sqrt(FISHER) / 2 * 2.0**bits
+    width = max(8, math.ceil(math.log2(wanted * math.sqrt(12 / UNIFORMS))))
+    std = 2.0**width * math.sqrt(UNIFORMS / 12)
+    return Flooding(width, std, math.log2(2 * std / (shift_norm * math.sqrt(FISHER))))
+
+
+def budget(
+    *,
+    degree: int,
+    special_bits: int,
+    update_size: int,
+    seats: int,
+    threshold: int,
+    bound_steps: int,
+    max_weight_sum: int,
+    flooding_bits: int,
+    sketch_size: int,
+    shift: int | None = None,
+) -> Budget:
+    """The budget of these numbers; `shift` (bits of one grid step) is the smallest that fits unless given."""
+    clear = clearing(seats, threshold)
+    chunks = -(-update_size // degree)
+    numbers = chunks * degree
+    secret_variance = 2 * seats / 3
+    # Encrypting at key level, then dividing by the special prime, leaves the rounding of both polynomials.
+    key_level = degree * (seats * KEY_ERROR_STD**2 * 2 / 3 + SEAL_ERROR_VARIANCE * secret_variance)
+    fresh = math.sqrt((1 + degree * secret_variance) / 12 + key_level / 4.0**special_bits)
+    aggregate = max_weight_sum * fresh
+    combined = fresh * math.sqrt(numbers / 2)
+
+    spread = clear.share_factor * clear.honest_norm
+    opening = flooding(1.25 * aggregate * math.sqrt(numbers) * spread, flooding_bits)
+    sketch = flooding(2 * combined * math.sqrt(sketch_size) * spread, flooding_bits)
+    opened_std = opening.std * clear.combine_norm / clear.share_factor
+    sketch_std = sketch.std * clear.combine_norm / clear.share_factor
+
+    x = math.log(2) * (FAILURE_BITS + 1)
+    square_limit = 1 + 2 * math.sqrt(x / sketch_size) + 2 * x / sketch_size
+    grid_slack = sketch_std * math.sqrt(2 * (square_limit - 1 + 2 * math.sqrt(7 / sketch_size)))
+
+    fixed = FRESH_TAIL * aggregate + max_weight_sum * grid_slack
+    half_step = tail(FAILURE_BITS, numbers) * opened_std + fixed
+    # The sketch too must tell grid from no grid: uniform deviations have 1/12, allow a quarter of that.
+    for_sketch = math.sqrt(12 * 4 * square_limit) * sketch_std
+    if shift is None:
+        shift = math.ceil(math.log2(max(2 * half_step, for_sketch)))
+    room = max(2.0 ** (shift - 1) - fixed, 0.0)
+    failure_bits = (room / opened_std) ** 2 / (2 * math.log(2)) - 1 - math.log2(numbers)
+
+    deviations = tail(FAILURE_BITS, sketch_size)
+    range_steps = math.ceil(
+        deviations * (bound_steps * math.sqrt(update_size / 2) + sketch_std / 2.0**shift)
+        + FRESH_TAIL * combined / 2.0**shift
+    )
+    modulus_bits = (
+        math.log2(clear.share_factor * clear.combine_factor)
+        + shift
+        + math.log2(4 * max_weight_sum * range_steps)
+    )
+    return Budget(
+        fresh_std=fresh,
+        opening=opening,
+        sketch=sketch,
+        opened_std=opened_std,
+        sketch_std=sketch_std,
+        sketch_square_limit=square_limit,
+        grid_slack=grid_slack,
+        half_step=max(half_step, for_sketch / 2),
+        shift=shift,
+        range_steps=range_steps,
+        modulus_bits=modulus_bits,
+        failure_bits=failure_bits,
+    )

@@ -1,0 +1,120 @@
+"""Fixed point: model tensors as one vector, a vector as integers of grid steps, integers as polynomials.
+
+Rules:
+- values are clipped to the bound, then rounded half to even onto the grid of 2^-step_bits;
+- N values a ciphertext, in the polynomial's *coefficients*, each times 2^shift: exact integers from end to
+  end, no Fourier transform rounds them, so no miner's rounding hides in the low bits of an opened sum;
+- each value's sign is flipped or not by a public pattern that follows from the parameters (`whitening`).
+  Without it an update of one sign throughout would line up with its own shifts, and its sketch would spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorumlearn.ckks import residues as r
+from quorumlearn.ckks.errors import QuantiseError
+from quorumlearn.ckks.parameters import Parameters
+
+Array = NDArray[Any]
+
+
+def pack(tensors: Mapping[str, Array]) -> r.Floats:
+    """All tensors, in the mapping's order, as one float64 vector (d,). Raises QuantiseError."""
+    for name, tensor in tensors.items():
+        if not np.issubdtype(tensor.dtype, np.floating):
+            raise QuantiseError(
+                f"tensor {name!r} is of {tensor.dtype}: only floating point tensors can be averaged"
+            )
+    if not tensors:
+        raise QuantiseError("no tensors to pack")
+    return np.concatenate([tensor.astype(np.float64).reshape(-1) for tensor in tensors.values()])
+
+
+def unpack(flat: r.Floats, like: Mapping[str, Array]) -> dict[str, Array]:
+    """The vector (d,) cut back into tensors of the names, order, shapes and types of `like`."""
+    size = sum(tensor.size for tensor in like.values())
+    if flat.shape != (size,):
+        raise QuantiseError(f"{flat.shape} values for tensors of {size}")
+    out: dict[str, Array] = {}
+    at = 0
+    for name, tensor in like.items():
+        out[name] = flat[at : at + tensor.size].reshape(tensor.shape).astype(tensor.dtype)
+        at += tensor.size
+    return out
+
+
+def quantise(update: NDArray[np.floating[Any]], p: Parameters) -> r.Integers:
+    """A vector (d,) in its own units as int64 grid steps (d,) within +-bound_steps.
+
+    Raises QuantiseError for another shape, for NaN and for infinity.
+    """
+    if update.shape != (p.update_size,):
+        raise QuantiseError(f"an update of shape {update.shape}, these parameters hold ({p.update_size},)")
+    if not np.issubdtype(update.dtype, np.floating):
+        raise QuantiseError(f"an update of {update.dtype}: floating point values are wanted")
+    finite = np.isfinite(update)
+    if not finite.all():
+        at = int((~finite).argmax())
+        raise QuantiseError(
+            f"value {at} of the update is {update[at]}: the training diverged, lower its step size"
+        )
+    scaled = np.ldexp(update.astype(np.float64), p.step_bits)
+    steps: r.Integers = np.rint(np.clip(scaled, -p.bound_steps, p.bound_steps)).astype(np.int64)
+    return steps
+
+
+def dequantise(values: r.Integers, weight_sum: int, p: Parameters) -> r.Floats:
+    """The weighted mean of updates, float64 (d,) in its own units, from an opened sum of grid steps.
+
+    A mean of clipped updates lies within the bound; what a miner smuggled in above it is clipped off here.
+    """
+    if not 1 <= weight_sum <= p.max_weight_sum:
+        raise QuantiseError(f"weight_sum {weight_sum} is outside 1..{p.max_weight_sum}")
+    limit = weight_sum * p.bound_steps
+    mean: r.Floats = np.ldexp(np.clip(values, -limit, limit).astype(np.float64), -p.step_bits) / weight_sum
+    return mean
+
+
+def check_values(p: Parameters, values: r.Integers) -> None:
+    """Raises QuantiseError unless these are (d,) int64 within +-bound_steps."""
+    if values.dtype != np.int64 or values.shape != (p.update_size,):
+        raise QuantiseError(f"values are {values.dtype} {values.shape}, wanted int64 ({p.update_size},)")
+    low, high = int(values.min()), int(values.max())
+    if low < -p.bound_steps or high > p.bound_steps:
+        raise QuantiseError(f"values from {low} to {high} leave +-{p.bound_steps}: quantise the update first")
+
+
+@lru_cache(maxsize=8)
+def whitening(p: Parameters) -> NDArray[np.int8]:
+    """Public signs -1 and 1 (chunks, N) from SHAKE-256 of the parameters."""
+    count = p.chunks * p.poly_modulus_degree
+    data = r.stream("whitening", p.digest, size=count // 8)
+    bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")
+    signs = (2 * bits.astype(np.int8) - 1).reshape(p.chunks, p.poly_modulus_degree)
+    signs.setflags(write=False)
+    return signs
+
+
+def lay_out(p: Parameters, values: r.Integers) -> r.Integers:
+    """(d,) values, signs flipped, as the coefficients (chunks, N) of the plaintext, zeros at the end."""
+    whole = np.zeros(p.chunks * p.poly_modulus_degree, dtype=np.int64)
+    whole[: len(values)] = values
+    return whole.reshape(p.chunks, p.poly_modulus_degree) * whitening(p)
+
+
+def gather(p: Parameters, coefficients: r.Integers, size: int) -> r.Integers:
+    """The inverse of `lay_out` for the first `size` values."""
+    return (coefficients * whitening(p)[: len(coefficients)]).reshape(-1)[:size]
+
+
+def encode(p: Parameters, values: r.Integers, start: int, stop: int) -> r.Residues:
+    """Plaintext polynomials (stop - start, data primes, N) of these chunks, coefficient form."""
+    q = r.column(p.data_primes)
+    steps = r.from_integers(lay_out(p, values)[start:stop], q)
+    return r.multiply(steps, r.constant(1 << p.shift, p.data_primes), q)

@@ -1,0 +1,205 @@
+"""The only module that touches Microsoft SEAL (TenSEAL's `sealapi`).
+
+Rules:
+- SEAL sees own secrets, own messages and residues already checked to be below their primes, never foreign
+  bytes;
+- SEAL objects go in and out through its own save and load, which know file names only: each call has a file
+  of its own in memory (memfd) where the system has it, else in a private temporary folder; nothing is shared
+  between calls, threads or processes;
+- arrays here are (polynomials, primes, N) residues; "NTT form" is SEAL's: value i is the polynomial at
+  psi^(2 * bitreverse(i) + 1), psi the smallest primitive 2N-th root of unity modulo the prime.
+
+Layout of a saved object, SEAL 4: a header of 16 bytes (magic 0xA15E, header size, version, compression mode,
+total size as uint64), then the body, compressed by zstd on save, accepted plain on load. Body of a
+ciphertext or public key: parms_id 32, NTT flag 1, polynomials 8, N 8, primes 8, scale 8, correction 8, then
+an array: header 16, count 8, residues. Body of a secret key: parms_id 32, count 8, scale 8, then an array.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as api
+import zstandard
+
+from quorumlearn.ckks.errors import CkksError, ParameterError
+from quorumlearn.ckks.residues import Residues
+
+_MAGIC = b"\x5e\xa1"
+_HEADER = 16
+_CIPHERTEXT = 97
+_SECRET = 72
+_BATCH = 15
+"""SEAL takes ciphertexts of up to 16 polynomials; one keeps the ciphertext from looking transparent."""
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A SEAL context with its primes: all of them at key level, all but the special one at data level."""
+
+    context: Any
+    degree: int
+    primes: tuple[int, ...]
+
+    @property
+    def data_primes(self) -> tuple[int, ...]:
+        return self.primes[:-1]
+
+
+@contextmanager
+def _private_file() -> Iterator[str]:
+    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+        descriptor = os.memfd_create("quorumlearn", os.MFD_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield str(Path(folder) / "object")
+
+
+def _save(thing: Any) -> bytes:
+    with _private_file() as path:
+        thing.save(path)
+        data = Path(path).read_bytes()
+    size = struct.unpack_from("<Q", data, 8)[0] if len(data) >= _HEADER else -1
+    if data[:2] != _MAGIC or size != len(data):
+        raise CkksError("SEAL saved an object in a form this version does not know; use tenseal 0.3.18")
+    if data[5] == 0:
+        return data[_HEADER:]
+    if data[5] == 2:
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data[_HEADER:])
+    raise CkksError(f"SEAL saved with compression mode {data[5]}; only none and zstd are known")
+
+
+@lru_cache(maxsize=1)
+def _prefix() -> bytes:
+    """Magic, header size and version as this SEAL writes them, and compression mode none."""
+    with _private_file() as path:
+        api.Plaintext().save(path)
+        return Path(path).read_bytes()[:5] + bytes(3)
+
+
+def _wrap(body: bytes) -> bytes:
+    return _prefix() + struct.pack("<Q", _HEADER + len(body)) + body
+
+
+def _load(thing: Any, context: Any, body: bytes) -> Any:
+    with _private_file() as path:
+        Path(path).write_bytes(_wrap(body))
+        thing.load(context, path)
+    return thing
+
+
+def _ciphertext_body(parms_id: Sequence[int], polynomials: Residues, *, ntt: bool) -> bytes:
+    size, primes, degree = polynomials.shape
+    residues = np.ascontiguousarray(polynomials, dtype="<u8").tobytes()
+    head = struct.pack("<4QB3QdQ", *parms_id, int(ntt), size, degree, primes, 1.0, 1)
+    return head + _wrap(struct.pack("<Q", size * primes * degree) + residues)
+
+
+def _polynomials(body: bytes) -> Residues:
+    size, degree, primes = struct.unpack_from("<3Q", body, 33)
+    values = np.frombuffer(body, dtype="<u8", offset=_CIPHERTEXT)
+    return values.reshape(size, primes, degree).astype(np.uint64, copy=False)
+
+
+def _context(degree: int, moduli: list[Any]) -> Any:
+    parameters = api.EncryptionParameters(api.SCHEME_TYPE.CKKS)
+    parameters.set_poly_modulus_degree(degree)
+    parameters.set_coeff_modulus(moduli)
+    # Security is judged by Parameters.check, which knows the whole picture; SEAL is not asked a second time.
+    context = api.SEALContext(parameters, True, api.SEC_LEVEL_TYPE.NONE)
+    if not context.parameters_set():
+        raise ParameterError(f"SEAL refuses N = {degree}: {context.parameters_error_message()}")
+    return context
+
+
+def _create(degree: int, bits: Sequence[int]) -> list[Any]:
+    try:
+        return list(api.CoeffModulus.Create(degree, list(bits)))
+    except (ValueError, RuntimeError) as error:
+        raise ParameterError(f"no primes of {list(bits)} bits for N = {degree}: {error}") from error
+
+
+@lru_cache(maxsize=32)
+def ring(degree: int, bits: tuple[int, ...]) -> Ring:
+    """The context of these parameters. Raises ParameterError where SEAL finds no such primes."""
+    moduli = _create(degree, bits)
+    return Ring(_context(degree, moduli), degree, tuple(m.value() for m in moduli))
+
+
+@lru_cache(maxsize=32)
+def _key_ring(degree: int, bits: tuple[int, ...]) -> Ring:
+    """A context whose *data* level has all primes of `ring`: SEAL transforms only at data level."""
+    moduli = _create(degree, bits)
+    known = {m.value() for m in moduli}
+    spare = next(m for m in _create(degree, (*bits, bits[-1])) if m.value() not in known)
+    moduli.append(spare)
+    return Ring(_context(degree, moduli), degree, tuple(m.value() for m in moduli))
+
+
+def _transform(where: Ring, polynomials: Residues, *, forward: bool) -> Residues:
+    out = np.empty_like(polynomials)
+    evaluator = api.Evaluator(where.context)
+    parms_id = where.context.first_parms_id()
+    guard = np.ones((1, *polynomials.shape[1:]), dtype=np.uint64)
+    for at in range(0, len(polynomials), _BATCH):
+        part = polynomials[at : at + _BATCH]
+        body = _ciphertext_body(parms_id, np.concatenate([part[:1], guard, part[1:]]), ntt=not forward)
+        ciphertext = _load(api.Ciphertext(), where.context, body)
+        if forward:
+            evaluator.transform_to_ntt_inplace(ciphertext)
+        else:
+            evaluator.transform_from_ntt_inplace(ciphertext)
+        done = _polynomials(_save(ciphertext))
+        out[at] = done[0]
+        out[at + 1 : at + len(part)] = done[2:]
+    return out
+
+
+def _level(degree: int, bits: tuple[int, ...], polynomials: Residues) -> Ring:
+    return _key_ring(degree, bits) if polynomials.shape[1] == len(bits) else ring(degree, bits)
+
+
+def to_ntt(degree: int, bits: tuple[int, ...], polynomials: Residues) -> Residues:
+    """(m, primes, N) coefficients to NTT form; primes are the data primes, or all of them."""
+    return _transform(_level(degree, bits, polynomials), polynomials, forward=True)
+
+
+def from_ntt(degree: int, bits: tuple[int, ...], polynomials: Residues) -> Residues:
+    """(m, primes, N) in NTT form to coefficients; primes are the data primes, or all of them."""
+    return _transform(_level(degree, bits, polynomials), polynomials, forward=False)
+
+
+def new_secret(degree: int, bits: tuple[int, ...]) -> Residues:
+    """A fresh uniform ternary secret key of SEAL's, (primes, N), all primes, NTT form."""
+    where = ring(degree, bits)
+    body = _save(api.KeyGenerator(where.context).secret_key())
+    return np.frombuffer(body, dtype="<u8", offset=_SECRET).reshape(len(bits), degree).astype(np.uint64)
+
+
+class Encryptor:
+    """Encrypts zero under a public key given as residues (2, primes, N), all primes, NTT form."""
+
+    def __init__(self, degree: int, bits: tuple[int, ...], key: Residues) -> None:
+        self._ring = ring(degree, bits)
+        context = self._ring.context
+        public = _load(api.PublicKey(), context, _ciphertext_body(context.key_parms_id(), key, ntt=True))
+        self._encryptor = api.Encryptor(context, public)
+
+    def zero(self) -> Residues:
+        """A fresh encryption of zero at data level: (2, data primes, N), NTT form."""
+        ciphertext = api.Ciphertext()
+        self._encryptor.encrypt_zero(self._ring.context.first_parms_id(), ciphertext)
+        return _polynomials(_save(ciphertext))

@@ -1,0 +1,225 @@
+"""Random sketches of encrypted updates: k numbers that keep distances, and nothing else opened.
+
+From the round's beacon follow, for each of M = 4 combinations m and each chunk j, a polynomial r_mj with
+coefficients -1, 0, 1 (a quarter, a half, a quarter), and k coefficient positions, k/M of each combination.
+The sketch is those coefficients of Y_m = sum_j r_mj C_j: each is a random combination of *all* values of the
+update, its square on average half the update's squared norm (a Johnson-Lindenstrauss map with negacyclic
+rows).
+
+Rules:
+- what is sketched is what the miner submitted: Y is computed from the ciphertexts by everybody alike;
+- the verifiers open k coefficients, flooded like any opening, never a whole polynomial;
+- an honest sketch is whole numbers of steps but for small noise, and in a known range. One value out of
+  range or off the grid shows in each coefficient with probability at least 1/2 (0 and +-1 cannot both hide
+  it, whatever it is modulo Q), so an update that passes cannot make an aggregate wrap or round differently
+  for two verifiers;
+- M > 1 keeps an update whose spectrum is one line (which a single combination could map to almost nothing)
+  in view.
+
+Source: Freksen and Larsen 2020 (On Using Toeplitz and Circulant Matrices for Johnson-Lindenstrauss
+Transforms); Achlioptas 2003 for coefficients -1, 0, 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorumlearn.ckks import residues as r
+from quorumlearn.ckks import seal, shamir
+from quorumlearn.ckks.budget import SKETCH_POLYNOMIALS
+from quorumlearn.ckks.ciphertexts import Ciphertexts
+from quorumlearn.ckks.container import Kind, read, write
+from quorumlearn.ckks.decryption import blame, check_enough, consistent, flooding_key, flooding_terms, scaled
+from quorumlearn.ckks.errors import BadPartial, MalformedShare, OutOfRange, ParameterError
+from quorumlearn.ckks.keys import read_share
+from quorumlearn.ckks.packing import check_values, lay_out
+from quorumlearn.ckks.parameters import Parameters
+
+
+@dataclass(frozen=True, eq=False)
+class SketchPlan:
+    """What one beacon fixes: signs (M, chunks, N) in -1, 0, 1 and each combination's positions, ascending."""
+
+    parameters: Parameters
+    digest: bytes
+    signs: NDArray[np.int8] = field(repr=False)
+    positions: tuple[NDArray[np.int64], ...] = field(repr=False)
+
+    @staticmethod
+    def from_beacon(p: Parameters, beacon: bytes) -> SketchPlan:
+        """The plan of a beacon, by SHAKE-256; the same for everybody."""
+        digest = r.stream("sketch plan", p.digest, beacon, size=32)
+        degree, many = p.poly_modulus_degree, SKETCH_POLYNOMIALS
+        data = r.stream("sketch signs", digest, size=many * p.chunks * degree // 4)
+        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")
+        signs = bits.reshape(-1, 2).sum(axis=1, dtype=np.int8).reshape(many, p.chunks, degree) - np.int8(1)
+        signs.setflags(write=False)
+        positions = []
+        for m in range(many):
+            size = p.sketch_size * (m + 1) // many - p.sketch_size * m // many
+            keys = np.frombuffer(
+                r.stream("sketch positions", digest, bytes([m]), size=8 * degree), dtype="<u8"
+            )
+            positions.append(np.sort(np.argsort(keys, kind="stable")[:size]))
+        return SketchPlan(p, digest, signs, tuple(positions))
+
+    @cached_property
+    def transformed(self) -> r.Residues:
+        """The signs in NTT form, (M, chunks, data primes, N); made once a round."""
+        p = self.parameters
+        out = np.empty((*self.signs.shape[:2], len(p.data_primes), p.poly_modulus_degree), dtype=np.uint64)
+        for m, signs in enumerate(self.signs):
+            polynomials = r.from_integers(signs.astype(np.int64), r.column(p.data_primes))
+            out[m] = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, polynomials)
+        return out
+
+    def pick(self, polynomials: r.Residues) -> r.Residues:
+        """The planned coefficients (primes, k) of M polynomials (M, primes, N), coefficient form."""
+        return np.concatenate(
+            [poly[:, at] for poly, at in zip(polynomials, self.positions, strict=True)], axis=1
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SketchCiphertext:
+    """One sketch, still encrypted: the public part (data primes, k), and c1 (M, data primes, N), NTT form."""
+
+    public: r.Residues = field(repr=False)
+    masks: r.Residues = field(repr=False)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 over both parts; a sketch share is bound to it."""
+        return hashlib.sha256(
+            self.public.astype("<u8").tobytes() + self.masks.astype("<u8").tobytes()
+        ).digest()
+
+
+def sketch(p: Parameters, plan: SketchPlan, c: Ciphertexts) -> SketchCiphertext:
+    """The encrypted sketch of one update: everybody's is the same."""
+    if c.parameters != p or plan.parameters != p or c.kind is not Kind.UPDATE:
+        raise ParameterError(f"{c!r} and the plan must be an update and a plan of these parameters")
+    q = r.column(p.data_primes)
+    total = np.zeros((SKETCH_POLYNOMIALS, *c.residues.shape[1:]), dtype=np.uint64)
+    # Residues stay below 2^51, so 2^13 of them add up without a reduction.
+    for j, chunk in enumerate(c.residues):
+        for m in range(SKETCH_POLYNOMIALS):
+            total[m] += r.multiply(chunk, plan.transformed[m, j], q)
+        if j % 4096 == 4095:
+            total %= q
+    total %= q
+    heads = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, np.ascontiguousarray(total[:, 0]))
+    return SketchCiphertext(plan.pick(heads), np.ascontiguousarray(total[:, 1]))
+
+
+def sketch_share(p: Parameters, plan: SketchPlan, share: bytes, s: SketchCiphertext) -> bytes:
+    """This seat's k flooded coefficients for one sketch; the same bytes each time. Seal them."""
+    q = r.column(p.data_primes)
+    factor = r.constant(shamir.clearing(p.seats, p.threshold).share_factor, p.data_primes)
+    products = r.multiply(s.masks, r.multiply(read_share(p, share), factor, q), q)
+    picked = plan.pick(seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, products))
+    key = flooding_key(share, plan.digest, hashlib.sha256(s.masks.tobytes()).digest())
+    noise = flooding_terms(p.budget.sketch, key, 0, p.sketch_size, p.data_primes)
+    return write(p, Kind.SKETCH_SHARE, r.add(picked, noise, q)[None], s.digest)
+
+
+def open_sketch(
+    p: Parameters, plan: SketchPlan, s: SketchCiphertext, shares: Mapping[int, bytes]
+) -> r.Floats:
+    """The sketch, float64 (k,), from exactly t shares; its squared norm estimates the update's, in its own
+    units.
+
+    Whole numbers of steps, so the same floats for any t honest shares. Raises OutOfRange for a number that
+    no honest update reaches or that is off the grid; MalformedShare, naming the seat; ParameterError for
+    another count than t. A wrong share looks like a bad update: check with `find_bad_sketch` while more than
+    t shares are at hand.
+    """
+    if len(shares) != p.threshold:
+        raise ParameterError(f"{len(shares)} sketch shares: use exactly {p.threshold}, everybody the same")
+    steps = scaled(p, s.public, _read_all(p, s, shares))
+    _judge(p, steps)
+    return _own_units(p, np.rint(steps))
+
+
+def find_bad_sketch(
+    p: Parameters, plan: SketchPlan, s: SketchCiphertext, shares: Mapping[int, bytes]
+) -> tuple[int, ...]:
+    """The seats whose sketch shares are wrong. Empty when all agree.
+
+    Raises BadPartial, with no seats, when they disagree and it cannot be told who is wrong; MalformedShare.
+    """
+    parts = _read_all(p, s, shares)
+    if consistent(p, parts, p.budget.sketch.std):
+        return ()
+    bad = blame(p, parts, lambda some: _plausible(p, s, some))
+    if not bad:
+        raise BadPartial(
+            f"the sketch shares of seats {sorted(shares)} disagree; more are needed to tell whose are wrong"
+        )
+    return bad
+
+
+def plain_sketch(p: Parameters, plan: SketchPlan, values: r.Integers) -> r.Floats:
+    """The sketch (k,) of plain values (d,) by numpy's Fourier transform: the oracle of `open_sketch`."""
+    check_values(p, values)
+    degree = p.poly_modulus_degree
+    twist = np.exp(1j * np.pi * np.arange(degree) / degree)
+    spectrum = np.fft.fft(lay_out(p, values) * twist)
+    out = []
+    for signs, at in zip(plan.signs, plan.positions, strict=True):
+        product = np.fft.ifft((spectrum * np.fft.fft(signs * twist)).sum(axis=0)) * twist.conj()
+        out.append(product.real[at])
+    return _own_units(p, np.concatenate(out))
+
+
+def _own_units(p: Parameters, steps: r.Floats) -> r.Floats:
+    scaled_down: r.Floats = np.ldexp(steps, -p.step_bits) * math.sqrt(2 / p.sketch_size)
+    return scaled_down
+
+
+def _judge(p: Parameters, steps: r.Floats) -> None:
+    noise = p.budget
+    largest = float(np.abs(steps).max())
+    if largest > noise.range_steps:
+        raise OutOfRange(
+            f"a number of the sketch is {largest:.3g} steps, an update inside +-{p.bound_steps} reaches "
+            f"{noise.range_steps} at most"
+        )
+    away = float(((steps - np.rint(steps)) ** 2).mean())
+    limit = noise.sketch_square_limit * (noise.sketch_std / 2.0**p.shift) ** 2
+    if away > limit:
+        raise OutOfRange(
+            f"the sketch lies {math.sqrt(away):.3f} steps (rms) off the grid, "
+            f"noise alone reaches {math.sqrt(limit):.3f}"
+        )
+
+
+def _plausible(p: Parameters, s: SketchCiphertext, parts: Mapping[int, r.Residues]) -> bool:
+    if not consistent(p, parts, p.budget.sketch.std):
+        return False
+    try:
+        _judge(p, scaled(p, s.public, {seat: parts[seat] for seat in sorted(parts)[: p.threshold]}))
+    except OutOfRange:
+        return False
+    return True
+
+
+def _read_all(p: Parameters, s: SketchCiphertext, shares: Mapping[int, bytes]) -> dict[int, r.Residues]:
+    check_enough(p, list(shares))
+    out = {}
+    for seat, data in sorted(shares.items()):
+        try:
+            parts, binding = read(p, Kind.SKETCH_SHARE, data, MalformedShare, count=1, length=p.sketch_size)
+        except MalformedShare as error:
+            raise MalformedShare(f"seat {seat}: {error}") from None
+        if binding != s.digest:
+            raise MalformedShare(f"seat {seat}: this share is of another sketch")
+        out[seat] = parts[0]
+    return out
