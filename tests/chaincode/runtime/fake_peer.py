@@ -1,8 +1,8 @@
 """A peer for the runtime's tests: dials the service over real gRPC and speaks the peer's side of the stream.
 
 It keeps a state in memory with Fabric's rules: reads see what is committed, keys are ordered by their bytes,
-queries come in pages, a paginated query forbids writes. `override` replaces its answer to one kind of request,
-for peers that misbehave.
+queries come in pages, a paginated query forbids writes. `override` replaces its answer to one kind of request
+(for peers that misbehave).
 """
 
 from __future__ import annotations
