@@ -17,6 +17,13 @@ The ladder of nouns is that of the official clients for Go, Node and Java:
 It knows nothing of learning. Errors are types of `GatewayError`, one a step, with each peer's own message.
 """
 
+from quorumlearn.gateway.blocks import (
+    BlockError,
+    BlockRecord,
+    TransactionRecord,
+    read_block,
+    read_transaction,
+)
 from quorumlearn.gateway.checkpoint import Checkpoint, Checkpointer, FileCheckpointer, MemoryCheckpointer
 from quorumlearn.gateway.contract import Commit, Contract, Proposal, Status, Transaction
 from quorumlearn.gateway.errors import (
@@ -41,7 +48,9 @@ from quorumlearn.gateway.options import Backoff, Options, Timeouts
 
 __all__ = [
     "Backoff",
+    "BlockError",
     "BlockEvents",
+    "BlockRecord",
     "ChaincodeEvent",
     "ChaincodeEvents",
     "Checkpoint",
@@ -71,7 +80,10 @@ __all__ = [
     "SubmitError",
     "Timeouts",
     "Transaction",
+    "TransactionRecord",
     "connect",
     "connect_profile",
     "load_msp",
+    "read_block",
+    "read_transaction",
 ]

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
-from fabric_protos.peer import proposal_pb2, transaction_pb2
+from fabric_protos.peer import proposal_pb2
 
+from quorumlearn.gateway.blocks import code_name
 from quorumlearn.gateway.connection import Connection
 from quorumlearn.gateway.errors import (
     CommitError,
@@ -264,6 +265,4 @@ class Commit:
             f"waiting for the commit of {self._function}",
             self.transaction_id,
         )
-        names = transaction_pb2.TxValidationCode.DESCRIPTOR.values_by_number
-        code = names[response.result].name if response.result in names else f"CODE_{response.result}"
-        return Status(self.transaction_id, code, response.block_number)
+        return Status(self.transaction_id, code_name(response.result), response.block_number)

@@ -8,6 +8,7 @@ from fabric_protos.common import common_pb2, ledger_pb2
 from fabric_protos.peer import transaction_pb2
 from google.protobuf.message import DecodeError, Message
 
+from quorumlearn.gateway.blocks import BlockError, read_block
 from quorumlearn.gateway.checkpoint import Checkpoint, Checkpointer
 from quorumlearn.gateway.connection import Connection
 from quorumlearn.gateway.contract import Contract
@@ -64,22 +65,24 @@ class Network:
         """The block a transaction is in."""
         return self._query(common_pb2.Block, "GetBlockByTxID", transaction_id)
 
-    def position(self, transaction_id: str) -> tuple[int, int]:
-        """Where a transaction stands on the chain: (block number, index in the block)."""
-        block = self.block_by_transaction(transaction_id)
-        for index, data in enumerate(block.data.data):
-            payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(data).payload)
-            header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
-            if header.tx_id == transaction_id:
-                return block.header.number, index
-        raise EvaluateError(
-            f"the peer's block {block.header.number} does not hold transaction {transaction_id}",
-            endpoint=self._connection.endpoint,
-        )
-
     def transaction(self, transaction_id: str) -> transaction_pb2.ProcessedTransaction:
         """A transaction's envelope and validation code."""
         return self._query(transaction_pb2.ProcessedTransaction, "GetTransactionByID", transaction_id)
+
+    def position(self, transaction_id: str) -> tuple[int, int]:
+        """The number of the block a transaction is in, and its index in that block."""
+        try:
+            block = read_block(self.block_by_transaction(transaction_id))
+        except BlockError as error:
+            raise EvaluateError(str(error), endpoint=self._connection.endpoint) from error
+        for transaction in block.transactions:
+            if transaction.transaction_id == transaction_id:
+                return block.number, transaction.index
+        raise EvaluateError(
+            f"the peer's block {block.number} does not hold transaction {transaction_id}",
+            transaction_id=transaction_id,
+            endpoint=self._connection.endpoint,
+        )
 
     def _start(self, start: int | None, checkpoint: Checkpointer | None) -> Checkpoint:
         saved = checkpoint.load() if checkpoint is not None else None

@@ -1,0 +1,66 @@
+"""From a network's folder and ORG/USER to an open gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from quorumlearn_network.identities import IdentityError, existing_organisation, read_user, users
+from quorumlearn_network.spec import NetworkSpec, OrganisationSpec
+from quorumlearn_network.up import read_network
+
+from quorumlearn.gateway import Contract, Gateway, Options, connect_profile
+
+DEFAULT_FOLDER = Path("quorumlearn-network")
+
+Folder = Annotated[
+    Path,
+    typer.Option("--folder", envvar="QUORUMLEARN_NETWORK", help="The network's folder.", metavar="FOLDER"),
+]
+As = Annotated[
+    str,
+    typer.Option("--as", metavar="ORG/USER", help="Who signs; by default the first user of the network."),
+]
+
+
+def open_gateway(folder: Path, who: str = "", options: Options | None = None) -> Gateway:
+    """A gateway through the peer of the organisation of `who` ("org/user", or "MSP/user" as on the ledger).
+
+    `""` is the first user of the network. FolderError, IdentityError or CredentialError if there is none.
+    """
+    organisation, user = choose_identity(folder, who)
+    root = existing_organisation(folder, organisation.name, organisation.msp_id)
+    msp = read_user(root, user).msp
+    return connect_profile(root.folder / "connection.json", msp, options)
+
+
+def market_contract(gateway: Gateway, spec: NetworkSpec) -> Contract:
+    """The market's chaincode on the network's channel; functions are called `contract:Function`."""
+    return gateway.network(spec.channel).contract(spec.chaincode.name)
+
+
+def choose_identity(folder: Path, who: str) -> tuple[OrganisationSpec, str]:
+    """The organisation and user that `who` names in the network of `folder`."""
+    spec = read_network(folder)
+    if who:
+        return split_identity(spec, who)
+    for one in spec.organisations:
+        for info in users(existing_organisation(folder, one.name, one.msp_id)):
+            return one, info.name
+    raise IdentityError(
+        f"the network in {folder} has no user; `quorumlearn identity issue ORG/USER` makes one"
+    )
+
+
+def split_identity(spec: NetworkSpec, who: str) -> tuple[OrganisationSpec, str]:
+    """The organisation (by name or MSP id) and the user's name in "org/user"; IdentityError if it is
+    neither.
+    """
+    name, slash, user = who.partition("/")
+    if not slash or not name or not user:
+        raise IdentityError(f"{who!r} is no ORG/USER, such as {spec.organisations[0].name}/admin")
+    for one in spec.organisations:
+        if name in (one.name, one.msp_id):
+            return one, user
+    return spec.organisation(name), user

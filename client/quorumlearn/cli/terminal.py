@@ -1,0 +1,141 @@
+"""What all commands share at the terminal: the JSON switch, tables, progress, and how an error ends.
+
+Rules:
+- with `--json` standard output holds exactly one JSON object (with `--follow`: one a line), without it what
+  people read;
+- progress and errors go to standard error; an error is one sentence with the way out;
+- the exit code says what kind of end it was (`Exit`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from typing import Annotated
+
+import typer
+from quorumlearn_network.errors import NetworkError
+from quorumlearn_network.identities import IdentityError
+from quorumlearn_network.spec import SpecError
+from quorumlearn_network.up import FolderError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from quorumlearn.gateway import CheckpointError, CommitError, CredentialError, GatewayError
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the operation failed; 2 wrong usage or input; 3 no peer answers; "
+    "4 the ledger refused; 130 interrupted."
+)
+Step = Callable[[str], None]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+_REFUSAL = re.compile(r"\[([A-Z][A-Z0-9_]+)\] (.*)", re.DOTALL)
+_BAD_INPUT = (SpecError, IdentityError, FolderError, CredentialError, CheckpointError)
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    INTERRUPTED = 130
+
+
+class Failure(Exception):  # noqa: N818 - it is no error of the program
+    """Ends a command: a sentence for standard error and the exit code. For what has no error type of its
+    own.
+    """
+
+    def __init__(self, sentence: str, code: Exit = Exit.FAILED) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def print_json(fields: Mapping[str, object]) -> None:
+    """One JSON object, on one line."""
+    sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_text(text: str, style: str = "") -> None:
+    """A line for people. `text` is taken as it is, control characters made visible."""
+    Console(highlight=False).print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+    """A table for people, cells as they are."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a pipe has no width; do not fold to eighty columns there
+        console.width = 400
+    console.print(table)
+
+
+def printable(text: str) -> str:
+    """`text` with the control characters in it escaped: what is on a ledger does not command a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextlib.contextmanager
+def progress(first: str) -> Iterator[Step]:
+    """A spinner on standard error while the body runs; the yielded function names the step under way.
+
+    Without a terminal there, one line a step.
+    """
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        with console.status(Text(first)) as status:
+            yield lambda step: status.update(Text(step))
+    else:
+        console.print(Text(first), soft_wrap=True)
+        yield lambda step: console.print(Text(step), soft_wrap=True)
+
+
+def refusal(error: GatewayError) -> tuple[str, str] | None:
+    """(code, sentence) if what a peer passed on is a refusal of our contracts, `[CODE] sentence`."""
+    for message in (*(detail.message for detail in error.details), str(error)):
+        match = _REFUSAL.search(message)
+        if match:
+            return match.group(1), match.group(2)
+    return None
+
+
+def explain(error: Exception) -> tuple[Exit, str] | None:
+    """The exit code and the sentence for an error of this project; None for one that is a bug."""
+    if isinstance(error, Failure):
+        return error.code, str(error)
+    if isinstance(error, _BAD_INPUT):
+        return Exit.USAGE, str(error)
+    if isinstance(error, NetworkError):
+        return Exit.FAILED, str(error)
+    if isinstance(error, GatewayError):
+        return _explain_gateway(error)
+    return None
+
+
+def _explain_gateway(error: GatewayError) -> tuple[Exit, str]:
+    if error.unreachable:
+        return (
+            Exit.UNREACHABLE,
+            f"no peer answers at {error.endpoint}; is the network up? quorumlearn network status",
+        )
+    refused = refusal(error)
+    if refused is not None:
+        return Exit.REFUSED, f"the ledger refused ({refused[0]}): {refused[1]}"
+    if isinstance(error, CommitError):
+        return Exit.REFUSED, f"{error}; it changed nothing, send it again"
+    return Exit.FAILED, str(error)
