@@ -111,13 +111,13 @@ class Ledger:
 
 
 @lru_cache(maxsize=512)
-def _parsed(kind: type[Message], value: bytes) -> Message:
-    """A committed record; shared by transactions, so only ever copied. Most read the same Config, Task and Round."""
-    return canonical.from_json(kind, value)
+def _parsed(table: Table[Message], value: bytes) -> Message:
+    """A committed record, shared by transactions and so only ever copied: most read the same few."""
+    return canonical.from_json(table.kind, value)
 
 
 def _record(table: Table[M], value: bytes) -> M:
-    return _copy(table, _parsed(table.kind, value))
+    return _copy(table, _parsed(table, value))
 
 
 def _copy(table: Table[M], record: Message) -> M:

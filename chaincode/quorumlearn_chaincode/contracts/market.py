@@ -93,6 +93,7 @@ FUNCTIONS = {
         _changes("blocks:Challenge", "task height reason", blocks.challenge),
         _changes("blocks:VoteChallenge", "task height ballot", blocks.vote_challenge, VERIFIER),
         _query("blocks:View", "task", views.view),
+        _query("blocks:RoundView", "task round", views.round_view),
         _query("blocks:Round", "task round", views.get_round),
         _query("blocks:Block", "task height", views.get_block),
         _query("blocks:Head", "task", views.head),

@@ -29,22 +29,12 @@ from .tables import (
 
 def view(call: Call, name: str) -> TaskView:
     """All that a node needs to derive its next action."""
-    task = call.task(task_id(name))
-    state, ledger = call.state(name), call.ledger
-    answer = TaskView(task=task, state=state, now_ms=call.now_ms)
-    answer.seats.extend(ledger.scan(SEATS, name))
-    answer.miners.extend(entry.miner for entry in ledger.scan(MINERS, name) if not entry.left)
-    answer.challenges.extend(undecided(call, name))
-    round_ = ledger.get(ROUNDS, name, state.round) if state.round else None
-    if round_ is not None:
-        answer.round.CopyFrom(round_)
-        answer.submissions.extend(ledger.scan(SUBMISSIONS, name, state.round))
-        answer.screenings.extend(ledger.scan(SCREENINGS, name, state.round))
-        answer.ballots.extend(ledger.scan(BALLOTS, name, state.round, round_.proposer_turn))
-        for number in (state.round, state.round + 1):
-            answer.contributions.extend(_ceremony(call, answer, number))
-    answer.can_advance = advance(replace(call, ledger=ledger.scratch()), task, deadlines=True)
-    return answer
+    return _view(call, name, call.state(task_id(name)).round)
+
+
+def round_view(call: Call, name: str, number: str) -> TaskView:
+    """The same with the records of an earlier round in place of the current one's."""
+    return _view(call, name, get_round(call, name, number).number)
 
 
 def get_round(call: Call, name: str, number: str) -> Round:
@@ -86,6 +76,24 @@ def submissions(call: Call, name: str, number: str, page_size: str, bookmark: st
     wanted = whole("round", number, 1, MAX_ROUNDS)
     rows, following = call.ledger.page(SUBMISSIONS, *page(page_size, bookmark), name, wanted)
     return SubmissionPage(submissions=rows, bookmark=following)
+
+
+def _view(call: Call, name: str, number: int) -> TaskView:
+    task, state, ledger = call.task(name), call.state(name), call.ledger
+    answer = TaskView(task=task, state=state, now_ms=call.now_ms)
+    answer.seats.extend(ledger.scan(SEATS, name))
+    answer.miners.extend(entry.miner for entry in ledger.scan(MINERS, name) if not entry.left)
+    answer.challenges.extend(undecided(call, name))
+    round_ = ledger.get(ROUNDS, name, number) if number else None
+    if round_ is not None:
+        answer.round.CopyFrom(round_)
+        answer.submissions.extend(ledger.scan(SUBMISSIONS, name, number))
+        answer.screenings.extend(ledger.scan(SCREENINGS, name, number))
+        answer.ballots.extend(ledger.scan(BALLOTS, name, number, round_.proposer_turn))
+        for ceremony_of in (number, number + 1):
+            answer.contributions.extend(_ceremony(call, answer, ceremony_of))
+    answer.can_advance = advance(replace(call, ledger=ledger.scratch()), task, deadlines=True)
+    return answer
 
 
 def _ceremony(call: Call, answer: TaskView, number: int) -> list[KeyContribution]:

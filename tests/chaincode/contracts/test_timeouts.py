@@ -1,0 +1,455 @@
+"""Every phase's deadline falls to its stated outcome, and never early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from quorumlearn_chaincode.contracts import Code, Refusal
+from quorumlearn_proto.block_pb2 import BallotReason, CeremonyStep, Outcome, Phase, Reason, Round
+from quorumlearn_proto.task_pb2 import TaskStatus
+
+from tests.chaincode.contracts.market_actors import (
+    FUNDS,
+    OWNER,
+    SLASHES,
+    TASK,
+    TIMEOUT_S,
+    Play,
+    js,
+    secret,
+    spec,
+)
+
+GOOD, FELL = BallotReason.GOOD, BallotReason.SCORE_FELL
+WRONG, GONE = BallotReason.WRONG_MODEL, BallotReason.UNAVAILABLE
+
+
+def at(phase: Phase) -> Play:
+    play = Play()
+    play.start()
+    play.to(phase)
+    return play
+
+
+def first_round(play: Play) -> Round:
+    return play.ask(Round, "blocks:Round", TASK, "1")
+
+
+def expire(play: Play) -> None:
+    """Advance on the deadline, which does nothing a millisecond earlier."""
+    play.wait(TIMEOUT_S - 0.001)
+    not_due(play)
+    assert not play.view().can_advance
+    play.wait(0.001)
+    assert play.view().can_advance
+    play.advance()
+    play.check_tokens()
+
+
+def not_due(play: Play) -> None:
+    with pytest.raises(Refusal) as caught:
+        play.advance()
+    assert caught.value.code == Code.NOT_DUE
+
+
+# The start
+
+
+def test_a_task_with_too_few_miners_expires_and_refunds_everything() -> None:
+    play = Play()
+    play.publish()
+    play.take_seats()
+    play.join(play.miners[:2])
+    expire(play)
+    assert play.state().status == TaskStatus.EXPIRED
+    assert all(play.balance(who) == FUNDS for who in (OWNER, *play.miners, *play.seats.values()))
+
+
+def test_a_task_with_too_few_seats_expires() -> None:
+    play = Play()
+    play.publish()
+    play.take_seats([3])
+    play.join()
+    expire(play)
+    assert play.state().status == TaskStatus.EXPIRED
+
+
+def test_a_task_starts_on_its_deadline_with_enough_of_each() -> None:
+    play = Play()
+    play.publish()
+    play.take_seats([1, 3])
+    play.join(play.miners[:3])
+    expire(play)
+    view = play.view()
+    assert view.state.status == TaskStatus.RUNNING
+    assert list(view.round.miners) == sorted(play.miners[:3])
+    assert list(view.ceremonies[0].seats) == [1, 3]
+
+
+# The ceremony
+
+
+@pytest.mark.parametrize("missing_from", ["CommitKey", "RevealKey", "TestKey", "ConfirmKey"])
+def test_a_seat_missing_from_a_ceremony_step_is_left_out(missing_from: str) -> None:
+    play = Play()
+    play.start()
+    late = False
+    for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey"):
+        late = late or function == missing_from
+        for seat in (1, 3) if late else (1, 2, 3):
+            play.key_step(function, seat, 1)
+        if function == missing_from:
+            expire(play)
+    assert play.round().phase == Phase.COMMIT
+    assert list(play.round().seats) == [1, 3]
+    assert list(play.view().ceremonies[1].seats) == [1, 2, 3]
+
+
+def test_three_failed_attempts_abort_the_round_and_the_next_opens() -> None:
+    play = Play()
+    play.start()
+    for attempt in (1, 2, 3):
+        assert play.view().ceremonies[0].attempt == attempt
+        play.key_step("CommitKey", 1, 1, attempt)
+        expire(play)
+    assert first_round(play).outcome == Outcome.ABORTED
+    assert first_round(play).reason == "KEY_FAILED"
+    view = play.view()
+    assert (view.round.number, view.round.phase, view.ceremonies[0].attempt) == (2, Phase.KEY, 1)
+
+
+def test_a_lone_contradiction_begins_an_attempt_without_the_liar() -> None:
+    play = Play()
+    play.start()
+    for function in ("CommitKey", "RevealKey", "TestKey"):
+        for seat in play.seats:
+            play.key_step(function, seat, 1)
+    for seat in play.seats:
+        play.key_step("ConfirmKey", seat, 1, key="lie" if seat == 2 else "key")
+    ceremony = play.view().ceremonies[0]
+    assert (ceremony.attempt, ceremony.step, list(ceremony.seats)) == (2, CeremonyStep.KEY_COMMIT, [1, 3])
+    play.ceremony(1, [1, 3], attempt=2)
+    assert play.round().phase == Phase.COMMIT
+
+
+def test_contradictions_without_a_quorum_begin_an_attempt_with_everyone() -> None:
+    play = Play()
+    play.start()
+    for function in ("CommitKey", "RevealKey", "TestKey"):
+        for seat in play.seats:
+            play.key_step(function, seat, 1)
+    for seat in play.seats:
+        play.key_step("ConfirmKey", seat, 1, key=f"key of {seat}")
+    ceremony = play.view().ceremonies[0]
+    assert (ceremony.attempt, list(ceremony.seats)) == (2, [1, 2, 3])
+    assert not ceremony.HasField("collective_key")
+
+
+def test_the_next_key_is_made_while_this_round_trains() -> None:
+    play = at(Phase.COMMIT)
+    play.ceremony(2)
+    play.whole_round()
+    assert (play.round().number, play.round().phase) == (2, Phase.COMMIT)
+    assert play.round().HasField("collective_key")
+
+
+def test_a_next_key_that_failed_aborts_its_round_at_once() -> None:
+    play = Play()
+    slow = spec(rounds=3)
+    slow.timeouts.commit = 10 * TIMEOUT_S
+    play.start(slow)
+    play.to(Phase.COMMIT)
+    for _ in range(3):
+        expire(play)
+    assert play.view().ceremonies[1].step == CeremonyStep.KEY_FAILED
+    not_due(play)
+    play.whole_round()
+    assert play.ask(Round, "blocks:Round", TASK, "2").reason == "KEY_FAILED"
+    assert (play.round().number, play.round().base.height) == (3, 1)
+
+
+# Miners
+
+
+def test_too_few_commits_abort_the_round() -> None:
+    play = at(Phase.COMMIT)
+    play.commit(play.miners[:2])
+    expire(play)
+    assert first_round(play).reason == "TOO_FEW_COMMITS"
+    assert play.round().number == 2
+    assert all(play.stake(miner).amount == 100 for miner in play.miners)
+
+
+def test_who_does_not_commit_is_absent_and_loses_nothing() -> None:
+    play = at(Phase.COMMIT)
+    play.commit(play.miners[:3])
+    expire(play)
+    play.reveal(play.miners[:3])
+    play.advance()
+    play.whole_round()
+    verdicts = {verdict.miner: verdict for verdict in play.block(1).core.verdicts}
+    assert verdicts[play.miners[3]].reason == Reason.ABSENT
+    assert play.stake(play.miners[3]).amount == 100
+    assert list(play.block(1).manifests).count("") == 1
+
+
+def test_who_withholds_is_slashed_once_and_the_round_goes_on() -> None:
+    play = at(Phase.REVEAL)
+    play.reveal(play.miners[:3])
+    expire(play)
+    assert play.round().phase == Phase.BEACON
+    assert play.stake(play.miners[3]).slashed == 40
+    play.whole_round()
+    assert play.stake(play.miners[3]).slashed == 40
+    assert play.balance(SLASHES) == 40
+
+
+def test_too_few_reveals_abort_the_round_and_slash_who_withheld() -> None:
+    play = at(Phase.REVEAL)
+    play.reveal(play.miners[:2])
+    expire(play)
+    assert first_round(play).reason == "TOO_FEW_REVEALS"
+    assert [play.stake(miner).slashed for miner in play.miners] == [0, 0, 40, 40]
+
+
+# Verifiers
+
+
+def test_a_seat_that_withholds_its_beacon_is_slashed_and_leaves() -> None:
+    play = at(Phase.BEACON)
+    play.beacon([1, 3])
+    expire(play)
+    assert play.round().phase == Phase.SCREEN
+    assert list(play.round().seats) == [1, 3]
+    assert play.stake(play.seats[2]).slashed == 50
+
+
+def test_too_few_beacons_abort() -> None:
+    play = at(Phase.BEACON)
+    play.beacon([2])
+    expire(play)
+    assert first_round(play).reason == "TOO_FEW_VERIFIERS"
+    assert play.balance(SLASHES) == 100
+
+
+def test_a_seat_without_sketch_shares_leaves_unslashed() -> None:
+    play = at(Phase.SCREEN)
+    play.sketch([2, 3])
+    expire(play)
+    assert (play.round().phase, list(play.round().seats)) == (Phase.SELECT, [2, 3])
+    assert play.stake(play.seats[1]).slashed == 0
+    with pytest.raises(Refusal) as caught:
+        play.select(seats=[1])
+    assert caught.value.code == Code.WRONG_ROLE
+
+
+def test_too_few_sketches_abort() -> None:
+    play = at(Phase.SCREEN)
+    expire(play)
+    assert first_round(play).reason == "TOO_FEW_VERIFIERS"
+
+
+def test_who_votes_against_the_quorum_is_slashed_and_leaves() -> None:
+    play = at(Phase.SELECT)
+    play.select(play.selection(dict.fromkeys(play.miners[:2], 1), Reason.NOT_SELECTED), [1])
+    play.select(seats=[2, 3])
+    assert (play.round().phase, list(play.round().seats)) == (Phase.OPEN, [2, 3])
+    assert play.stake(play.seats[1]).slashed == 50
+
+
+def test_a_vote_may_be_changed_until_the_phase_closes() -> None:
+    play = at(Phase.SELECT)
+    play.select(play.selection(dict.fromkeys(play.miners[:2], 1)), [1])
+    play.select(seats=[1, 2, 3])
+    assert list(play.round().seats) == [1, 2, 3]
+    assert play.stake(play.seats[1]).slashed == 0
+
+
+def test_who_does_not_vote_leaves_unslashed() -> None:
+    play = at(Phase.SELECT)
+    play.select(seats=[1, 2])
+    expire(play)
+    assert (play.round().phase, list(play.round().seats)) == (Phase.OPEN, [1, 2])
+    assert play.stake(play.seats[3]).slashed == 0
+
+
+def test_no_equal_votes_abort_and_slash_nobody() -> None:
+    play = at(Phase.SELECT)
+    for seat in (1, 2, 3):
+        play.select(play.selection({play.miners[seat]: 1}), [seat])
+    assert first_round(play).reason == "NO_SELECTION"
+    assert play.ask(type(play.escrow()), "rewards:Escrow", TASK).paid == 0
+    assert all(play.stake(who).slashed == 0 for who in (*play.miners, *play.seats.values()))
+
+
+def test_details_for_people_do_not_divide_a_vote() -> None:
+    play = at(Phase.SELECT)
+    for seat in (1, 2, 3):
+        selection = play.selection()
+        selection.verdicts[0].detail = f"seen by {seat}"
+        play.select(selection, [seat])
+    assert play.round().phase == Phase.OPEN
+    assert play.round().selection.verdicts[0].detail == "seen by 1"
+
+
+def test_a_selection_without_contribution_rejects_and_pays_the_verifiers() -> None:
+    play = at(Phase.SELECT)
+    play.select(play.selection({}, Reason.MALFORMED), [1, 2])
+    play.select(play.selection(), [3])
+    ended = first_round(play)
+    assert (ended.outcome, ended.reason) == (Outcome.REJECTED, "NO_CONTRIBUTION")
+    assert [play.stake(play.seats[seat]).paid for seat in (1, 2, 3)] == [66, 66, 0]
+    assert [play.stake(miner).slashed for miner in play.miners] == [40] * 4
+    assert play.view().state.head.height == 0
+
+
+def test_a_miner_whose_stake_no_longer_covers_a_slash_is_passed_over() -> None:
+    play = Play()
+    play.start(spec(rounds=3, max_miners=4, min_miners=3))
+    for _ in range(2):
+        play.to(Phase.SELECT)
+        play.select(play.selection(dict.fromkeys(play.miners[:3], 1)))
+        play.whole_round()
+    assert play.stake(play.miners[3]).amount == 20
+    assert list(play.round().miners) == sorted(play.miners[:3])
+
+
+def test_too_few_miners_for_the_next_round_end_the_task() -> None:
+    play = at(Phase.SELECT)
+    play.select(play.selection({}, Reason.DUPLICATE))
+    play.to(Phase.SELECT)
+    play.select(play.selection({}, Reason.DUPLICATE))
+    assert play.state().status == TaskStatus.COMPLETED
+    poor = Play()
+    poor.start(spec(rounds=4))
+    for _ in range(2):
+        poor.to(Phase.SELECT)
+        poor.select(poor.selection({}, Reason.DUPLICATE))
+    assert poor.state().status == TaskStatus.EXPIRED
+    assert poor.state().reason == "TOO_FEW_MINERS"
+    poor.check_tokens()
+
+
+def test_other_aggregates_than_the_quorums_leave() -> None:
+    play = at(Phase.OPEN)
+    play.open([1], "another")
+    play.open([2, 3])
+    assert (play.round().phase, list(play.round().seats)) == (Phase.PROPOSE, [2, 3])
+
+
+def test_no_equal_aggregates_abort() -> None:
+    play = at(Phase.OPEN)
+    play.open([1], "one")
+    play.open([2], "two")
+    expire(play)
+    assert first_round(play).reason == "NO_AGGREGATE"
+
+
+# The candidate
+
+
+def test_the_next_in_the_order_proposes_when_one_does_not() -> None:
+    play = at(Phase.PROPOSE)
+    order = list(play.round().proposers)
+    assert sorted(order) == sorted(play.miners)
+    expire(play)
+    with pytest.raises(Refusal) as caught:
+        play.send(order[0], "blocks:Propose", TASK, "1", js(play.candidate()))
+    assert caught.value.code == Code.NOT_YOUR_TURN
+    assert play.propose() == order[1]
+    play.vote()
+    assert play.block(1).core.proposer == order[1]
+
+
+def test_when_nobody_proposes_the_round_is_aborted() -> None:
+    play = at(Phase.PROPOSE)
+    for _ in play.miners:
+        expire(play)
+    assert first_round(play).reason == "NO_PROPOSAL"
+
+
+@pytest.mark.parametrize("votes", [{1: WRONG, 2: GONE, 3: GOOD}, {1: GONE, 2: GONE, 3: FELL}])
+def test_a_wrong_model_costs_its_proposer_a_slash_and_the_next_has_its_turn(
+    votes: dict[int, BallotReason],
+) -> None:
+    play = at(Phase.VALIDATE)
+    liar = play.round().candidate.proposer
+    play.vote(votes)
+    assert (play.round().phase, play.round().proposer_turn) == (Phase.PROPOSE, 1)
+    assert not play.round().HasField("candidate")
+    assert play.stake(liar).slashed == 40
+    assert play.propose() != liar
+    assert not play.view().ballots
+    play.vote()
+    assert [ballot.reason for ballot in play.block(1).ballots] == [GOOD] * 3
+
+
+@pytest.mark.parametrize(
+    ("votes", "outcome", "reason", "paid"),
+    [
+        ({1: FELL, 2: FELL, 3: GOOD}, Outcome.REJECTED, "VOTED_DOWN", [66, 66, 0]),
+        ({1: FELL, 2: WRONG, 3: GOOD}, Outcome.REJECTED, "VOTED_DOWN", [66, 66, 0]),
+        ({1: GOOD, 2: FELL, 3: GOOD}, Outcome.ACCEPTED, "", [66, 0, 66]),
+        ({1: GOOD, 3: GOOD}, Outcome.ACCEPTED, "", [66, 0, 66]),
+        ({1: GOOD, 3: FELL}, Outcome.ABORTED, "NO_DECISION", [0, 0, 0]),
+        ({2: GOOD}, Outcome.ABORTED, "NO_DECISION", [0, 0, 0]),
+    ],
+)
+def test_the_ballots_decide(
+    votes: dict[int, BallotReason], outcome: Outcome, reason: str, paid: list[int]
+) -> None:
+    play = at(Phase.VALIDATE)
+    play.vote(votes)
+    if len(votes) < 3:
+        expire(play)
+    ended = first_round(play)
+    assert (ended.outcome, ended.reason) == (outcome, reason)
+    assert [play.stake(play.seats[seat]).paid for seat in (1, 2, 3)] == paid
+    accepted = outcome == Outcome.ACCEPTED
+    assert play.state().head.height == int(accepted)
+    assert any(play.stake(miner).paid for miner in play.miners) == accepted
+    assert play.round().base.height == int(accepted)
+
+
+# Clocks
+
+
+def test_a_deadline_does_not_pass_by_a_timestamp_ahead_of_the_endorser() -> None:
+    play = at(Phase.COMMIT)
+    play.wait(TIMEOUT_S - 2.001)
+    early = play.peer.clock_ms + 2_001
+    with pytest.raises(Refusal) as caught:
+        play.send("OwnerMSP/anyone", "blocks:Advance", TASK, timestamp_ms=early)
+    assert caught.value.code == Code.STALE_TIMESTAMP
+    play.wait(0.001)
+    play.send("OwnerMSP/anyone", "blocks:Advance", TASK, timestamp_ms=early)
+    assert play.round().number == 2
+
+
+def test_a_phase_does_not_begin_in_the_past() -> None:
+    play = at(Phase.BEACON)
+    play.beacon([1, 2])
+    words = ("blocks:RevealBeacon", TASK, "1", secret(3, 1))
+    with pytest.raises(Refusal) as caught:
+        play.send(play.seats[3], *words, timestamp_ms=play.peer.clock_ms - 10_001)
+    assert caught.value.code == Code.STALE_TIMESTAMP
+    play.send(play.seats[3], *words, timestamp_ms=play.peer.clock_ms - 10_000)
+    assert play.round().phase == Phase.SCREEN
+
+
+def test_time_alone_ends_a_task_however_far_it_came() -> None:
+    reach: list[Callable[[Play], None]] = [lambda play: None]
+    reach += [lambda play, phase=phase: play.to(phase) for phase in list(Phase.values())[2:-1]]
+    for go in reach:
+        play = Play()
+        play.start()
+        go(play)
+        for _ in range(60):
+            if play.state().status not in (TaskStatus.PUBLISHED, TaskStatus.RUNNING):
+                break
+            play.wait()
+            play.advance()
+        assert play.state().status in (TaskStatus.COMPLETED, TaskStatus.EXPIRED)
+        assert play.escrow().amount == 0
+        play.check_tokens()
