@@ -1,7 +1,7 @@
 """An embedded Fabric network: several organisations' peers, one orderer and one channel in one process.
 
-It speaks Fabric's own protocols (Gateway, Endorser, Deliver, and the peer's side of chaincode as a service), so
-any gateway client and any chaincode service works against it unchanged. It knows nothing of learning.
+It speaks Fabric's own protocols (Gateway, Endorser, Deliver, and the peer's side of chaincode as a service),
+so any gateway client and any chaincode service works against it unchanged. It knows nothing of learning.
 
     with Devnet(load_config(Path("devnet.json"))) as devnet:
         print(devnet.addresses)             # {"OwnerMSP": "127.0.0.1:7051", ...}

@@ -1,9 +1,10 @@
 """The devnet's configuration file, `devnet.json`.
 
-One channel, one orderer identity, any number of organisations. Every organisation has one peer: an MSP folder in
-Fabric's layout (`cacerts`, `signcerts`, `keystore`, `config.yaml`), a TLS folder (`server.crt`, `server.key`), a gRPC
-address, and the addresses of its chaincode services. Chaincode definitions carry an endorsement policy in Fabric's
-policy language. Relative paths are taken from the folder of the file; a port of 0 binds a free one.
+One channel, one orderer identity, any number of organisations. Every organisation has one peer: an MSP folder
+in Fabric's layout (`cacerts`, `signcerts`, `keystore`, `config.yaml`), a TLS folder (`server.crt`,
+`server.key`), a gRPC address, and the addresses of its chaincode services. Chaincode definitions carry an
+endorsement policy in Fabric's policy language. Relative paths are taken from the folder of the file; a port
+of 0 binds a free one.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class DevnetConfig(_Model):
 
     channel: str = Field(pattern=r"^[a-z][a-z0-9.-]{0,248}$")
     ledger: Path
-    batch: BatchConfig = BatchConfig()
+    batch: BatchConfig = Field(default_factory=lambda: BatchConfig.model_validate({}))
     orderer: OrdererConfig
     organisations: list[OrganisationConfig] = Field(min_length=1)
     chaincodes: list[ChaincodeConfig] = Field(default_factory=list)
@@ -110,7 +111,9 @@ class DevnetConfig(_Model):
         for organisation in self.organisations:
             unknown = sorted(set(organisation.chaincode) - set(names))
             if unknown:
-                raise ValueError(f"{organisation.msp_id} serves {unknown[0]!r}, which `chaincodes` does not define")
+                raise ValueError(
+                    f"{organisation.msp_id} serves {unknown[0]!r}, which `chaincodes` does not define"
+                )
         return self
 
 
