@@ -26,6 +26,9 @@ SIDE = 28
 CLASSES = 10
 MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, 0 to 1
 
+_FILES = tuple(
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+)
 _DIGITS_TEST = 360
 _log = logging.getLogger(__name__)
 
@@ -109,7 +112,7 @@ def load(source: DataSource) -> Dataset:
         return _mnist(source.folder)
     cache = source.cache or default_cache()
     raw = cache / "MNIST" / "raw"
-    if raw.is_dir():
+    if all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in _FILES):
         return _mnist(raw)
     reason = "no folder was named and no download allowed"
     if source.download:
