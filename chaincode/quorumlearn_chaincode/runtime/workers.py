@@ -1,8 +1,7 @@
 """Threads that run contract functions.
 
-Rules: at most `size` threads, started as they are needed and then kept; a function that blocks holds up its
-own thread only; the threads are daemons, so that a function that never returns cannot keep a stopped
-service alive.
+Rules: at most `size` threads, started as they are needed and then kept; a function that blocks holds up its own
+thread only; the threads are daemons, so that a function that never returns cannot keep a stopped service alive.
 """
 
 from __future__ import annotations
@@ -21,31 +20,33 @@ class WorkerPool:
     def __init__(self, size: int) -> None:
         self.size = size
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._started = 0
+        self._unfinished = 0
+        self._overloaded = False
 
     def submit(self, job: Callable[[], None]) -> None:
         """Runs `job` as soon as a thread is free."""
-        if not self._idle.acquire(blocking=False) and not self._start_one():
-            _log.warning("all %d workers are busy: a transaction waits for one", self.size)
+        with self._lock:
+            self._unfinished += 1
+            if self._started < min(self._unfinished, self.size):
+                self._started += 1
+                threading.Thread(target=self._work, name=f"worker-{self._started}", daemon=True).start()
+            becomes_overloaded = self._unfinished > self.size and not self._overloaded
+            self._overloaded |= becomes_overloaded
+        if becomes_overloaded:
+            _log.warning("all %d workers are busy: transactions wait", self.size)
         self._jobs.put(job)
 
     def close(self) -> None:
-        """Ends the threads that are idle now, and each of the others after its job."""
+        """Ends each thread after the jobs that were submitted so far."""
         with self._lock:
             for _ in range(self._started):
                 self._jobs.put(None)
 
-    def _start_one(self) -> bool:
-        with self._lock:
-            if self._started >= self.size:
-                return False
-            self._started += 1
-            threading.Thread(target=self._work, name=f"worker-{self._started}", daemon=True).start()
-            return True
-
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
-            self._idle.release()
+            with self._lock:
+                self._unfinished -= 1
+                self._overloaded &= self._unfinished >= self.size
