@@ -15,19 +15,19 @@ class QuantiseError(CkksError):
     """Own values cannot be put on the grid (not finite, wrong shape or type): look at the training."""
 
 
-class MalformedCiphertext(CkksError):  # noqa: N818
+class MalformedCiphertext(CkksError):
     """Bytes are not a ciphertext container of these parameters: reject whoever sent them."""
 
 
-class MalformedKey(CkksError):  # noqa: N818
+class MalformedKey(CkksError):
     """Bytes are not a public share or a collective key of these parameters: leave the sender out."""
 
 
-class MalformedShare(CkksError):  # noqa: N818
+class MalformedShare(CkksError):
     """Bytes are not a share, a partial decryption or a sketch share of these parameters."""
 
 
-class BadPartial(CkksError):  # noqa: N818
+class BadPartial(CkksError):
     """Partial decryptions (or sketch shares) do not fit together.
 
     `seats` names the seats at fault where that can be told, and is empty where it cannot:
@@ -39,5 +39,5 @@ class BadPartial(CkksError):  # noqa: N818
         self.seats = seats
 
 
-class OutOfRange(CkksError):  # noqa: N818
+class OutOfRange(CkksError):
     """A sketch has a value that no update inside the bound and on the grid reaches: reject the update."""

@@ -126,14 +126,19 @@ def collective_key(p: Parameters, common_seed: bytes, publics: Mapping[int, byte
             total = r.add(total, read_public(p, data), q)
         except MalformedKey as error:
             raise MalformedKey(f"seat {seat}: {error}") from None
+    _check_hides(total, "collective key")
     return write(p, Kind.COLLECTIVE_KEY, total[None], _seed(common_seed))
+
+
+def _check_hides(polynomial: r.Residues, name: str) -> None:
+    if not polynomial.any(axis=-1).all():
+        raise MalformedKey(f"a {name} that is zero modulo a prime protects nothing")
 
 
 def read_public(p: Parameters, data: bytes) -> r.Residues:
     """A public share (primes, N) from foreign bytes. Raises MalformedKey."""
     polynomials, _ = read(p, Kind.PUBLIC_SHARE, data, MalformedKey, count=1)
-    if not polynomials[0].any(axis=-1).all():
-        raise MalformedKey("a public share that is zero modulo a prime protects nothing")
+    _check_hides(polynomials[0], "public share")
     public: r.Residues = polynomials[0]
     return public
 
@@ -141,6 +146,7 @@ def read_public(p: Parameters, data: bytes) -> r.Residues:
 def read_key(p: Parameters, key: bytes) -> r.Residues:
     """A collective key as residues (2, primes, N), NTT form. Raises MalformedKey."""
     polynomials, seed = read(p, Kind.COLLECTIVE_KEY, key, MalformedKey, count=1)
+    _check_hides(polynomials[0], "collective key")
     return np.stack([polynomials[0], _common(p, seed)])
 
 

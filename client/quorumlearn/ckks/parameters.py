@@ -168,7 +168,7 @@ class Parameters:
         level = security(self.poly_modulus_degree, sum(self.coeff_modulus_bits))
         if level < minimum_security_bits:
             raise ParameterError(
-                f"modulus of {sum(self.coeff_modulus_bits)} bits at N = {self.poly_modulus_degree} gives {level} "
+                f"{sum(self.coeff_modulus_bits)} bits of modulus at N = {self.poly_modulus_degree} give {level} "
                 f"bits of security, wanted {minimum_security_bits}: take a larger N or fewer bits"
             )
         noise = self.budget

@@ -75,6 +75,7 @@ def centred(a: Residues, primes: Sequence[int]) -> Floats:
 
     Garner's mixed-radix digits, the top one taken as signed, summed from the top: each step is exact or
     rounds a number that no later step cancels, so the relative error stays below primes * 2^-52.
+    The sign is the top digit's: within Q / (last prime) of the ends, where no opened number may lie, it may be wrong.
     """
     digits: list[Residues] = []
     for i, q in enumerate(primes):

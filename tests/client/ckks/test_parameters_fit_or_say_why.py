@@ -1,0 +1,217 @@
+"""Parameters are chosen so that everything holds, and refused with a reason when it does not."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quorumlearn import ckks
+from quorumlearn.ckks import packing
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.integers(1, 2_000_000),
+    committee=st.integers(1, 7).flatmap(lambda v: st.tuples(st.just(v), st.integers(1, v))),
+    flooding=st.integers(20, 45),
+    weights=st.integers(1, 32),
+    k=st.sampled_from([8, 64, 256]),
+)
+def test_what_is_chosen_checks_out_and_keeps_its_promises(size, committee, flooding, weights, k):
+    p = ckks.Parameters.choose(
+        size,
+        seats=committee[0],
+        threshold=committee[1],
+        flooding_bits=flooding,
+        max_weight_sum=weights,
+        sketch_size=k,
+    )
+    p.check()
+    told = p.explain()
+    assert told.security_bits >= 128
+    assert told.flooding_bits >= flooding
+    assert told.failure_bits >= 40
+    assert told.opening_margin_bits >= 0
+    assert p.update_bytes == pytest.approx(told.bytes_per_parameter * size)
+    assert p.chunks == -(-size // p.poly_modulus_degree)
+    assert all(q % (2 * p.poly_modulus_degree) == 1 for q in p.primes)
+    assert [q.bit_length() for q in p.primes] == list(p.coeff_modulus_bits)
+    with pytest.raises(ckks.ParameterError, match="raise scale_bits"):
+        replace(p, scale_bits=p.scale_bits - 1).check()
+    with pytest.raises(ckks.ParameterError, match="needed"):
+        replace(p, max_weight_sum=p.max_weight_sum * 64, scale_bits=p.scale_bits + 6).check()
+
+
+def test_the_usual_task_costs_at_most_25_bytes_a_parameter_where_ciphertexts_are_full():
+    p = ckks.Parameters.choose(7 * 8192, seats=3, threshold=2)
+    assert p.poly_modulus_degree == 8192
+    assert p.explain().bytes_per_parameter <= 25.01
+
+
+def test_the_explanation_is_readable():
+    lines = ckks.Parameters.choose(52138, seats=3, threshold=2).explain().lines
+    assert len(lines) == 6
+    assert lines[0] == "security of the encryption: 192 bits"
+    assert "bytes a parameter" in lines[-1]
+
+
+def test_insecure_sets_are_refused_unless_asked_for():
+    p = ckks.Parameters.choose(1000, seats=3, threshold=2, minimum_security_bits=0)
+    assert p.poly_modulus_degree < 4096
+    p.check(minimum_security_bits=0)
+    with pytest.raises(ckks.ParameterError, match="bits of security, wanted 128"):
+        p.check()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("poly_modulus_degree", 0),
+        ("poly_modulus_degree", 8191),
+        ("poly_modulus_degree", 1 << 40),
+        ("coeff_modulus_bits", ()),
+        ("coeff_modulus_bits", (50,)),
+        ("coeff_modulus_bits", (48, 48, 60)),
+        ("coeff_modulus_bits", (10, 10)),
+        ("coeff_modulus_bits", (50,) * 9),
+        ("scale_bits", 0),
+        ("scale_bits", 10**9),
+        ("sign_scale_bits", 12),
+        ("step_bits", 64),
+        ("bound_steps", 0),
+        ("bound_steps", 1 << 40),
+        ("max_weight_sum", 0),
+        ("max_weight_sum", 1 << 31),
+        ("flooding_bits", 0),
+        ("flooding_bits", 1000),
+        ("sketch_size", 0),
+        ("sketch_size", 1 << 20),
+        ("update_size", 0),
+        ("update_size", 1 << 40),
+        ("seats", 0),
+        ("seats", 1000),
+        ("threshold", 0),
+        ("threshold", 4),
+    ],
+)
+def test_a_senseless_number_is_refused_by_name(field, value):
+    p = ckks.Parameters.choose(9000, seats=3, threshold=2)
+    with pytest.raises(ckks.ParameterError, match=str(value)[:6].replace("(", r"\(").split(")")[0]):
+        replace(p, **{field: value}).check()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_numbers_from_a_ledger_check_out_or_end_in_a_parameter_error(data):
+    p = ckks.Parameters.choose(9000, seats=3, threshold=2)
+    numbers = st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 64))
+    for field in data.draw(st.lists(st.sampled_from([f.name for f in fields(p)]), min_size=1, max_size=4)):
+        value = data.draw(numbers)
+        if field == "coeff_modulus_bits":
+            value = tuple(data.draw(st.lists(st.one_of(numbers, st.integers(30, 51)), max_size=9)))
+        p = replace(p, **{field: value})
+    try:
+        p.check()
+    except ckks.ParameterError:
+        return
+    assert p.explain().flooding_bits >= p.flooding_bits
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"bound": float("nan")}, {"bound": 0.0}, {"step_bits": 31}, {"flooding_bits": 81}]
+)
+def test_choosing_the_impossible_says_why(kwargs):
+    with pytest.raises(ckks.ParameterError):
+        ckks.Parameters.choose(1000, seats=3, threshold=2, **kwargs)
+
+
+def test_every_field_is_in_the_digest():
+    p = ckks.Parameters.choose(9000, seats=3, threshold=2)
+    other = [replace(p, **{f.name: 1 if f.name != "coeff_modulus_bits" else (50, 50)}) for f in fields(p)]
+    assert len({p.digest, *(o.digest for o in other)}) == len(other) + 1
+
+
+# Fixed point ---------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.floats(1e-6, 4))
+def test_quantising_clips_and_is_off_by_half_a_step_at_most(small, seed, scale):
+    p = small().p
+    update = np.random.default_rng(seed).normal(size=p.update_size) * scale
+    values = ckks.quantise(update, p)
+    assert values.dtype == np.int64
+    back = ckks.dequantise(values, 1, p)
+    assert np.abs(back - np.clip(update, -1, 1)).max() <= 2.0**-15
+    assert np.array_equal(ckks.quantise(back, p), values)
+
+
+def test_rounding_is_half_to_even():
+    p = ckks.Parameters.choose(5, seats=1, threshold=1, minimum_security_bits=0)
+    halves = np.array([0.5, 1.5, 2.5, -0.5, -1.5]) * 2.0**-14
+    assert ckks.quantise(halves, p).tolist() == [0, 2, 2, 0, -2]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_diverged_update_is_refused_by_place(small, bad):
+    p = small().p
+    update = np.zeros(p.update_size, dtype=np.float32)
+    update[42] = bad
+    with pytest.raises(ckks.QuantiseError, match="value 42 of the update"):
+        ckks.quantise(update, p)
+
+
+def test_values_off_the_contract_are_not_encrypted(small):
+    c = small()
+    good = c.values(1)
+    high = good.copy()
+    high[3] = c.p.bound_steps + 1
+    for bad in (good[:-1], good.astype(np.float64), good.astype(np.int32), high, -high):
+        with pytest.raises(ckks.QuantiseError):
+            ckks.encrypt(c.p, c.key, bad)
+    with pytest.raises(ckks.QuantiseError):
+        ckks.quantise(np.zeros(3), c.p)
+    with pytest.raises(ckks.QuantiseError):
+        ckks.quantise(good, c.p)
+    for weight_sum in (0, c.p.max_weight_sum + 1):
+        with pytest.raises(ckks.QuantiseError):
+            ckks.dequantise(good, weight_sum, c.p)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 4), max_size=3), st.sampled_from(["f2", "f4", "f8"])),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_tensors_survive_packing_in_order(shapes):
+    rng = np.random.default_rng(0)
+    tensors = {f"layer{i}": rng.normal(size=shape).astype(kind) for i, (shape, kind) in enumerate(shapes)}
+    flat = ckks.pack(tensors)
+    assert flat.dtype == np.float64
+    back = ckks.unpack(flat, tensors)
+    assert list(back) == list(tensors)
+    for name, tensor in tensors.items():
+        assert back[name].dtype == tensor.dtype
+        assert np.array_equal(back[name], tensor)
+    with pytest.raises(ckks.QuantiseError):
+        ckks.unpack(np.append(flat, 0.0), tensors)
+
+
+def test_integer_tensors_are_refused_by_name():
+    with pytest.raises(ckks.QuantiseError, match="'steps' is of int64"):
+        ckks.pack({"weight": np.zeros(2), "steps": np.zeros(2, dtype=np.int64)})
+    with pytest.raises(ckks.QuantiseError):
+        ckks.pack({})
+
+
+def test_laying_out_and_gathering_are_inverse(small):
+    p = small().p
+    values = small().values(3)
+    assert np.array_equal(packing.gather(p, packing.lay_out(p, values), p.update_size), values)
+    assert abs(packing.whitening(p).mean()) < 0.1

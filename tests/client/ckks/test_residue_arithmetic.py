@@ -1,0 +1,121 @@
+"""Vectorised arithmetic modulo primes agrees with Python's integers, up to the largest prime allowed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quorumlearn.ckks import residues as r
+from quorumlearn.ckks import seal
+
+PRIMES = [
+    (1073479681, 1073184769),
+    (1099511590913, 1099511480321, 562949952700417),
+    (2251799813554177, 2251799813160961),
+]
+
+
+def edges(q: int) -> st.SearchStrategy[int]:
+    return st.one_of(st.integers(0, q - 1), st.sampled_from([0, 1, 2, q // 2, q // 2 + 1, q - 2, q - 1]))
+
+
+@pytest.mark.parametrize("primes", PRIMES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_products_sums_and_negatives_are_exact(primes, data):
+    a = [[data.draw(edges(q)) for _ in range(4)] for q in primes]
+    b = [[data.draw(edges(q)) for _ in range(4)] for q in primes]
+    x, y, q = np.array(a, dtype=np.uint64), np.array(b, dtype=np.uint64), r.column(primes)
+    pairs = [(a[i][j], b[i][j], primes[i]) for i in range(len(primes)) for j in range(4)]
+    assert r.multiply(x, y, q).ravel().tolist() == [m * n % k for m, n, k in pairs]
+    assert r.add(x, y, q).ravel().tolist() == [(m + n) % k for m, n, k in pairs]
+    assert r.negate(x, q).ravel().tolist() == [-m % k for m, _, k in pairs]
+
+
+@pytest.mark.parametrize("primes", PRIMES)
+def test_a_million_products_are_exact(primes):
+    rng = np.random.default_rng(1)
+    q = r.column(primes)
+    x, y = (
+        np.stack(
+            [
+                k - 1 - rng.integers(0, 1 << rng.integers(1, 30), 1 << 18).astype(np.uint64)
+                for k in np.array(primes, dtype=np.uint64)
+            ]
+        )
+        for _ in range(2)
+    )
+    want = (x.astype(object) * y.astype(object)) % q.astype(object)
+    assert np.array_equal(r.multiply(x, y, q), want.astype(np.uint64))
+
+
+@pytest.mark.parametrize("primes", PRIMES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_the_centred_integer_comes_back(primes, data):
+    total = int(np.prod([int(q) for q in primes], dtype=object))
+    near = st.integers(-(2**20), 2**20)
+    end = total // 2 - total // primes[-1]
+    value = data.draw(st.one_of(st.integers(-end, end), near))
+    got = r.centred(r.constant(value, primes), primes)
+    assert got.shape == (1,)
+    assert got[0] == pytest.approx(value, rel=1e-15, abs=0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(PRIMES), st.integers(1, 3), st.sampled_from([8, 16, 64]), st.integers(0, 2**32))
+def test_packing_is_dense_and_comes_back(primes, polynomials, degree, seed):
+    rng = np.random.default_rng(seed)
+    a = np.stack([[rng.integers(0, q, degree, dtype=np.uint64) for q in primes] for _ in range(polynomials)])
+    data = r.pack_bits(a, primes)
+    assert len(data) == polynomials * r.packed_size(primes, degree)
+    assert np.array_equal(r.unpack_bits(data, primes, degree, polynomials), a)
+
+
+def test_public_uniform_is_pinned_and_below_the_primes():
+    primes = PRIMES[2]
+    a = r.public_uniform("test", b"seed", primes, 4096)
+    assert r.below(a, r.column(primes))
+    assert np.array_equal(a, r.public_uniform("test", b"seed", primes, 4096))
+    assert hashlib.sha256(a.astype("<u8").tobytes()).hexdigest()[:16] == "f9be35edd9211779"
+    assert not np.array_equal(a, r.public_uniform("test", b"tree", primes, 4096))
+    halves = (a.astype(np.float64) / np.array(primes)[:, None]).mean(axis=1)
+    assert np.abs(halves - 0.5).max() < 0.03
+
+
+def test_streams_separate_their_parts():
+    assert r.stream("d", b"ab", b"c", size=32) != r.stream("d", b"a", b"bc", size=32)
+    assert r.stream("d", b"a", size=32) != r.stream("e", b"a", size=32)
+
+
+def test_secret_uniform_is_below_the_primes_and_never_the_same():
+    a, b = (r.secret_uniform(PRIMES[0], 1024) for _ in range(2))
+    assert r.below(a, r.column(PRIMES[0]))
+    assert (a == b).mean() < 0.01
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_seals_transform_is_the_negacyclic_one(count):
+    """A product in NTT form is the product modulo X^N + 1, for data primes alone and for all primes."""
+    degree, bits = 1024, (40, 40, 40)
+    primes = seal.ring(degree, bits).primes[:count]
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(-5, 6, degree) for _ in range(2))
+    q = r.column(primes)
+    transformed = seal.to_ntt(degree, bits, r.from_integers(np.stack([a, b]), q))
+    product = seal.from_ntt(degree, bits, r.multiply(transformed[0], transformed[1], q)[None])[0]
+    full = np.convolve(a, b)
+    want = full[:degree].copy()
+    want[: degree - 1] -= full[degree:]
+    assert np.array_equal(r.centred(product, primes), want.astype(np.float64))
+
+
+def test_many_polynomials_transform_there_and_back():
+    degree, bits = 1024, (45, 45, 45)
+    primes = seal.ring(degree, bits).primes
+    many = np.stack([r.public_uniform("p", bytes([i]), primes[:2], degree) for i in range(33)])
+    many[0] = 0
+    assert np.array_equal(seal.from_ntt(degree, bits, seal.to_ntt(degree, bits, many)), many)
