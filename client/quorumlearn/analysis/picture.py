@@ -31,9 +31,13 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
     for row, miner in enumerate(report.miners):
         for number, (weight, verdict) in enumerate(zip(miner.weights, miner.verdicts, strict=True), start=1):
             good = weight > 0
-            bottom.scatter(number, row, s=170, marker="s" if good else "X", color="#2a9d6f" if good else "#c0392b")
+            bottom.scatter(
+                number, row, s=170, marker="s" if good else "X", color="#2a9d6f" if good else "#c0392b"
+            )
             label = str(weight) if good else verdict.lower().replace("_", " ")
-            bottom.annotate(label, (number, row), textcoords="offset points", xytext=(11, 0), va="center", fontsize=8)
+            bottom.annotate(
+                label, (number, row), textcoords="offset points", xytext=(11, 0), va="center", fontsize=8
+            )
     bottom.set_yticks(range(len(report.miners)), [miner.miner for miner in report.miners], fontsize=8)
     bottom.set_xticks(range(1, rounds + 1))
     bottom.set_xlim(0.6, rounds + 0.9)

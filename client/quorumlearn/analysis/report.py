@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -92,7 +93,7 @@ def _miner(name: str, views: list[b.TaskView], stake: Stake, locked: int) -> Min
     )
 
 
-def _named(reason: b.Reason.ValueType) -> str:
+def _named(reason: b.Reason) -> str:
     return "NOT_IN_ROUND" if reason == b.REASON_UNSPECIFIED else b.Reason.Name(reason)
 
 
@@ -112,7 +113,7 @@ def _phases(views: list[b.TaskView]) -> tuple[PhaseReport, ...]:
     sizes: dict[int, int] = defaultdict(int)
     for view in views:
         times = list(view.round.times)
-        for entered, left in zip(times, times[1:], strict=False):
+        for entered, left in pairwise(times):
             seconds[entered.phase] += (left.entered_ms - entered.entered_ms) / 1000
         for phase, ref in _artifacts(view):
             sizes[phase] += ref.size

@@ -10,13 +10,16 @@ from typing import Annotated
 
 import typer
 
-from quorumlearn.cli import identity, ledger, network
+from quorumlearn.cli import demo, identity, ledger, network, node, task, tokens
 from quorumlearn.cli.terminal import EXIT_CODES, Exit, explain, printable
 
 GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("network", network.app),
     ("identity", identity.app),
+    ("task", task.app),
+    ("node", node.app),
     ("ledger", ledger.app),
+    ("token", tokens.app),
 )
 
 app = typer.Typer(
@@ -31,6 +34,7 @@ app = typer.Typer(
 )
 for _name, _group in GROUPS:
     app.add_typer(_group, name=_name)
+app.command("demo", epilog=f"Example: quorumlearn demo --data data/mnist.  {EXIT_CODES}")(demo.demo)
 
 
 def _version(wanted: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from quorumlearn_network.spec import NetworkSpec, OrganisationSpec
 from quorumlearn_network.up import read_network
 
 from quorumlearn.gateway import Contract, Gateway, Options, connect_profile
+from quorumlearn.nodes.market import Market
 
 DEFAULT_FOLDER = Path("quorumlearn-network")
 
@@ -38,6 +41,13 @@ def open_gateway(folder: Path, who: str = "", options: Options | None = None) ->
 def market_contract(gateway: Gateway, spec: NetworkSpec) -> Contract:
     """The market's chaincode on the network's channel; functions are called `contract:Function`."""
     return gateway.network(spec.channel).contract(spec.chaincode.name)
+
+
+@contextlib.contextmanager
+def open_market(folder: Path, who: str = "") -> Iterator[Market]:
+    """The contracts as typed Python, for the identity of `who`; closed with the block."""
+    with open_gateway(folder, who) as gateway:
+        yield Market(market_contract(gateway, read_network(folder)))
 
 
 def choose_identity(folder: Path, who: str) -> tuple[OrganisationSpec, str]:

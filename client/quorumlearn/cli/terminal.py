@@ -27,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quorumlearn.gateway import CheckpointError, CommitError, CredentialError, GatewayError
+from quorumlearn.nodes.market import Refused
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the operation failed; 2 wrong usage or input; 3 no peer answers; "
@@ -51,7 +52,19 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-class Failure(Exception):  # noqa: N818 - it is no error of the program
+_LATER: tuple[tuple[str, str, Exit], ...] = (
+    ("quorumlearn.nodes.config", "ConfigError", Exit.USAGE),
+    ("quorumlearn.learning", "LearningError", Exit.USAGE),
+    ("quorumlearn.robust", "RobustError", Exit.USAGE),
+    ("quorumlearn.ckks", "ParameterError", Exit.USAGE),
+    ("quorumlearn.artifacts", "ArtifactError", Exit.FAILED),
+    ("quorumlearn.nodes.journal", "JournalError", Exit.FAILED),
+    ("quorumlearn.nodes.run", "NodeFault", Exit.FAILED),
+)
+"""Errors of packages that are slow to import: one that was never imported has raised nothing."""
+
+
+class Failure(Exception):
     """Ends a command: a sentence for standard error and the exit code. For what has no error type of its
     own.
     """
@@ -124,6 +137,11 @@ def explain(error: Exception) -> tuple[Exit, str] | None:
         return Exit.FAILED, str(error)
     if isinstance(error, GatewayError):
         return _explain_gateway(error)
+    if isinstance(error, Refused):
+        return Exit.REFUSED, f"the ledger refused ({error.code}): {error.sentence}"
+    for module, name, code in _LATER:
+        if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
+            return code, str(error)
     return None
 
 

@@ -11,6 +11,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange
+from quorumlearn.nodes.encryption import polynomial_bytes
 from quorumlearn.nodes.screening import fetch_update
 from quorumlearn.nodes.subsets import first_that_opens
 
@@ -37,14 +38,15 @@ def open_aggregate(
 ) -> NDArray[np.int64]:
     """The exact integers of the round's aggregate, shape (d,), from the published partial decryptions."""
     digest = round_.aggregate_ciphertext
-    ciphertexts = ckks.parse_aggregate(
-        parameters, store.get(ArtifactRef(digest=digest, size=parameters.update_bytes), parameters.update_bytes)
+    ciphertexts = ckks.parse(
+        parameters,
+        store.get(ArtifactRef(digest=digest, size=parameters.update_bytes), parameters.update_bytes),
     )
     partials = {
         one.seat: exchange.partial(
             store,
             one.partial,
-            parameters.partial_bytes,
+            polynomial_bytes(parameters, parameters.chunks),
             seat=one.seat,
             ciphertext=digest,
             purpose=AGGREGATE_DECRYPTION,

@@ -25,7 +25,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn import ckks, seeds
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange, sealing
-from quorumlearn.nodes.encryption import common_seed
+from quorumlearn.nodes.encryption import common_seed, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.subsets import first_that_opens
 
@@ -63,7 +63,7 @@ class CeremonyPart:
         self.store.put(self._entry("public"))
         sealed = self.journal.get("sealed")
         if sealed is None:
-            secret = ckks.SecretPolynomial.from_bytes(self.parameters, self._entry("secret"))
+            secret = ckks.SecretPolynomial.restore(self.parameters, self._entry("secret"))
             shares = ckks.deal(self.parameters, secret, sorted(parts))
             keys = {seat: part.sealing_key for seat, part in parts.items()}
             record = SealedShares(
@@ -87,26 +87,28 @@ class CeremonyPart:
                 self.store,
                 SealedShares,
                 parts[sender].sealed_shares,
-                (self.parameters.share_bytes + exchange.OVERHEAD) * self.parameters.seats,
+                polynomial_bytes(self.parameters) * self.parameters.seats,
                 task_id=self.task,
                 round=self.number,
                 attempt=self.attempt,
                 seat=sender,
             )
             boxes = list(record.boxes)
-            dealt.append(exchange.unseal_from(boxes, self._entry("sealing"), self._context, sender, self.seat))
+            dealt.append(
+                exchange.unseal_from(boxes, self._entry("sealing"), self._context, sender, self.seat)
+            )
         share = ckks.sum_shares(self.parameters, dealt)
         self.journal.put("share", share)
         sample = ckks.test_ciphertext(self.parameters, key, self._test_seed)
-        record = PartialDecryption(
+        tested = PartialDecryption(
             task_id=self.task,
             round=self.number,
             seat=self.seat,
             purpose=KEY_TEST_DECRYPTION,
-            ciphertext=sample.digest(),
+            ciphertext=sample.digest().hex(),
             residues=self._once("test", lambda: ckks.partial_decrypt(self.parameters, share, sample)),
         )
-        return b.KeyContribution(test_partial=exchange.put(self.store, record))
+        return b.KeyContribution(test_partial=exchange.put(self.store, tested))
 
     def confirm(self, parts: dict[int, b.KeyContribution], seats: list[int]) -> b.KeyContribution:
         """Combine the test's partial decryptions; only a key that decrypts is confirmed."""
@@ -116,9 +118,9 @@ class CeremonyPart:
             seat: exchange.partial(
                 self.store,
                 parts[seat].test_partial,
-                self.parameters.partial_bytes,
+                polynomial_bytes(self.parameters),
                 seat=seat,
-                ciphertext=sample.digest(),
+                ciphertext=sample.digest().hex(),
                 purpose=KEY_TEST_DECRYPTION,
             )
             for seat in seats
@@ -150,7 +152,7 @@ class CeremonyPart:
                 self.store,
                 PublicShare,
                 parts[seat].public_share,
-                self.parameters.public_share_bytes,
+                polynomial_bytes(self.parameters),
                 task_id=self.task,
                 round=self.number,
                 attempt=self.attempt,
@@ -169,9 +171,13 @@ class CeremonyPart:
 
     def _draw(self) -> bytes:
         drawn = ckks.new_key_share(self.parameters, self._common_seed)
-        self.journal.put("secret", drawn.secret.to_bytes())
+        self.journal.put("secret", drawn.secret.reveal(self.parameters))
         record = PublicShare(
-            task_id=self.task, round=self.number, attempt=self.attempt, seat=self.seat, polynomial=drawn.public
+            task_id=self.task,
+            round=self.number,
+            attempt=self.attempt,
+            seat=self.seat,
+            polynomial=drawn.public,
         )
         return record.SerializeToString(deterministic=True)
 

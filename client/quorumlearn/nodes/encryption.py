@@ -44,6 +44,11 @@ def record_of(parameters: ckks.Parameters) -> CkksParameters:
     )
 
 
+def polynomial_bytes(parameters: ckks.Parameters, count: int = 1) -> int:
+    """At least as many bytes as `count` polynomials over all primes take: a limit for what is read."""
+    return parameters.poly_modulus_degree * sum(parameters.coeff_modulus_bits) // 8 * count
+
+
 def common_seed(task: str, number: int, attempt: int) -> bytes:
     """What the common polynomial of a round's ceremony is expanded from."""
     return f"quorumlearn/common-polynomial/{task}/{number}/{attempt}".encode()

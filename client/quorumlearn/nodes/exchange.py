@@ -46,11 +46,15 @@ def get(store: ArtifactStore, kind: type[Record], ref: ArtifactRef, limit: int, 
         raise ExchangeError(f"artifact {ref.digest[:12]} is no {kind.DESCRIPTOR.name}") from error
     for name, value in expected.items():
         if getattr(record, name) != value:
-            raise ExchangeError(f"{kind.DESCRIPTOR.name} {ref.digest[:12]} has another {name} than its transaction")
+            raise ExchangeError(
+                f"{kind.DESCRIPTOR.name} {ref.digest[:12]} has another {name} than its transaction"
+            )
     return record
 
 
-def seal_for(keys: dict[int, bytes], messages: dict[int, bytes], context: str, sender: int) -> list[SealedBox]:
+def seal_for(
+    keys: dict[int, bytes], messages: dict[int, bytes], context: str, sender: int
+) -> list[SealedBox]:
     """Seal each seat's message to its key, bound to the context, the sender and the recipient."""
     return [
         SealedBox(recipient=seat, sealed=sealing.seal(message, keys[seat], _bound(context, sender, seat)))
@@ -65,7 +69,9 @@ def unseal_from(boxes: list[SealedBox], private: bytes, context: str, sender: in
             try:
                 return sealing.unseal(box.sealed, private, _bound(context, sender, me))
             except sealing.SealError as error:
-                raise ExchangeError(f"seat {sender} sealed nothing that opens to seat {me} ({context})") from error
+                raise ExchangeError(
+                    f"seat {sender} sealed nothing that opens to seat {me} ({context})"
+                ) from error
     raise ExchangeError(f"seat {sender} sealed nothing to seat {me} ({context})")
 
 

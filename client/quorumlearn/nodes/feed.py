@@ -74,7 +74,9 @@ class TaskFeed:
     def _stale(self) -> bool:
         due = next_deadline(self._view)
         now = self._clock()
-        return now - self._read_at > REREAD_SECONDS or (due is not None and self._read_at * 1000 <= due < now * 1000)
+        return now - self._read_at > REREAD_SECONDS or (
+            due is not None and self._read_at * 1000 <= due < now * 1000
+        )
 
 
 def next_deadline(view: TaskView) -> int | None:

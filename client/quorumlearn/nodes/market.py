@@ -115,7 +115,7 @@ class Market:
         self._submit("tasks:Publish", _json(spec))
 
     def join_committee(self, task: str) -> None:
-        self._submit("tasks:JoinCommittee", task)
+        self._submit("tasks:JoinCommittee", task, "A" * 1600)
 
     def join(self, task: str) -> None:
         self._submit("tasks:Join", task)

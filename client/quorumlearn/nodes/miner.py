@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ from quorumlearn import ckks, learning, seeds
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
 from quorumlearn.nodes import candidate, exchange
-from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import load_public, workload_of
@@ -120,7 +120,14 @@ class Miner:
         values = ckks.quantise(learning.difference(public, base), parameters)
         self.workshop.leave(spec.task_id, now.number, self.me, values)
         self._trained = (now.number, now.base.digest, values, result.samples)
-        log.info("trained", task=spec.task_id, round=now.number, identity=self.me, steps=result.steps, loss=round(result.loss, 4))
+        log.info(
+            "trained",
+            task=spec.task_id,
+            round=now.number,
+            identity=self.me,
+            steps=result.steps,
+            loss=round(result.loss, 4),
+        )
         return True
 
     def _commit(self, view: b.TaskView) -> None:
@@ -134,7 +141,7 @@ class Miner:
                 self.store,
                 CollectiveKey,
                 now.collective_key,
-                parameters.key_bytes,
+                polynomial_bytes(parameters),
                 task_id=spec.task_id,
                 round=now.number,
             )
@@ -160,7 +167,9 @@ class Miner:
         manifest = self._manifest(now.number)
         update = self.journal.get(f"round-{now.number}/update")
         if manifest is None or update is None:
-            raise exchange.ExchangeError(f"the journal has lost the update of round {now.number}; it cannot be revealed")
+            raise exchange.ExchangeError(
+                f"the journal has lost the update of round {now.number}; it cannot be revealed"
+            )
         self.store.put(update)
         self.market.reveal(spec.task_id, now.number, manifest)
         log.info("revealed", task=spec.task_id, round=now.number, identity=self.me)
@@ -186,7 +195,9 @@ class Miner:
         data = self.journal.get(f"round-{number}/manifest") if number else None
         return None if data is None else canonical.from_json(b.Manifest, data)
 
-    def _private(self, workload: learning.Workload, public_blocks: list[str], seed: int) -> learning.Model:
+    def _private(
+        self, workload: learning.Workload, public_blocks: Sequence[str], seed: int
+    ) -> learning.Model:
         """This miner's own private blocks: as its last training left them, or as the task's seed begins them."""
         initial = learning.split(workload.initial_model(seed), public_blocks)[1]
         stored = self.journal.get("private-model")

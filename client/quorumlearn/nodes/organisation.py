@@ -28,7 +28,9 @@ class Organisation:
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:
             folder = self.config.organisation
-            self._gateways[user] = connect_profile(folder / "connection.json", folder / "users" / user / "msp")
+            self._gateways[user] = connect_profile(
+                folder / "connection.json", folder / "users" / user / "msp"
+            )
         return self._gateways[user]
 
     def network(self, user: str) -> Network:

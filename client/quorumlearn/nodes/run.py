@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -105,7 +106,9 @@ class Node:
         name = self.organisation.name(identity.user)
         if identity.role == "owner":
             return summary.task.owner == name
-        if summary.state.status not in LIVE or not any(fnmatch.fnmatchcase(spec.task_id, p) for p in identity.tasks):
+        if summary.state.status not in LIVE or not any(
+            fnmatch.fnmatchcase(spec.task_id, p) for p in identity.tasks
+        ):
             return False
         return identity.role == "miner" or self.organisation.msp_id(identity.user) in spec.committee.msp_ids
 
@@ -159,10 +162,10 @@ class Node:
         if feed is not None:
             feed.notify(event.moved)
 
-    def _guarded(self, work: object) -> None:
+    def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            work()  # type: ignore[operator]
-        except BaseException as error:  # noqa: BLE001  (whatever it is, the node must end and say so)
+            work()
+        except BaseException as error:
             if not self.stop.is_set():
                 log.exception("worker failed", thread=threading.current_thread().name)
                 self._fault = error

@@ -3,12 +3,14 @@
 Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
 - The shares of one t-subset of seats are combined for all submissions: of the subsets in order, the first that opens most of them in range.
+- When none opens in range, the shares are suspect and not the miners: no vote, rather than a wrong one.
 - A submission that this subset does not cover gets the reason that most of the others give (the lower on a tie).
 - Everything else is a function of the opened sketches, the order of commits on the chain and the task's rule.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +27,11 @@ from quorumlearn.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStor
 from quorumlearn.nodes.subsets import subsets
 
 Sketch = NDArray[np.float64]
+Reason = int
 
 UNCOVERED = b.REASON_UNSPECIFIED
+LIMITS = ("norm_limit", "duplicate_tolerance", "outlier_factor", "least_norm")
+"""Parameters of a task's rule that are the selection's, not the rule's own."""
 FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE)
 
 
@@ -42,7 +47,7 @@ class Sketched:
 class Shares:
     """What one seat says of the submissions: its coverage and its sketch shares, by miner."""
 
-    reasons: Mapping[str, int]
+    reasons: Mapping[str, Reason]
     shares: Mapping[str, bytes]
 
 
@@ -79,12 +84,12 @@ def open_sketches(
     plan: ckks.SketchPlan,
     sketched: Sequence[Sketched],
     shares: Mapping[int, Shares],
-) -> dict[str, Sketch | int]:
+) -> dict[str, Sketch | Reason]:
     """For each revealed miner its sketch, float64 (k,), or the Reason why it has none.
 
     `sketched` are this verifier's ciphertexts, `shares` what each seat posted.
     """
-    best: dict[str, Sketch | int] = {}
+    best: dict[str, Sketch | Reason] = {}
     most = -1
     for seats in subsets(shares, parameters.threshold):
         chosen = {seat: shares[seat] for seat in seats}
@@ -94,6 +99,8 @@ def open_sketches(
             best, most = found, count
         if most == len(sketched):
             break
+    if most == 0 and any(value in (b.OUT_OF_RANGE, UNCOVERED) for value in best.values()):
+        raise ckks.BadPartial("no sketch opens in range: the shares are suspect, not the miners")
     return {
         miner: _common_reason(miner, shares) if isinstance(value, int) and value == UNCOVERED else value
         for miner, value in best.items()
@@ -102,21 +109,27 @@ def open_sketches(
 
 def _open_one(
     parameters: ckks.Parameters, plan: ckks.SketchPlan, one: Sketched, chosen: Mapping[int, Shares]
-) -> Sketch | int:
+) -> Sketch | Reason:
     miner = one.coverage.miner
     if not all(miner in seat.shares for seat in chosen.values()):
         return UNCOVERED
     if one.ciphertext is None:
-        raise ArtifactMissing(f"the others have sketched the update of {miner}; it does not reach this verifier")
+        raise ArtifactMissing(
+            f"the others have sketched the update of {miner}; it does not reach this verifier"
+        )
+    given = {number: seat.shares[miner] for number, seat in chosen.items()}
     try:
-        given = {number: seat.shares[miner] for number, seat in chosen.items()}
         return ckks.open_sketch(parameters, plan, one.ciphertext, given)
     except ckks.OutOfRange:
         return b.OUT_OF_RANGE
+    except ckks.MalformedShare:
+        return UNCOVERED
 
 
-def _common_reason(miner: str, shares: Mapping[int, Shares]) -> int:
+def _common_reason(miner: str, shares: Mapping[int, Shares]) -> Reason:
     reasons = Counter(seat.reasons[miner] for seat in shares.values() if seat.reasons[miner] != b.CONTRIBUTES)
+    if not reasons:
+        raise ckks.BadPartial(f"the shares of {miner}'s sketch do not fit together")
     return min(reasons, key=lambda reason: (-reasons[reason], reason))
 
 
@@ -124,7 +137,7 @@ def select(
     spec: TaskSpec,
     round_: b.Round,
     submissions: Mapping[str, b.Submission],
-    opened: Mapping[str, Sketch | int],
+    opened: Mapping[str, Sketch | Reason],
     position: Callable[[str], tuple[int, int]],
 ) -> b.Selection:
     """One verdict for each miner of the round. `position` gives a transaction's place on the chain."""
@@ -139,33 +152,61 @@ def select(
 
 
 def _unranked(
-    miner: str, submissions: Mapping[str, b.Submission], opened: Mapping[str, Sketch | int]
+    miner: str, submissions: Mapping[str, b.Submission], opened: Mapping[str, Sketch | Reason]
 ) -> b.Verdict:
     if miner not in submissions:
         return b.Verdict(miner=miner, reason=b.ABSENT)
     if not submissions[miner].HasField("manifest"):
         return b.Verdict(miner=miner, reason=b.WITHHELD)
     value = opened[miner]
-    return b.Verdict(miner=miner, reason=value if isinstance(value, int) else b.CONTRIBUTES)
+    return b.Verdict(miner=miner, reason=b.Reason.Name(value) if isinstance(value, int) else "CONTRIBUTES")
 
 
 def _findings(
     spec: TaskSpec,
     ranked: Sequence[str],
     submissions: Mapping[str, b.Submission],
-    opened: Mapping[str, Sketch | int],
+    opened: Mapping[str, Sketch | Reason],
     position: Callable[[str], tuple[int, int]],
     faulty: int,
 ) -> list[b.Verdict]:
     if not ranked:
         return []
     places = [position(submissions[miner].commit_tx) for miner in ranked]
-    order = sorted(range(len(ranked)), key=lambda index: (places[index], ranked[index]))
-    commit_order = [order.index(index) for index in range(len(ranked))]
-    rule, limits = robust.configure(spec.rule.name, dict(spec.rule.parameters), max(0, spec.byzantine - faulty))
-    sketches = np.stack([np.asarray(opened[miner], dtype=np.float64) for miner in ranked])
-    findings = robust.select(sketches, commit_order=commit_order, rule=rule, limits=limits, names=ranked)
+    rule, limits = rule_of(spec)
+    findings = robust.select(
+        np.stack([np.asarray(opened[miner], dtype=np.float64) for miner in ranked]),
+        commit_order=sorted(range(len(ranked)), key=lambda row: (places[row], ranked[row])),
+        rule=rule,
+        max_weight_sum=spec.ckks.max_weight_sum,
+        already_found=faulty,
+        **limits,
+    )
     return [
-        b.Verdict(miner=miner, weight=found.weight, reason=b.Reason.Value(found.reason), detail=found.detail)
-        for miner, found in zip(ranked, findings, strict=True)
+        b.Verdict(
+            miner=miner,
+            weight=finding.weight,
+            reason=finding.reason,
+            detail=finding.detail if finding.copy_of is None else f"a copy of {ranked[finding.copy_of]}",
+        )
+        for miner, finding in zip(ranked, findings, strict=True)
     ]
+
+
+def rule_of(spec: TaskSpec) -> tuple[robust.Rule, dict[str, float]]:
+    """The task's rule and the limits of the selection around it; robust.RuleError for what there is not.
+
+    Without a `norm_limit` of the task's own, the longest update within the bound is the limit.
+    """
+    settings = dict(spec.rule.parameters)
+    limits = {"norm_limit": math.sqrt(spec.ckks.update_size) * spec.ckks.bound_steps / 2**spec.ckks.step_bits}
+    for name in LIMITS:
+        if name in settings:
+            text = settings.pop(name)
+            try:
+                limits[name] = float(text)
+            except ValueError as error:
+                raise robust.RuleError(f"{name} = {text!r}; it must be a number above 0") from error
+            if not 0 < limits[name] < math.inf:
+                raise robust.RuleError(f"{name} = {text!r}; it must be a number above 0")
+    return robust.make_rule(spec.rule.name, settings, spec.byzantine), limits

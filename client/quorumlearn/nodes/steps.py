@@ -98,7 +98,9 @@ def _round_step(view: b.TaskView, seat: int) -> Step | None:
     if now.phase == b.OPEN:
         return Step.OPEN if mine is not None and not mine.HasField("partial") else None
     if now.phase == b.VALIDATE:
-        voted = any(ballot.seat == seat and ballot.model == now.candidate.model.digest for ballot in view.ballots)
+        voted = any(
+            ballot.seat == seat and ballot.model == now.candidate.model.digest for ballot in view.ballots
+        )
         return None if voted else Step.VALIDATE
     return None
 

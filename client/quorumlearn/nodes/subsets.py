@@ -29,11 +29,11 @@ def first_that_opens(
 
     Units: grid steps, shape (d,).
     """
-    failure: ckks.BadPartial | None = None
+    failure: ckks.CkksError | None = None
     for seats in subsets(partials, parameters.threshold):
         try:
             return ckks.open_partials(parameters, ciphertexts, {seat: partials[seat] for seat in seats})
-        except ckks.BadPartial as error:
+        except (ckks.BadPartial, ckks.MalformedShare) as error:
             failure = error
     raise failure or ckks.BadPartial(
         f"{len(partials)} partial decryptions do not open what {parameters.threshold} are needed for"

@@ -44,6 +44,7 @@ from quorumlearn_proto.task_pb2 import (
 from quorumlearn import ckks, learning
 from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.encryption import record_of
+from quorumlearn.nodes.screening import rule_of
 
 
 def _basis_points(value: object) -> object:
@@ -127,7 +128,7 @@ class TaskFile(_Strict):
     miners: MinersPart
     rule: RulePart = RulePart()
     committee: CommitteePart
-    encryption: EncryptionPart = EncryptionPart()
+    encryption: EncryptionPart = EncryptionPart.model_validate({})
     timeouts: TimeoutsPart = TimeoutsPart.model_validate({})
     reward: RewardPart
     stakes: StakesPart = StakesPart()
@@ -162,7 +163,7 @@ def initial_public_model(file: TaskFile) -> bytes:
 
 
 def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
-    """The task to publish. Raises learning.LearningError and ckks.ParameterError for what cannot work."""
+    """The task to publish. Raises learning.LearningError, ckks.ParameterError and robust.RuleError for what cannot work."""
     workload, blocks = workload_and_blocks(file)
     size = learning.size_of(learning.public_shapes(workload.shapes, blocks))
     parameters = ckks.Parameters.choose(
@@ -175,7 +176,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
         flooding_bits=file.encryption.flooding_bits,
         sketch_size=file.encryption.sketch_size,
     )
-    return TaskSpec(
+    spec = TaskSpec(
         task_id=file.id,
         title=file.title,
         workload=Workload(name=workload.name, config=workload.config.as_strings(), public_blocks=blocks),
@@ -200,3 +201,5 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
         challenge_window_seconds=file.challenge_window,
         seed=file.seed,
     )
+    rule_of(spec)
+    return spec

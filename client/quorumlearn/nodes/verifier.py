@@ -20,7 +20,7 @@ from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactError, ArtifactStore
 from quorumlearn.nodes import candidate, exchange, screening, steps
 from quorumlearn.nodes.ceremony import CeremonyPart
-from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import load_public, workload_of
@@ -65,7 +65,9 @@ class Verifier:
             try:
                 self._do(step, number, view)
             except (ArtifactError, exchange.ExchangeError, ckks.CkksError) as error:
-                failure = failure or error  # another step may be open that does not wait for this one's artifact
+                failure = (
+                    failure or error
+                )  # another step may be open that does not wait for this one's artifact
                 continue
             log.info(step.value, task=view.task.spec.task_id, round=number, identity=self.me)
             return True
@@ -157,7 +159,7 @@ class Verifier:
         spec, now = view.task.spec, view.round
         parameters = parameters_of(spec)
         revealed = [sub for sub in view.submissions if sub.HasField("manifest")]
-        limit = (parameters.sketch_share_bytes + exchange.OVERHEAD) * max(1, len(revealed)) * parameters.seats
+        limit = polynomial_bytes(parameters, max(1, len(revealed)))
         nothing = screening.Shares({sub.miner: b.MISSING_ARTIFACT for sub in revealed}, {})
         try:
             record = exchange.get(
@@ -183,7 +185,9 @@ class Verifier:
             return nothing
         covered = [line for line in record.coverage if line.reason == b.CONTRIBUTES]
         known = {sub.miner: sub.manifest.update.digest for sub in revealed}
-        if {line.miner: line.update for line in record.coverage} != known or len(covered) != len(payload.shares):
+        if {line.miner: line.update for line in record.coverage} != known or len(covered) != len(
+            payload.shares
+        ):
             log.warning("sketch shares of other submissions than the ledger's", seat=one.seat)
             return nothing
         return screening.Shares(

@@ -83,7 +83,13 @@ class Worker:
                 self.feed.expire()
                 due_since = None
             except TRANSIENT as error:
-                log.warning("will try again", identity=self.me, task=self.feed.task, seconds=round(pause, 1), error=str(error))
+                log.warning(
+                    "will try again",
+                    identity=self.me,
+                    task=self.feed.task,
+                    seconds=round(pause, 1),
+                    error=str(error),
+                )
                 self.feed.expire()
             else:
                 self.feed.wait(mark, self._until(view, due_since), any_change=self.role.any_change)
@@ -114,4 +120,11 @@ class Worker:
 
     def _refused(self, refusal: Refused) -> None:
         if refusal.code not in QUIET_REFUSALS:
-            log.warning("refused", identity=self.me, task=self.feed.task, function=refusal.function, code=refusal.code, sentence=refusal.sentence)
+            log.warning(
+                "refused",
+                identity=self.me,
+                task=self.feed.task,
+                function=refusal.function,
+                code=refusal.code,
+                sentence=refusal.sentence,
+            )

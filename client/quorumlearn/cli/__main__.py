@@ -1,0 +1,5 @@
+"""`python -m quorumlearn.cli` is the console script `quorumlearn`."""
+
+from quorumlearn.cli import main
+
+main()

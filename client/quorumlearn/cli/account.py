@@ -1,0 +1,95 @@
+"""A task's report: collected from the ledger, as JSON fields and as text."""
+
+from __future__ import annotations
+
+from quorumlearn.analysis import TaskReport, report_of
+from quorumlearn.cli.terminal import print_table, print_text
+from quorumlearn.nodes.market import Market
+
+BAR = 40
+SHORT = {
+    "CONTRIBUTES": "ok",
+    "NOT_SELECTED": "passed over",
+    "NOT_IN_ROUND": "-",
+}
+
+
+def collect(market: Market, task: str) -> TaskReport:
+    """The report of a task from everything the ledger holds of it."""
+    summary = market.task(task)
+    views = [market.round_view(task, number) for number in range(1, summary.state.round + 1)]
+    stakes = {stake.account_id: stake for stake in market.stakes(task)}
+    return report_of(summary.task.spec, views, market.blocks(task), stakes)
+
+
+def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> dict[str, object]:
+    """The report as JSON fields; `test_accuracy` is that of the last block."""
+    scores = [score for score in report.accuracy if score is not None]
+    return {
+        "task": report.task,
+        "test_accuracy": scores[-1] if scores else None,
+        "accuracy": list(report.accuracy),
+        "outcomes": list(report.outcomes),
+        "heads": list(report.heads),
+        "miners": [
+            {
+                "id": miner.miner,
+                **({"behaviour": behaviours[miner.miner]} if behaviours else {}),
+                "weights": list(miner.weights),
+                "verdicts": list(miner.verdicts),
+                "details": list(miner.details),
+                "stake": miner.stake,
+                "paid": miner.paid,
+                "slashed": miner.slashed,
+            }
+            for miner in report.miners
+        ],
+        "phases": {
+            one.phase: {"seconds": round(one.seconds, 3), "bytes": one.bytes} for one in report.phases
+        },
+        "bytes_per_parameter": round(report.bytes_per_parameter, 3),
+    }
+
+
+def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -> None:
+    """Tables of miners and phases, and the accuracy by block as bars."""
+    rounds = [f"round {number}" for number in range(1, len(report.outcomes) + 1)]
+    print_table(
+        ("miner", *(("behaves",) if behaviours else ()), *rounds, "stake", "slashed", "paid"),
+        [
+            (
+                miner.miner,
+                *((behaviours.get(miner.miner, ""),) if behaviours else ()),
+                *(
+                    _cell(weight, verdict)
+                    for weight, verdict in zip(miner.weights, miner.verdicts, strict=True)
+                ),
+                miner.stake,
+                miner.slashed,
+                miner.paid,
+            )
+            for miner in report.miners
+        ],
+        title="Weight of each miner's update by round, or why it has none",
+    )
+    print_text("")
+    print_text("Accuracy of the public model, on the verifiers' test sets")
+    for height, score in enumerate(report.accuracy):
+        if score is not None:
+            print_text(f"  block {height}  {100 * score:6.2f} %  {'#' * round(BAR * score)}")
+    print_text("")
+    print_table(
+        ("phase", "seconds", "MB"),
+        [(one.phase.lower(), f"{one.seconds:.2f}", f"{one.bytes / 1e6:.2f}") for one in report.phases],
+        title=f"Where time and bytes went ({len(report.outcomes)} rounds together)",
+    )
+    print_text(
+        f"encrypted update: {report.update_bytes} bytes for {report.parameters} parameters, "
+        f"{report.bytes_per_parameter:.1f} bytes a parameter"
+    )
+
+
+def _cell(weight: int, verdict: str) -> str:
+    if weight > 0:
+        return f"{weight} {SHORT['CONTRIBUTES']}"
+    return SHORT.get(verdict, verdict)

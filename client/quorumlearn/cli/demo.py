@@ -1,0 +1,195 @@
+"""`quorumlearn demo`: a whole market on this machine, from nothing to paid miners, with the commands of a real one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from quorumlearn_network.up import status as network_status
+from quorumlearn_proto import task_pb2 as t
+from rich.console import Console
+
+from quorumlearn.cli.access import open_market
+from quorumlearn.cli.account import collect, fields_of, print_report
+from quorumlearn.cli.live import TaskWatch
+from quorumlearn.cli.processes import MemoryPeak, Nodes, call
+from quorumlearn.cli.scene import Scene, make_scene
+from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
+from quorumlearn.nodes.market import Market
+
+MARK = "this-folder-belongs-to-quorumlearn-demo"
+POLL_SECONDS = 0.3
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option(help="Where to play it; an earlier demo there is wiped.", metavar="FOLDER")
+    ] = Path("quorumlearn-demo"),
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with MNIST's four IDX files.", envvar="QUORUMLEARN_DATA", metavar="FOLDER"),
+    ] = None,
+    download: Annotated[bool, typer.Option(help="Download MNIST if it is nowhere on this machine.")] = True,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of training.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same blocks.")] = 7,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train MNIST with eight miners of two organisations, two of them cheating, and pay the others.
+
+    Brings up a network, funds accounts, starts a node for each organisation, publishes a task, and follows it: updates are
+    encrypted, three verifiers of whom any two can decrypt screen them unseen, the cheats go unpaid. Everything is left in the
+    folder: the files to read as an example, logs, models, and a picture.
+    """
+    began = time.monotonic()
+    console = Console(stderr=as_json, highlight=False)
+    found, samples = _data(console, data, download)
+    scene = make_scene(_clean(folder), rounds, seed, found)
+    scene.write(samples)
+    with Nodes() as nodes:
+        try:
+            peak = _play(console, scene, nodes)
+            with open_market(scene.network, "owner/owner") as market:
+                _finish(console, scene, market, peak, time.monotonic() - began, as_json)
+        finally:
+            nodes.__exit__()
+            if not keep:
+                _say(console, f"quorumlearn network down --folder {scene.network}")
+                call(
+                    "network", "down", "--folder", str(scene.network), log=scene.folder / "logs" / "demo.log"
+                )
+
+
+def _play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
+    """Everything from the network to the end of the task; the most memory that all processes held together."""
+    network, log = str(scene.network), scene.folder / "logs" / "demo.log"
+    for arguments in (
+        ("network", "up", "--folder", network, "--spec", str(scene.folder / "network.yaml")),
+        (
+            *("token", "mint", "--folder", network, "--as", "treasury/treasury"),
+            *(f"{account}={amount}" for account, amount in scene.funds().items()),
+        ),
+    ):
+        _say(console, f"quorumlearn {' '.join(arguments)}")
+        call(*arguments, log=log)
+    for file in scene.node_files:
+        _say(console, f"quorumlearn node run {file} &")
+        nodes.start(file, scene.folder / "logs" / f"{file.stem}.log")
+    store = str(scene.folder / "artifacts")
+    publish = (
+        *("task", "publish", str(scene.folder / "task.yaml"), "--store", store),
+        *("--folder", network, "--as", "owner/owner"),
+    )
+    _say(console, f"quorumlearn {' '.join(publish)}")
+    call(*publish, log=log)
+    served = [one.pid for one in network_status(scene.network).processes if one.pid is not None]
+    with (
+        open_market(scene.network, "owner/owner") as market,
+        MemoryPeak([os.getpid(), *served, *nodes.pids]).sampled() as peak,
+    ):
+        _follow(console, scene, nodes, market)
+    return peak
+
+
+def _follow(console: Console, scene: Scene, nodes: Nodes, market: Market) -> None:
+    with TaskWatch(console, scene.rounds) as watch:
+        seen = 0
+        while True:
+            nodes.check()
+            view = market.view(scene.task)
+            for number in range(max(1, seen), view.round.number):
+                watch.show(market.round_view(scene.task, number))
+            seen = view.round.number
+            watch.show(view)
+            if view.state.status not in (t.PUBLISHED, t.RUNNING):
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _finish(
+    console: Console, scene: Scene, market: Market, peak: MemoryPeak, seconds: float, as_json: bool
+) -> None:
+    from quorumlearn.analysis import draw_accuracy
+
+    report = collect(market, scene.task)
+    totals = market.totals()
+    conserved = totals.minted == totals.balances + totals.escrows + totals.stakes
+    status = market.task(scene.task).state.status
+    picture = scene.folder / "accuracy.png"
+    draw_accuracy(report, picture)
+    behaviours = {miner.miner: scene.behaviour(miner.miner) for miner in report.miners}
+    if as_json:
+        print_json(
+            {
+                **fields_of(report, behaviours),
+                "data": "digits" if scene.data is None else "mnist",
+                "conserved": conserved,
+                "seconds": round(seconds, 1),
+                "peak_rss_bytes": peak.bytes,
+            }
+        )
+    else:
+        console.print()
+        print_report(report, behaviours)
+        console.print()
+        sign = "=" if conserved else "!="
+        print_text(
+            f"tokens: minted {totals.minted} {sign} balances {totals.balances} + escrows {totals.escrows} "
+            f"+ stakes {totals.stakes}"
+        )
+        print_text(
+            f"{seconds:.0f} s in all, {peak.bytes / 2**30:.1f} GiB in all processes together; picture: {picture}"
+        )
+        print_text("")
+        print_text("What to type next:")
+        for line in (
+            f"quorumlearn network up --folder {scene.network}",
+            f"quorumlearn task show {scene.task} --folder {scene.network}",
+            f"quorumlearn ledger account Miners1MSP/miner1 --folder {scene.network}",
+            f"quorumlearn ledger blocks --last 5 --folder {scene.network}",
+            f"quorumlearn network down --wipe --folder {scene.network}",
+        ):
+            print_text(f"  {line}")
+    if status != t.COMPLETED or not conserved:
+        raise Failure(
+            f"the task ended {t.TaskStatus.Name(status)}; the logs are in {scene.folder / 'logs'}",
+            Exit.FAILED,
+        )
+
+
+def _data(console: Console, folder: Path | None, download: bool) -> tuple[Path | None, int]:
+    """The folder that the nodes read (None: what is found without one) and the number of training images."""
+    from quorumlearn.learning import DataSource, load
+
+    data = load(DataSource(folder=folder, download=download))
+    if data.notice is not None:
+        console.print(f"NOTE: {data.notice}", style="bold yellow", soft_wrap=True)
+        console.print("For the real thing: quorumlearn demo --data FOLDER", style="yellow", soft_wrap=True)
+    else:
+        console.print(f"data: {data.name}, {len(data.train_pixels)} training images", soft_wrap=True)
+    return folder, len(data.train_pixels)
+
+
+def _clean(folder: Path) -> Path:
+    """An empty folder; one that holds something else than an earlier demo is refused."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).exists():
+            raise Failure(
+                f"{folder} holds something that is no earlier demo; name another with --folder", Exit.USAGE
+            )
+        if (folder / "network" / "network.yaml").exists():
+            log = folder / "demo.log"
+            call("network", "down", "--wipe", "--folder", str(folder / "network"), log=log)
+        shutil.rmtree(folder)
+    for name in ("logs", "artifacts"):
+        (folder / name).mkdir(parents=True)
+    (folder / MARK).touch()
+    return folder
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(f"$ {line}", style="dim", soft_wrap=True)

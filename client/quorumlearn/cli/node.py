@@ -1,0 +1,118 @@
+"""`quorumlearn node`: run one organisation's identities."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_text
+
+app = typer.Typer(no_args_is_help=True, help="Run one organisation's owners, miners and verifiers.")
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The node's file (YAML).")]
+
+
+@app.command(epilog=f"Example: quorumlearn node run nodes/miners1.yaml.  {EXIT_CODES}")
+def run(
+    file: File,
+    until_done: Annotated[
+        bool, typer.Option("--until-done", help="End when every task it is for has ended.")
+    ] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
+) -> None:
+    """Run the identities of one organisation from one file until Ctrl-C (or SIGTERM).
+
+    Killed at any point and started again it goes on where the ledger is. The log goes to standard error. The file:
+
+    \b
+    organisation: network/organisations/miners1   made by `network up`: connection.json and users
+    store: artifacts                              folder or URL of the artifact store that all share
+    state: state/miners1                          this organisation's journals, private
+    data: data/mnist                              folder with MNIST's four IDX files
+    identities:
+    - {user: miner1, role: miner, tasks: ["mnist-*"], shard: iid:0/8@7}
+    """
+    from quorumlearn.nodes.config import load
+    from quorumlearn.nodes.organisation import Organisation
+    from quorumlearn.nodes.run import Node
+
+    config = load(file)
+    _log_to_stderr(log_json)
+    stop = threading.Event()
+    organisation = Organisation(config)
+    try:
+        node = Node(organisation, stop)
+
+        def end(*_: object) -> None:
+            stop.set()
+            node.wake()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        node.run(until_done=until_done)
+    finally:
+        organisation.close()
+
+
+@app.command(epilog=f"Example: quorumlearn node check nodes/miners1.yaml.  {EXIT_CODES}")
+def check(file: File, as_json: AsJson = False) -> None:
+    """Read a node's file and say what it would run, and on which data."""
+    from quorumlearn.nodes.config import load
+    from quorumlearn.nodes.organisation import Organisation
+
+    config = load(file)
+    organisation = Organisation(config)
+    try:
+        data = organisation.dataset()
+        identities = {organisation.name(one.user): one.role for one in config.identities}
+    finally:
+        organisation.close()
+    if as_json:
+        print_json(
+            {
+                "identities": identities,
+                "store": config.store,
+                "data": data.name,
+                "train": len(data.train_pixels),
+                "test": len(data.test_pixels),
+                "digest": data.digest,
+                "notice": data.notice,
+            }
+        )
+        return
+    for name, role in identities.items():
+        print_text(f"{role:<9} {name}")
+    print_text(
+        f"data: {data.name}, {len(data.train_pixels)} training and {len(data.test_pixels)} test images"
+    )
+    if data.notice:
+        print_text(data.notice, style="yellow")
+
+
+def _log_to_stderr(as_json: bool) -> None:
+    """One line an event on standard error, the time first; also of libraries that use the standard logging."""
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(message)s"
+    )

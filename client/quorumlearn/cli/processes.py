@@ -1,0 +1,113 @@
+"""The demo's own processes: commands of this program, started, watched and ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from quorumlearn.cli.terminal import Failure
+
+END_SECONDS = 10.0
+
+
+def command(*arguments: str) -> list[str]:
+    """How this program calls itself."""
+    return [sys.executable, "-m", "quorumlearn.cli", *arguments]
+
+
+def call(*arguments: str, log: Path) -> None:
+    """Run a command to its end; Failure with the last line it wrote if it fails. Its output goes to the log."""
+    with log.open("ab") as file:
+        done = subprocess.run(command(*arguments), stdout=file, stderr=subprocess.PIPE, check=False)
+        file.write(done.stderr)
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        said = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
+        raise Failure(f"`quorumlearn {' '.join(arguments)}` failed: {said}")
+
+
+class Nodes:
+    """Node processes that live as long as the block they are used in."""
+
+    def __init__(self) -> None:
+        self._running: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def start(self, file: Path, log: Path) -> None:
+        with log.open("ab") as output:
+            self._running[file] = subprocess.Popen(
+                command("node", "run", str(file)),
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches us alone; we end them in order
+            )
+
+    def check(self) -> None:
+        """Failure if a node has ended by itself."""
+        for file, process in self._running.items():
+            if process.poll() is not None:
+                raise Failure(f"the node of {file} ended with exit code {process.returncode}; see its log")
+
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._running.values()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + END_SECONDS
+        for process in self._running.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class MemoryPeak:
+    """The most memory that some processes and their children held at the same time, sampled twice a second.
+
+    `bytes` adds up their resident sets; pages that several of them share count for each.
+    """
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self.bytes = 0
+        self._pids = list(pids)
+        self._stop = threading.Event()
+
+    @contextlib.contextmanager
+    def sampled(self) -> Iterator[Self]:
+        thread = threading.Thread(target=self._sample, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(0.5):
+            self.bytes = max(self.bytes, sum(_resident(pid) for pid in self._pids))
+
+
+def _resident(pid: int) -> int:
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += one.memory_info().rss
+    return total

@@ -1,0 +1,240 @@
+"""`quorumlearn task`: publish, list, show, watch and cancel tasks; challenge a block."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+from rich.console import Console
+
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
+from quorumlearn.cli.live import TaskWatch
+from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_table, print_text, progress
+
+app = typer.Typer(no_args_is_help=True, help="Publish tasks, and see what becomes of them.")
+
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
+POLL_SECONDS = 0.25
+
+
+@app.command(
+    epilog=f"Example: quorumlearn task publish task.yaml --store artifacts --as owner/owner.  {EXIT_CODES}"
+)
+def publish(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The task's file (YAML).")],
+    store: Annotated[
+        str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")
+    ],
+    folder: Folder = DEFAULT_FOLDER,
+    who: As = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and explain only; publish nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a task: its initial model goes to the store, its reward into escrow.
+
+    What the file holds, with the defaults of what may be left out:
+
+    \b
+    id: mnist-1
+    title: ""
+    workload: {name: mnist-cnn, config: {}}       needed; or mnist-mlp
+    public_blocks: [all]
+    rounds: 5                                     needed
+    miners: {minimum: 5, maximum: 8, byzantine: 2}  needed
+    rule: {name: multi-krum}
+    committee: {organisations: [Verifier1MSP, Verifier2MSP, Verifier3MSP], threshold: 2}  needed
+    encryption: {bound: 1.0, step_bits: 14, flooding_bits: 40, sketch_size: 256}
+    timeouts: {join: 600, key: 30, commit: 600, reveal: 120, beacon: 30,
+               screen: 120, select: 60, open: 60, propose: 60, validate: 120}   seconds
+    reward: {per_round: 1000, miners: 70%, verifiers: 25%, proposer: 5%}  per_round needed
+    stakes: {miner: 100, miner_slash: 20, verifier: 200, verifier_slash: 50, challenge: 50}
+    tolerance: 2%
+    challenge_window: 3600                        seconds
+    seed: 0
+    """
+    from quorumlearn.artifacts import ArtifactStore
+    from quorumlearn.nodes import taskfile
+    from quorumlearn.nodes.encryption import parameters_of
+
+    wanted = taskfile.load(file)
+    with progress("making the initial model") as step:
+        artifacts = ArtifactStore(store if "://" in store else Path(store).resolve().as_uri())
+        model = taskfile.initial_public_model(wanted)
+        spec = taskfile.spec_of(wanted, artifacts.put(model))
+        if not dry_run:
+            step("publishing")
+            with open_market(folder, who) as market:
+                market.publish(spec)
+    lines = parameters_of(spec).explain().lines
+    if as_json:
+        print_json({"task": spec.task_id, "published": not dry_run, "encryption": list(lines)})
+        return
+    print_text(
+        f"{'checked' if dry_run else 'published'} {spec.task_id}: {spec.ckks.update_size} public parameters"
+    )
+    for line in lines:
+        print_text(f"  {line}")
+    if not dry_run:
+        print_text(f"next: quorumlearn task watch {spec.task_id}")
+
+
+@app.command("list", epilog=f"Example: quorumlearn task list.  {EXIT_CODES}")
+def list_tasks(folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+    """All tasks on the ledger."""
+    with open_market(folder, who) as market:
+        found = list(market.tasks())
+    if as_json:
+        print_json({"tasks": [_dict(one) for one in found]})
+        return
+    rows = [
+        (
+            one.task.spec.task_id,
+            t.TaskStatus.Name(one.state.status),
+            f"{one.state.round}/{one.task.spec.rounds}",
+            one.state.head.height,
+            one.task.spec.reward.per_round,
+            one.task.owner,
+            one.task.spec.title,
+        )
+        for one in found
+    ]
+    print_table(("task", "status", "round", "blocks", "reward a round", "owner", "title"), rows)
+
+
+@app.command(epilog=f"Example: quorumlearn task show mnist-1.  {EXIT_CODES}")
+def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+    """One task: its rules, where it stands, its blocks."""
+    with open_market(folder, who) as market:
+        view = market.view(task)
+        blocks = list(market.blocks(task))
+    if as_json:
+        print_json(
+            {"task": _dict(view.task), "state": _dict(view.state), "blocks": [_dict(one) for one in blocks]}
+        )
+        return
+    spec, state = view.task.spec, view.state
+    print_text(f"{task}  {t.TaskStatus.Name(state.status)}  {spec.title}")
+    facts = {
+        "owner": view.task.owner,
+        "workload": f"{spec.workload.name}, public: {', '.join(spec.workload.public_blocks)}",
+        "rounds": f"{state.round} of {spec.rounds}"
+        + (f", in {b.Phase.Name(view.round.phase)}" if state.round else ""),
+        "miners": f"{len(view.miners)} joined; {spec.min_miners} to {spec.max_miners}, {spec.byzantine} may cheat",
+        "rule": spec.rule.name,
+        "committee": f"any {spec.committee.threshold} of {', '.join(spec.committee.msp_ids)}",
+        "reward": f"{spec.reward.per_round} a round: {spec.reward.miners_bp / 100:g} % miners, "
+        f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
+    }
+    if state.reason:
+        facts["ended"] = state.reason
+    for name, value in facts.items():
+        print_text(f"  {name:<10} {value}")
+    print_text("")
+    rows = [
+        (
+            one.core.height,
+            one.digest[:12],
+            one.core.round,
+            b.BlockStatus.Name(one.status),
+            sum(verdict.weight > 0 for verdict in one.core.verdicts),
+            one.core.proposer,
+        )
+        for one in blocks
+    ]
+    print_table(("block", "digest", "round", "status", "contributors", "proposer"), rows)
+
+
+@app.command(epilog=f"Example: quorumlearn task watch mnist-1.  {EXIT_CODES}")
+def watch(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+    """Follow a task by round and phase until it ends. Ctrl-C only ends the watching."""
+    with open_market(folder, who) as market:
+        rounds = market.task(task).task.spec.rounds
+        with TaskWatch(Console(stderr=as_json, highlight=False), rounds) as screen:
+            seen = 0
+            while True:
+                view = market.view(task)
+                for number in range(max(1, seen), view.round.number):
+                    screen.show(market.round_view(task, number))
+                seen = view.round.number
+                screen.show(view)
+                if view.state.status not in (t.PUBLISHED, t.RUNNING):
+                    break
+                time.sleep(POLL_SECONDS)
+    status = t.TaskStatus.Name(view.state.status)
+    if as_json:
+        print_json(
+            {"task": task, "status": status, "head": view.state.head.digest, "height": view.state.head.height}
+        )
+    else:
+        print_text(
+            f"{task} {status.lower()} with block {view.state.head.height}, {view.state.head.digest[:12]}"
+        )
+
+
+@app.command(epilog=f"Example: quorumlearn task report mnist-1 --picture mnist-1.png.  {EXIT_CODES}")
+def report(
+    task: TaskId,
+    picture: Annotated[Path | None, typer.Option(help="Draw it as a PNG, too.", metavar="FILE")] = None,
+    folder: Folder = DEFAULT_FOLDER,
+    who: As = "",
+    as_json: AsJson = False,
+) -> None:
+    """Who contributed and was paid, how good the model became, where time and bytes went."""
+    from quorumlearn.analysis import draw_accuracy
+    from quorumlearn.cli.account import collect, fields_of, print_report
+
+    with open_market(folder, who) as market:
+        found = collect(market, task)
+    if picture is not None:
+        draw_accuracy(found, picture)
+    if as_json:
+        print_json(fields_of(found))
+    else:
+        print_report(found)
+
+
+@app.command(epilog=f"Example: quorumlearn task cancel mnist-1 --as owner/owner.  {EXIT_CODES}")
+def cancel(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+    """Cancel one's own task: at once before it runs, after the round under way (which still pays) if it does."""
+    with open_market(folder, who) as market:
+        market.cancel(task)
+        state = market.task(task).state
+    status = t.TaskStatus.Name(state.status)
+    if as_json:
+        print_json({"task": task, "status": status, "cancel_requested": state.cancel_requested})
+    elif state.status == t.RUNNING:
+        print_text(f"{task} ends after round {state.round}")
+    else:
+        print_text(f"{task} {status.lower()}")
+
+
+@app.command(
+    epilog=f"Example: quorumlearn task challenge mnist-1 3 --reason 'fails on digit 7' --as owner/owner.  {EXIT_CODES}"
+)
+def challenge(
+    task: TaskId,
+    height: Annotated[int, typer.Argument(min=1, help="The block's height.")],
+    reason: Annotated[str, typer.Option(help="Why, for the verifiers.")],
+    folder: Folder = DEFAULT_FOLDER,
+    who: As = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask the verifiers to judge an accepted block again; a deposit is at stake."""
+    with open_market(folder, who) as market:
+        market.challenge(task, height, reason)
+    if as_json:
+        print_json({"task": task, "height": height, "challenged": True})
+    else:
+        print_text(f"block {height} of {task} is challenged; its verifiers vote")
+
+
+def _dict(message: object) -> dict[str, object]:
+    fields: dict[str, object] = MessageToDict(message, preserving_proto_field_name=True)  # type: ignore[arg-type]
+    return fields
