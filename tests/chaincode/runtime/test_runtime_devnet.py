@@ -143,6 +143,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             "ledger": root / "ledger.sqlite",
             "orderer": {"msp_id": orderer.msp_id, "msp": orderer.orderer / "msp"},
             "organisations": entries,
+            "chaincode_connect_ms": 1000,
             "chaincodes": [
                 {
                     "name": "functions",
