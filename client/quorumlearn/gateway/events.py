@@ -180,6 +180,8 @@ class ChaincodeEvents(EventStream[ChaincodeEvent]):
         return self._connection.gateway.ChaincodeEvents(request)
 
     def _unpack(self, response: Any) -> list[ChaincodeEvent]:
+        if not response.events:  # a response holds all that is left of its block
+            self._position = Checkpoint(response.block_number + 1)
         return [
             ChaincodeEvent(
                 response.block_number, event.tx_id, event.chaincode_id, event.event_name, event.payload

@@ -1,0 +1,173 @@
+"""Streams of events and blocks: in order, whole, once, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import threading
+from itertools import islice
+from pathlib import Path
+
+import grpc
+import pytest
+from quorumlearn.gateway import (
+    Backoff,
+    Checkpoint,
+    CheckpointError,
+    EventsError,
+    FileCheckpointer,
+    Gateway,
+    Identity,
+    MemoryCheckpointer,
+    Options,
+    Signer,
+    connect,
+)
+
+from tests.client.gateway.conftest import QUICK
+from tests.client.gateway.scripted_peer import CHANNEL, ScriptedPeer
+
+
+def submit(gateway: Gateway, count: int) -> list[str]:
+    """Transaction ids of `count` committed transactions, one a block."""
+    contract = gateway.network(CHANNEL).contract("cc")
+    return [
+        contract.propose("put", "k", str(n)).endorse().submit().status().transaction_id for n in range(count)
+    ]
+
+
+def test_events_come_in_order_with_block_and_payload(gateway: Gateway) -> None:
+    ids = submit(gateway, 3)
+    with gateway.network(CHANNEL).chaincode_events("cc", start=1) as events:
+        got = list(islice(events, 2))
+    assert [(e.block, e.transaction_id, e.name, e.payload) for e in got] == [
+        (1, ids[1], "called", b"1"),
+        (2, ids[2], "called", b"2"),
+    ]
+
+
+def test_without_a_start_come_events_from_after_the_call(gateway: Gateway) -> None:
+    submit(gateway, 2)
+    with gateway.network(CHANNEL).chaincode_events("cc") as events:
+        ids = submit(gateway, 2)
+        assert [e.transaction_id for e in islice(events, 2)] == ids
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_cut_connection_loses_and_repeats_nothing(gateway: Gateway, peer: ScriptedPeer, cut: int) -> None:
+    ids = submit(gateway, 7)
+    peer.cut_after = cut
+    network = gateway.network(CHANNEL)
+    with network.chaincode_events("cc", start=0) as events:
+        assert [e.transaction_id for e in islice(events, 7)] == ids
+    assert peer.calls.count("ChaincodeEvents") > 1
+    with network.block_events(start=0) as blocks:
+        assert [b.header.number for b in islice(blocks, 7)] == list(range(7))
+    assert peer.calls.count("Deliver") > 1
+
+
+def test_events_go_on_when_the_peer_comes_back(alice: tuple[Identity, Signer]) -> None:
+    with ScriptedPeer() as first:
+        gateway = connect(first.address, *alice, tls_root=None, options=QUICK)
+        ids = submit(gateway, 2)
+        events = gateway.network(CHANNEL).chaincode_events("cc", start=0)
+        assert [e.transaction_id for e in islice(events, 2)] == ids
+    second = ScriptedPeer(first.address)
+    second.blocks = first.blocks
+    with gateway, second:
+        more = submit(gateway, 2)
+        assert [e.transaction_id for e in islice(events, 2)] == more
+
+
+def test_filtered_blocks_come_too(gateway: Gateway) -> None:
+    submit(gateway, 3)
+    with gateway.network(CHANNEL).block_events(start=1, filtered=True) as blocks:
+        assert [b.number for b in islice(blocks, 2)] == [1, 2]
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_a_checkpoint_goes_before_the_start(gateway: Gateway, tmp_path: Path, kind: str) -> None:
+    ids = submit(gateway, 4)
+    checkpointer = MemoryCheckpointer() if kind == "memory" else FileCheckpointer(tmp_path / "c.json")
+    assert checkpointer.load() is None
+    network = gateway.network(CHANNEL)
+    seen = []
+    for _ in range(4):  # a reader that dies after each event
+        with network.chaincode_events("cc", start=0, checkpoint=checkpointer) as events:
+            event = next(events)
+            seen.append(event.transaction_id)
+            checkpointer.save(event.checkpoint)
+    assert seen == ids
+    with network.block_events(start=0, checkpoint=checkpointer) as blocks:
+        assert next(blocks).header.number == 3
+
+
+def test_an_event_not_dealt_with_comes_again(gateway: Gateway) -> None:
+    submit(gateway, 1)
+    checkpointer = MemoryCheckpointer()
+    network = gateway.network(CHANNEL)
+    for _ in range(2):
+        with network.chaincode_events("cc", start=0, checkpoint=checkpointer) as events:
+            assert next(events).block == 0
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND])
+def test_a_final_status_ends_the_stream(
+    gateway: Gateway, peer: ScriptedPeer, status: grpc.StatusCode
+) -> None:
+    peer.fail("ChaincodeEvents", status, "no")
+    peer.fail("Deliver", status, "no")
+    network = gateway.network(CHANNEL)
+    for stream in (network.chaincode_events("cc", start=0), network.block_events(start=0)):
+        with stream, pytest.raises(EventsError) as caught:
+            next(iter(stream))
+        assert caught.value.status is status
+
+
+def test_reconnecting_ends_when_nobody_answers(alice: tuple[Identity, Signer]) -> None:
+    with ScriptedPeer() as gone:
+        address = gone.address
+    options = Options(reconnect=Backoff(attempts=3, initial_s=0.001, cap_s=0.002))
+    with (
+        connect(address, *alice, tls_root=None, options=options) as gateway,
+        gateway.network(CHANNEL).block_events(start=0) as blocks,
+        pytest.raises(EventsError) as caught,
+    ):
+        next(blocks)
+    assert caught.value.unreachable
+
+
+def test_close_wakes_a_reader(gateway: Gateway) -> None:
+    events = gateway.network(CHANNEL).chaincode_events("cc", start=0)
+    ended = threading.Event()
+
+    def read() -> None:
+        assert list(events) == []
+        ended.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    events.close()
+    reader.join(10)
+    assert ended.is_set()
+    events.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"block": -1, "transaction_id": ""}', '{"block": true, "transaction_id": ""}', "{}"],
+)
+def test_a_damaged_checkpoint_is_an_error_and_no_new_beginning(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=r"c\.json"):
+        FileCheckpointer(path).load()
+    assert path.read_text() == text
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    checkpointer = FileCheckpointer(tmp_path / "c.json")
+    checkpointer.save(Checkpoint(5, "t"))
+    (tmp_path / "gone").mkdir()
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        FileCheckpointer(tmp_path / "none" / "c.json").save(Checkpoint(6))
+    assert checkpointer.load() == Checkpoint(5, "t")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["c.json"]
