@@ -24,6 +24,7 @@ from quorumlearn_proto.block_pb2 import (
     Verdict,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef, Config, OrganisationRoles
+from quorumlearn_proto.page_pb2 import TaskSummary
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import (
     CkksParameters,
@@ -33,6 +34,7 @@ from quorumlearn_proto.task_pb2 import (
     Stakes,
     TaskSpec,
     TaskState,
+    TaskStatus,
     Timeouts,
     VerificationMode,
     Workload,
@@ -156,6 +158,9 @@ class Play:
 
     def state(self) -> TaskState:
         return self.view().state
+
+    def ask_status(self, task: str) -> TaskStatus:
+        return self.ask(TaskSummary, "tasks:Get", task).state.status
 
     def balance(self, account: str) -> int:
         return self.ask(Account, "rewards:Account", account).balance

@@ -1,0 +1,178 @@
+"""What transactions endorsed side by side do to each other when they are committed in one block."""
+
+from __future__ import annotations
+
+import pytest
+from quorumlearn_chaincode.contracts import Code, Refusal
+from quorumlearn_chaincode.runtime import OutOf, SignedBy, parse_policy
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import CeremonyStep, KeyContribution, Phase
+
+from tests.chaincode.contracts.ledger_stub import ConflictError, identity
+from tests.chaincode.contracts.market_actors import (
+    FUNDS,
+    SEALING_KEY,
+    TASK,
+    Play,
+    commitment,
+    js,
+    ref,
+    secret,
+    spec,
+)
+
+
+def prefixes(keys: object) -> set[str]:
+    return {str(key).split("\x00")[1] for key in keys}  # type: ignore[attr-defined]
+
+
+def key_commit(seat: int, number: int) -> tuple[str, ...]:
+    part = KeyContribution(
+        public_share=ref("share"), beacon_commitment=commitment(seat, number), sealing_key=SEALING_KEY
+    )
+    return "blocks:CommitKey", TASK, str(number), "1", js(part)
+
+
+def test_a_hundred_commits_and_reveals_endorsed_together_all_commit() -> None:
+    play = Play(miner_count=100)
+    play.start(spec(max_miners=100, min_miners=100))
+    play.to(Phase.COMMIT)
+    manifests = {miner: play.manifest(miner) for miner in play.miners}
+    commits = [
+        play.peer.endorse(identity(miner), "blocks:Commit", TASK, "1", canonical.digest(manifest))
+        for miner, manifest in manifests.items()
+    ]
+    for simulation in commits:
+        play.peer.commit(simulation)
+    play.advance()
+    reveals = [
+        play.peer.endorse(identity(miner), "blocks:Reveal", TASK, "1", js(manifest))
+        for miner, manifest in manifests.items()
+    ]
+    for simulation in reveals:
+        play.peer.commit(simulation)
+    play.advance()
+    assert play.round().phase == Phase.BEACON
+    for simulation in commits:
+        assert prefixes(simulation.reads) == {"config", "round", "submission"}
+        assert prefixes(simulation.writes) == {"submission"}
+        assert not simulation.ranges
+    for simulation in reveals:
+        assert prefixes(simulation.reads) == {"config", "round", "submission", "update"}
+        assert prefixes(simulation.writes) == {"submission", "update"}
+        assert not simulation.ranges
+
+
+def test_a_ceremony_never_reads_what_miners_write() -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.COMMIT)
+    for seat in (1, 2):
+        play.key_step("CommitKey", seat, 2)
+    last = play.peer.endorse(identity(play.seats[3]), *key_commit(3, 2))
+    play.commit()
+    play.peer.commit(last)
+    assert "submission" not in prefixes(last.reads) | prefixes(start for start, _, _ in last.ranges)
+
+
+def test_closing_a_phase_never_loses_a_commit_made_before() -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.COMMIT)
+    commit = play.peer.endorse(identity(play.miners[0]), "blocks:Commit", TASK, "1", "0" * 64)
+    late = play.peer.endorse(identity(play.miners[1]), "blocks:Commit", TASK, "1", "0" * 64)
+    play.wait()
+    close = play.peer.endorse(identity("OwnerMSP/anyone"), "blocks:Advance", TASK)
+    play.peer.commit(commit)
+    with pytest.raises(ConflictError):
+        play.peer.commit(close)
+    play.advance()
+    with pytest.raises(ConflictError):
+        play.peer.commit(late)
+
+
+def test_of_two_completing_votes_the_second_is_retried_and_moves_the_round() -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.BEACON)
+    play.beacon([1])
+    both = [
+        play.peer.endorse(identity(play.seats[seat]), "blocks:RevealBeacon", TASK, "1", secret(seat, 1))
+        for seat in (2, 3)
+    ]
+    play.peer.commit(both[0])
+    with pytest.raises(ConflictError, match="READ_CONFLICT"):
+        play.peer.commit(both[1])
+    assert play.round().phase == Phase.BEACON
+    play.beacon([3])
+    assert play.round().phase == Phase.SCREEN
+
+
+def test_the_first_seats_step_and_the_last_cannot_both_be_lost() -> None:
+    play = Play()
+    play.start()
+    waiting = list(play.seats)
+    attempts = 0
+    while waiting:
+        simulations = [
+            (seat, play.peer.endorse(identity(play.seats[seat]), *key_commit(seat, 1))) for seat in waiting
+        ]
+        for seat, simulation in simulations:
+            try:
+                play.peer.commit(simulation)
+                waiting.remove(seat)
+            except ConflictError:
+                attempts += 1
+    assert attempts
+    assert play.view().ceremonies[0].step == CeremonyStep.KEY_REVEAL
+
+
+def test_two_settlements_of_one_round_pay_once() -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.VALIDATE)
+    play.vote({1: play.ballot().reason, 2: play.ballot().reason})
+    play.wait()
+    twice = [play.peer.endorse(identity("OwnerMSP/anyone"), "blocks:Advance", TASK) for _ in range(2)]
+    last = play.peer.endorse(identity(play.seats[3]), "blocks:VoteBlock", TASK, "1", js(play.ballot()))
+    play.peer.commit(twice[0])
+    paid = play.escrow().paid
+    for simulation in (twice[1], last):
+        with pytest.raises(ConflictError):
+            play.peer.commit(simulation)
+    with pytest.raises(Refusal) as caught:
+        play.send(play.seats[3], "blocks:VoteBlock", TASK, "1", js(play.ballot()))
+    assert caught.value.code == Code.WRONG_PHASE
+    assert play.escrow().paid == paid
+    play.check_tokens()
+
+
+def test_two_transfers_of_the_same_tokens_spend_them_once() -> None:
+    play = Play()
+    rich, first, second = play.miners[0], play.miners[1], play.miners[2]
+    both = [
+        play.peer.endorse(identity(rich), "rewards:Transfer", receiver, str(FUNDS))
+        for receiver in (first, second)
+    ]
+    play.peer.commit(both[0])
+    with pytest.raises(ConflictError):
+        play.peer.commit(both[1])
+    assert [play.balance(who) for who in (rich, first, second)] == [0, 2 * FUNDS, FUNDS]
+
+
+def test_writes_are_in_the_order_of_keys_and_each_new_key_gets_its_policy_once() -> None:
+    play = Play()
+    simulation = play.peer.endorse(identity("OwnerMSP/olivia"), "tasks:Publish", js(spec()))
+    assert simulation.order == sorted(simulation.order)
+    new = {key for key in simulation.writes if not play.peer.value(key)}
+    assert set(simulation.policies) == new
+    play.peer.commit(simulation)
+    quorum = OutOf(2, (SignedBy("V1MSP"), SignedBy("V2MSP"), SignedBy("V3MSP")))
+    one = OutOf(1, quorum.rules)
+    for key, policy in play.peer.policies.items():
+        of_task = key.startswith("\x00task\x00")
+        expected = OutOf(2, (SignedBy("OwnerMSP"), one)) if of_task else quorum
+        assert parse_policy(policy) == expected
+    assert set(play.peer.policies) == set(play.peer.state)
+    again = play.peer.endorse(identity(play.miners[0]), "rewards:Transfer", play.miners[1], "1")
+    assert not again.policies

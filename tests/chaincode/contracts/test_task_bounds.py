@@ -1,0 +1,172 @@
+"""Every bound of a TaskSpec: its limit is accepted, one beyond is refused by a sentence that names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from quorumlearn_chaincode.contracts import Code, Refusal
+from quorumlearn_chaincode.contracts.specification import check_spec
+from quorumlearn_proto.task_pb2 import TaskSpec, Timeouts, VerificationMode
+
+from tests.chaincode.contracts.market_actors import config, spec
+
+NETWORK = config(17)
+V = [f"V{number}MSP" for number in range(1, 18)]
+
+
+def changed(path: str, value: object) -> TaskSpec:
+    made = spec()
+    *folders, name = path.split(".")
+    target: object = made
+    for folder in folders:
+        target = getattr(target, folder)
+    if isinstance(value, list):
+        del getattr(target, name)[:]
+        getattr(target, name).extend(value)
+    else:
+        setattr(target, name, value)
+    return made
+
+
+WITHIN: list[tuple[str, object]] = [
+    ("task_id", "a" * 63),
+    ("title", ""),
+    ("title", "Zürich " * 28),
+    ("dataset_manifest", ""),
+    ("dataset_manifest", "0" * 64),
+    ("rounds", 10_000),
+    ("max_miners", 256),
+    ("min_miners", 4),
+    ("byzantine", 0),
+    ("workload.public_blocks", []),
+    ("committee.threshold", 3),
+    ("ckks.coeff_modulus_bits", [58, 60, 60, 40]),
+    ("ckks.sketch_size", 8192),
+    ("stakes.miner_slash", 0),
+    ("stakes.miner_slash", 100),
+    ("reward.per_round", 10**15),
+    ("tolerance_bp", 10_000),
+    ("challenge_window_seconds", 0),
+    ("seed", 2**64 - 1),
+    *[(f"timeouts.{name}", 7 * 86400) for name in Timeouts.DESCRIPTOR.fields_by_name],
+]
+BEYOND: list[tuple[str, object]] = [
+    ("task_id", "ab"),
+    ("task_id", "a" * 64),
+    ("task_id", "-abc"),
+    ("task_id", "a/b/c"),
+    ("title", "x" * 201),
+    ("title", "a\nb"),
+    ("workload.name", ""),
+    ("workload.name", "../x"),
+    ("workload.public_blocks", ["top", "top"]),
+    ("workload.public_blocks", [""]),
+    ("workload.public_blocks", [f"b{number}" for number in range(65)]),
+    ("initial_model.digest", "0" * 63),
+    ("initial_model.size", 0),
+    ("dataset_manifest", "x" * 64),
+    ("rounds", 0),
+    ("rounds", 10_001),
+    ("max_miners", 257),
+    ("max_miners", 0),
+    ("min_miners", 0),
+    ("min_miners", 5),
+    ("byzantine", 2),
+    ("rule.name", ""),
+    ("committee.msp_ids", []),
+    ("committee.msp_ids", ["V1MSP", "V1MSP", "V2MSP"]),
+    ("committee.msp_ids", ["V1MSP", "V2MSP", "OwnerMSP"]),
+    ("committee.msp_ids", V),
+    ("committee.threshold", 1),
+    ("committee.threshold", 4),
+    ("ckks.poly_modulus_degree", 512),
+    ("ckks.poly_modulus_degree", 8191),
+    ("ckks.poly_modulus_degree", 65536),
+    ("ckks.coeff_modulus_bits", [60]),
+    ("ckks.coeff_modulus_bits", [61, 60]),
+    ("ckks.coeff_modulus_bits", [59, 60, 60, 40]),
+    ("ckks.scale_bits", 0),
+    ("ckks.scale_bits", 97),
+    ("ckks.sign_scale_bits", 61),
+    ("ckks.step_bits", 53),
+    ("ckks.bound_steps", 0),
+    ("ckks.bound_steps", 2**31),
+    ("ckks.max_weight_sum", 0),
+    ("ckks.flooding_bits", 97),
+    ("ckks.sketch_size", 0),
+    ("ckks.sketch_size", 8193),
+    ("ckks.update_size", 0),
+    ("ckks.update_size", 10**9 + 1),
+    ("reward.per_round", 0),
+    ("reward.per_round", -1),
+    ("reward.per_round", 10**15 + 1),
+    ("reward.miners_bp", 7001),
+    ("stakes.miner", -1),
+    ("stakes.miner", 10**15 + 1),
+    ("stakes.miner_slash", 101),
+    ("stakes.miner_slash", -1),
+    ("stakes.verifier_slash", 201),
+    ("stakes.challenge", -1),
+    ("tolerance_bp", 10_001),
+    ("challenge_window_seconds", 30 * 86400 + 1),
+    *[(f"timeouts.{name}", value) for name in Timeouts.DESCRIPTOR.fields_by_name for value in (0, 604801)],
+]
+
+
+@pytest.mark.parametrize(("path", "value"), WITHIN)
+def test_the_limit_itself_is_accepted(path: str, value: object) -> None:
+    check_spec(changed(path, value), NETWORK)
+
+
+@pytest.mark.parametrize(("path", "value"), BEYOND)
+def test_beyond_the_limit_is_refused_by_name(path: str, value: object) -> None:
+    with pytest.raises(Refusal) as caught:
+        check_spec(changed(path, value), NETWORK)
+    assert caught.value.code == Code.BAD_ARGUMENT
+    assert path.rsplit(".", maxsplit=1)[-1].removesuffix("_id") in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        lambda made: made.workload.config.update({f"k{number}": "v" for number in range(65)}),
+        lambda made: made.workload.config.update({"k": "v" * 201}),
+        lambda made: made.rule.parameters.update({"a b": "v"}),
+        lambda made: (
+            made.reward.MergeFrom(type(made.reward)(per_round=10**15)) or setattr(made, "rounds", 1001)
+        ),
+    ],
+    ids=["entries", "value", "key", "total"],
+)
+def test_maps_and_the_total_reward_are_bounded(fill: Callable[[TaskSpec], object]) -> None:
+    made = spec()
+    fill(made)
+    with pytest.raises(Refusal) as caught:
+        check_spec(made, NETWORK)
+    assert caught.value.code == Code.BAD_ARGUMENT
+
+
+@pytest.mark.parametrize(("v", "threshold"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (16, 9)])
+def test_the_least_threshold_is_a_majority_and_two_of_several(v: int, threshold: int) -> None:
+    made = changed("committee.msp_ids", V[:v])
+    made.committee.threshold = threshold
+    check_spec(made, NETWORK)
+    made.committee.threshold = threshold - 1
+    with pytest.raises(Refusal):
+        check_spec(made, NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"),
+    [
+        (VerificationMode.VERIFICATION_MODE_UNSPECIFIED, Code.BAD_ARGUMENT),
+        (VerificationMode.RECOMPUTE, Code.NOT_SUPPORTED),
+        (VerificationMode.ROBUST_AND_RECOMPUTE, Code.NOT_SUPPORTED),
+        (77, Code.NOT_SUPPORTED),
+    ],
+)
+def test_only_the_robust_mode_is_offered(mode: int, code: Code) -> None:
+    with pytest.raises(Refusal) as caught:
+        check_spec(changed("mode", mode), NETWORK)
+    assert caught.value.code == code
