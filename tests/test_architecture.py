@@ -89,14 +89,18 @@ def room_of(name: str, table: dict[str, tuple[str, ...]]) -> str | None:
     return max((package for package in table if inside(name, package)), key=len, default=None)
 
 
-@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_a_module_imports_only_what_its_room_may(name: str, path: Path) -> None:
     room = room_of(name, ALLOWED)
     library_room = room_of(name, FORBIDDEN_LIBRARIES)
     for target in imports(name, path):
         if target.split(".")[0] in OURS and room is not None:
             allowed = (room, *ALLOWED[room])
-            assert any(inside(target, one) for one in allowed), f"{name} imports {target}; {room} may import {allowed}"
+            assert any(inside(target, one) for one in allowed), (
+                f"{name} imports {target}; {room} may import {allowed}"
+            )
         if library_room is not None:
             library = target.split(".")[0]
             assert library not in FORBIDDEN_LIBRARIES[library_room], f"{name} imports {library}"

@@ -89,7 +89,7 @@ def _play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
     served = [one.pid for one in network_status(scene.network).processes if one.pid is not None]
     with (
         open_market(scene.network, "owner/owner") as market,
-        MemoryPeak([os.getpid(), *served, *nodes.pids]).sampled() as peak,
+        MemoryPeak([os.getpid(), *served]).sampled() as peak,
     ):
         _follow(console, scene, nodes, market)
     return peak

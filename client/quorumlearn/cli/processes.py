@@ -57,10 +57,6 @@ class Nodes:
             if process.poll() is not None:
                 raise Failure(f"the node of {file} ended with exit code {process.returncode}; see its log")
 
-    @property
-    def pids(self) -> list[int]:
-        return [process.pid for process in self._running.values()]
-
     def __enter__(self) -> Self:
         return self
 

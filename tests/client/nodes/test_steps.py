@@ -79,9 +79,7 @@ def test_a_verifier_takes_its_organisations_free_seat_only() -> None:
         (b.OPEN, Step.OPEN, b.Screening(seat=1, sketch_shares=REF, partial=REF)),
     ],
 )
-def test_a_verifier_does_each_phase_once(
-    phase: b.Phase.ValueType, step: Step, done: b.Screening
-) -> None:
+def test_a_verifier_does_each_phase_once(phase: b.Phase.ValueType, step: Step, done: b.Screening) -> None:
     view = running(phase)
     view.screenings.add(seat=1, **({"sketch_shares": REF} if phase == b.OPEN else {}))
     assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(step, 1)]
