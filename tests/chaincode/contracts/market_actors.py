@@ -154,10 +154,12 @@ class Play:
         return self.ask(TaskView, "blocks:View", TASK)
 
     def round(self) -> Round:
-        return self.view().round
+        """The round under way, or the last; an empty one before the start."""
+        number = self.state().round
+        return self.ask(Round, "blocks:Round", TASK, str(number)) if number else Round()
 
     def state(self) -> TaskState:
-        return self.view().state
+        return self.ask(TaskSummary, "tasks:Get", TASK).state
 
     def ask_status(self, task: str) -> TaskStatus:
         return self.ask(TaskSummary, "tasks:Get", task).state.status
@@ -227,14 +229,14 @@ class Play:
                 self.key_step(function, seat, number, attempt)
 
     # The round
-    def manifest(self, miner: str, **changes: object) -> Manifest:
+    def manifest(self, who: str, **changes: object) -> Manifest:
         round_ = self.round()
         made = Manifest(
             task_id=TASK,
             round=round_.number,
-            miner=miner,
+            miner=who,
             base_block=round_.base.digest,
-            update=ref(f"update {miner} {round_.number}"),
+            update=ref(f"update {who} {round_.number}"),
             sample_count=100,
         )
         made.MergeFrom(Manifest(**changes))  # type: ignore[arg-type]
