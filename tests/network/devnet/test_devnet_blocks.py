@@ -113,6 +113,8 @@ def numbers(responses: list[events_pb2.DeliverResponse]) -> list[int]:
 
 
 def test_deliver_from_and_to(owner: Client) -> None:
+    for i in range(2):
+        owner.submit("put", f"to deliver {i}", "x")
     last = owner.chain_info().height - 1
     responses = owner.blocks(owner.seek(OLDEST, NEWEST))
     assert numbers(responses) == list(range(last + 1))
