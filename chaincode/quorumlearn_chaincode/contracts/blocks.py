@@ -24,7 +24,7 @@ from quorumlearn_proto.block_pb2 import (
     Submission,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
-from quorumlearn_proto.task_pb2 import Task, TaskStatus
+from quorumlearn_proto.task_pb2 import TaskStatus
 
 from . import challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
@@ -34,20 +34,17 @@ from .errors import Code, Refusal
 from .phases import selection_fault
 from .rounds import advance, enter, rebase
 from .specification import MAX_ROUNDS
+from .standing import round_in, round_of_seat, seat_of, takes_part
 from .tables import (
     BALLOTS,
     BLOCKS,
     CEREMONIES,
     CHALLENGES,
     CONTRIBUTIONS,
-    MINERS,
-    ROUNDS,
     SCREENINGS,
-    SEATS,
     SUBMISSIONS,
     UPDATES,
 )
-from .tasks import seat_number
 
 MAX_COUNT = 1 << 40
 _SECRET = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -197,7 +194,7 @@ def challenge(call: Call, name: str, height: str, reason: str) -> None:
     task = call.task(task_id(name))
     number = whole("height", height, 0, MAX_ROUNDS)
     call.event.detail = line("reason", reason)
-    if not _takes_part(call, task):
+    if not takes_part(call, task):
         raise Refusal(
             Code.WRONG_ROLE,
             f"{call.actor} takes no part in {name}: its owner, miners and verifiers challenge",
@@ -224,52 +221,6 @@ def vote_challenge(call: Call, name: str, height: str, text: str) -> None:
     if challenges.vote(call, task, opened, ballot) and rebase(call, task):
         advance(call, task, deadlines=False)
     call.event.moved = opened.status != ChallengeStatus.UNDECIDED
-
-
-def round_in(call: Call, name: str, number: str, phase: Phase) -> Round:
-    """The round of this number if it is in this phase; else refused. Reads nothing more unless it refuses."""
-    wanted = whole("round", number, 1, MAX_ROUNDS)
-    round_ = call.ledger.get(ROUNDS, task_id(name), wanted)
-    if round_ is None:
-        call.state(name)
-        raise Refusal(Code.NO_SUCH_ROUND, f"{name} has had no round {wanted} yet")
-    if round_.phase != phase:
-        raise Refusal(
-            Code.WRONG_PHASE,
-            f"round {wanted} of {name} is in {Phase.Name(round_.phase)}, this belongs to {Phase.Name(phase)}",
-        )
-    call.event.round = wanted
-    return round_
-
-
-def seat_of(call: Call, name: str) -> tuple[Task, int]:
-    """The task and the submitter's seat in it; refused if it has none."""
-    task = call.task(task_id(name))
-    number = seat_number(call, task)
-    seat = call.ledger.get(SEATS, name, number)
-    if seat is None or seat.verifier != call.actor:
-        raise Refusal(
-            Code.WRONG_ROLE, f"seat {number} of {name} is not held by {call.actor}: see tasks:JoinCommittee"
-        )
-    return task, number
-
-
-def round_of_seat(call: Call, name: str, number: str, phase: Phase, seat: int) -> Round:
-    """As `round_in`; refused also if the seat has left the round."""
-    round_ = round_in(call, name, number, phase)
-    if seat not in round_.seats:
-        raise Refusal(Code.WRONG_ROLE, f"seat {seat} does not take part in round {number} of {name} any more")
-    return round_
-
-
-def _takes_part(call: Call, task: Task) -> bool:
-    name = task.spec.task_id
-    if call.actor == task.owner or call.ledger.get(MINERS, name, call.actor) is not None:
-        return True
-    if call.msp_id not in task.spec.committee.msp_ids:
-        return False
-    seat = call.ledger.get(SEATS, name, seat_number(call, task))
-    return seat is not None and seat.verifier == call.actor
 
 
 def _screening(call: Call, round_: Round, seat: int) -> Screening:

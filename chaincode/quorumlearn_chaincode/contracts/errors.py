@@ -77,7 +77,7 @@ class Code(StrEnum):
     """This task has seen the same update revealed before."""
 
 
-class Refusal(ChaincodeError):  # noqa: N818 - the protocol's word for it
+class Refusal(ChaincodeError):
     """A transaction that the contracts refuse. `code` is the stable code, `sentence` is for people."""
 
     def __init__(self, code: Code, sentence: str) -> None:

@@ -6,12 +6,12 @@ from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, KeyContribution
 from quorumlearn_proto.task_pb2 import Task, TaskStatus
 
 from .arguments import MAX_SEALING_KEY, MIN_SEALING_KEY, artifact, bad, digest, record, task_id, whole
-from .blocks import seat_of
 from .call import Call
 from .ceremony import ATTEMPTS, done, under_way
 from .errors import Code, Refusal
 from .rounds import advance, close_ceremony
 from .specification import MAX_ROUNDS
+from .standing import seat_of
 from .tables import CEREMONIES, CONTRIBUTIONS
 
 _IDENTIFYING = ("task_id", "round", "attempt", "seat", "verifier")

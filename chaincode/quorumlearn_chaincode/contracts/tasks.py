@@ -13,6 +13,7 @@ from .errors import Code, Refusal
 from .rounds import current_round
 from .settlement import finish, genesis, head_of
 from .specification import MAX_SPEC_BYTES, check_spec
+from .standing import seat_number
 from .tables import BLOCKS, MINERS, SEATS, STATES, TASKS
 from .tokens import lock_escrow, lock_stake, return_stake, stake_of
 
@@ -124,16 +125,6 @@ def miners(call: Call, name: str, page_size: str, bookmark: str) -> Participatio
     call.task(task_id(name))
     rows, following = call.ledger.page(MINERS, *page(page_size, bookmark), name)
     return ParticipationPage(participations=rows, bookmark=following)
-
-
-def seat_number(call: Call, task: Task) -> int:
-    """The seat of the submitter's organisation. Refused if it has none."""
-    msp_ids = list(task.spec.committee.msp_ids)
-    if call.msp_id not in msp_ids:
-        raise Refusal(
-            Code.WRONG_ORGANISATION, f"{call.msp_id} is not on the committee of {task.spec.task_id}"
-        )
-    return msp_ids.index(call.msp_id) + 1
 
 
 def _open_for_joining(call: Call, name: str) -> TaskState:
