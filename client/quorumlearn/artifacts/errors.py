@@ -10,25 +10,25 @@ class ArtifactError(Exception):
     """Base of all errors of this package."""
 
 
-class BadReference(ArtifactError):  # noqa: N818 - named for what is found
+class BadReference(ArtifactError):
     """A reference that can belong to no artifact: blame who gave it."""
 
 
-class ArtifactMissing(ArtifactError):  # noqa: N818
+class ArtifactMissing(ArtifactError):
     """The store works, and has nothing under this digest: wait, or treat it as withheld."""
 
 
-class ArtifactCorrupt(ArtifactError):  # noqa: N818
+class ArtifactCorrupt(ArtifactError):
     """What the store holds under this digest is something else: treat it as missing; a new put mends it."""
 
 
-class ArtifactTooLarge(ArtifactError):  # noqa: N818
+class ArtifactTooLarge(ArtifactError):
     """An artifact over the reader's limit: nothing was read."""
 
 
-class StoreUnavailable(ArtifactError):  # noqa: N818
+class StoreUnavailable(ArtifactError):
     """The store is gone, unreachable or not ours to use: try again later, or mend the configuration."""
 
 
-class StoreFull(ArtifactError):  # noqa: N818
+class StoreFull(ArtifactError):
     """There is no room for the artifact, in the store or in the temporary folder: make room and try again."""

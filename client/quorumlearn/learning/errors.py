@@ -19,11 +19,11 @@ class TrainingError(LearningError):
     """Training could not be done on this data, or ended in numbers that are not finite."""
 
 
-class DataMissing(LearningError):  # noqa: N818 - named for what is found
+class DataMissing(LearningError):
     """A data set's files are not where they were said to be."""
 
 
-class DataCorrupt(LearningError):  # noqa: N818 - named for what is found
+class DataCorrupt(LearningError):
     """A data set's files are there, but are not what they claim to be."""
 
 

@@ -11,7 +11,7 @@ class RuleError(RobustError):
     """No rule of that name, or parameters it refuses: correct the task."""
 
 
-class TooFewVectors(RobustError):  # noqa: N818 - named for what is found
+class TooFewVectors(RobustError):
     """Fewer vectors than the rule's assumption about Byzantine ones allows; see `Rule.for_remaining`."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn.artifacts import (
     ArtifactCorrupt,
@@ -155,6 +155,7 @@ def test_a_digest_that_is_none_touches_nothing(store: ArtifactStore, digest: str
             act(ref)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=70))
 def test_only_sha_256_in_lower_hex_is_a_digest(text: str) -> None:
     right = len(text) == 64 and set(text) <= set("0123456789abcdef")

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn.learning import (
     Model,
@@ -45,6 +45,7 @@ def same(a: Model, b: Model) -> bool:
     return list(a) == list(b) and all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_bytes_lead_back_to_the_same_model(seed: int) -> None:
     data = to_bytes(model(seed))
@@ -129,6 +130,7 @@ def test_hostile_bytes_are_refused(data: bytes) -> None:
         from_bytes(data, {"a": (2,)})
 
 
+@settings(deadline=None)
 @given(seeds, st.data())
 def test_changed_bytes_are_another_model_or_none(seed: int, choice: st.DataObject) -> None:
     data = bytearray(to_bytes(model(seed)))
@@ -144,6 +146,7 @@ def test_changed_bytes_are_another_model_or_none(seed: int, choice: st.DataObjec
     assert not same(read, model(seed))
 
 
+@settings(deadline=None)
 @given(seeds, st.sets(st.sampled_from(["bottom", "head", "top"]), min_size=1))
 def test_what_is_split_comes_together_again(seed: int, blocks: set[str]) -> None:
     whole = model(seed)
@@ -166,6 +169,7 @@ def test_a_tensor_belongs_to_one_part() -> None:
         merge(public, model())
 
 
+@settings(deadline=None)
 @given(seeds, seeds)
 def test_an_update_leads_from_one_model_to_the_other(first: int, second: int) -> None:
     before, after = model(first), model(second)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn.learning import ShardError, ShardSpec, dirichlet, hidden_test_sets, iid, one_class
 
@@ -28,6 +28,7 @@ def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+@settings(deadline=None)
 @given(labelled(), counts, seeds)
 def test_iid_is_an_even_partition(labels: np.ndarray, count: int, seed: int) -> None:
     shards = iid(labels, count, seed)
@@ -36,6 +37,7 @@ def test_iid_is_an_even_partition(labels: np.ndarray, count: int, seed: int) -> 
     assert same(shards, iid(labels, count, seed))
 
 
+@settings(deadline=None)
 @given(labelled(), counts, st.floats(1e-6, 1e6), seeds)
 def test_dirichlet_is_a_partition(labels: np.ndarray, count: int, alpha: float, seed: int) -> None:
     shards = dirichlet(labels, count, alpha, seed)
@@ -43,6 +45,7 @@ def test_dirichlet_is_a_partition(labels: np.ndarray, count: int, alpha: float, 
     assert same(shards, dirichlet(labels, count, alpha, seed))
 
 
+@settings(deadline=None)
 @given(labelled(), counts, seeds)
 def test_one_class_is_a_partition(labels: np.ndarray, count: int, seed: int) -> None:
     assert_partition(one_class(labels, count, seed), len(labels), count)
@@ -73,6 +76,7 @@ def test_other_seeds_give_other_shards() -> None:
     assert not same(iid(labels, 4, 1), hidden_test_sets(labels, 4, 1))
 
 
+@settings(deadline=None)
 @given(labelled(), st.integers(1, 7), seeds)
 def test_hidden_test_sets_are_disjoint(labels: np.ndarray, count: int, seed: int) -> None:
     assert_partition(hidden_test_sets(labels, count, seed), len(labels), count)
@@ -106,11 +110,13 @@ specs = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(specs)
 def test_the_text_of_a_shard_leads_back_to_it(spec: ShardSpec) -> None:
     assert ShardSpec.parse(str(spec)) == spec
 
 
+@settings(deadline=None)
 @given(specs, labelled())
 def test_the_shards_of_one_division_fit_together(spec: ShardSpec, labels: np.ndarray) -> None:
     parts = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import byzfl
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn.robust import (
     Mean,
@@ -27,6 +27,7 @@ def vectors(seed: int, count: int, size: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, size)) * 3
 
 
+@settings(deadline=None)
 @given(seeds, st.integers(0, 4), st.integers(0, 8), st.integers(1, 40))
 def test_multi_krum_selects_the_vectors_whose_mean_is_byzfls(seed: int, f: int, more: int, size: int) -> None:
     x = vectors(seed, 2 * f + 3 + more, size)
@@ -34,6 +35,7 @@ def test_multi_krum_selects_the_vectors_whose_mean_is_byzfls(seed: int, f: int, 
     np.testing.assert_allclose(weights @ x / weights.sum(), byzfl.MultiKrum(f)(x), rtol=1e-9, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(seeds, st.integers(1, 12), st.integers(1, 40))
 def test_the_mean_is_byzfls(seed: int, count: int, size: int) -> None:
     x = vectors(seed, count, size)
@@ -41,6 +43,7 @@ def test_the_mean_is_byzfls(seed: int, count: int, size: int) -> None:
     np.testing.assert_allclose(weights @ x / weights.sum(), byzfl.Average()(x), rtol=1e-9, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(seeds, st.integers(1, 30), st.integers(0, 300))
 def test_distances_and_norms_are_those_of_linear_algebra(seed: int, count: int, size: int) -> None:
     x = vectors(seed, count, size)
@@ -63,6 +66,7 @@ def test_the_order_of_additions_is_fixed() -> None:
     assert halving_sum(x) == (1e16 + 1.0) + (-1e16 + 1.0) == 0.0
 
 
+@settings(deadline=None)
 @given(seeds, st.integers(0, 3), st.integers(0, 6))
 def test_multi_krum_does_not_care_who_is_which_row(seed: int, f: int, more: int) -> None:
     x = vectors(seed, 2 * f + 3 + more, 16)
@@ -91,6 +95,7 @@ def test_multi_krum_refuses_fewer_than_2f_plus_3(count: int, f: int) -> None:
         MultiKrum(f).weights(vectors(1, count, 8))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(1, 60))
 def test_what_remains_can_always_be_weighed(f: int, excluded: int, count: int) -> None:
     rule = MultiKrum(f).for_remaining(count, excluded)

@@ -44,10 +44,10 @@ def reasons(findings: Sequence[Finding]) -> list[str]:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_and_copies_are_found_and_honest_miners_kept(seed: int) -> None:
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(1000 + seed)
     x = honest(10, seed)
     x[3] = x[1] + 0.01 * random.normal(size=K)  # a copy with a little noise, committed later
-    x[6] = 4 * random.normal(size=K)  # noise instead of work
+    x[6] = 6 * random.normal(size=K)  # noise instead of work
     findings = find(x)
     assert findings[3] == Finding(0, "DUPLICATE", "a copy of 1, which committed earlier", copy_of=1)
     assert findings[6].reason == "OUTLIER"
@@ -55,9 +55,24 @@ def test_noise_and_copies_are_found_and_honest_miners_kept(seed: int) -> None:
     assert [findings[i] for i in kept] == [Finding(1, "CONTRIBUTES")] * 8
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_of_an_honest_norm_is_passed_over_but_costs_no_stake(seed: int) -> None:
+    x = honest(9, seed)
+    x[4] = np.sqrt(2) * np.random.default_rng(1000 + seed).normal(size=K)
+    assert find(x, rule=MultiKrum(1))[4].reason == "NOT_SELECTED"
+
+
+def test_miners_of_one_class_are_no_copies() -> None:
+    # the closest two honest miners measured: 0.022 of the smaller squared norm
+    x = honest(8, 1)
+    apart = np.random.default_rng(2).normal(size=K)
+    x[5] = x[2] + apart * np.sqrt(0.022 * (x[2] @ x[2]) / (apart @ apart))
+    assert "DUPLICATE" not in reasons(find(x))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_sketch_of_plain_updates_leads_to_the_plain_updates_findings(seed: int) -> None:
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(1000 + seed)
     plain = honest(8, seed, size=4096)
     plain[2], plain[5] = -3 * plain[0], plain[4]
     projection = random.choice([-1.0, 1.0], size=(4096, K)) / np.sqrt(K)
@@ -81,7 +96,7 @@ def test_the_later_commit_is_the_copy() -> None:
 
 def test_a_chain_of_copies_leads_to_its_first() -> None:
     x = honest(8, 3)
-    step = np.random.default_rng(9).normal(size=(3, K)) * 0.4
+    step = np.random.default_rng(9).normal(size=(3, K)) * 0.12
     x[2], x[4], x[6] = x[0] + step[0], x[0] + step[0] + step[1], x[0] + step.sum(axis=0)
     findings = find(x)
     assert [findings[i].copy_of for i in (2, 4, 6)] == [0, 0, 0]
@@ -144,7 +159,7 @@ def test_weights_never_pass_their_sum() -> None:
     st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(0, 3), st.sampled_from(["mean", "multi-krum"])
 )
 def test_who_is_which_row_does_not_matter(seed: int, count: int, f: int, name: str) -> None:
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(1000 + seed)
     x = honest(count, seed, size=24)
     for row in range(count):  # every kind of miner, and exact ties
         kind = random.integers(7)
