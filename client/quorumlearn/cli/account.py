@@ -53,6 +53,7 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
 
 def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -> None:
     """Tables of miners and phases, and the accuracy by block as bars."""
+    print_text("Weight of each miner's update by round, or why it has none", style="bold")
     rounds = [f"round {number}" for number in range(1, len(report.outcomes) + 1)]
     print_table(
         ("miner", *(("behaves",) if behaviours else ()), *rounds, "stake", "slashed", "paid"),
@@ -70,18 +71,17 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
             )
             for miner in report.miners
         ],
-        title="Weight of each miner's update by round, or why it has none",
     )
     print_text("")
-    print_text("Accuracy of the public model, on the verifiers' test sets")
+    print_text("Accuracy of the public model, on the verifiers' test sets", style="bold")
     for height, score in enumerate(report.accuracy):
         if score is not None:
             print_text(f"  block {height}  {100 * score:6.2f} %  {'#' * round(BAR * score)}")
     print_text("")
+    print_text(f"Where time and bytes went ({len(report.outcomes)} rounds together)", style="bold")
     print_table(
         ("phase", "seconds", "MB"),
         [(one.phase.lower(), f"{one.seconds:.2f}", f"{one.bytes / 1e6:.2f}") for one in report.phases],
-        title=f"Where time and bytes went ({len(report.outcomes)} rounds together)",
     )
     print_text(
         f"encrypted update: {report.update_bytes} bytes for {report.parameters} parameters, "
