@@ -18,6 +18,7 @@ MINERS_EACH = 4
 CHEATS = {("miners1", "miner4"): "noise", ("miners2", "miner4"): "copy:miner3"}
 LOCAL_STEPS = 235  # a miner's training steps a round, whatever the data set
 BATCH = 32
+OWNER_TEST_PARTS = 5  # the owner scores each block on one of so many parts of the test set
 OWNER_TOKENS, MINER_TOKENS, VERIFIER_TOKENS = 10_000, 200, 400
 
 
@@ -130,7 +131,7 @@ class Scene:
                 "seed": self.seed,
             }
         else:
-            identity["role"] = "owner"
+            identity |= {"role": "owner", "shard": f"iid:0/{OWNER_TEST_PARTS}@{self.seed}"}
         return identity
 
     def _organisations(self) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -45,6 +46,7 @@ class Verifier:
     beacon_key: bytes | None = None
     patience: float = 0.0
     _sketched: tuple[int, list[screening.Sketched]] | None = None
+    _scores: dict[str, learning.Score] = field(default_factory=dict)
 
     @property
     def any_change(self) -> bool:
@@ -249,15 +251,20 @@ class Verifier:
         self, ballot: b.Ballot, spec: TaskSpec, model: learning.Model, base: learning.Model
     ) -> b.Ballot:
         """A fall of the score by more than the task's tolerance (in 1/10000 of the test set) is SCORE_FELL."""
-        workload = workload_of(spec)
-        private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
-        test = self.test_set()
-        score = workload.evaluate(learning.merge(model, private), test)
-        before = workload.evaluate(learning.merge(base, private), test)
+        score, before = self._score(spec, model), self._score(spec, base)
         fell = (before.correct - score.correct) * 10_000 > spec.tolerance_bp * score.total
         ballot.reason = b.SCORE_FELL if fell else b.GOOD
         ballot.correct, ballot.base_correct, ballot.total = score.correct, before.correct, score.total
         return ballot
+
+    def _score(self, spec: TaskSpec, public: learning.Model) -> learning.Score:
+        """On the own test set; a model already scored is not scored again."""
+        digest = hashlib.sha256(learning.to_bytes(public)).hexdigest()
+        if digest not in self._scores:
+            workload = workload_of(spec)
+            private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
+            self._scores[digest] = workload.evaluate(learning.merge(public, private), self.test_set())
+        return self._scores[digest]
 
     def _sketch(self, view: b.TaskView) -> list[screening.Sketched]:
         """The sketches of the round's revealed updates, kept until the next round."""
