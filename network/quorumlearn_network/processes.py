@@ -101,6 +101,13 @@ class Detached:
                 raise ProcessError(f"{self.name} is not ready in time; {self.log} ends with:\n{self._tail()}")
             time.sleep(_POLL_S)
 
+    def ask_to_stop(self) -> None:
+        """Ask it to end and do not wait, so that several end at the same time."""
+        process = self._find()
+        if process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+
     def stop(self, grace_s: float = 10.0) -> bool:
         """Ask it to end, after `grace_s` force it to, and forget it. False if it did not run."""
         process = self._find()
@@ -123,7 +130,8 @@ class Detached:
             fields = json.loads(self._record.read_text(encoding="utf-8"))
             pid, started, command = int(fields["pid"]), float(fields["started"]), list(fields["command"])
             process = psutil.Process(pid)
-            same = abs(process.create_time() - started) < _STARTED_WITHIN_S and process.cmdline() == command
+            held = process.cmdline()  # empty for a moment in a new process
+            same = abs(process.create_time() - started) < _STARTED_WITHIN_S and held in ([], command)
             alive = process.status() != psutil.STATUS_ZOMBIE
         except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.Error):
             return None

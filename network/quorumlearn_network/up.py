@@ -118,8 +118,7 @@ def bring_up(
             progress("asking the ledger")
             confirm(spec, folder, deadline)
         except BaseException:
-            for process in reversed(started):
-                process.stop()
+            _stop_all(started)
             raise
         return _status(spec, folder)
 
@@ -132,7 +131,7 @@ def bring_down(folder: Path, wipe: bool = False) -> bool:
     folder = folder.resolve()
     spec = read_network(folder)
     with _locked(folder):
-        stopped = [one.process.stop() for one in reversed(_processes(spec, folder))]
+        stopped = _stop_all([one.process for one in _processes(spec, folder)])
         if wipe:
             for name in ("ledger", "organisations", "logs"):
                 shutil.rmtree(folder / name, ignore_errors=True)
@@ -142,7 +141,7 @@ def bring_down(folder: Path, wipe: bool = False) -> bool:
         shutil.rmtree(folder / "run", ignore_errors=True)
         with contextlib.suppress(OSError):  # something of someone else's is in it
             folder.rmdir()
-    return any(stopped)
+    return stopped
 
 
 def status(folder: Path) -> NetworkStatus:
@@ -210,6 +209,13 @@ def _processes(spec: NetworkSpec, folder: Path) -> list[_Planned]:
         )
     )
     return planned
+
+
+def _stop_all(processes: list[Detached]) -> bool:
+    for process in processes:
+        process.ask_to_stop()
+    stopped = [process.stop() for process in processes]
+    return any(stopped)
 
 
 def _settled(spec: NetworkSpec | None, folder: Path) -> NetworkSpec:

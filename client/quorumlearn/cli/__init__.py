@@ -76,6 +76,8 @@ def run(arguments: Sequence[str]) -> int:
             raise
         _report(explained[1])
         return explained[0]
+    if code == Exit.INTERRUPTED:  # what typer makes of Ctrl-C
+        _report("interrupted")
     return code if isinstance(code, int) else Exit.DONE
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from quorumlearn_network.spec import NetworkSpec, SpecError, default_spec, load_spec
-from quorumlearn_network.up import FolderError, NetworkStatus, bring_down, bring_up, read_network
+from quorumlearn_network.up import FolderError, NetworkStatus, bring_down, bring_up
 from quorumlearn_network.up import status as network_status
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
@@ -60,7 +60,7 @@ def up(
         wanted = default_spec(miner_organisations, miners, verifiers, base_port)
     with progress("bringing the network up") as step:
         result = bring_up(wanted, folder, confirm_ledger, step, timeout)
-    _show(result, as_json)
+    _show(result, as_json, _height(result))
 
 
 @app.command(epilog=f"Example: quorumlearn network down.  {EXIT_CODES}")
@@ -191,6 +191,3 @@ def _show(result: NetworkStatus, as_json: bool, height: int | None = None) -> No
     )
     if height is not None:
         print_text(f"\nledger: {height} blocks")
-
-
-__all__ = ["app", "confirm_ledger", "ledger_config", "read_network"]

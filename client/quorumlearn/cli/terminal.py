@@ -37,6 +37,7 @@ Step = Callable[[str], None]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
+_PIPE_WIDTH = 4000  # a pipe has no width to fold to
 _REFUSAL = re.compile(r"\[([A-Z][A-Z0-9_]+)\] (.*)", re.DOTALL)
 _BAD_INPUT = (SpecError, IdentityError, FolderError, CredentialError, CheckpointError)
 
@@ -85,17 +86,21 @@ def print_text(text: str, style: str = "") -> None:
     Console(highlight=False).print(Text(printable(text), style=style), soft_wrap=True)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """A table for people, cells as they are."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table for people, cells as they are; without columns' names it has no header."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     console = Console(highlight=False)
-    if not console.is_terminal:  # a pipe has no width; do not fold to eighty columns there
-        console.width = 400
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = _PIPE_WIDTH
+    with console.capture() as capture:
+        console.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 def printable(text: str) -> str:

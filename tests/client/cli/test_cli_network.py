@@ -1,0 +1,308 @@
+"""The command line on a real network: up, read, change, down; and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from quorumlearn.cli import run
+from quorumlearn.cli.access import market_contract, open_gateway
+from quorumlearn.gateway import FileCheckpointer
+from quorumlearn_network.spec import default_spec, dump_spec
+from quorumlearn_network.up import FolderError, UpError, bring_down, bring_up, read_network
+
+CLI = (sys.executable, "-c", "from quorumlearn.cli import main; main()")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("market") / "net"
+    assert run(["network", "up", "--folder", str(path), "--miners", "2"]) == 0
+    yield path
+    assert run(["network", "down", "--wipe", "--folder", str(path)]) == 0
+    assert not path.exists()
+
+
+@pytest.fixture
+def cli(folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command on the network: (exit code, JSON or None, standard error)."""
+
+    def call(*arguments: str) -> tuple[int, Any, str]:
+        capsys.readouterr()
+        code = run([*arguments, "--json", "--folder", str(folder)])
+        out, err = capsys.readouterr()
+        assert out.count("\n") == (1 if out else 0)
+        return code, json.loads(out) if out else None, err
+
+    return call
+
+
+def processes(folder: Path) -> dict[str, int]:
+    records = (folder / "run").glob("*.json")
+    return {path.stem: json.loads(path.read_text())["pid"] for path in records}
+
+
+def test_up_twice_is_up_once(cli: Any, folder: Path) -> None:
+    before = processes(folder)
+    code, shown, _ = cli("network", "up")
+    assert (code, shown["running"]) == (0, True)
+    assert processes(folder) == before
+    assert set(before) == {"chaincode", "devnet"}
+
+
+def test_the_ledger_is_initialised_once_for_these_organisations(cli: Any) -> None:
+    code, shown, _ = cli("ledger", "query", "rewards:Config")
+    assert code == 0
+    assert shown["result"]["treasury_msp"] == "TreasuryMSP"
+    assert shown["result"]["verifier_quorum"] == 2
+    _, shown, _ = cli("ledger", "events")
+    assert [event["event"] for event in shown["events"]].count("rewards:Initialise") == 1
+
+
+def test_a_submitted_transaction_shows_in_every_view(cli: Any, folder: Path) -> None:
+    spec = read_network(folder)
+    with open_gateway(folder, "TreasuryMSP/admin") as gateway:
+        network = gateway.network(spec.channel)
+        contract = market_contract(gateway, spec)
+        with network.chaincode_events(spec.chaincode.name) as events:
+            commit = contract.propose("rewards:Mint", "OwnerMSP/owner", "70").endorse().submit()
+            status = commit.status()
+            event = next(events)
+        assert status.successful
+        assert (event.transaction_id, event.name) == (status.transaction_id, "rewards:Mint")
+        with network.block_events(start=status.block) as blocks:
+            assert next(blocks).header.number == status.block
+        with network.block_events(start=status.block, filtered=True) as blocks:
+            assert next(blocks).filtered_transactions[0].txid == status.transaction_id
+    assert cli("ledger", "account", "OwnerMSP/owner")[1] == {"account": "OwnerMSP/owner", "balance": 70}
+    shown = cli("ledger", "tx", status.transaction_id)[1]
+    assert (shown["block"], shown["function"], shown["arguments"]) == (
+        status.block,
+        "rewards:Mint",
+        ["OwnerMSP/owner", "70"],
+    )
+    assert (shown["creator"], shown["validation"]) == ("TreasuryMSP/admin", "VALID")
+    assert len(shown["endorsers"]) >= 2
+    block = cli("ledger", "block", str(status.block))[1]
+    assert block["transactions"][0]["transaction"] == status.transaction_id
+
+
+def test_blocks_are_linked_by_their_hashes(cli: Any) -> None:
+    blocks = cli("ledger", "blocks", "--last", "100")[1]["blocks"]
+    assert blocks[0]["previous_hash"] == ""
+    for before, after in pairwise(blocks):
+        assert after["previous_hash"] == before["hash"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("ledger", "query", "rewards:Nope"), 4, "UNKNOWN_FUNCTION"),
+        (("ledger", "account", "OwnerMSP/nobody"), 4, "NO_SUCH_ACCOUNT"),
+        (("ledger", "tx", "0" * 64), 1, "no transaction 000"),
+        (("ledger", "tx", "xyz"), 2, "is no transaction id"),
+        (("ledger", "block", "999999"), 2, "there is no block 999999; the last is"),
+        (("ledger", "block", "minus"), 2, "see `quorumlearn ledger block --help`"),
+        (("ledger", "blocks", "--as", "owner"), 2, "is no ORG/USER"),
+        (("ledger", "blocks", "--as", "bank/teller"), 2, "has no organisation 'bank'"),
+        (("ledger", "blocks", "--as", "owner/nobody"), 2, "no identity owner/nobody"),
+        (("identity", "show", "owner/../admin"), 2, "cannot name a user"),
+        (("identity", "issue", "owner/x", "--role", "miner"), 2, "its roles are owner"),
+        (("identity", "issue", "owner/owner", "--admin"), 2, "described otherwise"),
+        (("network", "up", "--spec", "none.yaml"), 2, "none.yaml cannot be read"),
+        (("network", "sideways"), 2, "see `quorumlearn network --help`"),
+    ],
+)
+def test_an_error_is_one_sentence_with_its_exit_code(
+    cli: Any, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    got, shown, err = cli(*arguments)
+    assert (got, shown) == (code, None)
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert words in last
+    assert "Traceback" not in err
+
+
+def test_an_identity_is_issued_shown_used_and_renewed(cli: Any, folder: Path) -> None:
+    code, issued, _ = cli("identity", "issue", "miners1/alice", "--role", "miner", "--days", "3")
+    assert (code, issued["account"]) == (0, "Miners1MSP/alice")
+    assert issued["attributes"] == {"quorumlearn.role": "miner"}
+    assert cli("ledger", "query", "rewards:Totals", "--as", "Miners1MSP/alice")[0] == 0
+    code, renewed, _ = cli("identity", "renew", "miners1/alice")
+    assert (code, renewed["account"]) == (0, "Miners1MSP/alice")
+    assert renewed["not_after"] > issued["not_after"]
+    assert cli("ledger", "query", "rewards:Totals", "--as", "miners1/alice")[0] == 0
+    listed = {one["identity"] for one in cli("identity", "list")[1]["identities"]}
+    assert {"miners1/alice", "treasury/admin", "verifier3/verifier"} <= listed
+    key = (folder / "organisations/miners1/users/alice/msp/keystore/key.pem").read_text().splitlines()[1]
+    assert key not in str(cli("identity", "show", "miners1/alice"))
+
+
+def test_a_refused_transaction_names_its_code_in_the_peers_words(folder: Path) -> None:
+    from quorumlearn.cli.terminal import Exit, explain, refusal
+    from quorumlearn.gateway import EndorseError
+
+    with open_gateway(folder, "owner/owner") as gateway:
+        contract = market_contract(gateway, read_network(folder))
+        with pytest.raises(EndorseError) as caught:
+            contract.submit("rewards:Mint", "OwnerMSP/owner", "70")
+    refused = refusal(caught.value)
+    assert refused is not None
+    assert refused[0].startswith("WRONG_")
+    assert explain(caught.value) == (Exit.REFUSED, f"the ledger refused ({refused[0]}): {refused[1]}")
+    assert all(detail.address and detail.msp_id for detail in caught.value.details)
+
+
+def test_down_keeps_the_ledger_and_events_resume(cli: Any, folder: Path, tmp_path: Path) -> None:
+    spec = read_network(folder)
+    checkpointer = FileCheckpointer(tmp_path / "checkpoint.json")
+    with open_gateway(folder, "treasury/admin") as gateway:
+        network = gateway.network(spec.channel)
+        with network.chaincode_events(spec.chaincode.name, checkpoint=checkpointer) as events:
+            market_contract(gateway, spec).submit("rewards:Mint", "OwnerMSP/owner", "1")
+            checkpointer.save(next(events).checkpoint)
+            height = cli("network", "status")[1]["height"]
+            assert cli("network", "down")[1]["stopped"] is True
+            code, shown, err = cli("network", "status")
+            assert (code, shown["running"]) == (3, False)
+            code, _, err = cli("ledger", "blocks")
+            assert code == 3
+            assert "is the network up? quorumlearn network status" in err
+            assert cli("network", "up")[1]["height"] == height
+            market_contract(gateway, spec).submit("rewards:Mint", "OwnerMSP/owner", "2")
+            assert json.loads(next(events).payload)["actor"] == "TreasuryMSP/admin"
+        with network.chaincode_events(spec.chaincode.name, checkpoint=checkpointer) as events:
+            assert next(events).block == height
+
+
+def test_a_process_that_died_is_started_again(cli: Any, folder: Path) -> None:
+    before = processes(folder)
+    psutil.Process(before["chaincode"]).kill()
+    assert cli("network", "up")[0] == 0
+    after = processes(folder)
+    assert after["devnet"] == before["devnet"]
+    assert after["chaincode"] != before["chaincode"]
+
+
+def test_another_description_is_refused_while_a_ledger_is_there(
+    cli: Any, folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(dump_spec(default_spec(verifiers=5)))
+    before = processes(folder)
+    code, _, err = cli("network", "up", "--spec", str(path))
+    assert code == 2
+    assert "--wipe" in err
+    assert processes(folder) == before
+    assert len(read_network(folder).verifiers) == 3
+
+
+def test_following_ends_with_ctrl_c_and_130(folder: Path) -> None:
+    command = [*CLI, "ledger", "events", "--follow", "--json", "--folder", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        assert json.loads(following.stdout.readline())["event"] == "rewards:Initialise"
+        following.send_signal(signal.SIGINT)
+        _, err = following.communicate(timeout=20)
+    assert following.returncode == 130
+    assert err == b"error: interrupted\n"
+
+
+def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        spec = default_spec(1, 1, 1)
+        one = spec.organisations[0]
+        peer = one.peer.model_copy(update={"port": taken.getsockname()[1]})
+        organisations = (one.model_copy(update={"peer": peer}), *spec.organisations[1:])
+        with pytest.raises(UpError, match="cannot be listened on") as caught:
+            bring_up(
+                spec.model_copy(update={"organisations": organisations}),
+                tmp_path / "net",
+                lambda *_: pytest.fail("it never serves"),
+            )
+    assert caught.value.step == "ports"
+    assert processes(tmp_path / "net") == {}
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("the ledger is on fire"), KeyboardInterrupt()])
+def test_a_failed_up_leaves_nothing_running(tmp_path: Path, failure: BaseException) -> None:
+    seen: list[int] = []
+
+    def confirm(*_: object) -> None:
+        seen.extend(processes(tmp_path / "net").values())
+        assert all(psutil.pid_exists(pid) for pid in seen)
+        raise failure
+
+    with pytest.raises(type(failure)):
+        bring_up(default_spec(1, 1, 1), tmp_path / "net", confirm)
+    assert len(seen) == 2
+    assert processes(tmp_path / "net") == {}
+    for pid in seen:
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    bring_down(tmp_path / "net", wipe=True)
+
+
+def test_a_service_that_cannot_start_is_the_step_that_failed(tmp_path: Path) -> None:
+    spec = default_spec(1, 1, 1)
+    spec = spec.model_copy(
+        update={"chaincode": spec.chaincode.model_copy(update={"module": "no_such_module"})}
+    )
+    with pytest.raises(UpError, match="No module named no_such_module") as caught:
+        bring_up(spec, tmp_path / "net", lambda *_: pytest.fail("it never serves"))
+    assert caught.value.step == "chaincode"
+    assert processes(tmp_path / "net") == {}
+
+
+def test_a_folder_without_a_network_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="network up --folder"):
+        bring_down(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path", [(), ("network",), ("network", "up"), ("identity", "issue"), ("ledger", "query")]
+)
+def test_help_has_an_example_and_the_exit_codes(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*path, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    if len(path) != 1:
+        assert "Example: quorumlearn" in text
+        assert "3 no peer answers" in text
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("quorumlearn ")
+
+
+def test_what_is_on_a_ledger_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from quorumlearn.cli.terminal import print_table, print_text
+
+    print_text("a\x1b[31mb")
+    print_table(("x",), [("[bold]c\x1b]0;t\x07",)])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "[bold]c" in out
+
+
+def test_the_folder_can_come_from_the_environment(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUORUMLEARN_NETWORK", os.fspath(folder))
+    assert run(["identity", "list"]) == 0
+    assert "treasury/admin" in capsys.readouterr().out

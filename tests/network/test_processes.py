@@ -1,0 +1,138 @@
+"""Detached processes and ports: found by more than a number, stopped for certain, taken ports told early."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from quorumlearn_network.package import chaincode_package, package_id
+from quorumlearn_network.ports import PortError, check_free, choose_ports
+from quorumlearn_network.processes import Detached, ProcessError
+from quorumlearn_network.spec import ChaincodeSpec, PeerSpec, default_spec
+
+READY = "import time, sys; print('ready', flush=True); time.sleep(600)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Detached]:
+    made = Detached(tmp_path, "p")
+    yield made
+    made.stop(1.0)
+
+
+def start(process: Detached, code: str) -> int:
+    process.start((sys.executable, "-c", code), {})
+    process.wait_until_ready(time.monotonic() + 20)
+    pid = process.pid()
+    assert pid is not None
+    return pid
+
+
+@pytest.mark.parametrize("code", [READY, STUBBORN])
+def test_what_was_started_is_found_and_stopped(tmp_path: Path, process: Detached, code: str) -> None:
+    pid = start(process, code)
+    assert Detached(tmp_path, "p").pid() == pid
+    assert os.getsid(pid) == pid
+    assert process.stop(grace_s=0.2 if code == STUBBORN else 10)
+    assert process.pid() is None
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert not process.stop()
+
+
+def test_two_of_one_name_are_refused(process: Detached) -> None:
+    start(process, READY)
+    with pytest.raises(ProcessError, match="runs already"):
+        start(process, READY)
+
+
+def test_the_number_of_another_program_is_never_signalled(tmp_path: Path, process: Detached) -> None:
+    with subprocess.Popen([sys.executable, "-c", f"{READY}  # other"], stdout=subprocess.DEVNULL) as other:
+        try:
+            start(process, READY)
+            record = tmp_path / "run" / "p.json"
+            fields = json.loads(record.read_text())
+            process.stop()
+            created = psutil.Process(other.pid).create_time()
+            for lie in (
+                {"pid": other.pid},
+                {"pid": other.pid, "started": created},
+                {"pid": other.pid, "command": list(other.args), "started": created - 100},
+            ):
+                record.write_text(json.dumps({**fields, **lie}))
+                assert process.pid() is None
+                assert not process.stop()
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}', "null"])
+def test_a_damaged_record_is_no_process(tmp_path: Path, process: Detached, text: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "p.json").write_text(text)
+    assert process.pid() is None
+
+
+def test_a_process_that_ends_while_starting_shows_its_last_words(process: Detached) -> None:
+    process.start((sys.executable, "-c", "import sys; sys.exit('no disk')"), {})
+    with pytest.raises(ProcessError, match="no disk"):
+        process.wait_until_ready(time.monotonic() + 20)
+
+
+def test_a_process_that_is_never_ready_is_an_error(process: Detached) -> None:
+    process.start((sys.executable, "-c", "import time; time.sleep(600)"), {})
+    with pytest.raises(ProcessError, match="not ready in time"):
+        process.wait_until_ready(time.monotonic())
+
+
+def test_a_command_that_does_not_exist_is_an_error(tmp_path: Path, process: Detached) -> None:
+    with pytest.raises(ProcessError, match="cannot be started"):
+        process.start((str(tmp_path / "none"),), {})
+    assert process.pid() is None
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortError, match=rf"127\.0\.0\.1:{port} cannot be listened on"):
+            check_free([("127.0.0.1", port)])
+    check_free([("127.0.0.1", port)])
+
+
+def test_zeros_become_free_ports_and_are_kept() -> None:
+    first = choose_ports(default_spec(), None)
+    ports = [one.peer.port for one in first.organisations]
+    shared = {one.peer.chaincode_port for one in first.organisations}
+    assert len(shared) == 1
+    assert len({*ports, *shared}) == len(ports) + 1
+    assert 0 not in {*ports, *shared}
+    assert choose_ports(default_spec(), first) == first
+    assert choose_ports(first, None) == first
+
+
+def test_an_own_chaincode_port_stays_its_own() -> None:
+    spec = default_spec()
+    changed = spec.organisations[0].model_copy(update={"peer": PeerSpec(chaincode_port=9)})
+    chosen = choose_ports(spec.model_copy(update={"organisations": (changed, *spec.organisations[1:])}), None)
+    assert chosen.organisations[0].peer.chaincode_port == 9
+    assert len({one.peer.chaincode_port for one in chosen.organisations}) == 2
+
+
+def test_the_package_is_the_same_wherever_it_is_made() -> None:
+    chaincode = ChaincodeSpec(quorum=2)
+    assert chaincode_package(chaincode) == chaincode_package(chaincode)
+    label, _, digest = package_id(chaincode).partition(":")
+    assert label == "quorumlearn_1.0"
+    assert len(digest) == 64
+    assert package_id(ChaincodeSpec(quorum=2, version="1.1")) != package_id(chaincode)
