@@ -65,6 +65,9 @@ _LATER: tuple[tuple[str, str, Exit], ...] = (
 """Errors of packages that are slow to import: one that was never imported has raised nothing."""
 
 
+_REPORTED: dict[type[Exception], Exit] = {}
+
+
 class Failure(Exception):
     """Ends a command: a sentence for standard error and the exit code. For what has no error type of its
     own.
@@ -73,6 +76,14 @@ class Failure(Exception):
     def __init__(self, sentence: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+def report_as(kind: type[Exception], code: Exit) -> None:
+    """Let errors of this type end a command with their message as the sentence, and this exit code.
+
+    For groups whose error types are too heavy to import before a command of theirs runs.
+    """
+    _REPORTED[kind] = code
 
 
 def print_json(fields: Mapping[str, object]) -> None:
@@ -136,6 +147,9 @@ def explain(error: Exception) -> tuple[Exit, str] | None:
     """The exit code and the sentence for an error of this project; None for one that is a bug."""
     if isinstance(error, Failure):
         return error.code, str(error)
+    for kind, code in _REPORTED.items():
+        if isinstance(error, kind):
+            return code, str(error)
     if isinstance(error, _BAD_INPUT):
         return Exit.USAGE, str(error)
     if isinstance(error, NetworkError):

@@ -15,9 +15,11 @@ from typing import Any
 
 import psutil
 import pytest
-from quorumlearn.cli import run
+import typer
+from quorumlearn.cli import app, run
 from quorumlearn.cli.access import market_contract, open_gateway
-from quorumlearn.gateway import FileCheckpointer
+from quorumlearn.cli.terminal import Exit, explain, print_table, print_text, refusal, report_as
+from quorumlearn.gateway import EndorseError, FileCheckpointer
 from quorumlearn_network.spec import default_spec, dump_spec
 from quorumlearn_network.up import FolderError, UpError, bring_down, bring_up, read_network
 
@@ -150,9 +152,6 @@ def test_an_identity_is_issued_shown_used_and_renewed(cli: Any, folder: Path) ->
 
 
 def test_a_refused_transaction_names_its_code_in_the_peers_words(folder: Path) -> None:
-    from quorumlearn.cli.terminal import Exit, explain, refusal
-    from quorumlearn.gateway import EndorseError
-
     with open_gateway(folder, "owner/owner") as gateway:
         contract = market_contract(gateway, read_network(folder))
         with pytest.raises(EndorseError) as caught:
@@ -285,14 +284,32 @@ def test_help_has_an_example_and_the_exit_codes(
         assert "3 no peer answers" in text
 
 
+def test_a_group_says_how_its_errors_end(capsys: pytest.CaptureFixture[str]) -> None:
+    class OutOfTokens(Exception):
+        pass
+
+    def ending() -> None:
+        raise OutOfTokens("the account has 3, the task needs 5")
+
+    added = typer.Typer()
+    added.command("pay")(ending)
+    app.add_typer(added, name="purse")
+    try:
+        with pytest.raises(OutOfTokens):
+            run(["purse", "pay"])
+        report_as(OutOfTokens, Exit.REFUSED)
+        assert run(["purse", "pay"]) == 4
+    finally:
+        app.registered_groups.pop()
+    assert capsys.readouterr().err == "error: the account has 3, the task needs 5\n"
+
+
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("quorumlearn ")
 
 
 def test_what_is_on_a_ledger_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    from quorumlearn.cli.terminal import print_table, print_text
-
     print_text("a\x1b[31mb")
     print_table(("x",), [("[bold]c\x1b]0;t\x07",)])
     out = capsys.readouterr().out
