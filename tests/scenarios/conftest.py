@@ -1,0 +1,23 @@
+"""Scenarios' fixtures: one network a module, and the nodes' log in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from tests.scenarios.stage import Stage, raised
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Iterator[Stage]:
+    """A network with funded accounts, for all scenarios of a module."""
+    folder = tmp_path_factory.mktemp("stage")
+    with (folder / "nodes.log").open("w") as log:
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
+        raised_stage = raised(folder, mnist_folder)
+        yield raised_stage
+        raised_stage.close()
+        structlog.reset_defaults()
