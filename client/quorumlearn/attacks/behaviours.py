@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 BEHAVIOURS = ("honest", "noise", "copy")
 
-NOISE_DEVIATION = 0.1
+NOISE_DEVIATION = 0.5
 
 
 class BehaviourError(ValueError):

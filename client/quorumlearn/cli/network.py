@@ -23,9 +23,9 @@ from quorumlearn.cli.terminal import (
     print_table,
     print_text,
     progress,
-    refusal,
 )
 from quorumlearn.gateway import EvaluateError, GatewayError
+from quorumlearn.nodes.market import refusal
 
 app = typer.Typer(
     no_args_is_help=True, help="Bring a network up on this machine, bring it down, see how it is."

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 
-from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_text
+from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, print_json, print_text
 
 app = typer.Typer(no_args_is_help=True, help="Run one organisation's owners, miners and verifiers.")
+
+_TOLD, _DONE = b"t", b"d"
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The node's file (YAML).")]
 
@@ -45,20 +50,30 @@ def run(
 
     config = load(file)
     _log_to_stderr(log_json)
-    stop = threading.Event()
     organisation = Organisation(config)
     try:
-        node = Node(organisation, stop)
-
-        def end(*_: object) -> None:
-            stop.set()
-            node.wake()
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-        node.run(until_done=until_done)
+        node = Node(organisation, threading.Event())
+        _until_told(lambda: node.run(until_done=until_done), node.end)
     finally:
         organisation.close()
+
+
+def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
+    """Run `work`; call `end` at the first SIGTERM or Ctrl-C, and leave at the second.
+
+    The handler only writes to a pipe: it may interrupt this thread anywhere, and must wait for no lock.
+    """
+    told, tell = os.pipe()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda *_: os.write(tell, _TOLD) and None)
+    with ThreadPoolExecutor(1, "node") as worker:
+        future = worker.submit(work)
+        future.add_done_callback(lambda _: os.write(tell, _DONE) and None)
+        if os.read(told, 1) == _TOLD:
+            end()
+            if os.read(told, 1) == _TOLD:
+                os._exit(Exit.INTERRUPTED)  # a node may be killed anywhere
+        future.result()
 
 
 @app.command(epilog=f"Example: quorumlearn node check nodes/miners1.yaml.  {EXIT_CODES}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
@@ -27,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quorumlearn.gateway import CheckpointError, CommitError, CredentialError, GatewayError
-from quorumlearn.nodes.market import Refused
+from quorumlearn.nodes.market import Refused, refusal
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the operation failed; 2 wrong usage or input; 3 no peer answers; "
@@ -38,7 +37,6 @@ Step = Callable[[str], None]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 _PIPE_WIDTH = 4000  # a pipe has no width to fold to
-_REFUSAL = re.compile(r"\[([A-Z][A-Z0-9_]+)\] (.*)", re.DOTALL)
 _BAD_INPUT = (SpecError, IdentityError, FolderError, CredentialError, CheckpointError)
 
 
@@ -65,9 +63,6 @@ _LATER: tuple[tuple[str, str, Exit], ...] = (
 """Errors of packages that are slow to import: one that was never imported has raised nothing."""
 
 
-_REPORTED: dict[type[Exception], Exit] = {}
-
-
 class Failure(Exception):
     """Ends a command: a sentence for standard error and the exit code. For what has no error type of its
     own.
@@ -76,14 +71,6 @@ class Failure(Exception):
     def __init__(self, sentence: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(sentence)
         self.code = code
-
-
-def report_as(kind: type[Exception], code: Exit) -> None:
-    """Let errors of this type end a command with their message as the sentence, and this exit code.
-
-    For groups whose error types are too heavy to import before a command of theirs runs.
-    """
-    _REPORTED[kind] = code
 
 
 def print_json(fields: Mapping[str, object]) -> None:
@@ -134,22 +121,10 @@ def progress(first: str) -> Iterator[Step]:
         yield lambda step: console.print(Text(step), soft_wrap=True)
 
 
-def refusal(error: GatewayError) -> tuple[str, str] | None:
-    """(code, sentence) if what a peer passed on is a refusal of our contracts, `[CODE] sentence`."""
-    for message in (*(detail.message for detail in error.details), str(error)):
-        match = _REFUSAL.search(message)
-        if match:
-            return match.group(1), match.group(2)
-    return None
-
-
 def explain(error: Exception) -> tuple[Exit, str] | None:
     """The exit code and the sentence for an error of this project; None for one that is a bug."""
     if isinstance(error, Failure):
         return error.code, str(error)
-    for kind, code in _REPORTED.items():
-        if isinstance(error, kind):
-            return code, str(error)
     if isinstance(error, _BAD_INPUT):
         return Exit.USAGE, str(error)
     if isinstance(error, NetworkError):

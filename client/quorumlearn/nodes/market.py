@@ -40,12 +40,12 @@ from quorumlearn_proto.page_pb2 import (
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from quorumlearn.gateway import EndorseError, EvaluateError
+from quorumlearn.gateway import EndorseError, EvaluateError, GatewayError
 
 M = TypeVar("M", bound=Message)
 
 PAGE = 100
-_REFUSAL = re.compile(r"\[([A-Z][A-Z_]+)\] (.*)", re.DOTALL)
+_REFUSAL = re.compile(r"\[([A-Z][A-Z0-9_]+)\] (.*)", re.DOTALL)
 
 
 class Refused(Exception):
@@ -56,6 +56,14 @@ class Refused(Exception):
         self.function = function
         self.code = code
         self.sentence = sentence
+
+
+def refusal(error: GatewayError) -> tuple[str, str] | None:
+    """(code, sentence) if what a peer passed on is a refusal of the contracts, `[CODE] sentence`."""
+    for message in (*(detail.message for detail in error.details), str(error)):
+        if found := _REFUSAL.search(message):
+            return found[1], found[2]
+    return None
 
 
 class Contract(Protocol):
@@ -223,8 +231,7 @@ def _refusals(function: str, call: Callable[[], bytes]) -> bytes:
     try:
         return call()
     except (EvaluateError, EndorseError) as error:
-        messages = [detail.message for detail in error.details] or [str(error)]
-        for message in messages:
-            if found := _REFUSAL.search(message):
-                raise Refused(function, found[1], found[2]) from error
-        raise
+        refused = refusal(error)
+        if refused is None:
+            raise
+        raise Refused(function, *refused) from error

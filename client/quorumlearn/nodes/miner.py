@@ -22,7 +22,7 @@ from quorumlearn.nodes import candidate, exchange
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.models import load_public, workload_of
+from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.steps import Step, ended, miner_step, submission
 
 log = structlog.get_logger()
@@ -31,11 +31,16 @@ Values = NDArray[np.int64]
 PATIENCE = 3.0
 
 
+class _Stopped(Exception):
+    """The node was told to stop while it trained."""
+
+
 @dataclass
 class Workshop:
-    """What the miners of one process share: the places to train at, and the plain updates that a copier takes."""
+    """What the miners of one process share: places to train at, when to stop, the plain updates that a copier takes."""
 
     slots: threading.Semaphore
+    stop: threading.Event
     _updates: dict[tuple[str, int, str], Values] = field(default_factory=dict)
 
     def leave(self, task: str, number: int, miner: str, values: Values) -> None:
@@ -60,6 +65,7 @@ class Miner:
     behaviour: Behaviour
     patience: float = PATIENCE
     _trained: tuple[int, str, Values, int] | None = None
+    _gave_up: tuple[int, str] | None = None
 
     @property
     def any_change(self) -> bool:
@@ -71,7 +77,8 @@ class Miner:
     def act(self, view: b.TaskView) -> bool:
         number = view.round.number
         trained = self._trained is not None and self._trained[:2] == (number, view.round.base.digest)
-        ready = self._manifest(number) is not None
+        manifest = self._manifest(number)
+        ready = manifest is not None and manifest.base_block == view.round.base.digest
         step = miner_step(view, self.me, trained=trained, ready=ready)
         if step is Step.JOIN:
             return self._join(view)
@@ -88,6 +95,7 @@ class Miner:
     def _join(self, view: b.TaskView) -> bool:
         if self.journal.get("joined") is not None:
             return False  # it has left, or was never taken; joining again is the user's decision
+        check_playable(self.store, view.task.spec)
         self.market.join(view.task.spec.task_id)
         self.journal.put("joined", b"1")
         log.info("joined", task=view.task.spec.task_id, identity=self.me)
@@ -108,12 +116,25 @@ class Miner:
             forged = self.behaviour.forge(parameters.update_size, seed)
             self._trained = (now.number, now.base.digest, ckks.quantise(forged, parameters), 1)
             return True
+        if self._gave_up == (now.number, now.base.digest):
+            return False
         workload = workload_of(spec)
         base = load_public(self.store, spec, now.base.model)
         private = self._private(workload, spec.workload.public_blocks, spec.seed)
-        with self.workshop.slots:
-            data = self.shard()
-            result = workload.train(learning.merge(base, private), data, seed=seed)
+        try:
+            with self.workshop.slots:
+                data = self.shard()
+                result = workload.train(
+                    learning.merge(base, private), data, seed=seed, on_step=self._unless_stopped
+                )
+        except _Stopped:
+            return False
+        except learning.TrainingError as error:
+            log.error(
+                "sits the round out", task=spec.task_id, round=now.number, identity=self.me, error=str(error)
+            )
+            self._gave_up = (now.number, now.base.digest)
+            return False
         public, private = learning.split(result.model, spec.workload.public_blocks)
         if private:
             self.journal.put("private-model", learning.to_bytes(private))
@@ -129,6 +150,10 @@ class Miner:
             loss=round(result.loss, 4),
         )
         return True
+
+    def _unless_stopped(self, step: int, total: int) -> None:
+        if self.workshop.stop.is_set():
+            raise _Stopped
 
     def _commit(self, view: b.TaskView) -> None:
         """Encrypt once, write ciphertext and manifest to the journal, then commit to the manifest's digest."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from quorumlearn import learning
+from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.screening import rule_of
 
 MAX_MODEL_BYTES = 1 << 30
 
@@ -19,3 +21,19 @@ def load_public(store: ArtifactStore, spec: TaskSpec, ref: ArtifactRef) -> learn
     """The public model behind a reference, with exactly the tensors that the task makes public."""
     shapes = learning.public_shapes(workload_of(spec).shapes, spec.workload.public_blocks)
     return learning.from_bytes(store.get(ref, MAX_MODEL_BYTES), shapes)
+
+
+def check_playable(store: ArtifactStore, spec: TaskSpec) -> None:
+    """Whether a round of this task can be played at all, before anything is staked on it: the ledger does not look inside.
+
+    Raises learning.WorkloadError or ModelError, ckks.ParameterError, robust.RuleError, or an ArtifactError while the initial
+    model is not in the store.
+    """
+    parameters = parameters_of(spec)
+    size = learning.size_of(learning.public_shapes(workload_of(spec).shapes, spec.workload.public_blocks))
+    if parameters.update_size != size:
+        raise ckks.ParameterError(
+            f"task {spec.task_id} encrypts {parameters.update_size} numbers, its public model has {size}"
+        )
+    rule_of(spec)
+    load_public(store, spec, spec.initial_model)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -21,6 +22,7 @@ from quorumlearn.gateway import GatewayError
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import TaskFeed
 from quorumlearn.nodes.miner import Miner, Workshop
+from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.owner import Owner
 from quorumlearn.nodes.steps import LIVE
@@ -30,6 +32,7 @@ from quorumlearn.nodes.worker import Role, Worker
 log = structlog.get_logger()
 
 LOOK_SECONDS = 5.0
+END_SECONDS = 2.0
 
 
 class NodeFault(Exception):
@@ -44,13 +47,18 @@ class Node:
         self.stop = stop
         self._feeds: dict[str, TaskFeed] = {}
         self._threads: dict[tuple[str, str], threading.Thread] = {}
-        self._workshop = Workshop(threading.Semaphore(organisation.config.compute_slots))
+        self._workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
         self._look = threading.Event()
         self._fault: BaseException | None = None
         self._anyone = organisation.config.identities[0].user
 
     def run(self, *, until_done: bool = False) -> None:
-        """Work until `stop` is set (or everything is done). NodeFault if a worker failed."""
+        """Work until `stop` is set (or everything is done), then close the organisation's connections.
+
+        NodeFault if a worker failed; GatewayError at once if an identity of the file cannot be used.
+        """
+        for identity in self.organisation.config.identities:
+            self.organisation.name(identity.user)
         listener = threading.Thread(target=self._guarded, args=(self._listen,), name="events", daemon=True)
         listener.start()
         market = self.organisation.market(self._anyone)
@@ -66,18 +74,28 @@ class Node:
                 self._look.wait(LOOK_SECONDS)
                 self._look.clear()
         finally:
-            self.stop.set()
-            for feed in self._feeds.values():
-                feed.notify(moved=True)
-            for thread in self._threads.values():
-                thread.join()
+            self._end()
         if self._fault is not None:
             raise NodeFault("a worker failed; its traceback is above") from self._fault
+
+    def _end(self) -> None:
+        """End all workers: those that wait at once, those in a call of the gateway by closing it.
+
+        No step is left to be finished: a node may be killed anywhere.
+        """
+        self.stop.set()
+        self.wake()
+        deadline = time.monotonic() + END_SECONDS
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.organisation.close()
+        for thread in self._threads.values():
+            thread.join()
 
     def wake(self) -> None:
         """Look around now: the node was told to stop."""
         self._look.set()
-        for feed in self._feeds.values():
+        for feed in list(self._feeds.values()):
             feed.notify(moved=True)
 
     def _employ(self, summary: TaskSummary) -> None:
@@ -87,7 +105,13 @@ class Node:
             key = (task, identity.user)
             if key in self._threads or not self._for_task(identity, summary):
                 continue
-            feed = self._feeds.setdefault(task, TaskFeed(task, self.organisation.market(self._anyone)))
+            if task not in self._feeds:
+                self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
+                # torch takes seconds to import: begin while others are still joining
+                threading.Thread(
+                    target=self._guarded, args=(partial(workload_of, summary.task.spec),), daemon=True
+                ).start()
+            feed = self._feeds[task]
             worker = Worker(
                 me=self.organisation.name(identity.user),
                 role=self._role(identity, task),

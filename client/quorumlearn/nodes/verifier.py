@@ -24,7 +24,7 @@ from quorumlearn.nodes.ceremony import CeremonyPart
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.models import load_public, workload_of
+from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.steps import Step
 
 log = structlog.get_logger()
@@ -80,6 +80,7 @@ class Verifier:
     def _do(self, step: Step, number: int, view: b.TaskView) -> None:
         task = view.task.spec.task_id
         if step is Step.TAKE_SEAT:
+            check_playable(self.store, view.task.spec)
             self.market.join_committee(task)
         elif step in KEY_STEPS:
             self._key_step(step, number, view)

@@ -1,8 +1,10 @@
 """The loop of one identity in one task: read, derive the next step, do it, again.
 
 A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself (a
-peer or a store that is away, a neighbour's artifact that is late) is tried again with growing pauses. Anything else is a
-fault of ours: it ends the worker with its traceback in the log and the node with an error.
+peer or a store that is away, a neighbour's artifact that is late) is tried again with growing pauses, and so is what a task
+has got wrong (a model or a rule that is none): that is no reason to leave other tasks alone. Meanwhile what is due is
+advanced all the same. Anything else is a fault of ours: it ends the worker with its traceback in the log and the node with
+an error.
 """
 
 from __future__ import annotations
@@ -19,15 +21,18 @@ from quorumlearn_proto.block_pb2 import TaskView
 from quorumlearn.artifacts import ArtifactError
 from quorumlearn.ckks import CkksError
 from quorumlearn.gateway import GatewayError
+from quorumlearn.learning import ModelError, WorkloadError
 from quorumlearn.nodes.ceremony import LostSecretError
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.feed import TaskFeed, next_deadline
 from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
+from quorumlearn.robust import RuleError
 
 log = structlog.get_logger()
 
 TRANSIENT = (GatewayError, ArtifactError, ExchangeError, CkksError, LostSecretError, JournalError)
+TASK_FAULTS = (WorkloadError, ModelError, RuleError)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 QUIET_REFUSALS = {"NOT_DUE", "WRONG_PHASE"}
 
@@ -73,7 +78,12 @@ class Worker:
                 view = self.feed.view()
                 if self.role.finished(view):
                     return
-                if self.role.act(view):
+                try:
+                    acted = self.role.act(view)
+                except (*TRANSIENT, *TASK_FAULTS):
+                    due_since = self._advance(view, due_since)
+                    raise
+                if acted:
                     self.feed.expire()
                     pause = FIRST_PAUSE
                     continue
@@ -82,7 +92,9 @@ class Worker:
                 self._refused(refusal)
                 self.feed.expire()
                 due_since = None
-            except TRANSIENT as error:
+            except (*TRANSIENT, *TASK_FAULTS) as error:
+                if self.stop.is_set():
+                    return
                 log.warning(
                     "will try again",
                     identity=self.me,
