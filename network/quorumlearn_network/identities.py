@@ -6,7 +6,7 @@
         peers/peer0/msp/{cacerts, tlscacerts, signcerts/cert.pem, keystore/key.pem, config.yaml}
         peers/peer0/tls/{server.crt, server.key, ca.crt}
         users/<user>/msp/...                              as the peer's
-    (an orderer organisation has orderers/orderer0 in place of peers/peer0)
+    (an orderer organisation has orderers/orderer0, orderer1, ... in place of peers/peer0)
 
 Rules:
 - private keys are written with mode 600 into folders of mode 700, each file whole or not at all;
@@ -84,7 +84,11 @@ class Organisation:
 
     @property
     def orderer(self) -> Path:
-        return self.folder / "orderers" / "orderer0"
+        return self.orderer_node(0)
+
+    def orderer_node(self, number: int) -> Path:
+        """The folder of one of several orderers, from 0."""
+        return self.folder / "orderers" / f"orderer{number}"
 
     @property
     def tls_authority(self) -> Path:
@@ -178,10 +182,13 @@ def ensure_peer(
 
 
 def ensure_orderer(
-    organisation: Organisation, hosts: Sequence[str], validity: timedelta = IDENTITY_VALIDITY
+    organisation: Organisation,
+    hosts: Sequence[str],
+    validity: timedelta = IDENTITY_VALIDITY,
+    number: int = 0,
 ) -> Path:
-    """The folder (`msp` and `tls` below it) of the organisation's orderer, TLS for `hosts`."""
-    return _ensure_node(organisation, organisation.orderer, NodeOU.ORDERER, hosts, validity)
+    """The folder (`msp` and `tls` below it) of the organisation's orderer `number`, TLS for `hosts`."""
+    return _ensure_node(organisation, organisation.orderer_node(number), NodeOU.ORDERER, hosts, validity)
 
 
 def read_user(organisation: Organisation, name: str) -> IdentityInfo:

@@ -7,7 +7,14 @@ import socket
 from collections.abc import Iterable
 
 from quorumlearn_network.errors import NetworkError
-from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, PeerSpec, join_address
+from quorumlearn_network.spec import (
+    FabricSpec,
+    NetworkSpec,
+    OrdererNodeSpec,
+    OrganisationSpec,
+    PeerSpec,
+    join_address,
+)
 
 
 class PortError(NetworkError):
@@ -15,9 +22,9 @@ class PortError(NetworkError):
 
 
 def choose_ports(spec: NetworkSpec, before: NetworkSpec | None) -> NetworkSpec:
-    """`spec` with no port 0 left: what `before` had for the same organisation, else free ones.
+    """`spec` with no port 0 left: what `before` had for the same organisation or orderer, else free ones.
 
-    Organisations of one host whose `chaincode_port` is 0 share one.
+    Organisations of one host whose `chaincode_port` is 0 share one on the devnet; with Fabric each has its own.
     """
     known = {one.name: one.peer for one in before.organisations} if before is not None else {}
     with contextlib.ExitStack() as held:
@@ -29,6 +36,12 @@ def choose_ports(spec: NetworkSpec, before: NetworkSpec | None) -> NetworkSpec:
                 old = PeerSpec(host=peer.host)
             port = peer.port or old.port or _free_port(peer.host, held)
             chaincode_port = peer.chaincode_port or old.chaincode_port
+            if spec.fabric is not None:
+                operations = peer.operations_port or old.operations_port or _free_port(peer.host, held)
+                chaincode_port = chaincode_port or _free_port(peer.host, held)
+                return PeerSpec(
+                    host=peer.host, port=port, chaincode_port=chaincode_port, operations_port=operations
+                )
             if not chaincode_port:
                 if peer.host not in shared:
                     shared[peer.host] = _free_port(peer.host, held)
@@ -36,7 +49,28 @@ def choose_ports(spec: NetworkSpec, before: NetworkSpec | None) -> NetworkSpec:
             return PeerSpec(host=peer.host, port=port, chaincode_port=chaincode_port)
 
         organisations = tuple(one.model_copy(update={"peer": chosen(one)}) for one in spec.organisations)
-    return spec.model_copy(update={"organisations": organisations})
+        fabric = _choose_orderers(spec, before, held)
+    return spec.model_copy(update={"organisations": organisations, "fabric": fabric})
+
+
+def _choose_orderers(
+    spec: NetworkSpec, before: NetworkSpec | None, held: contextlib.ExitStack
+) -> FabricSpec | None:
+    if spec.fabric is None:
+        return None
+    old = before.fabric.orderers if before is not None and before.fabric is not None else ()
+
+    def chosen(index: int, node: OrdererNodeSpec) -> OrdererNodeSpec:
+        known = old[index] if index < len(old) and old[index].host == node.host else node
+        return OrdererNodeSpec(
+            host=node.host,
+            port=node.port or known.port or _free_port(node.host, held),
+            admin_port=node.admin_port or known.admin_port or _free_port(node.host, held),
+            operations_port=node.operations_port or known.operations_port or _free_port(node.host, held),
+        )
+
+    orderers = tuple(chosen(index, node) for index, node in enumerate(spec.fabric.orderers))
+    return spec.fabric.model_copy(update={"orderers": orderers})
 
 
 def check_free(addresses: Iterable[tuple[str, int]]) -> None:

@@ -17,6 +17,17 @@ Rules:
       roles: [verifier]
       peer: {host: 127.0.0.1, port: 7051, chaincode_port: 7052}
       users: [{name: seat1, role: verifier}]
+
+With a section `fabric` it describes a network of real Hyperledger Fabric nodes (`fabric/`), without one the
+devnet. Then each organisation has a chaincode service of its own, and needs an admin: a user called `admin`
+is made where none is described.
+
+    fabric:
+      runtime: containers                      # or native: the executables peer and orderer
+      consensus: raft                          # three orderers, or bft, with four
+      orderers: 3                              # or a list of {host, port, admin_port, operations_port}
+      images: {peer: "hyperledger/fabric-peer:3.1"}
+      policies: {lifecycle: MAJORITY, admins: MAJORITY}
 """
 
 from __future__ import annotations
@@ -27,13 +38,23 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from quorumlearn_network.errors import NetworkError
 from quorumlearn_network.identities import NAME_PATTERN
 
 DEFAULT_HOST = "127.0.0.1"
 MAX_SPEC_BYTES = 1 << 20
+MAX_ORDERERS = 16
+ADMIN_USER = "admin"
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 MspId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$")]
@@ -41,6 +62,7 @@ ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9.-]{0,248}
 ChaincodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$", max_length=64)]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:.-]{1,253}$")]
+Image = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -70,11 +92,15 @@ class UserSpec(_Strict):
 
 
 class PeerSpec(_Strict):
-    """Where an organisation's peer answers, and where that peer finds its chaincode service."""
+    """Where an organisation's peer answers, and where that peer finds its chaincode service.
+
+    `operations_port` is where a Fabric peer answers for its health and metrics; the devnet has none.
+    """
 
     host: Host = DEFAULT_HOST
     port: Port = 0
     chaincode_port: Port = 0
+    operations_port: Port | None = None
 
     @property
     def address(self) -> str:
@@ -142,6 +168,92 @@ class BatchSpec(_Strict):
         return self
 
 
+class Consensus(StrEnum):
+    """How the orderers agree: Raft stands crashes of a minority, BFT also lies of less than a third."""
+
+    RAFT = "raft"
+    BFT = "bft"
+
+
+class Runtime(StrEnum):
+    """What Fabric's nodes run in."""
+
+    CONTAINERS = "containers"
+    NATIVE = "native"
+
+
+class Share(StrEnum):
+    """How many organisations must agree."""
+
+    ANY = "ANY"
+    MAJORITY = "MAJORITY"
+    ALL = "ALL"
+
+
+class OrdererNodeSpec(_Strict):
+    """Where one orderer answers: clients and other orderers, its administrator, health and metrics."""
+
+    host: Host = DEFAULT_HOST
+    port: Port = 0
+    admin_port: Port = 0
+    operations_port: Port = 0
+
+    @property
+    def address(self) -> str:
+        return join_address(self.host, self.port)
+
+
+class ImagesSpec(_Strict):
+    """Container images. Of the chaincode's there is one of our own, from `chaincode/Dockerfile`."""
+
+    peer: Image = "hyperledger/fabric-peer:3.1"
+    orderer: Image = "hyperledger/fabric-orderer:3.1"
+    chaincode: Image = "quorumlearn-chaincode"
+
+
+class PoliciesSpec(_Strict):
+    """Who must agree to a chaincode's definition, and to a change of the channel.
+
+    The chaincode's own endorsement policy follows from its quorum (`render_policy`).
+    """
+
+    lifecycle: Annotated[Share, Field(strict=False)] = Share.MAJORITY
+    admins: Annotated[Share, Field(strict=False)] = Share.MAJORITY
+
+
+class FabricSpec(_Strict):
+    """What a network of real Fabric nodes has beside what every network has.
+
+    `orderers` is a list of nodes, or their number; without it three with Raft and four with BFT.
+    """
+
+    runtime: Annotated[Runtime, Field(strict=False)] = Runtime.CONTAINERS
+    consensus: Annotated[Consensus, Field(strict=False)] = Consensus.RAFT
+    orderers: Annotated[tuple[OrdererNodeSpec, ...], Field(strict=False)] = ()
+    images: ImagesSpec = ImagesSpec()
+    policies: PoliciesSpec = PoliciesSpec()
+
+    @field_validator("orderers", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if not 1 <= value <= MAX_ORDERERS:
+                raise ValueError(f"{value} orderers; a channel has 1 to {MAX_ORDERERS}")
+            return [{} for _ in range(value)]
+        return value
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        usual = 4 if self.consensus is Consensus.BFT else 3
+        if not self.orderers:
+            return self.model_copy(update={"orderers": (OrdererNodeSpec(),) * usual})
+        if len(self.orderers) > MAX_ORDERERS:
+            raise ValueError(f"{len(self.orderers)} orderers; a channel has 1 to {MAX_ORDERERS}")
+        if self.consensus is Consensus.BFT and len(self.orderers) < usual:
+            raise ValueError(f"{len(self.orderers)} orderers; bft needs {usual} to stand one that lies")
+        return self
+
+
 class NetworkSpec(_Strict):
     """A whole network."""
 
@@ -150,6 +262,7 @@ class NetworkSpec(_Strict):
     chaincode: ChaincodeSpec
     batch: BatchSpec = BatchSpec()
     orderer: OrdererSpec = OrdererSpec()
+    fabric: FabricSpec | None = None
     organisations: Annotated[tuple[OrganisationSpec, ...], Field(min_length=1, strict=False)]
 
     @model_validator(mode="after")
@@ -163,6 +276,7 @@ class NetworkSpec(_Strict):
                 raise ValueError(
                     f"chaincode_port {one.peer.chaincode_port} of {one.name!r} is the port of a peer"
                 )
+        _distinct("address", self._listened())
         treasuries = [one for one in self.organisations if Role.TREASURY in one.roles]
         if len(treasuries) != 1:
             raise ValueError(f"{len(treasuries)} organisations are the treasury; exactly one must be")
@@ -177,6 +291,27 @@ class NetworkSpec(_Strict):
                 "verifier organisations and no more than all"
             )
         return self
+
+    def _listened(self) -> list[str]:
+        """Every address a Fabric node listens on (chosen ones only). The devnet shares chaincode ports."""
+        if self.fabric is None:
+            return []
+        for one in self.organisations:
+            named = next((user for user in one.users if user.name == ADMIN_USER), None)
+            if named is not None and not named.admin and not any(user.admin for user in one.users):
+                raise ValueError(
+                    f"user {ADMIN_USER!r} of {one.name!r} is no admin; with `fabric` an organisation needs one"
+                )
+        ports = [
+            (one.peer.host, port)
+            for one in self.organisations
+            for port in (one.peer.port, one.peer.chaincode_port, one.peer.operations_port)
+        ] + [
+            (one.host, port)
+            for one in self.fabric.orderers
+            for port in (one.port, one.admin_port, one.operations_port)
+        ]
+        return [join_address(host, port) for host, port in ports if port]
 
     @property
     def verifiers(self) -> tuple[OrganisationSpec, ...]:
