@@ -76,10 +76,9 @@ class NodeThread:
     """One organisation's node in a thread of this process."""
 
     def __init__(self, file: Path, kind: type[Organisation] = Organisation) -> None:
-        self._stop = threading.Event()
         self._failure: BaseException | None = None
         self.organisation = kind(load(file))
-        self._node = Node(self.organisation, self._stop)
+        self._node = Node(self.organisation, threading.Event())
         self._thread = threading.Thread(target=self._run, name=f"node {file.stem}", daemon=True)
         self._thread.start()
 
@@ -95,10 +94,8 @@ class NodeThread:
             raise self._failure
 
     def end(self) -> None:
-        self._stop.set()
-        self._node.wake()
+        self._node.end()
         self._thread.join(60)
-        self.organisation.close()
         assert not self._thread.is_alive(), "a node that was told to stop still runs"
         self.check()
 

@@ -19,10 +19,10 @@ from quorumlearn_proto.page_pb2 import TaskSummary
 
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.gateway import GatewayError
+from quorumlearn.learning import get_workload
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import TaskFeed
 from quorumlearn.nodes.miner import Miner, Workshop
-from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.owner import Owner
 from quorumlearn.nodes.steps import LIVE
@@ -74,17 +74,16 @@ class Node:
                 self._look.wait(LOOK_SECONDS)
                 self._look.clear()
         finally:
-            self._end()
+            self._wind_up()
         if self._fault is not None:
             raise NodeFault("a worker failed; its traceback is above") from self._fault
 
-    def _end(self) -> None:
+    def _wind_up(self) -> None:
         """End all workers: those that wait at once, those in a call of the gateway by closing it.
 
         No step is left to be finished: a node may be killed anywhere.
         """
-        self.stop.set()
-        self.wake()
+        self.end()
         deadline = time.monotonic() + END_SECONDS
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -92,8 +91,9 @@ class Node:
         for thread in self._threads.values():
             thread.join()
 
-    def wake(self) -> None:
-        """Look around now: the node was told to stop."""
+    def end(self) -> None:
+        """Tell the node to stop, from any thread; `run` returns within seconds."""
+        self.stop.set()
         self._look.set()
         for feed in list(self._feeds.values()):
             feed.notify(moved=True)
@@ -108,9 +108,7 @@ class Node:
             if task not in self._feeds:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
                 # torch takes seconds to import: begin while others are still joining
-                threading.Thread(
-                    target=self._guarded, args=(partial(workload_of, summary.task.spec),), daemon=True
-                ).start()
+                threading.Thread(target=self._guarded, args=(_import_torch,), daemon=True).start()
             feed = self._feeds[task]
             worker = Worker(
                 me=self.organisation.name(identity.user),
@@ -195,3 +193,8 @@ class Node:
                 self._fault = error
             self.stop.set()
             self._look.set()
+
+
+def _import_torch() -> None:
+    """By way of a workload; not the task's own, which may be none."""
+    get_workload("mnist-cnn", {})
