@@ -228,6 +228,11 @@ class Play:
             for seat in seats or self.seats:
                 self.key_step(function, seat, number, attempt)
 
+    def honest_ceremony(self) -> None:
+        """The current round's ceremony from the first step of its current attempt."""
+        ceremony = self.view().ceremonies[0]
+        self.ceremony(ceremony.round, list(ceremony.seats), ceremony.attempt)
+
     # The round
     def manifest(self, who: str, **changes: object) -> Manifest:
         round_ = self.round()
@@ -318,7 +323,7 @@ class Play:
     def to(self, phase: Phase) -> None:
         """Play the round under way, everyone honest, until it is in this phase."""
         steps = {
-            Phase.KEY: lambda: self.ceremony(self.round().number),
+            Phase.KEY: self.honest_ceremony,
             Phase.COMMIT: lambda: (self.commit(), self.advance()),
             Phase.REVEAL: lambda: (self.reveal(), self.advance()),
             Phase.BEACON: self.beacon,

@@ -75,6 +75,20 @@ def test_a_ceremony_never_reads_what_miners_write() -> None:
     assert "submission" not in prefixes(last.reads) | prefixes(start for start, _, _ in last.ranges)
 
 
+def test_the_last_confirmation_opens_commit_without_reading_submissions() -> None:
+    play = Play()
+    play.start()
+    for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey"):
+        for seat in (1, 2, 3) if function != "ConfirmKey" else (1, 2):
+            play.key_step(function, seat, 1)
+    part = KeyContribution(confirmed_key=ref("key 1"))
+    words = ("blocks:ConfirmKey", TASK, "1", "1", js(part))
+    last = play.peer.endorse(identity(play.seats[3]), *words)
+    assert "submission" not in prefixes(start for start, _, _ in last.ranges)
+    play.peer.commit(last)
+    assert play.round().phase == Phase.COMMIT
+
+
 def test_closing_a_phase_never_loses_a_commit_made_before() -> None:
     play = Play()
     play.start()

@@ -87,6 +87,18 @@ def test_a_task_starts_on_its_deadline_with_enough_of_each() -> None:
     assert list(view.ceremonies[0].seats) == [1, 3]
 
 
+def test_who_has_left_is_in_no_round_even_where_nothing_can_be_slashed() -> None:
+    play = Play()
+    free = spec()
+    free.stakes.miner = free.stakes.miner_slash = 0
+    play.publish(free)
+    play.take_seats()
+    play.join()
+    play.send(play.miners[0], "tasks:Leave", TASK)
+    expire(play)
+    assert list(play.round().miners) == sorted(play.miners[1:])
+
+
 # The ceremony
 
 
@@ -301,6 +313,7 @@ def test_a_selection_without_contribution_rejects_and_pays_the_verifiers() -> No
     assert (ended.outcome, ended.reason) == (Outcome.REJECTED, "NO_CONTRIBUTION")
     assert [play.stake(play.seats[seat]).paid for seat in (1, 2, 3)] == [66, 66, 0]
     assert [play.stake(miner).slashed for miner in play.miners] == [40] * 4
+    assert [play.stake(play.seats[seat]).slashed for seat in (1, 2, 3)] == [0, 0, 50]
     assert play.view().state.head.height == 0
 
 
@@ -453,3 +466,29 @@ def test_time_alone_ends_a_task_however_far_it_came() -> None:
         assert play.state().status in (TaskStatus.COMPLETED, TaskStatus.EXPIRED)
         assert play.escrow().amount == 0
         play.check_tokens()
+
+
+def test_a_slash_takes_no_more_than_is_left_of_the_stake() -> None:
+    play = Play()
+    harsh = spec()
+    harsh.stakes.verifier_slash = 150
+    play.start(harsh)
+    for slashed in (150, 200):
+        play.to(Phase.BEACON)
+        play.beacon([1, 3])
+        expire(play)
+        assert play.stake(play.seats[2]).slashed == slashed
+        play.whole_round()
+    assert play.balance(SLASHES) == 200
+    assert play.balance(play.seats[2]) == FUNDS - 200
+
+
+def test_a_ceremony_ends_with_its_task() -> None:
+    play = at(Phase.COMMIT)
+    play.key_step("CommitKey", 1, 2)
+    play.send(OWNER, "tasks:Cancel", TASK)
+    play.whole_round()
+    assert play.state().status == TaskStatus.CANCELLED
+    with pytest.raises(Refusal) as caught:
+        play.key_step("CommitKey", 2, 2)
+    assert caught.value.code == Code.WRONG_PHASE
