@@ -41,7 +41,7 @@ from quorumlearn_proto.task_pb2 import (
     Workload,
 )
 
-from quorumlearn import ckks, learning
+from quorumlearn import ckks, learning, robust
 from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.screening import rule_of
@@ -172,7 +172,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
         threshold=file.committee.threshold,
         bound=file.encryption.bound,
         step_bits=file.encryption.step_bits,
-        max_weight_sum=file.miners.maximum,
+        max_weight_sum=robust.weight_room(file.rule.name, file.miners.maximum),
         flooding_bits=file.encryption.flooding_bits,
         sketch_size=file.encryption.sketch_size,
     )

@@ -1,8 +1,13 @@
 """Robust rules by weights, and the selection of a round's contributors from their sketches. numpy only."""
 
+from quorumlearn.robust.clipping import CentredClipping, GeometricMedian, NormClipping
+from quorumlearn.robust.clustering import Clustering
 from quorumlearn.robust.errors import RobustError, RuleError, TooFewVectors, VectorError
 from quorumlearn.robust.geometry import squared_distances, squared_norms
-from quorumlearn.robust.rules import RULES, Mean, MultiKrum, Rule, Weights, largest_byzantine, make_rule
+from quorumlearn.robust.mixing import Bucketing, Mixed, Mixture, NearestNeighbours
+from quorumlearn.robust.registry import FRACTIONS, MIXTURES, RULES, make_rule, weight_room
+from quorumlearn.robust.rounding import whole_weights
+from quorumlearn.robust.rules import LNearest, Mean, MultiKrum, Rule, Weights, largest_byzantine
 from quorumlearn.robust.selection import (
     DUPLICATE_TOLERANCE,
     LEAST_NORM,
@@ -11,20 +16,33 @@ from quorumlearn.robust.selection import (
     Reason,
     select,
 )
+from quorumlearn.robust.trust import TrustScores
 
 __all__ = [
     "DUPLICATE_TOLERANCE",
+    "FRACTIONS",
     "LEAST_NORM",
+    "MIXTURES",
     "OUTLIER_FACTOR",
     "RULES",
+    "Bucketing",
+    "CentredClipping",
+    "Clustering",
     "Finding",
+    "GeometricMedian",
+    "LNearest",
     "Mean",
+    "Mixed",
+    "Mixture",
     "MultiKrum",
+    "NearestNeighbours",
+    "NormClipping",
     "Reason",
     "RobustError",
     "Rule",
     "RuleError",
     "TooFewVectors",
+    "TrustScores",
     "VectorError",
     "Weights",
     "largest_byzantine",
@@ -32,4 +50,6 @@ __all__ = [
     "select",
     "squared_distances",
     "squared_norms",
+    "weight_room",
+    "whole_weights",
 ]

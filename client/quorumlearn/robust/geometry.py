@@ -45,3 +45,40 @@ def squared_distances(vectors: Vectors) -> Vectors:
                 apart = vectors[start : start + rows] - vectors[i]
                 distances[i, start : start + rows] = halving_sum(apart * apart)
     return distances + distances.T
+
+
+def products(vectors: Vectors, other: Vectors) -> Vectors:
+    """<x_i, y> of each row of (n, k) with one vector (k,), as (n,)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array([float(halving_sum(row * other)) for row in vectors], dtype=np.float64)
+
+
+def combine(coefficients: Vectors, vectors: Vectors) -> Vectors:
+    """sum_i c_i x_i, (k,), of coefficients (n,) and the rows of (n, k)."""
+    return halving_sum(np.ascontiguousarray((coefficients[:, None] * vectors).T))
+
+
+def distances_to(vectors: Vectors, point: Vectors) -> Vectors:
+    """|x_i - point| of each row of (n, k), as (n,)."""
+    return np.sqrt(squared_norms(vectors - point))
+
+
+def cosine_distances(vectors: Vectors) -> Vectors:
+    """1 - cos(x_i, x_j), (n, n), 0 on the diagonal; 1 where a row is zero."""
+    norms = np.sqrt(squared_norms(vectors))
+    units = vectors / np.where(norms > 0, norms, 1.0)[:, None]
+    distances = 1.0 - np.array([products(units, unit) for unit in units])
+    np.fill_diagonal(distances, 0.0)
+    return distances
+
+
+def lower_median(values: Vectors) -> float:
+    """The lower median of at least one value: one of the values, so that no sum is involved."""
+    return float(np.sort(values)[(len(values) - 1) // 2])
+
+
+def centrality(squared: Vectors) -> Vectors:
+    """How far each vector is from a majority: of squared distances (n, n), those to the floor(n / 2)-th
+    nearest other, (n,). Fewer than half of the vectors cannot make each other look central by it."""
+    middle: Vectors = np.sort(squared, axis=1)[:, len(squared) // 2]
+    return middle

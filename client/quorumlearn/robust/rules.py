@@ -1,19 +1,16 @@
-"""Robust rules that act by weights: vectors in, one small integer weight for each out.
+"""Robust rules that act by weights: vectors in, one weight for each out.
 
 The aggregate is sum_i w_i x_i / sum_i w_i. Weights are all that an encrypted aggregate can carry out, and
-all of them come from distances, so a rule sees sketches (n, k) or plain updates (n, d) alike.
+all of them come from norms, products and distances, so a rule sees sketches (n, k) or plain updates (n, d)
+alike: the plain twin of a rule is the rule itself, given plain updates.
 
-Pre-aggregations fit the same frame. One that replaces the vectors by integer mixtures M x
-(nearest-neighbour mixing, Allouah et al., https://arxiv.org/abs/2302.01772: row i of M marks the n - f
-nearest to x_i; bucketing, Karimireddy et al., https://arxiv.org/abs/2006.09365: a row marks a bucket)
-gives, with weights v of the rule applied to M x, the weights M^T v. Clipping and geometric median by
-Weiszfeld's steps scale each vector by a factor, rounded to an integer. Each is a Rule that holds another.
+This module has what every rule keeps to, the mean, and the rules that choose some vectors and weigh those
+equally. `clipping` has the rules that scale vectors down, `trust` and `clustering` those that judge directions,
+`mixing` the pre-aggregations that come before any rule, `rounding` how weights become integers.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -21,23 +18,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorumlearn.robust.errors import RuleError, TooFewVectors, VectorError
-from quorumlearn.robust.geometry import Vectors, halving_sum, squared_distances
-
-RULES = ("mean", "multi-krum")
+from quorumlearn.robust.geometry import (
+    Vectors,
+    combine,
+    halving_sum,
+    products,
+    squared_distances,
+    squared_norms,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What a rule says of n vectors: `values` int64 (n,), not negative; `scores` float64 (n,), in squared
-    units of the vectors, the lower the more central."""
+    """What a rule says of n vectors: `values` float64 (n,), not negative, and only their ratios matter for
+    the aggregate; `scores` float64 (n,), the lower the more central, in units of the rule's own."""
 
-    values: NDArray[np.int64]
+    values: NDArray[np.float64]
     scores: NDArray[np.float64]
 
 
 class Rule(Protocol):
     """A robust rule. The same vectors in another order give the same weights in that order, but for ties,
-    which go to the earlier row."""
+    which go to the earlier row, and for rounding in the last bits."""
 
     def weights(self, vectors: Vectors) -> Weights:
         """Weights of the rows of (n, k), all finite, n >= 1. TooFewVectors if the rule says nothing of so
@@ -59,7 +61,7 @@ class Mean:
 
     def weights(self, vectors: Vectors) -> Weights:
         checked(vectors)
-        return Weights(np.ones(len(vectors), dtype=np.int64), np.zeros(len(vectors)))
+        return Weights(np.ones(len(vectors)), np.zeros(len(vectors)))
 
     def for_remaining(self, count: int, excluded: int) -> Self:
         """The mean needs no assumption, so it stays as it is."""
@@ -81,10 +83,8 @@ class MultiKrum:
     selected: int | None = None
 
     def __post_init__(self) -> None:
-        if self.byzantine < 0:
-            raise RuleError(f"byzantine = {self.byzantine}; the number of Byzantine vectors is at least 0")
-        if self.selected is not None and self.selected < 1:
-            raise RuleError(f"selected = {self.selected}; at least 1 vector must be selected")
+        not_negative("byzantine", self.byzantine)
+        at_least_one("selected", self.selected)
 
     def weights(self, vectors: Vectors) -> Weights:
         checked(vectors)
@@ -97,9 +97,7 @@ class MultiKrum:
         nearest = np.sort(squared_distances(vectors), axis=1)[:, 1 : 1 + neighbours]
         scores = halving_sum(nearest) / max(1, neighbours)
         most = count - f if self.selected is None else min(self.selected, count - f)
-        values = np.zeros(count, dtype=np.int64)
-        values[np.argsort(scores, kind="stable")[:most]] = 1
-        return Weights(values, scores)
+        return Weights(lowest(scores, most), scores)
 
     def for_remaining(self, count: int, excluded: int) -> Self:
         """f less those found already, and at most what n > 2f + 2 allows of the `count` left: f' = min(f -
@@ -110,27 +108,51 @@ class MultiKrum:
         return replace(self, byzantine=min(left, largest_byzantine(count)))
 
 
+@dataclass(frozen=True)
+class LNearest:
+    """Weight 1 for the l vectors nearest to the sum of all by cosine, 0 for the others.
+
+        score(i) = 1 - cos(x_i, sum_j x_j)
+
+    LearningChain: Chen et al., "When Machine Learning Meets Blockchain: A Decentralized, Privacy-preserving
+    and Secure Design", IEEE Big Data 2018. As published it does not ask how long a vector is, and one long
+    vector turns the sum: `norm_limit` of the selection, or norm clipping in its place, bounds that.
+    `byzantine` is f; `nearest` is l, at most and by default n - f.
+    """
+
+    byzantine: int
+    nearest: int | None = None
+
+    def __post_init__(self) -> None:
+        not_negative("byzantine", self.byzantine)
+        at_least_one("nearest", self.nearest)
+
+    def weights(self, vectors: Vectors) -> Weights:
+        checked(vectors)
+        count = len(vectors)
+        most = max(1, count - self.byzantine)
+        if self.nearest is not None:
+            most = min(self.nearest, most)
+        total = combine(np.ones(count), vectors)
+        lengths = np.sqrt(squared_norms(vectors)) * float(np.sqrt(halving_sum(total * total)))
+        scores = 1.0 - products(vectors, total) / np.where(lengths > 0, lengths, 1.0)
+        return Weights(lowest(scores, most), scores)
+
+    def for_remaining(self, count: int, excluded: int) -> Self:
+        """f less those found already; at least one vector is always chosen."""
+        return replace(self, byzantine=min(max(0, self.byzantine - excluded), max(0, count - 1)))
+
+
 def largest_byzantine(count: int) -> int:
     """The largest f that multi-Krum withstands among `count` vectors, n > 2f + 2; 0 if there is none."""
     return max(0, (count - 3) // 2)
 
 
-def make_rule(name: str, parameters: Mapping[str, str], byzantine: int) -> Rule:
-    """The rule of a task. RuleError for an unknown name, a parameter it has not, or a value it refuses.
-
-    `mean` has no parameters; `multi-krum` has `selected`, m, a whole number of at least 1 (default n - f).
-    """
-    known = {"mean": (), "multi-krum": ("selected",)}.get(name)
-    if known is None:
-        raise RuleError(f"no robust rule {name!r}; there are {', '.join(RULES)}")
-    unknown = sorted(set(parameters) - set(known))
-    if unknown:
-        raise RuleError(f"{name} has no parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}")
-    if name == "mean":
-        return Mean()
-    return MultiKrum(
-        byzantine, _whole("selected", parameters["selected"]) if "selected" in parameters else None
-    )
+def lowest(scores: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """1 for the `most` lowest scores, ties to the earlier row, 0 for the others."""
+    values = np.zeros(len(scores))
+    values[np.argsort(scores, kind="stable")[:most]] = 1.0
+    return values
 
 
 def checked(vectors: Vectors) -> Vectors:
@@ -144,7 +166,19 @@ def checked(vectors: Vectors) -> Vectors:
     return vectors
 
 
-def _whole(name: str, text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
-        raise RuleError(f"{name} = {text!r}; it must be a whole number")
-    return int(text)
+def not_negative(name: str, value: int) -> None:
+    """RuleError unless `value` counts something."""
+    if value < 0:
+        raise RuleError(f"{name} = {value}; it is at least 0")
+
+
+def at_least_one(name: str, value: int | None) -> None:
+    """RuleError unless `value` is left out or at least 1."""
+    if value is not None and value < 1:
+        raise RuleError(f"{name} = {value}; it is at least 1")
+
+
+def above_zero(name: str, value: float | None) -> None:
+    """RuleError unless `value` is left out or a finite number above 0."""
+    if value is not None and not 0 < value < float("inf"):
+        raise RuleError(f"{name} = {value}; it must be a number above 0")

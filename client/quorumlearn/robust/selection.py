@@ -9,9 +9,10 @@ Steps, each on what the one before left over, always in the order of the commits
 3. A norm over `norm_limit`, or at most `least_norm` times the median norm (of what steps 1 and 2 left and
    `norm_limit` allows), is OUT_OF_RANGE. The second keeps out zero updates and their like, which a rule by
    distances would find central.
-4. The robust rule weighs the rest, with f reduced by those already found. A miner with weight 0 is an
-   OUTLIER if its score is above `outlier_factor` times the median score of the selected, else NOT_SELECTED.
-5. If the weights add up to more than `max_weight_sum`, the best scores keep theirs as far as it reaches.
+4. The robust rule weighs the rest, with f reduced by those already found, and its weights become integers that
+   add up to at most `max_weight_sum` (`whole_weights`).
+5. A miner whose integer is 0 is an OUTLIER if its score is above `outlier_factor` times the median score of those
+   to whom the rule gave weight, else NOT_SELECTED.
 
 A pure function: the same sketches give the same findings on every machine, and who is which row does not
 matter.
@@ -24,10 +25,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quorumlearn.robust.errors import VectorError
-from quorumlearn.robust.geometry import Vectors, squared_distances, squared_norms
+from quorumlearn.robust.geometry import Vectors, lower_median, squared_distances, squared_norms
+from quorumlearn.robust.rounding import whole_weights
 from quorumlearn.robust.rules import Rule, Weights
 
 Reason = Literal["CONTRIBUTES", "OUT_OF_RANGE", "DUPLICATE", "OUTLIER", "NOT_SELECTED"]
@@ -144,7 +145,7 @@ def _find_out_of_range(
     allowed = [place for place in left if findings[place] is None]
     if not allowed:
         return
-    least = least_norm * _median(norms[allowed])
+    least = least_norm * lower_median(norms[allowed])
     for place in allowed:
         if norms[place] <= least:
             findings[place] = Finding(0, "OUT_OF_RANGE", "the norm is next to nothing beside the others'")
@@ -152,23 +153,20 @@ def _find_out_of_range(
 
 def _weigh(weights: Weights, outlier_factor: float, max_weight_sum: int) -> list[Finding]:
     chosen = weights.values > 0
-    far = outlier_factor * _median(weights.scores[chosen]) if chosen.any() else float("inf")
-    room = max_weight_sum
-    findings: dict[int, Finding] = {}
-    for place in np.argsort(weights.scores, kind="stable").tolist():
-        weight, score = int(weights.values[place]), float(weights.scores[place])
-        if weight == 0 and score > far:
-            findings[place] = Finding(0, "OUTLIER", "far from the others")
+    far = outlier_factor * lower_median(weights.scores[chosen]) if chosen.any() else float("inf")
+    findings = []
+    for whole, weight, score in zip(
+        whole_weights(weights.values, weights.scores, max_weight_sum).tolist(),
+        weights.values.tolist(),
+        weights.scores.tolist(),
+        strict=True,
+    ):
+        if whole > 0:
+            findings.append(Finding(whole, "CONTRIBUTES"))
+        elif score > far:
+            findings.append(Finding(0, "OUTLIER", "far from the others"))
         elif weight == 0:
-            findings[place] = Finding(0, "NOT_SELECTED", "not among the most central")
-        elif weight > room:
-            findings[place] = Finding(0, "NOT_SELECTED", f"the weights may add up to {max_weight_sum} only")
+            findings.append(Finding(0, "NOT_SELECTED", "not among the most central"))
         else:
-            room -= weight
-            findings[place] = Finding(weight, "CONTRIBUTES")
-    return [findings[place] for place in range(len(findings))]
-
-
-def _median(values: NDArray[np.float64]) -> float:
-    """The lower median: one of the values, so that no sum is involved."""
-    return float(np.sort(values)[(len(values) - 1) // 2])
+            findings.append(Finding(0, "NOT_SELECTED", f"the weights may add up to {max_weight_sum} only"))
+    return findings

@@ -1,0 +1,180 @@
+"""Rules by name, as a task writes them.
+
+A name is a rule's, or pre-aggregations and a rule joined by `+`, the first applied first:
+`nnm+multi-krum`, `bucketing+nnm+geometric-median`. Each part takes its own parameters from the task's, as text:
+
+| part | parameters |
+| --- | --- |
+| `mean` | |
+| `multi-krum` | `selected` (whole, m; default n - f) |
+| `l-nearest` | `nearest` (whole, l; default n - f) |
+| `norm-clipping` | `clip` (number, default the median norm) |
+| `centred-clipping` | `radius` (number, default the median distance), `steps` (whole, default 10) |
+| `geometric-median` | `smoothing` (number, default 0.001), `steps` (whole, default 64) |
+| `trust-scores` | ; needs the committee's root update |
+| `clustering` | `slack` (number from 1, default 1.25) |
+| `nnm` (before a rule) | |
+| `bucketing` (before a rule) | `bucket_size` (whole, default 2) |
+
+`multi-krum`, `l-nearest` and `nnm` use the task's f; the others need none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from quorumlearn.robust.clipping import CentredClipping, GeometricMedian, NormClipping
+from quorumlearn.robust.clustering import Clustering
+from quorumlearn.robust.errors import RuleError
+from quorumlearn.robust.geometry import Vectors
+from quorumlearn.robust.mixing import Bucketing, Mixed, Mixture, NearestNeighbours
+from quorumlearn.robust.rules import LNearest, Mean, MultiKrum, Rule
+from quorumlearn.robust.trust import TrustScores
+
+RULES = (
+    "mean",
+    "multi-krum",
+    "l-nearest",
+    "norm-clipping",
+    "centred-clipping",
+    "geometric-median",
+    "trust-scores",
+    "clustering",
+)
+MIXTURES = ("nnm", "bucketing")
+
+FRACTIONS = 8
+"""Integer weights that one miner's whole share is worth, on average, where a rule gives parts of one."""
+
+_EQUAL = ("mean", "multi-krum", "l-nearest")
+_MOST_PARTS = 4
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?(e-?[0-9]{1,2})?", re.ASCII)
+_WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+@dataclass
+class _Settings:
+    """A task's parameters while they are read: each part takes its own, and what is left over is unknown."""
+
+    left: dict[str, str]
+    known: list[str]
+
+    def whole(self, name: str) -> int | None:
+        text = self._take(name)
+        if text is not None and not _WHOLE.fullmatch(text):
+            raise RuleError(f"{name} = {text!r}; it must be a whole number")
+        return None if text is None else int(text)
+
+    def number(self, name: str) -> float | None:
+        text = self._take(name)
+        if text is not None and not _NUMBER.fullmatch(text):
+            raise RuleError(f"{name} = {text!r}; it must be a number, as 2, 0.5 or 1e-3")
+        return None if text is None else float(text)
+
+    def _take(self, name: str) -> str | None:
+        self.known.append(name)
+        return self.left.pop(name, None)
+
+
+def make_rule(name: str, parameters: Mapping[str, str], byzantine: int, root: Vectors | None = None) -> Rule:
+    """The rule of a task, see the table above. `byzantine` is the task's f; `root` is the committee's root
+    update in the form of the vectors, (k,), which `trust-scores` needs and the others leave alone.
+
+    RuleError for an unknown name, a parameter that no part has, a value it refuses, or a root that is missing.
+    """
+    *before, last = _parts(name)
+    settings = _Settings(dict(parameters), [])
+    mixtures = [_MIXTURE[part](settings, byzantine) for part in before]
+    if last == "trust-scores":
+        if root is None:
+            raise RuleError("trust-scores needs the committee's root update, and there is none")
+        rule: Rule = TrustScores(root)
+    else:
+        rule = _RULE[last](settings, byzantine)
+    if settings.left:
+        unknown = min(settings.left)
+        raise RuleError(
+            f"{name} has no parameter {unknown!r}; it has {', '.join(dict.fromkeys(settings.known)) or 'none'}"
+        )
+    for mixture in reversed(mixtures):
+        rule = Mixed(mixture, rule)
+    return rule
+
+
+def weight_room(name: str, miners: int) -> int:
+    """The `max_weight_sum` that a task with this rule and so many miners should have: one for each miner where
+    weights are all equal, FRACTIONS for each where they are not. RuleError for an unknown name."""
+    parts = _parts(name)
+    return miners if parts[0] in _EQUAL else miners * FRACTIONS
+
+
+def _parts(name: str) -> list[str]:
+    parts = name.split("+")
+    if len(parts) > _MOST_PARTS:
+        raise RuleError(f"{len(parts)} parts in the rule {name[:60]!r}; there may be {_MOST_PARTS}")
+    if parts[-1] not in RULES:
+        raise RuleError(f"no robust rule {parts[-1]!r}; there are {', '.join(RULES)}")
+    for part in parts[:-1]:
+        if part not in MIXTURES:
+            raise RuleError(f"{part!r} cannot come before a rule; {', '.join(MIXTURES)} can")
+    return parts
+
+
+def _multi_krum(settings: _Settings, byzantine: int) -> Rule:
+    return MultiKrum(byzantine, settings.whole("selected"))
+
+
+def _l_nearest(settings: _Settings, byzantine: int) -> Rule:
+    return LNearest(byzantine, settings.whole("nearest"))
+
+
+def _norm_clipping(settings: _Settings, byzantine: int) -> Rule:
+    return NormClipping(settings.number("clip"))
+
+
+def _centred_clipping(settings: _Settings, byzantine: int) -> Rule:
+    radius, steps = settings.number("radius"), settings.whole("steps")
+    return CentredClipping(radius) if steps is None else CentredClipping(radius, _bounded("steps", steps))
+
+
+def _geometric_median(settings: _Settings, byzantine: int) -> Rule:
+    smoothing, steps = settings.number("smoothing"), settings.whole("steps")
+    plain = GeometricMedian()
+    return GeometricMedian(
+        plain.smoothing if smoothing is None else smoothing,
+        plain.steps if steps is None else _bounded("steps", steps),
+    )
+
+
+def _clustering(settings: _Settings, byzantine: int) -> Rule:
+    slack = settings.number("slack")
+    return Clustering() if slack is None else Clustering(slack)
+
+
+def _nnm(settings: _Settings, byzantine: int) -> Mixture:
+    return NearestNeighbours(byzantine)
+
+
+def _bucketing(settings: _Settings, byzantine: int) -> Mixture:
+    size = settings.whole("bucket_size")
+    return Bucketing() if size is None else Bucketing(size)
+
+
+def _bounded(name: str, steps: int, most: int = 1000) -> int:
+    if steps > most:
+        raise RuleError(f"{name} = {steps}; at most {most}")
+    return steps
+
+
+_RULE: Mapping[str, Callable[[_Settings, int], Rule]] = {
+    "mean": lambda settings, byzantine: Mean(),
+    "multi-krum": _multi_krum,
+    "l-nearest": _l_nearest,
+    "norm-clipping": _norm_clipping,
+    "centred-clipping": _centred_clipping,
+    "geometric-median": _geometric_median,
+    "clustering": _clustering,
+}
+_MIXTURE: Mapping[str, Callable[[_Settings, int], Mixture]] = {"nnm": _nnm, "bucketing": _bucketing}

@@ -1,0 +1,61 @@
+"""Weights as small integers, which is what ciphertexts can be multiplied by.
+
+For each total T up to the limit the weights p_i = w_i / sum w are rounded to m_i with sum T by largest
+remainders: floor(p_i T), and one more for those with the largest remainders until T is reached. Taken is the T
+with the least error e = sum_i |m_i / T - p_i|, the smallest of equals, so that equal weights become ones.
+
+What that costs: e <= n' / (2 T) for the n' weights above zero, and since both sides add up to 1 the
+aggregate moves by at most e / 2 times the largest distance between two vectors that have weight.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorumlearn.robust.errors import VectorError
+from quorumlearn.robust.geometry import Vectors, halving_sum
+
+MOST_TOTALS = 4096
+"""Totals above this are not tried: the error is below n' / 8192 by then."""
+_GRAIN = 2.0**-30  # remainders and errors that differ by less are equal: rounding, not meaning
+
+
+def whole_weights(values: Vectors, scores: Vectors, max_weight_sum: int) -> NDArray[np.int64]:
+    """Integers (n,), not negative, with a sum of at most `max_weight_sum`, in the ratios of `values`.
+
+    Equal remainders go to the lower score, then to the earlier row. All zero if `values` are. VectorError for
+    a negative or infinite value.
+    """
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise VectorError("weights must be finite and not negative")
+    if max_weight_sum < 1:
+        raise VectorError(f"max_weight_sum = {max_weight_sum}; it must be above 0")
+    best = np.zeros(len(values), dtype=np.int64)
+    largest = float(values.max(initial=0.0))
+    if largest == 0:
+        return best
+    scaled = values / largest
+    shares = scaled / float(halving_sum(scaled))
+    by_score = np.argsort(scores, kind="stable")
+    least = float("inf")
+    for total in range(1, min(max_weight_sum, MOST_TOTALS) + 1):
+        found = _by_largest_remainders(shares, by_score, total)
+        error = float(halving_sum(np.abs(found / total - shares)))
+        if error < least - _GRAIN:
+            best, least = found, error
+        if least < _GRAIN:
+            break
+    return best
+
+
+def _by_largest_remainders(shares: Vectors, by_score: NDArray[np.intp], total: int) -> NDArray[np.int64]:
+    quotas = shares * total
+    whole = np.floor(quotas + _GRAIN)
+    remainders = np.rint((quotas - whole) / _GRAIN)
+    remainders[shares == 0] = -np.inf
+    missing = total - int(whole.sum())
+    found = whole.astype(np.int64)
+    order = by_score[np.argsort(-remainders[by_score], kind="stable")]
+    found[order[: max(0, missing)]] += 1
+    return found
