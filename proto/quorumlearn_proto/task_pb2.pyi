@@ -236,15 +236,13 @@ class Participation(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., miner: _Optional[str] = ..., joined_at_ms: _Optional[int] = ..., work: _Optional[int] = ..., left: bool = ...) -> None: ...
 
 class Seat(_message.Message):
-    __slots__ = ("task_id", "seat", "verifier", "sealing_key", "joined_at_ms")
+    __slots__ = ("task_id", "seat", "verifier", "joined_at_ms")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_FIELD_NUMBER: _ClassVar[int]
-    SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
     JOINED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     seat: int
     verifier: str
-    sealing_key: bytes
     joined_at_ms: int
-    def __init__(self, task_id: _Optional[str] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., sealing_key: _Optional[bytes] = ..., joined_at_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., joined_at_ms: _Optional[int] = ...) -> None: ...

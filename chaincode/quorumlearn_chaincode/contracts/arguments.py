@@ -5,8 +5,6 @@ Every parser names the argument, its value (shortened) and the limit. Nothing he
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from typing import TypeVar
 
@@ -116,17 +114,6 @@ def record(kind: type[M], text: str, limit: int = MAX_RECORD_BYTES) -> M:
         return canonical.from_json(kind, text.encode(), limit)
     except (canonical.CanonicalError, OverflowError) as error:
         raise bad(f"{_first_line(error)}") from error
-
-
-def sealing_key(text: str) -> bytes:
-    """A public key in standard base64."""
-    try:
-        key = base64.b64decode(text.encode(), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise bad("the sealing key is not base64 (standard alphabet, padded)") from error
-    if not MIN_SEALING_KEY <= len(key) <= MAX_SEALING_KEY:
-        raise bad(f"the sealing key has {len(key)} bytes: {MIN_SEALING_KEY} to {MAX_SEALING_KEY}")
-    return key
 
 
 def page(size: str, bookmark: str) -> tuple[int, str]:

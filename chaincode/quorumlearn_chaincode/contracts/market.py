@@ -70,7 +70,7 @@ FUNCTIONS = {
         _query("rewards:Totals", "", rewards.totals),
         _query("rewards:Config", "", rewards.get_config),
         _changes("tasks:Publish", "spec", tasks.publish, OWNER),
-        _changes("tasks:JoinCommittee", "task sealing_key", tasks.join_committee, VERIFIER),
+        _changes("tasks:JoinCommittee", "task", tasks.join_committee, VERIFIER),
         _changes("tasks:Join", "task", tasks.join, MINER),
         _changes("tasks:Leave", "task", tasks.leave, MINER),
         _changes("tasks:Cancel", "task", tasks.cancel, OWNER),

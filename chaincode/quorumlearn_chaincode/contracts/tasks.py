@@ -7,7 +7,7 @@ from quorumlearn_proto.block_pb2 import Phase
 from quorumlearn_proto.page_pb2 import ParticipationPage, TaskPage, TaskSummary
 from quorumlearn_proto.task_pb2 import Participation, Seat, Task, TaskSpec, TaskState, TaskStatus
 
-from .arguments import page, record, sealing_key, task_id
+from .arguments import page, record, task_id
 from .call import Call
 from .errors import Code, Refusal
 from .rounds import current_round
@@ -44,8 +44,8 @@ def publish(call: Call, text: str) -> None:
     call.event.task_id = spec.task_id
 
 
-def join_committee(call: Call, name: str, key: str) -> None:
-    task, sealing = call.task(task_id(name)), sealing_key(key)
+def join_committee(call: Call, name: str) -> None:
+    task = call.task(task_id(name))
     _open_for_joining(call, name)
     number = seat_number(call, task)
     taken = call.ledger.get(SEATS, name, number)
@@ -56,7 +56,7 @@ def join_committee(call: Call, name: str, key: str) -> None:
         raise Refusal(
             Code.ALREADY_JOINED, f"{call.actor} is a miner of {name}: leave first, or use another identity"
         )
-    seat = Seat(task_id=name, seat=number, verifier=call.actor, sealing_key=sealing, joined_at_ms=call.now_ms)
+    seat = Seat(task_id=name, seat=number, verifier=call.actor, joined_at_ms=call.now_ms)
     call.ledger.put(SEATS, seat, name, number)
     lock_stake(call, name, call.actor, task.spec.stakes.verifier)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import structlog
 from google.protobuf.message import DecodeError
 from quorumlearn_proto.artifact_pb2 import (
     CollectiveKey,
@@ -24,6 +25,8 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import sealing
 
 Record = TypeVar("Record", PublicShare, SealedShares, SketchShares, PartialDecryption, CollectiveKey)
+
+log = structlog.get_logger()
 
 OVERHEAD = 4096  # bytes of names and numbers in an artifact beside its payload
 
@@ -55,11 +58,19 @@ def get(store: ArtifactStore, kind: type[Record], ref: ArtifactRef, limit: int, 
 def seal_for(
     keys: dict[int, bytes], messages: dict[int, bytes], context: str, sender: int
 ) -> list[SealedBox]:
-    """Seal each seat's message to its key, bound to the context, the sender and the recipient."""
-    return [
-        SealedBox(recipient=seat, sealed=sealing.seal(message, keys[seat], _bound(context, sender, seat)))
-        for seat, message in sorted(messages.items())
-    ]
+    """Seal each seat's message to its key, bound to the context, the sender and the recipient.
+
+    A seat that registered something that is no key gets nothing: its own fault, and no reason for others to stop.
+    """
+    boxes = []
+    for seat, message in sorted(messages.items()):
+        try:
+            sealed = sealing.seal(message, keys[seat], _bound(context, sender, seat))
+        except sealing.SealError:
+            log.warning("a seat registered no sealing key", seat=seat, context=context)
+        else:
+            boxes.append(SealedBox(recipient=seat, sealed=sealed))
+    return boxes
 
 
 def unseal_from(boxes: list[SealedBox], private: bytes, context: str, sender: int, me: int) -> bytes:

@@ -123,7 +123,7 @@ class Market:
         self._submit("tasks:Publish", _json(spec))
 
     def join_committee(self, task: str) -> None:
-        self._submit("tasks:JoinCommittee", task, "A" * 1600)
+        self._submit("tasks:JoinCommittee", task)
 
     def join(self, task: str) -> None:
         self._submit("tasks:Join", task)

@@ -107,9 +107,11 @@ def _round_step(view: b.TaskView, seat: int) -> Step | None:
 
 def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
     part = contribution(view, ceremony.round, seat)
+    if seat not in ceremony.seats:
+        return None
     if ceremony.step == b.KEY_COMMIT:
         return Step.KEY_COMMIT if part is None else None
-    if part is None or seat not in ceremony.seats:
+    if part is None:
         return None
     open_steps = {
         b.KEY_REVEAL: (Step.KEY_REVEAL, "sealed_shares"),

@@ -241,7 +241,7 @@ class Verifier:
         """Score a challenged block against the one before it."""
         spec = view.task.spec
         block = self.market.block(spec.task_id, height)
-        before = self.market.block(spec.task_id, height - 1)
+        before = next(one for one in self.market.blocks(spec.task_id) if one.digest == block.core.previous)
         ballot = b.Ballot(
             task_id=spec.task_id, round=block.core.round, seat=self._seat(view), model=block.core.model.digest
         )

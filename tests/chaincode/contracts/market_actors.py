@@ -191,11 +191,8 @@ class Play:
         self.send(OWNER, "tasks:Publish", js(task or spec()))
 
     def take_seats(self, seats: Sequence[int] | None = None) -> None:
-        import base64
-
-        key = base64.b64encode(SEALING_KEY).decode()
         for number in seats or self.seats:
-            self.send(self.seats[number], "tasks:JoinCommittee", TASK, key)
+            self.send(self.seats[number], "tasks:JoinCommittee", TASK)
 
     def join(self, who: Sequence[str] | None = None) -> None:
         for miner in self.miners if who is None else who:

@@ -30,7 +30,6 @@ PLAUSIBLE = {
     "secret": "0" * 64,
     "aggregate": "0" * 64,
     "reason": "wrong",
-    "sealing_key": "A" * 64,
 }
 HOLDERS = {
     "treasury": TREASURY,

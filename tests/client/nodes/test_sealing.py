@@ -52,3 +52,9 @@ def test_a_box_is_bound_to_its_sender_and_recipient() -> None:
     boxes[0].recipient, boxes[1].recipient = 3, 2
     with pytest.raises(ExchangeError):
         unseal_from(boxes, PRIVATE, "t", sender=1, me=3)
+
+
+def test_a_seat_without_a_key_does_not_keep_others_from_theirs() -> None:
+    boxes = seal_for({2: b"no key", 3: PUBLIC}, {2: b"for two", 3: b"for three"}, "t", sender=1)
+    assert [box.recipient for box in boxes] == [3]
+    assert unseal_from(boxes, PRIVATE, "t", sender=1, me=3) == b"for three"

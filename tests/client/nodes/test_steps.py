@@ -95,7 +95,7 @@ def test_a_verifier_that_left_the_round_sits_it_out() -> None:
 
 def test_the_next_rounds_key_is_made_while_this_round_trains() -> None:
     view = running(b.COMMIT)
-    view.ceremonies.add(round=2, attempt=1, step=b.KEY_COMMIT)
+    view.ceremonies.add(round=2, attempt=1, step=b.KEY_COMMIT, seats=[1, 2])
     assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(Step.KEY_COMMIT, 2)]
     view.contributions.add(round=2, attempt=1, seat=1, public_share=REF)
     assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
