@@ -19,7 +19,8 @@ from quorumlearn_network.devnet.envelope import channel_header_of
 from quorumlearn_network.devnet.errors import LedgerUnavailableError
 from quorumlearn_network.devnet.ledger import Ledger
 from quorumlearn_network.devnet.msp import SigningIdentity
-from quorumlearn_network.devnet.validator import Outcome, Validator, chaincode_events
+from quorumlearn_network.devnet.mvcc import Outcome
+from quorumlearn_network.devnet.validator import Validator, chaincode_events
 
 _RECENT_BLOCKS = 64
 

@@ -13,42 +13,22 @@ from collections.abc import AsyncIterator, Sequence
 import grpc
 from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
-from fabric_protos.peer import chaincode_event_pb2, proposal_pb2, transaction_pb2
+from fabric_protos.peer import chaincode_event_pb2
 from google.protobuf.message import DecodeError
 
 from quorumlearn_network.devnet.channel import Channel
-from quorumlearn_network.devnet.endorser import (
-    ERROR_THRESHOLD,
-    Endorsed,
-    Peer,
-    Proposal,
-    check_proposal,
-    unpack_proposal,
-)
+from quorumlearn_network.devnet.endorser import Peer
+from quorumlearn_network.devnet.endorsing import Endorsing
 from quorumlearn_network.devnet.errors import (
-    ExecutionError,
     LedgerUnavailableError,
     NotFoundError,
     OrderError,
     PolicyError,
-    ProposalError,
-    SimulationError,
 )
-from quorumlearn_network.devnet.ledger import Snapshot
 from quorumlearn_network.devnet.rpc_status import Context, RpcError, abort
 
 _log = logging.getLogger(__name__)
 _Status = grpc.StatusCode
-
-
-class _PeerError(Exception):
-    """A peer did not endorse: the gateway's code for it, and whether another peer may do better."""
-
-    def __init__(self, code: grpc.StatusCode, message: str, retry: bool) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry = retry
 
 
 class Gateway:
@@ -57,12 +37,13 @@ class Gateway:
     def __init__(self, channel: Channel, peer: Peer) -> None:
         self._channel = channel
         self._peer = peer
+        self._endorsing = Endorsing(channel, peer)
 
     async def Evaluate(
         self, request: gateway_pb2.EvaluateRequest, context: Context
     ) -> gateway_pb2.EvaluateResponse:
         try:
-            return await self._evaluate(request)
+            return await self._endorsing.evaluate(request)
         except RpcError as error:
             await abort(context, error)
 
@@ -70,7 +51,7 @@ class Gateway:
         self, request: gateway_pb2.EndorseRequest, context: Context
     ) -> gateway_pb2.EndorseResponse:
         try:
-            return await asyncio.wait_for(self._endorse(request), self._channel.endorse_timeout)
+            return await asyncio.wait_for(self._endorsing.endorse(request), self._channel.endorse_timeout)
         except TimeoutError:
             reason = "endorsement timeout expired while collecting endorsements"
             await abort(context, RpcError(_Status.DEADLINE_EXCEEDED, reason))
@@ -101,160 +82,6 @@ class Gateway:
                 yield response
         except RpcError as error:
             await abort(context, error)
-
-    async def _evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:
-        proposal = self._unpack(request.proposed_transaction, "failed to unpack transaction proposal: ")
-        targets = list(request.target_organizations)
-        if proposal.has_transient and not targets:
-            targets = [self._peer.msp_id]
-        peers = [
-            peer
-            for peer in self._channel.peers_from(self._peer.msp_id)
-            if peer.has(proposal.chaincode) and (not targets or peer.msp_id in targets)
-        ]
-        if not peers:
-            reason = (
-                f"no peers available to evaluate chaincode {proposal.chaincode} in channel {proposal.channel}"
-            )
-            raise RpcError(_Status.FAILED_PRECONDITION, reason)
-        details: list[gateway_pb2.ErrorDetail] = []
-        snapshot = self._snapshot()
-        try:
-            for peer in peers:
-                try:
-                    endorsed = await self._process(peer, proposal, snapshot)
-                except _PeerError as failure:
-                    details.append(_detail(peer, failure.message))
-                    if not failure.retry:
-                        raise RpcError(
-                            failure.code,
-                            f"evaluate call to endorser returned error: {failure.message}",
-                            details,
-                        ) from failure
-                else:
-                    return gateway_pb2.EvaluateResponse(result=endorsed.response)
-        finally:
-            snapshot.close()
-        raise RpcError(
-            _Status.ABORTED, "failed to evaluate transaction, see attached details for more info", details
-        )
-
-    async def _endorse(self, request: gateway_pb2.EndorseRequest) -> gateway_pb2.EndorseResponse:
-        if not request.proposed_transaction.proposal_bytes:
-            raise RpcError(
-                _Status.INVALID_ARGUMENT, "the proposed transaction must contain a signed proposal"
-            )
-        proposal = self._unpack(request.proposed_transaction, "")
-        snapshot = self._snapshot()
-        try:
-            if request.endorsing_organizations:
-                chosen = self._named_peers(proposal, list(request.endorsing_organizations))
-                collected = await self._collect(proposal, snapshot, [chosen], {}, [])
-            else:
-                collected = await self._chosen_peers(proposal, snapshot)
-        finally:
-            snapshot.close()
-        return gateway_pb2.EndorseResponse(prepared_transaction=_prepare(proposal, collected))
-
-    async def _chosen_peers(self, proposal: Proposal, snapshot: Snapshot) -> list[Endorsed]:
-        """The own peer first; its result says which policies count, and so which peers to ask besides."""
-        available = [
-            peer for peer in self._channel.peers_from(self._peer.msp_id) if peer.has(proposal.chaincode)
-        ]
-        if proposal.has_transient and self._peer not in available:
-            raise RpcError(
-                _Status.FAILED_PRECONDITION,
-                "no endorsers found in the gateway's organization; "
-                "retry specifying endorsing organization(s) to protect transient data",
-            )
-        if self._peer not in available:
-            available = self._in_layout(proposal, available)
-        first = available[0]
-        try:
-            result = await self._process(first, proposal, snapshot)
-        except _PeerError as failure:
-            raise RpcError(
-                _Status.ABORTED,
-                "failed to endorse transaction, see attached details for more info",
-                [_detail(first, failure.message)],
-            ) from failure
-        try:
-            layouts = self._channel.layouts(first.msp_id, result.interests, proposal.chaincode)
-        except PolicyError as error:
-            raise _no_combination(str(error)) from error
-        groups = [[self._channel.peers[msp_id] for msp_id in layout] for layout in layouts]
-        return await self._collect(proposal, snapshot, groups, {first.msp_id: result}, [])
-
-    def _in_layout(self, proposal: Proposal, available: Sequence[Peer]) -> list[Peer]:
-        """Without a chaincode of its own, the gateway begins with a peer that the chaincode's policy counts."""
-        try:
-            layouts = self._channel.layouts(self._peer.msp_id, (), proposal.chaincode)
-        except PolicyError as error:
-            raise _no_combination(str(error)) from error
-        return [peer for peer in available if peer.msp_id in layouts[0]]
-
-    def _named_peers(self, proposal: Proposal, msp_ids: Sequence[str]) -> list[Peer]:
-        peers = self._channel.peers
-        missing = [name for name in msp_ids if name not in peers or not peers[name].has(proposal.chaincode)]
-        if missing or proposal.channel != self._channel.name:
-            names = ", ".join(missing or msp_ids)
-            raise RpcError(_Status.UNAVAILABLE, f"failed to find any endorsing peers for org(s): {names}")
-        return [peers[name] for name in dict.fromkeys(msp_ids)]
-
-    async def _collect(
-        self,
-        proposal: Proposal,
-        snapshot: Snapshot,
-        groups: Sequence[Sequence[Peer]],
-        have: dict[str, Endorsed],
-        details: list[gateway_pb2.ErrorDetail],
-    ) -> list[Endorsed]:
-        """Endorsements of the first group whose peers all endorse the same bytes."""
-        failed: set[str] = set()
-        payload = next((endorsed.payload for endorsed in have.values()), None)
-        for group in groups:
-            if any(peer.msp_id in failed for peer in group):
-                continue
-            asked = [peer for peer in group if peer.msp_id not in have]
-            results = await asyncio.gather(
-                *(self._process(peer, proposal, snapshot) for peer in asked), return_exceptions=True
-            )
-            for peer, result in zip(asked, results, strict=True):
-                if isinstance(result, _PeerError):
-                    failed.add(peer.msp_id)
-                    details.append(_detail(peer, result.message))
-                elif isinstance(result, BaseException):
-                    raise result
-                elif payload is not None and result.payload != payload:
-                    failed.add(peer.msp_id)
-                    details.append(_detail(peer, "ProposalResponsePayloads do not match"))
-                else:
-                    payload = result.payload
-                    have[peer.msp_id] = result
-            if all(peer.msp_id in have for peer in group):
-                return [have[peer.msp_id] for peer in group]
-        raise RpcError(
-            _Status.ABORTED,
-            "failed to collect enough transaction endorsements, see attached details for more info",
-            details,
-        )
-
-    async def _process(self, peer: Peer, proposal: Proposal, snapshot: Snapshot) -> Endorsed:
-        try:
-            check_proposal(proposal, self._channel.name, self._channel.membership, self._channel.chain)
-        except ProposalError as error:
-            raise _PeerError(_Status.FAILED_PRECONDITION, str(error), retry=False) from error
-        try:
-            endorsed = await peer.process(proposal, snapshot)
-        except (ExecutionError, SimulationError) as error:
-            raise _PeerError(_Status.ABORTED, str(error), retry=True) from error
-        except LedgerUnavailableError as error:
-            raise RpcError(_Status.INTERNAL, str(error), [_detail(peer, str(error))]) from error
-        status = endorsed.response.status
-        if not 200 <= status < ERROR_THRESHOLD:
-            reason = f"chaincode response {status}, {endorsed.response.message}"
-            raise _PeerError(_Status.UNKNOWN, reason, retry=False)
-        return endorsed
 
     def _submit(self, request: gateway_pb2.SubmitRequest) -> gateway_pb2.SubmitResponse:
         if not request.HasField("prepared_transaction"):
@@ -344,20 +171,6 @@ class Gateway:
         except PolicyError as error:
             raise RpcError(_Status.PERMISSION_DENIED, str(error)) from error
 
-    def _snapshot(self) -> Snapshot:
-        try:
-            return self._channel.chain.ledger.snapshot()
-        except LedgerUnavailableError as error:
-            raise RpcError(_Status.INTERNAL, str(error)) from error
-
-    def _unpack(self, signed: proposal_pb2.SignedProposal, prefix: str) -> Proposal:
-        if not signed.proposal_bytes:
-            raise RpcError(_Status.INVALID_ARGUMENT, f"{prefix}a signed proposal is required")
-        try:
-            return unpack_proposal(signed)
-        except ProposalError as error:
-            raise RpcError(_Status.INVALID_ARGUMENT, f"{prefix}{error}") from error
-
 
 def _matching(
     events: Sequence[chaincode_event_pb2.ChaincodeEvent], chaincode: str, after: str
@@ -370,33 +183,3 @@ def _matching(
         elif event.chaincode_id == chaincode:
             found.append(event)
     return found, after
-
-
-def _prepare(proposal: Proposal, collected: Sequence[Endorsed]) -> common_pb2.Envelope:
-    """The unsigned transaction: the proposal without its transient data, with the endorsements."""
-    visible = proposal_pb2.ChaincodeProposalPayload(input=proposal.payload.input).SerializeToString()
-    action = transaction_pb2.ChaincodeEndorsedAction(
-        proposal_response_payload=collected[0].payload,
-        endorsements=[endorsed.endorsement for endorsed in collected],
-    )
-    content = transaction_pb2.ChaincodeActionPayload(chaincode_proposal_payload=visible, action=action)
-    transaction = transaction_pb2.Transaction(
-        actions=[
-            transaction_pb2.TransactionAction(
-                header=proposal.header.signature_header, payload=content.SerializeToString()
-            )
-        ]
-    )
-    payload = common_pb2.Payload(header=proposal.header, data=transaction.SerializeToString())
-    return common_pb2.Envelope(payload=payload.SerializeToString())
-
-
-def _detail(peer: Peer, message: str) -> gateway_pb2.ErrorDetail:
-    return gateway_pb2.ErrorDetail(address=peer.address, msp_id=peer.msp_id, message=message)
-
-
-def _no_combination(reason: str) -> RpcError:
-    return RpcError(
-        _Status.FAILED_PRECONDITION,
-        f"no combination of peers can be derived which satisfy the endorsement policy: {reason}",
-    )

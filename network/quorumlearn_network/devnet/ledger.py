@@ -17,7 +17,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,31 +27,18 @@ from google.protobuf.message import DecodeError
 
 from quorumlearn_network.devnet.blocks import StateUpdates, Version, data_hash, header_hash
 from quorumlearn_network.devnet.errors import LedgerError, LedgerUnavailableError, NotFoundError
+from quorumlearn_network.devnet.store import (
+    SCHEMA,
+    TransactionPlace,
+    VersionedValue,
+    block_at,
+    get_state,
+    scan_state,
+    store_errors,
+    transaction_place,
+)
 
 FORMAT = "1"
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, commit_hash BLOB NOT NULL, data BLOB NOT NULL);
-CREATE TABLE transactions (txid TEXT PRIMARY KEY, block INTEGER NOT NULL, position INTEGER NOT NULL, code INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE state (namespace TEXT, key BLOB, value BLOB NOT NULL, metadata BLOB NOT NULL, block INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (namespace, key)) WITHOUT ROWID;
-CREATE TABLE history (namespace TEXT, key BLOB, block INTEGER, position INTEGER, PRIMARY KEY (namespace, key, block, position)) WITHOUT ROWID;
-"""  # noqa: E501
-
-
-@dataclass(frozen=True)
-class VersionedValue:
-    value: bytes
-    metadata: bytes
-    version: Version
-
-
-@dataclass(frozen=True)
-class TransactionPlace:
-    """Where a transaction id first appeared, and its validation code there."""
-
-    block: int
-    position: int
-    code: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,7 @@ class Snapshot:
 
     def history(self, namespace: str, key: str) -> list[Version]:
         """Where valid transactions wrote or deleted the key, newest first."""
-        with _store_errors():
+        with store_errors():
             rows = self._connection.execute(
                 "SELECT block, position FROM history WHERE namespace = ? AND key = ? "
                 "ORDER BY block DESC, position DESC",
@@ -90,7 +77,7 @@ class Snapshot:
         return [(row[0], row[1]) for row in rows]
 
     def block(self, number: int) -> common_pb2.Block:
-        return _block_at(self._connection, number)
+        return block_at(self._connection, number)
 
     def close(self) -> None:
         if self._open:
@@ -126,7 +113,7 @@ class Ledger:
             raise
 
     def snapshot(self) -> Snapshot:
-        with _store_errors():
+        with store_errors():
             connection = self._idle.pop() if self._idle else self._connect()
             connection.execute("BEGIN")
             connection.execute("SELECT max(number) FROM blocks").fetchone()
@@ -146,7 +133,7 @@ class Ledger:
         """
         number = int(block.header.number)
         block_hash = header_hash(block.header)
-        with _store_errors():
+        with store_errors():
             self._still_there()
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
@@ -163,10 +150,10 @@ class Ledger:
         return self._writer
 
     def block(self, number: int) -> common_pb2.Block:
-        return _block_at(self._reader, number)
+        return block_at(self._reader, number)
 
     def block_number_of_hash(self, block_hash: bytes) -> int:
-        with _store_errors():
+        with store_errors():
             row = self._reader.execute("SELECT number FROM blocks WHERE hash = ?", (block_hash,)).fetchone()
         if row is None:
             raise NotFoundError(f"no such block hash [{block_hash.hex()}] in index")
@@ -236,7 +223,7 @@ class Ledger:
     def _initialise(self, channel: str) -> None:
         if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             self._writer.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA.strip().split(";\n"):
+            for statement in SCHEMA.strip().split(";\n"):
                 self._writer.execute(statement)
             entries = [("format", FORMAT), ("channel", channel)]
             self._writer.executemany("INSERT INTO meta VALUES (?, ?)", entries)
@@ -277,57 +264,6 @@ class Ledger:
             raise LedgerUnavailableError(f"the ledger file is gone: {self.path}") from error
         if inode != self._inode:
             raise LedgerUnavailableError(f"the ledger file has been replaced: {self.path}")
-
-
-def get_state(connection: sqlite3.Connection, namespace: str, key: str) -> VersionedValue | None:
-    with _store_errors():
-        row = connection.execute(
-            "SELECT value, metadata, block, position FROM state WHERE namespace = ? AND key = ?",
-            (namespace, key.encode()),
-        ).fetchone()
-    return None if row is None else VersionedValue(row[0], row[1], (row[2], row[3]))
-
-
-def scan_state(
-    connection: sqlite3.Connection, namespace: str, start: str, end: str
-) -> Generator[tuple[str, VersionedValue], None, None]:
-    below = "AND key < ?" if end else ""
-    bounds = (namespace, start.encode(), end.encode()) if end else (namespace, start.encode())
-    with _store_errors():
-        cursor = connection.execute(
-            "SELECT key, value, metadata, block, position FROM state "
-            f"WHERE namespace = ? AND key >= ? {below} ORDER BY key",
-            bounds,
-        )
-        with closing(cursor):
-            for key, value, metadata, block, position in cursor:
-                yield key.decode(), VersionedValue(value, metadata, (block, position))
-
-
-def transaction_place(connection: sqlite3.Connection, txid: str) -> TransactionPlace | None:
-    with _store_errors():
-        row = connection.execute(
-            "SELECT block, position, code FROM transactions WHERE txid = ?", (txid,)
-        ).fetchone()
-    return None if row is None else TransactionPlace(*row)
-
-
-def _block_at(connection: sqlite3.Connection, number: int) -> common_pb2.Block:
-    with _store_errors():
-        row = None
-        if number < 1 << 63:
-            row = connection.execute("SELECT data FROM blocks WHERE number = ?", (number,)).fetchone()
-    if row is None:
-        raise NotFoundError(f"no such block number [{number}] in index")
-    return common_pb2.Block.FromString(row[0])
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise LedgerUnavailableError(f"the ledger store failed: {error}") from error
 
 
 def _lock(path: Path) -> IO[bytes]:

@@ -28,10 +28,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quorumlearn_network.devnet.blocks import Version, proposal_hash, transaction_id
 from quorumlearn_network.devnet.config import ChaincodeConfig
 from quorumlearn_network.devnet.errors import LedgerError
-from quorumlearn_network.devnet.ledger import get_state
 from quorumlearn_network.devnet.msp import Role, SigningIdentity
 from quorumlearn_network.devnet.policy import parse_policy, read_policy, role_policy
 from quorumlearn_network.devnet.simulator import read_write_set
+from quorumlearn_network.devnet.store import get_state
 
 LIFECYCLE = "_lifecycle"
 _FIELDS = ("Sequence", "EndorsementInfo", "ValidationInfo", "Collections")

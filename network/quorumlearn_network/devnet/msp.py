@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 
-import yaml
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,6 +27,7 @@ from fabric_protos.msp import identities_pb2, msp_config_pb2, msp_principal_pb2
 from google.protobuf.message import DecodeError
 
 from quorumlearn_network.devnet.errors import ConfigError, IdentityError
+from quorumlearn_network.devnet.msp_folder import certificates, node_units, only_file, revocations
 
 _ORDERS = {
     "secp256r1": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
@@ -122,10 +122,10 @@ class SigningIdentity:
         """Read `signcerts` and `keystore` of an MSP folder; ConfigError names what is missing or does not
         fit.
         """
-        certificate_pem = _only_file(folder / "signcerts")
+        certificate_pem = only_file(folder / "signcerts")
         try:
             certificate = x509.load_pem_x509_certificate(certificate_pem)
-            key = serialization.load_pem_private_key(_only_file(folder / "keystore"), None)
+            key = serialization.load_pem_private_key(only_file(folder / "keystore"), None)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{folder}: the certificate or its key is not readable PEM") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _ORDERS:
@@ -150,17 +150,17 @@ class Msp:
     @classmethod
     def load(cls, msp_id: str, folder: Path) -> Msp:
         """Read an MSP folder; ConfigError says what is missing."""
-        roots = _certificates(folder / "cacerts")
+        roots = certificates(folder / "cacerts")
         if not roots:
             raise ConfigError(f"{folder / 'cacerts'}: no CA certificate (*.pem) of {msp_id} there")
         return cls(
             msp_id,
             roots,
-            _certificates(folder / "intermediatecerts"),
-            _certificates(folder / "admincerts"),
-            _revocations(folder / "crls"),
-            _certificates(folder / "tlscacerts"),
-            _node_units(folder / "config.yaml"),
+            certificates(folder / "intermediatecerts"),
+            certificates(folder / "admincerts"),
+            revocations(folder / "crls"),
+            certificates(folder / "tlscacerts"),
+            {Role[kind.upper()]: unit for kind, unit in node_units(folder / "config.yaml").items()},
         )
 
     def identity(self, serialized: bytes, certificate: x509.Certificate) -> Identity:
@@ -296,48 +296,3 @@ def _same_certificate(principal: bytes, identity: Identity) -> bool:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _only_file(folder: Path) -> bytes:
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-        if len(files) != 1:
-            raise ConfigError(f"{folder} must hold exactly one file, not {len(files)}")
-        return files[0].read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read {folder}: {error.strerror}") from error
-
-
-def _certificates(folder: Path) -> tuple[x509.Certificate, ...]:
-    if not folder.is_dir():
-        return ()
-    try:
-        return tuple(x509.load_pem_x509_certificate(path.read_bytes()) for path in sorted(folder.iterdir()))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder}: not every file there is a readable PEM certificate") from error
-
-
-def _revocations(folder: Path) -> tuple[x509.CertificateRevocationList, ...]:
-    if not folder.is_dir():
-        return ()
-    try:
-        return tuple(x509.load_pem_x509_crl(path.read_bytes()) for path in sorted(folder.iterdir()))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder}: not every file there is a readable PEM revocation list") from error
-
-
-def _node_units(path: Path) -> dict[Role, str]:
-    if not path.exists():
-        return {}
-    try:
-        fields = yaml.safe_load(path.read_text()) or {}
-        node = fields.get("NodeOUs") or {}
-        if not node.get("Enable"):
-            return {}
-        roles = {"Client": Role.CLIENT, "Peer": Role.PEER, "Admin": Role.ADMIN, "Orderer": Role.ORDERER}
-        return {
-            role: str(node.get(f"{name}OUIdentifier", {}).get("OrganizationalUnitIdentifier", name.lower()))
-            for name, role in roles.items()
-        }
-    except (OSError, yaml.YAMLError, AttributeError) as error:
-        raise ConfigError(f"{path} is not the configuration of an MSP") from error

@@ -20,8 +20,9 @@ from quorumlearn_network.devnet.blocks import Version
 from quorumlearn_network.devnet.config import SYSTEM_CHAINCODES
 from quorumlearn_network.devnet.envelope import ledger_write
 from quorumlearn_network.devnet.errors import SimulationError
-from quorumlearn_network.devnet.ledger import Snapshot, VersionedValue
+from quorumlearn_network.devnet.ledger import Snapshot
 from quorumlearn_network.devnet.ranges import RangeReads
+from quorumlearn_network.devnet.store import VersionedValue
 
 VALIDATION_PARAMETER = "VALIDATION_PARAMETER"
 

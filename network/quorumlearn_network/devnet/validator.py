@@ -10,15 +10,13 @@ of the same block changes cannot be written under the old policy. Nothing here d
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fabric_protos.common import common_pb2, policies_pb2
-from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.peer import chaincode_event_pb2
 from google.protobuf.message import DecodeError
 
-from quorumlearn_network.devnet.blocks import Update, Version
 from quorumlearn_network.devnet.envelope import (
     Code,
     EndorsedTransaction,
@@ -26,31 +24,17 @@ from quorumlearn_network.devnet.envelope import (
     channel_header_of,
     check_envelope,
     event_of,
-    is_delete,
     read_endorsed,
     read_write_sets,
 )
 from quorumlearn_network.devnet.errors import IdentityError, PolicyError
-from quorumlearn_network.devnet.ledger import IndexedTransaction, get_state, scan_state, transaction_place
+from quorumlearn_network.devnet.ledger import IndexedTransaction
 from quorumlearn_network.devnet.lifecycle import LIFECYCLE, Definition, lifecycle_policy, read_definition
 from quorumlearn_network.devnet.msp import Identity, Membership
+from quorumlearn_network.devnet.mvcc import Outcome, ReadWriteSets, apply_writes, conflicts
 from quorumlearn_network.devnet.policy import read_policy, satisfied
-from quorumlearn_network.devnet.ranges import same_reads
 from quorumlearn_network.devnet.simulator import VALIDATION_PARAMETER, read_metadata
-
-ReadWriteSets = list[tuple[str, kv_rwset_pb2.KVRWSet]]
-
-
-@dataclass
-class Outcome:
-    """What a validated block does: its transaction filter, the state after it, and what goes into the
-    indexes.
-    """
-
-    flags: bytearray
-    updates: dict[tuple[str, str], Update] = field(default_factory=dict)
-    written: list[tuple[str, str, int]] = field(default_factory=list)
-    transactions: list[IndexedTransaction] = field(default_factory=list)
+from quorumlearn_network.devnet.store import get_state, transaction_place
 
 
 @dataclass(frozen=True)
@@ -84,10 +68,10 @@ class Validator:
                 outcome.flags[position] = error.code
         self._mark_repeated(checked, outcome)
         for position, entry in checked.items():
-            code = self._conflicts(entry.sets, state, outcome.updates)
+            code = conflicts(entry.sets, state, outcome.updates)
             outcome.flags[position] = code
             if code == Code.VALID:
-                _apply(entry.sets, (number, position), state, outcome)
+                apply_writes(entry.sets, (number, position), state, outcome)
         for position, data in enumerate(block.data.data):
             header = channel_header_of(data)
             if header is not None and header.tx_id:
@@ -208,21 +192,6 @@ class Validator:
                 del checked[position]
             seen.add(txid)
 
-    def _conflicts(
-        self, sets: ReadWriteSets, state: sqlite3.Connection, updates: dict[tuple[str, str], Update]
-    ) -> int:
-        for namespace, entry in sets:
-            for read in entry.reads:
-                if (namespace, read.key) in updates:
-                    return int(Code.MVCC_READ_CONFLICT)
-                found = get_state(state, namespace, read.key)
-                if (found.version if found else None) != _version(read):
-                    return int(Code.MVCC_READ_CONFLICT)
-            for info in entry.range_queries_info:
-                if not same_reads(info, _current(namespace, info, state, updates)):
-                    return int(Code.PHANTOM_READ_CONFLICT)
-        return int(Code.VALID)
-
 
 def chaincode_events(block: common_pb2.Block, flags: bytes) -> list[chaincode_event_pb2.ChaincodeEvent]:
     """The events of a block's valid transactions, in their order."""
@@ -271,67 +240,3 @@ def _require(policy: policies_pb2.SignaturePolicyEnvelope, identities: Sequence[
         raise EnvelopeError(
             Code.ENDORSEMENT_POLICY_FAILURE, f"validation of endorsement policy for {what} failed"
         )
-
-
-def _version(read: kv_rwset_pb2.KVRead) -> Version | None:
-    if not read.HasField("version"):
-        return None
-    return int(read.version.block_num), int(read.version.tx_num)
-
-
-def _current(
-    namespace: str,
-    info: kv_rwset_pb2.RangeQueryInfo,
-    state: sqlite3.Connection,
-    updates: dict[tuple[str, str], Update],
-) -> Iterator[tuple[str, Version]]:
-    """Keys and versions that the range holds now: the committed state, overlaid with this block's updates."""
-    end = info.end_key if info.itr_exhausted or not info.end_key else info.end_key + "\x00"
-    low, high = info.start_key.encode(), end.encode()
-    newer = {
-        key: update
-        for (name, key), update in updates.items()
-        if name == namespace and low <= key.encode() and (not end or key.encode() < high)
-    }
-    if not newer:
-        for key, found in scan_state(state, namespace, info.start_key, end):
-            yield key, found.version
-        return
-    merged = {key: found.version for key, found in scan_state(state, namespace, info.start_key, end)}
-    for key, update in newer.items():
-        merged[key] = update.version
-        if update.value is None:
-            del merged[key]
-    for key in sorted(merged, key=str.encode):
-        yield key, merged[key]
-
-
-def _apply(sets: ReadWriteSets, version: Version, state: sqlite3.Connection, outcome: Outcome) -> None:
-    """Fold a valid transaction's writes into the block's updates: a value keeps its metadata, and the
-    reverse.
-    """
-    for namespace, entry in sets:
-        values = {write.key: None if is_delete(write) else bytes(write.value) for write in entry.writes}
-        metadata = {
-            write.key: write.SerializeToString() if write.entries else b"" for write in entry.metadata_writes
-        }
-        for key in {**values, **metadata}:
-            mark = (namespace, key)
-            value, stored = _latest(mark, state, outcome.updates)
-            if key in values:
-                value = values[key]
-            elif value is None:
-                continue
-            kept = metadata.get(key, stored) if value is not None else b""
-            outcome.updates[mark] = Update(value, kept, version)
-        outcome.written.extend((namespace, key, version[1]) for key in values)
-
-
-def _latest(
-    mark: tuple[str, str], state: sqlite3.Connection, updates: dict[tuple[str, str], Update]
-) -> tuple[bytes | None, bytes]:
-    newer = updates.get(mark)
-    if newer is not None:
-        return newer.value, newer.metadata
-    found = get_state(state, *mark)
-    return (None, b"") if found is None else (found.value, found.metadata)
