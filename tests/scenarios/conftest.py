@@ -15,7 +15,7 @@ from tests.scenarios.stage import Stage, raised
 def stage(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Iterator[Stage]:
     """A network with funded accounts, for all scenarios of a module."""
     folder = tmp_path_factory.mktemp("stage")
-    with (folder / "nodes.log").open("w") as log:
+    with (folder / "nodes.log").open("w", buffering=1) as log:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
         raised_stage = raised(folder, mnist_folder)
         yield raised_stage

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,7 +124,7 @@ class NodeProcess:
         assert code is None, f"the node ended by itself with {code}:\n{self.log.read_text()[-3000:]}"
 
     def end(self) -> None:
-        """SIGTERM; it must end by itself, with exit code 0 and no traceback."""
+        """SIGTERM: it ends by itself, without a traceback; by the signal if it came before the program was up."""
         self._process.terminate()
         try:
             code = self._process.wait(30)
@@ -133,7 +133,7 @@ class NodeProcess:
             self._process.wait()
             raise
         log = self.log.read_text()
-        assert code == 0, f"exit code {code}:\n{log[-3000:]}"
+        assert code in (0, -signal.SIGTERM), f"exit code {code}:\n{log[-3000:]}"
         assert "Traceback" not in log, log[-3000:]
 
 
@@ -360,3 +360,43 @@ def at(number: int, *phases: b.Phase.ValueType) -> Callable[[b.TaskView], bool]:
     return lambda view: (
         view.state.status not in LIVE or (view.round.number, view.round.phase) >= (number, first)
     )
+
+
+def expected_payouts(market: Market, task: str, name: str) -> list[tuple[int, int]]:
+    """What the protocol owes an identity for the task's rounds, sorted: by weight, as proposer, and for a ballot that agrees."""
+    owed = []
+    blocks = {block.core.round: block for block in market.blocks(task)}
+    seats = {seat.verifier: seat.seat for seat in market.view(task).seats}
+    for round_ in market.rounds(task):
+        if round_.outcome != b.ACCEPTED:
+            continue
+        weights = {verdict.miner: verdict.weight for verdict in round_.selection.verdicts}
+        if weights.get(name):
+            owed.append((round_.number, PER_ROUND * 7000 // 10_000 * weights[name] // sum(weights.values())))
+        if round_.candidate.proposer == name:
+            owed.append((round_.number, PER_ROUND * 500 // 10_000))
+        ballots = {ballot.seat: ballot.reason for ballot in blocks[round_.number].ballots}
+        if name in seats and ballots.get(seats[name]) == b.GOOD:
+            owed.append((round_.number, PER_ROUND * 2500 // 10_000 // len(SEATS)))
+    return sorted(owed)
+
+
+def assert_settled(
+    stage: Stage, task: str, parties: Iterable[str], slashed: Mapping[str, int] | None = None
+) -> None:
+    """The task is over, each party was paid what it is owed once and slashed as said, and no token is lost or made."""
+    market = stage.market()
+    assert market.task(task).state.status not in LIVE
+    paid = 0
+    for who in parties:
+        name = stage.name(who)
+        owed = expected_payouts(market, task, name)
+        assert sorted(payouts(market, name, task)) == owed, who
+        stake = market.stake(task, name)
+        assert (stake.amount, stake.slashed) == (0, (slashed or {}).get(who, 0)), who
+        paid += sum(amount for _, amount in owed)
+    escrow = market.escrow(task)
+    assert (escrow.amount, escrow.paid) == (0, paid)
+    assert escrow.paid + escrow.refunded == market.task(task).task.spec.rounds * PER_ROUND
+    totals = market.totals()
+    assert totals.minted == totals.balances + totals.escrows + totals.stakes

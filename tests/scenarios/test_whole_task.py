@@ -16,11 +16,21 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import AGGREGATE_DECRYPTION, Aggregate, PartialDecryption
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-from tests.scenarios.stage import PER_ROUND, SEATS, NodeThread, Stage, payouts, running
+from tests.scenarios.stage import (
+    FUNDS,
+    PER_ROUND,
+    SEATS,
+    NodeThread,
+    Stage,
+    assert_settled,
+    payouts,
+    running,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TASK = "eight-miners"
+VERIFIERS = [f"{seat}/verifier" for seat in SEATS]
 ROUNDS = 2
 NOISE, COPY, COPIED = "miners1/miner4", "miners2/miner4", "miners2/miner3"
 MINERS = {
@@ -61,38 +71,15 @@ def test_cheats_are_rejected_in_every_round_and_the_reason_says_why(played: Stag
 
 def test_cheats_are_unpaid_and_slashed_and_the_others_are_paid_by_weight(played: Stage) -> None:
     market = played.market()
-    rounds = {round_.number: round_ for round_ in market.rounds(TASK)}
-    for who, behaviour in MINERS.items():
-        name = played.name(who)
-        expected = []
-        for number, round_ in rounds.items():
-            weights = {verdict.miner: verdict.weight for verdict in round_.selection.verdicts}
-            if weights[name]:
-                expected.append((number, PER_ROUND * 7000 // 10_000 * weights[name] // sum(weights.values())))
-            if round_.candidate.proposer == name:
-                expected.append((number, PER_ROUND * 500 // 10_000))
-        assert sorted(payouts(market, name, TASK)) == sorted(expected)
-        stake = market.stake(TASK, name)
-        assert stake.slashed == (0 if behaviour == "honest" else 20 * ROUNDS)
-        assert (behaviour == "honest") or expected == []
-        assert stake.paid == sum(amount for _, amount in expected)
-    for organisation in SEATS:
-        name = played.name(f"{organisation}/verifier")
-        assert payouts(market, name, TASK) == [
-            (number, PER_ROUND * 2500 // 10_000 // len(SEATS)) for number in rounds
-        ]
-        assert market.stake(TASK, name).slashed == 0
-
-
-def test_no_token_is_lost_or_made(played: Stage) -> None:
-    market = played.market()
-    totals = market.totals()
-    assert totals.minted == totals.balances + totals.escrows + totals.stakes
-    escrow = market.escrow(TASK)
-    everyone = [played.name(who) for who in (*MINERS, *(f"{seat}/verifier" for seat in SEATS))]
-    paid = sum(amount for one in everyone for _, amount in payouts(market, one, TASK))
-    assert (escrow.amount, escrow.paid) == (0, paid)
-    assert escrow.paid + escrow.refunded == ROUNDS * PER_ROUND
+    slashed = {NOISE: 20 * ROUNDS, COPY: 20 * ROUNDS}
+    assert_settled(played, TASK, [*MINERS, *VERIFIERS], slashed)
+    for cheat in slashed:
+        assert payouts(market, played.name(cheat), TASK) == []
+    for verifier in VERIFIERS:
+        share = PER_ROUND * 2500 // 10_000 // len(SEATS)
+        assert payouts(market, played.name(verifier), TASK) == [(1, share), (2, share)]
+    assert market.account(played.name(NOISE)).balance == FUNDS - slashed[NOISE]
+    assert market.account(played.name("treasury/treasury")).balance == sum(slashed.values())
 
 
 def test_an_outsider_replays_every_block_from_the_ledger_and_the_artifacts(played: Stage) -> None:

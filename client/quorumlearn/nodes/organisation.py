@@ -8,10 +8,14 @@ from pathlib import Path
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.gateway import Gateway, Network, connect_profile
+from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
+
+OPTIONS = Options(timeouts=Timeouts(commit_status_s=10.0))
+"""A transaction that an orderer took and then lost in a crash is never committed: a node must not wait for it longer than a
+phase lasts. It looks at the ledger again instead, and sends a step that is not there anew; one that is there is refused."""
 
 
 class Organisation:
@@ -29,7 +33,7 @@ class Organisation:
         if user not in self._gateways:
             folder = self.config.organisation
             self._gateways[user] = connect_profile(
-                folder / "connection.json", folder / "users" / user / "msp"
+                folder / "connection.json", folder / "users" / user / "msp", OPTIONS
             )
         return self._gateways[user]
 

@@ -1,0 +1,288 @@
+"""Who stays away, lies or loses its store holds up nobody for longer than a deadline, and only pays for what is its fault."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from quorumlearn import ckks
+from quorumlearn.artifacts import ArtifactStore, StoreFull
+from quorumlearn.nodes import exchange, steps
+from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.screening import sketch_submission
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+from tests.scenarios.stage import PATIENCE, SEATS, NodeThread, Stage, assert_settled, at, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
+VERIFIERS = [f"{seat}/verifier" for seat in SEATS]
+SHORT = {"join": 8, "key": 8, "beacon": 8, "screen": 12, "select": 12, "open": 12, "validate": 12}
+
+
+def seats_of(stage: Stage, task: str) -> list[list[int]]:
+    return [list(one.seats) for one in stage.market().rounds(task)]
+
+
+def outcomes(stage: Stage, task: str) -> list[int]:
+    return [one.outcome for one in stage.market().rounds(task)]
+
+
+@pytest.mark.parametrize("away", [1, 2, 3])
+def test_any_two_of_three_verifiers_finish_a_task(stage: Stage, away: int) -> None:
+    task = f"without-seat-{away}"
+    present = tuple(seat for index, seat in enumerate(SEATS, 1) if index != away)
+    with running(*(NodeThread(file) for file in stage.node_files(task, MINERS, present).values())) as nodes:
+        stage.publish(task, rounds=1, timeouts=SHORT)
+        view = stage.played(task, nodes)
+    assert view.state.status == t.COMPLETED
+    assert outcomes(stage, task) == [b.ACCEPTED]
+    assert seats_of(stage, task) == [[seat for seat in (1, 2, 3) if seat != away]]
+    assert_settled(stage, task, [*MINERS, *(f"{seat}/verifier" for seat in present)])
+
+
+def test_a_verifier_that_goes_once_the_key_is_made_is_slashed_for_its_beacon_only(stage: Stage) -> None:
+    task = "seat-2-goes"
+    files = stage.node_files(task, MINERS)
+    leaving = NodeThread(files.pop(SEATS[1]))
+    with running(*(NodeThread(file) for file in files.values())) as nodes:
+        stage.publish(task, timeouts=SHORT)
+        stage.wait(task, at(1, b.COMMIT), [*nodes, leaving])
+        leaving.end()
+        view = stage.played(task, nodes)
+    assert view.state.status == t.COMPLETED
+    assert outcomes(stage, task) == [b.ACCEPTED] * 2
+    assert seats_of(stage, task) == [[1, 3]] * 2
+    slashes = len(list(stage.market().rounds(task)))
+    slashed = stage.market().stake(task, stage.name(VERIFIERS[1])).slashed
+    assert slashed in {50 * count for count in range(1, slashes + 1)}
+    assert_settled(stage, task, [*MINERS, *VERIFIERS], {VERIFIERS[1]: slashed})
+
+
+def test_a_miner_that_stays_away_is_absent_and_one_that_hides_its_update_is_slashed(stage: Stage) -> None:
+    task = "two-miners-idle"
+    absent, hiding = "miners2/miner2", "miners2/miner3"
+    with running(*(NodeThread(file) for file in stage.node_files(task, MINERS).values())) as nodes:
+        stage.publish(
+            task,
+            rounds=1,
+            miners={"minimum": 3, "maximum": 5, "byzantine": 0},
+            timeouts={"commit": 15, "reveal": 8},
+        )
+        for who in (absent, hiding):
+            stage.market(who).join(task)
+        stage.wait(task, at(1, b.COMMIT), nodes)
+        stage.market(hiding).commit(task, 1, "ab" * 32)
+        view = stage.played(task, nodes)
+    assert outcomes(stage, task) == [b.ACCEPTED]
+    reasons = {one.miner: one.reason for one in view.round.selection.verdicts}
+    assert reasons == {
+        **{stage.name(who): b.CONTRIBUTES for who in MINERS},
+        stage.name(absent): b.ABSENT,
+        stage.name(hiding): b.WITHHELD,
+    }
+    assert_settled(stage, task, [*MINERS, *VERIFIERS, absent, hiding], {hiding: 20})
+
+
+class LyingMarket(Market):
+    """Posts well-formed shares of another key in place of the verifier's own."""
+
+    def __init__(self, honest: Market, store: ArtifactStore) -> None:
+        super().__init__(honest._contract)
+        self._store = store
+
+    def _other_share(self, spec: t.TaskSpec, seat: int) -> bytes:
+        parameters = parameters_of(spec)
+        drawn = ckks.new_key_share(parameters, b"some other key")
+        return ckks.sum_shares(parameters, [ckks.deal(parameters, drawn.secret, [1, 2, 3])[seat]])
+
+    def post_sketch(self, task: str, number: int, shares: ArtifactRef) -> None:
+        view = self.view(task)
+        parameters = parameters_of(view.task.spec)
+        plan = ckks.SketchPlan.from_beacon(parameters, bytes.fromhex(view.round.beacon))
+        record = SketchShares.FromString(self._store.get(shares, 1 << 30))
+        share = self._other_share(view.task.spec, record.seat)
+        sketched = [
+            sketch_submission(self._store, parameters, plan, one).ciphertext for one in view.submissions
+        ]
+        payload = SketchPayload(
+            shares=[ckks.sketch_share(parameters, plan, share, one) for one in sketched if one is not None]
+        ).SerializeToString()
+        keys = {seat: part.sealing_key for seat, part in steps.contributions(view, number).items()}
+        del record.boxes[:]
+        record.boxes.extend(
+            exchange.seal_for(keys, dict.fromkeys(keys, payload), f"{task}/{number}/sketch", record.seat)
+        )
+        super().post_sketch(task, number, exchange.put(self._store, record))
+
+    def post_partial(self, task: str, number: int, aggregate: str, partial: ArtifactRef) -> None:
+        view = self.view(task)
+        parameters = parameters_of(view.task.spec)
+        record = PartialDecryption.FromString(self._store.get(partial, 1 << 30))
+        total = ckks.parse(
+            parameters,
+            self._store.get(ArtifactRef(digest=aggregate, size=parameters.update_bytes), 1 << 30),
+        )
+        record.residues = ckks.partial_decrypt(
+            parameters, self._other_share(view.task.spec, record.seat), total
+        )
+        super().post_partial(task, number, aggregate, exchange.put(self._store, record))
+
+
+class LyingOrganisation(Organisation):
+    def market(self, user: str) -> Market:
+        return LyingMarket(super().market(user), self.store)
+
+
+@pytest.mark.parametrize("seat", [1, 3])
+def test_wrong_decryption_shares_of_one_verifier_change_nothing(stage: Stage, seat: int) -> None:
+    task = f"seat-{seat}-lies"
+    files = stage.node_files(task, MINERS)
+    liar = NodeThread(files.pop(SEATS[seat - 1]), LyingOrganisation)
+    with running(liar, *(NodeThread(file) for file in files.values())) as nodes:
+        stage.publish(task, rounds=1)
+        view = stage.played(task, nodes)
+    assert outcomes(stage, task) == [b.ACCEPTED]
+    assert {one.reason for one in view.round.selection.verdicts} == {b.CONTRIBUTES}
+    assert_settled(stage, task, [*MINERS, *VERIFIERS])
+
+
+class DishonestVoter(Market):
+    """Votes that the first miner's update is an outlier, and that every candidate is wrong."""
+
+    def vote_selection(self, task: str, number: int, selection: b.Selection) -> None:
+        first = selection.verdicts[0]
+        first.weight, first.reason = 0, b.OUTLIER
+        super().vote_selection(task, number, selection)
+
+
+class DishonestOrganisation(Organisation):
+    def market(self, user: str) -> Market:
+        return DishonestVoter(super().market(user)._contract)
+
+
+def test_a_verifier_that_votes_against_the_quorum_is_slashed_and_leaves_the_round(stage: Stage) -> None:
+    task = "seat-2-votes-wrong"
+    files = stage.node_files(task, MINERS)
+    voter = NodeThread(files.pop(SEATS[1]), DishonestOrganisation)
+    with running(voter, *(NodeThread(file) for file in files.values())) as nodes:
+        stage.publish(task, rounds=1)
+        view = stage.played(task, nodes)
+    assert outcomes(stage, task) == [b.ACCEPTED]
+    assert list(view.round.seats) == [1, 3]
+    assert {one.reason for one in view.round.selection.verdicts} == {b.CONTRIBUTES}
+    assert_settled(stage, task, [*MINERS, *VERIFIERS], {VERIFIERS[1]: 50})
+
+
+@contextlib.contextmanager
+def until_retrying(stage: Stage, words: str) -> Iterator[None]:
+    """Do the block; then wait until some node has said that it tries again for this reason."""
+    log = stage.folder / "nodes.log"
+    seen = log.stat().st_size
+    yield
+    deadline = time.monotonic() + PATIENCE
+    while not any("will try again" in line and words in line for line in _lines(log, seen)):
+        assert time.monotonic() < deadline, f"nobody says {words!r}"
+        time.sleep(0.05)
+
+
+def _lines(log: Path, start: int) -> list[str]:
+    with log.open() as file:
+        file.seek(start)
+        return file.readlines()
+
+
+def test_a_store_that_is_gone_in_mid_round_is_waited_for(stage: Stage) -> None:
+    task = "store-gone"
+    away = stage.folder / "artifacts-away"
+    with running(*(NodeThread(file) for file in stage.node_files(task, MINERS).values())) as nodes:
+        stage.publish(task)
+        stage.wait(task, at(1, b.COMMIT), nodes)
+        try:
+            with until_retrying(stage, "cannot be reached"):
+                stage.store_folder.rename(away)
+        finally:
+            away.rename(stage.store_folder)
+        stage.played(task, nodes)
+    assert outcomes(stage, task) == [b.ACCEPTED] * 2
+    assert_settled(stage, task, [*MINERS, *VERIFIERS])
+
+
+def test_a_store_that_never_comes_back_ends_the_round_by_its_deadline_and_refunds(stage: Stage) -> None:
+    task = "store-lost"
+    away = stage.folder / "artifacts-away"
+    with running(
+        *(NodeThread(file) for file in stage.node_files(task, MINERS, owner=False).values())
+    ) as nodes:
+        stage.publish(task, rounds=1, timeouts={"commit": 10, "reveal": 10})
+        stage.wait(task, at(1, b.COMMIT), nodes)
+        stage.store_folder.rename(away)
+        try:
+            view = stage.played(task, nodes)
+        finally:
+            away.rename(stage.store_folder)
+    assert view.state.status == t.COMPLETED
+    assert outcomes(stage, task) == [b.ABORTED]
+    assert stage.market().escrow(task).refunded == 1000
+    slashed = {who: stage.market().stake(task, stage.name(who)).slashed for who in MINERS}
+    assert_settled(stage, task, [*MINERS, *VERIFIERS], slashed)
+
+
+class CrampedStore(ArtifactStore):
+    """A store that has no room while `marker` exists: what a full disk does to every put."""
+
+    def __init__(self, url: str, marker: Path) -> None:
+        super().__init__(url)
+        self._marker = marker
+
+    def put(self, data: bytes) -> ArtifactRef:
+        if self._marker.exists():
+            raise StoreFull("no room for the artifact; make room and try again")
+        return super().put(data)
+
+
+class CrampedOrganisation(Organisation):
+    def __init__(self, config: object) -> None:
+        super().__init__(config)  # type: ignore[arg-type]
+        self.store = CrampedStore(self.config.store, self.config.state.parent / "full")
+
+
+def test_a_store_that_is_full_in_mid_round_is_waited_for(stage: Stage) -> None:
+    task = "store-full"
+    files = stage.node_files(task, MINERS)
+    full = stage.folder / "state" / "full"
+    with running(*(NodeThread(file, CrampedOrganisation) for file in files.values())) as nodes:
+        stage.publish(task)
+        stage.wait(task, at(1, b.COMMIT), nodes)
+        try:
+            with until_retrying(stage, "no room"):
+                full.touch()
+        finally:
+            full.unlink()
+        stage.played(task, nodes)
+    assert outcomes(stage, task) == [b.ACCEPTED] * 2
+    assert_settled(stage, task, [*MINERS, *VERIFIERS])
+
+
+def test_a_gateway_that_goes_in_mid_round_is_waited_for(stage: Stage) -> None:
+    task = "gateway-gone"
+    with running(*(NodeThread(file) for file in stage.node_files(task, MINERS).values())) as nodes:
+        stage.publish(task)
+        stage.wait(task, at(1, b.REVEAL), nodes)
+        try:
+            with until_retrying(stage, "no peer answers"):
+                stage.kill("devnet")
+        finally:
+            stage.up()
+        stage.played(task, nodes)
+    assert outcomes(stage, task) == [b.ACCEPTED] * 2
+    assert_settled(stage, task, [*MINERS, *VERIFIERS])
