@@ -4,6 +4,16 @@ A behaviour says what a miner does in place of training honestly. Behaviours are
 (`behaviour: noise`), so that an attack on a real network is one line of configuration.
 """
 
-from quorumlearn.attacks.behaviours import BEHAVIOURS, Behaviour, BehaviourError, make_behaviour
+from quorumlearn.attacks.behaviours import BEHAVIOURS, Behaviour, Tampering, make_behaviour
+from quorumlearn.attacks.poisoning import trigger
+from quorumlearn.attacks.sight import BehaviourError, Sight
 
-__all__ = ["BEHAVIOURS", "Behaviour", "BehaviourError", "make_behaviour"]
+__all__ = [
+    "BEHAVIOURS",
+    "Behaviour",
+    "BehaviourError",
+    "Sight",
+    "Tampering",
+    "make_behaviour",
+    "trigger",
+]

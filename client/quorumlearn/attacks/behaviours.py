@@ -1,51 +1,173 @@
-"""Honest work and the first two ways to cheat: noise in place of an update, and a neighbour's update as one's own.
+"""What a miner can do in place of honest work, by name.
 
-A copier cannot take a neighbour's ciphertext (nothing is visible before the commit phase closes, and an update's
-digest is revealed once, ever), so it takes the plain update from a neighbour of its own organisation: collusion
-inside one machine, the strongest copying that the protocol leaves possible.
+A behaviour is text in a node's file: a name, then what it takes, separated by colons.
+
+| behaviour | what its miner does |
+| --- | --- |
+| `honest` | trains and submits what it learned |
+| `noise[:DEVIATION]` | submits Gaussian noise (0.1) |
+| `zero` | submits nothing but zeros: a free rider |
+| `sign-flip[:FACTOR]` | submits minus FACTOR (1) times its own update |
+| `scaling[:FACTOR]` | submits FACTOR (10) times its own update |
+| `label-flip` | trains on labels turned round, 9 for 0 and so on |
+| `backdoor[:LABEL]` | trains on a trigger: half of its images carry a mark and are called LABEL (0) |
+| `copy:USER` | submits USER's update |
+| `mimic:USER` | submits USER's update with as much noise as it takes not to be a copy |
+| `alie[:Z]:USER,...` | a little is enough: the mean of those it watches less Z (1.5) deviations |
+| `inner-product[:FACTOR]:USER,...` | minus FACTOR (1) times the mean of those it watches |
+| `adaptive:USER,...` | searches what the task's rule still lets pass on sketches of the task's size |
+| `replay-plaintext` | submits its first update again, encrypted anew |
+| `replay-ciphertext` | submits its first ciphertext again |
+| `replay-rerandomised` | submits its first ciphertext plus a fresh encryption of zero |
+| `withhold` | commits, and never reveals |
+| `malformed` | submits bytes that are no ciphertext |
+| `overflow` | submits a ciphertext whose values are far over the bound |
+
+USER is a miner of the same organisation, in the same process. No miner can see another organisation's update, so
+this collusion inside one node is the strongest that the protocol leaves possible. Who watches waits until those
+whom it watches have trained; a copier until they have committed.
+
+A behaviour is told what it needs (`poison`, `form`) and does nothing by itself: the node encrypts, commits and
+reveals. The last six, which tamper with what others do right, are done by the node as `tampering` says.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-BEHAVIOURS = ("honest", "noise", "copy")
+from quorumlearn.attacks import poisoning, updates
+from quorumlearn.attacks.adaptive import adaptive
+from quorumlearn.attacks.sight import BehaviourError, Floats, Images, Labels, Sight
 
-NOISE_DEVIATION = 0.5
+Tampering = Literal[
+    "replay-plaintext", "replay-ciphertext", "replay-rerandomised", "withhold", "malformed", "overflow"
+]
 
 
-class BehaviourError(ValueError):
-    """A behaviour that does not exist or lacks what it needs."""
+@dataclass(frozen=True)
+class _Kind:
+    """What a behaviour takes and whether it trains; `strength` is the default of its number."""
+
+    trains: bool = True
+    strength: float | None = None
+    watches: Literal["nobody", "one", "some"] = "nobody"
+
+
+_KINDS = {
+    "honest": _Kind(),
+    "noise": _Kind(trains=False, strength=0.1),
+    "zero": _Kind(trains=False),
+    "sign-flip": _Kind(strength=1.0),
+    "scaling": _Kind(strength=10.0),
+    "label-flip": _Kind(),
+    "backdoor": _Kind(strength=0.0),
+    "copy": _Kind(trains=False, watches="one"),
+    "mimic": _Kind(trains=False, watches="one"),
+    "alie": _Kind(strength=1.5, watches="some"),
+    "inner-product": _Kind(strength=1.0, watches="some"),
+    "adaptive": _Kind(watches="some"),
+    **{name: _Kind() for name in get_args(Tampering)},
+}
+BEHAVIOURS = tuple(_KINDS)
+
+_NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a miner does: `name`, and for `copy` the user of its organisation whose work it takes."""
+    """What a miner does: `name`, its number if it has one, and the users of its organisation that it watches."""
 
     name: str
-    copies: str | None = None
+    strength: float | None = None
+    watches: tuple[str, ...] = ()
 
     @property
     def trains(self) -> bool:
-        return self.name == "honest"
+        """Whether it trains at all; on what, `poison` says."""
+        return _KINDS[self.name].trains
 
-    def forge(self, size: int, seed: int) -> NDArray[np.float64]:
-        """An update of `size` parameters made without training (only for `noise`)."""
-        if self.name != "noise":
-            raise BehaviourError(f"a miner that behaves as {self.name!r} does not forge its update")
-        return np.random.default_rng(seed).normal(0.0, NOISE_DEVIATION, size)
+    @property
+    def waits_for_commits(self) -> bool:
+        """Whether those it watches must have committed before it acts, for only then is there a first and a
+        copy."""
+        return self.name == "copy"
+
+    @property
+    def tampering(self) -> Tampering | None:
+        """What the node must do wrong for it."""
+        return cast("Tampering", self.name) if self.name in get_args(Tampering) else None
+
+    def poison(self, images: Images, labels: Labels, seed: int) -> tuple[Images, Labels]:
+        """The samples that it trains on, of its own; the same arrays where it poisons nothing.
+
+        images: float32 (n, 1, height, width); labels: int64 (n,).
+        """
+        if self.name == "label-flip":
+            return images, poisoning.flip(labels)
+        if self.name == "backdoor":
+            return poisoning.plant(images, labels, int(self._strength), seed)
+        return images, labels
+
+    def form(self, sight: Sight) -> Floats:
+        """The update that it submits, float64 (d,), in the updates' own units.
+
+        BehaviourError if `sight` lacks what it needs: its own update, if it trains, or those that it watches.
+        """
+        match self.name:
+            case "noise":
+                return updates.noise(sight, self._strength)
+            case "zero":
+                return np.zeros(sight.size)
+            case "sign-flip":
+                return -self._strength * sight.trained
+            case "scaling":
+                return self._strength * sight.trained
+            case "copy":
+                return np.array(sight.seen[0])
+            case "mimic":
+                return updates.mimic(sight)
+            case "alie":
+                return updates.a_little_is_enough(sight, self._strength)
+            case "inner-product":
+                return updates.inner_product(sight, self._strength)
+            case "adaptive":
+                return adaptive(sight)
+            case _:
+                return sight.trained
+
+    @property
+    def _strength(self) -> float:
+        default = _KINDS[self.name].strength
+        assert default is not None
+        return default if self.strength is None else self.strength
+
+    def __str__(self) -> str:
+        number = [] if self.strength is None else [f"{self.strength:g}"]
+        return ":".join([self.name, *number, *([",".join(self.watches)] if self.watches else [])])
 
 
 def make_behaviour(text: str) -> Behaviour:
-    """Parse `honest`, `noise` or `copy:USER`; BehaviourError names what is allowed."""
-    name, _, neighbour = text.partition(":")
-    if name not in BEHAVIOURS:
+    """Parse a behaviour as the table above writes it; BehaviourError names what is allowed."""
+    name, *arguments = text.split(":")
+    kind = _KINDS.get(name)
+    if kind is None:
         raise BehaviourError(f"there is no behaviour {name!r}; there are {', '.join(BEHAVIOURS)}")
-    if name == "copy" and not neighbour:
-        raise BehaviourError("copy needs the neighbour to copy, as in copy:miner1")
-    if name != "copy" and neighbour:
-        raise BehaviourError(f"{name} takes no argument, got {neighbour!r}")
-    return Behaviour(name, neighbour or None)
+    strength = None
+    if kind.strength is not None and arguments and _NUMBER.fullmatch(arguments[0]):
+        strength = float(arguments.pop(0))
+    watches: tuple[str, ...] = ()
+    if kind.watches != "nobody":
+        if not arguments or not all(arguments[0].split(",")):
+            raise BehaviourError(f"{name} needs whom it watches, as in {name}:miner1")
+        watches = tuple(arguments.pop(0).split(","))
+        if kind.watches == "one" and len(watches) > 1:
+            raise BehaviourError(f"{name} watches one miner, got {len(watches)}")
+    if arguments:
+        raise BehaviourError(f"{name} does not take {arguments[0]!r}")
+    if name == "backdoor" and strength is not None and strength not in range(10):
+        raise BehaviourError(f"backdoor:{strength:g}: the label is a whole number from 0 to 9")
+    return Behaviour(name, strength, watches)

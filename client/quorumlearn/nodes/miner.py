@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import structlog
@@ -18,12 +19,12 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn import ckks, learning, seeds
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
-from quorumlearn.nodes import candidate, exchange
+from quorumlearn.nodes import adversary, candidate, exchange
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
-from quorumlearn.nodes.steps import Step, ended, miner_step, submission
+from quorumlearn.nodes.steps import Step, ended, miner_step
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ class _Stopped(Exception):
 
 @dataclass
 class Workshop:
-    """What the miners of one process share: places to train at, when to stop, the plain updates that a copier takes."""
+    """What the miners of one process share: places to train at, when to stop, and the plain updates that a cheat may see."""
 
     slots: threading.Semaphore
     stop: threading.Event
@@ -64,12 +65,13 @@ class Miner:
     shard: Callable[[], learning.Split]
     behaviour: Behaviour
     patience: float = PATIENCE
+    _learned: tuple[int, str, Values, int] | None = None
     _trained: tuple[int, str, Values, int] | None = None
     _gave_up: tuple[int, str] | None = None
 
     @property
     def any_change(self) -> bool:
-        return self.behaviour.name == "copy"
+        return bool(self.behaviour.watches)
 
     def finished(self, view: b.TaskView) -> bool:
         return ended(view)
@@ -87,6 +89,8 @@ class Miner:
         if step is Step.COMMIT:
             self._commit(view)
         elif step is Step.REVEAL:
+            if self.behaviour.tampering == "withhold":
+                return False
             self._reveal(view)
         elif step is Step.PROPOSE:
             self._propose(view)
@@ -102,45 +106,69 @@ class Miner:
         return True
 
     def _train(self, view: b.TaskView) -> bool:
+        """Have this round's update ready; False where training failed or a behaviour waits for those it watches."""
         spec, now = view.task.spec, view.round
-        parameters = parameters_of(spec)
-        if self.behaviour.name == "copy":
-            neighbour = f"{self.me.partition('/')[0]}/{self.behaviour.copies}"
-            copied = self.workshop.find(spec.task_id, now.number, neighbour)
-            if copied is None or submission(view, neighbour) is None:
-                return False
-            self._trained = (now.number, now.base.digest, copied, 1)
-            return True
         seed = seeds.derive(spec.seed, "train", spec.task_id, self.me, now.number)
-        if self.behaviour.name == "noise":
-            forged = self.behaviour.forge(parameters.update_size, seed)
-            self._trained = (now.number, now.base.digest, ckks.quantise(forged, parameters), 1)
+        kept = adversary.kept_update(self.behaviour, self.journal)
+        if kept is not None:
+            self._trained = (now.number, now.base.digest, kept, 1)
             return True
-        if self._gave_up == (now.number, now.base.digest):
+        own: Values | None = None
+        samples = 1
+        if self.behaviour.trains:
+            learned = self._learn(view, seed)
+            if learned is None:
+                return False
+            own, samples = learned
+        others = adversary.watched(
+            view, self.me, self.behaviour, partial(self.workshop.find, spec.task_id, now.number)
+        )
+        if others is None:
             return False
+        if own is None or self.behaviour.name != "honest":
+            own = adversary.formed(
+                spec,
+                parameters_of(spec),
+                self.behaviour,
+                self.journal,
+                own=own,
+                others=others,
+                seed=seed,
+            )
+        self._trained = (now.number, now.base.digest, own, samples)
+        return True
+
+    def _learn(self, view: b.TaskView, seed: int) -> tuple[Values, int] | None:
+        """Train from the head, once a round and base: the update in grid steps (d,) and the number of samples; None if the
+        miner sits the round out."""
+        spec, now = view.task.spec, view.round
+        if self._learned is not None and self._learned[:2] == (now.number, now.base.digest):
+            return self._learned[2], self._learned[3]
+        if self._gave_up == (now.number, now.base.digest):
+            return None
         workload = workload_of(spec)
         base = load_public(self.store, spec, now.base.model)
         private = self._private(workload, spec.workload.public_blocks, spec.seed)
         try:
             with self.workshop.slots:
-                data = self.shard()
+                data = adversary.poisoned(self.behaviour, self.shard(), seed)
                 result = workload.train(
                     learning.merge(base, private), data, seed=seed, on_step=self._unless_stopped
                 )
         except _Stopped:
-            return False
+            return None
         except learning.TrainingError as error:
             log.error(
                 "sits the round out", task=spec.task_id, round=now.number, identity=self.me, error=str(error)
             )
             self._gave_up = (now.number, now.base.digest)
-            return False
+            return None
         public, private = learning.split(result.model, spec.workload.public_blocks)
         if private:
             self.journal.put("private-model", learning.to_bytes(private))
-        values = ckks.quantise(learning.difference(public, base), parameters)
+        values = ckks.quantise(learning.difference(public, base), parameters_of(spec))
         self.workshop.leave(spec.task_id, now.number, self.me, values)
-        self._trained = (now.number, now.base.digest, values, result.samples)
+        self._learned = (now.number, now.base.digest, values, result.samples)
         log.info(
             "trained",
             task=spec.task_id,
@@ -149,7 +177,7 @@ class Miner:
             steps=result.steps,
             loss=round(result.loss, 4),
         )
-        return True
+        return values, result.samples
 
     def _unless_stopped(self, step: int, total: int) -> None:
         if self.workshop.stop.is_set():
@@ -171,6 +199,8 @@ class Miner:
                 round=now.number,
             )
             update = ckks.encrypt(parameters, key.key, self._trained[2])
+            if self.behaviour.tampering is not None:
+                update = adversary.tampered(parameters, key.key, self.behaviour, self.journal, update)
             manifest = b.Manifest(
                 task_id=spec.task_id,
                 round=now.number,

@@ -1,0 +1,85 @@
+"""An attacker that knows the rule and k, and searches what still passes.
+
+It looks for mean + gamma * p, with p against the honest mean, that turns the aggregate back the furthest. It cannot
+know the round's sketch, since the beacon comes after its commit, so it tries each gamma on sketches of its own
+drawing and takes the one that is best on average: with a small k it may gamble on the sketch's error, which is what
+makes it stronger than an attacker on exact distances.
+
+After Shejwalkar and Houmansadr, "Manipulating the Byzantine" (NDSS 2021): directions and search are theirs, the
+test by the rule itself on sketches is ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quorumlearn.attacks.sight import BehaviourError, Floats, Sight
+from quorumlearn.attacks.updates import APART, apart
+
+DRAWS = 3
+GAMMAS = tuple(float(gamma) for gamma in np.geomspace(0.25, 16.0, 13))
+
+
+def adaptive(sight: Sight) -> Floats:
+    """The update found, apart from other colluders'. BehaviourError if the rule is not known."""
+    return apart(search(sight), sight.seed)
+
+
+def search(sight: Sight) -> Floats:
+    """The update that colluders share before each adds its own noise."""
+    if sight.weigh is None:
+        raise BehaviourError("adaptive works against the task's rule, and none was given")
+    known = sight.known
+    mean = known.mean(axis=0)
+    length = float(np.sqrt(((known - mean) ** 2).sum(axis=1).mean())) or float(np.linalg.norm(mean))
+    signs = np.sign(mean)
+    directions = [-mean, -signs, -known.std(axis=0) * signs]
+    directions = [p * (length / size) for p in directions if (size := float(np.linalg.norm(p))) > 0]
+    best: Floats = mean
+    most = 0.0
+    random = np.random.default_rng(sight.seed)
+    draws = [_sketch(np.vstack([known, mean, *directions]), sight.sketch_size, random) for _ in range(DRAWS)]
+    for at, direction in enumerate(directions):
+        for gamma in GAMMAS:
+            harm = float(
+                np.mean([_harm(sight, known, mean, draw, at, gamma, direction, random) for draw in draws])
+            )
+            if harm > most:
+                best, most = mean + gamma * direction, harm
+    return best
+
+
+def _harm(
+    sight: Sight,
+    known: Floats,
+    mean: Floats,
+    draw: Floats,
+    at: int,
+    gamma: float,
+    direction: Floats,
+    random: np.random.Generator,
+) -> float:
+    """How far the aggregate comes back along the honest mean, from the weights that this sketch would bring."""
+    assert sight.weigh is not None
+    honest, centre, p = draw[: len(known)], draw[len(known)], draw[len(known) + 1 + at]
+    planted = centre + gamma * p
+    own = random.normal(size=(sight.byzantine, len(planted)))
+    own *= np.sqrt(APART * float(planted @ planted) / len(planted))
+    weights = sight.weigh(np.vstack([honest, planted + own]))
+    total = float(weights.sum())
+    if total == 0:
+        return 0.0
+    along = np.append(known @ mean, np.full(sight.byzantine, (mean + gamma * direction) @ mean))
+    return float(mean @ mean) - float(weights @ along) / total
+
+
+def _sketch(vectors: Floats, k: int, random: np.random.Generator) -> Floats:
+    """A random sketch (n, k) of the rows: signs, Fourier transform, k numbers of it; keeps norms on average."""
+    size = vectors.shape[1]
+    spectrum = np.fft.rfft(vectors * random.choice([-1.0, 1.0], size))[:, 1 : (size + 1) // 2]
+    if spectrum.shape[1] == 0:
+        return vectors
+    at = random.integers(spectrum.shape[1], size=k)
+    parts = np.where(random.random(k) < 0.5, spectrum.real[:, at], spectrum.imag[:, at])
+    sketches: Floats = parts * np.sqrt(2.0 / k)
+    return sketches

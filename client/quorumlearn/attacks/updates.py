@@ -1,0 +1,46 @@
+"""Updates made from what an attacker knows.
+
+Colluders that submit one and the same vector would be found as copies of each other, so each adds noise of its own
+(`apart`), just enough to be more than the selection's duplicate tolerance away from the next.
+
+Sources: Baruch et al., "A Little Is Enough", https://arxiv.org/abs/1902.06156; Xie et al., "Fall of Empires"
+(inner product), https://arxiv.org/abs/1903.03936; Karimireddy et al. (mimic), https://arxiv.org/abs/2006.09365.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quorumlearn.attacks.sight import Floats, Sight
+
+APART = 0.01
+"""The squared norm of a colluder's own noise, in parts of its update's; two of them are twice that apart."""
+
+
+def apart(update: Floats, seed: int) -> Floats:
+    """`update` plus noise of APART times its squared norm."""
+    deviation = np.sqrt(APART * float(update @ update) / max(1, len(update)))
+    moved: Floats = update + np.random.default_rng(seed).normal(0.0, 1.0, len(update)) * deviation
+    return moved
+
+
+def noise(sight: Sight, deviation: float) -> Floats:
+    """Gaussian noise."""
+    return np.random.default_rng(sight.seed).normal(0.0, deviation, sight.size)
+
+
+def mimic(sight: Sight) -> Floats:
+    """The first miner it watches, once more, and apart: an honest update that counts twice."""
+    return apart(sight.seen[0], sight.seed)
+
+
+def a_little_is_enough(sight: Sight, z: float) -> Floats:
+    """mean - z * deviation, coordinate by coordinate: inside the spread of the honest, and biased."""
+    known = sight.known
+    deviation = known.std(axis=0, ddof=1) if len(known) > 1 else np.zeros(sight.size)
+    return apart(known.mean(axis=0) - z * deviation, sight.seed)
+
+
+def inner_product(sight: Sight, factor: float) -> Floats:
+    """-factor * mean: an aggregate with enough of it points backwards."""
+    return apart(-factor * sight.known.mean(axis=0), sight.seed)
