@@ -206,7 +206,8 @@ class Msp:
             return f"the certificate was not issued by a CA of {self.msp_id}"
         for revocation in self.revoked:
             entry = revocation.get_revoked_certificate_by_serial_number(certificate.serial_number)
-            if entry is not None and revocation.issuer == certificate.issuer:
+            authorities = (*self.roots, *self.intermediates)
+            if entry is not None and any(_revokes(revocation, certificate, ca) for ca in authorities):
                 return "the certificate has been revoked"
         if self.units and len(set(_units(certificate)) & set(self.units.values())) != 1:
             return "the certificate must carry exactly one of the units client, peer, admin, orderer"
@@ -270,6 +271,14 @@ def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def _revokes(
+    revocation: x509.CertificateRevocationList, certificate: x509.Certificate, authority: x509.Certificate
+) -> bool:
+    key = authority.public_key()
+    named = revocation.issuer == certificate.issuer == authority.subject
+    return named and isinstance(key, ec.EllipticCurvePublicKey) and revocation.is_signature_valid(key)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
