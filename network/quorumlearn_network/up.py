@@ -13,20 +13,31 @@ Rules:
 - it fails as a whole: what it started is stopped again, and the error names the step;
 - a ledger is never removed but by `bring_down(wipe=True)`;
 - one command at a time works on a folder.
+
+A network whose description has a section `fabric` is one of real Fabric nodes: `fabric/` brings it up, with the
+same rules. That room is imported only then, since it is slow to.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorumlearn_network.errors import NetworkError
+from quorumlearn_network.folder import (
+    Confirm,
+    FolderError,
+    NetworkStatus,
+    ProcessStatus,
+    UpError,
+    locked,
+    read_network,
+    step,
+)
 from quorumlearn_network.identities import (
     ROLE_ATTRIBUTE,
     ensure_orderer,
@@ -38,48 +49,9 @@ from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free, choose_ports
 from quorumlearn_network.processes import Detached
 from quorumlearn_network.profiles import render_connection, render_devnet, write_whole
-from quorumlearn_network.spec import NetworkSpec, dump_spec, load_spec
+from quorumlearn_network.spec import NetworkSpec, dump_spec
 
 DEVNET = "devnet"
-Confirm = Callable[[NetworkSpec, Path, float], None]
-"""Called with the network, its folder and a deadline (time.monotonic()) when all processes serve; raises if
-the network is of no use after all."""
-
-
-class UpError(NetworkError):
-    """The network did not come up; `step` says where, and nothing that was started is left running."""
-
-    def __init__(self, step: str, message: str) -> None:
-        super().__init__(f"{step}: {message}")
-        self.step = step
-
-
-class FolderError(NetworkError):
-    """A folder that holds no network, another one than asked for, or one that another command works on."""
-
-
-@dataclass(frozen=True)
-class ProcessStatus:
-    """A process of a network, where it listens, and its id if it runs."""
-
-    name: str
-    addresses: tuple[str, ...]
-    pid: int | None
-    log: Path
-
-
-@dataclass(frozen=True)
-class NetworkStatus:
-    """A network and its processes."""
-
-    spec: NetworkSpec
-    folder: Path
-    processes: tuple[ProcessStatus, ...]
-
-    @property
-    def running(self) -> bool:
-        """Whether all of them run."""
-        return all(process.pid is not None for process in self.processes)
 
 
 def bring_up(
@@ -96,24 +68,28 @@ def bring_up(
     """
     deadline = time.monotonic() + timeout_s
     folder = folder.resolve()
-    with _locked(folder):
+    with locked(folder):
+        if (spec if spec is not None else read_network(folder)).fabric is not None:
+            from quorumlearn_network import fabric
+
+            return fabric.bring_up(spec, folder, confirm, progress, timeout_s)
         spec = _settled(spec, folder)
         progress("identities")
         write_identities(spec, folder)
         missing = [one for one in _processes(spec, folder) if one.process.pid() is None]
         started: list[Detached] = []
         try:
-            with _step("ports"):
+            with step("ports"):
                 check_free(address for one in missing for address in one.listens)
             write_whole(folder / "devnet.json", render_devnet(spec))
             write_whole(folder / "network.yaml", dump_spec(spec))
             for one in missing:
-                with _step(one.process.name):
+                with step(one.process.name):
                     progress(f"starting {one.process.name}")
                     started.append(one.process)
                     one.process.start(one.command, one.environment)
             for one in missing:
-                with _step(one.process.name):
+                with step(one.process.name):
                     one.process.wait_until_ready(deadline)
             progress("asking the ledger")
             confirm(spec, folder, deadline)
@@ -130,13 +106,18 @@ def bring_down(folder: Path, wipe: bool = False) -> bool:
     """
     folder = folder.resolve()
     spec = read_network(folder)
-    with _locked(folder):
-        stopped = _stop_all([one.process for one in _processes(spec, folder)])
-        if wipe:
-            for name in ("ledger", "organisations", "logs"):
-                shutil.rmtree(folder / name, ignore_errors=True)
-            for name in ("devnet.json", "network.yaml"):
-                (folder / name).unlink(missing_ok=True)
+    with locked(folder):
+        if spec.fabric is not None:
+            from quorumlearn_network import fabric
+
+            stopped = fabric.bring_down(folder, wipe)
+        else:
+            stopped = _stop_all([one.process for one in _processes(spec, folder)])
+            if wipe:
+                for name in ("ledger", "organisations", "logs"):
+                    shutil.rmtree(folder / name, ignore_errors=True)
+                for name in ("devnet.json", "network.yaml"):
+                    (folder / name).unlink(missing_ok=True)
     if wipe:
         shutil.rmtree(folder / "run", ignore_errors=True)
         with contextlib.suppress(OSError):  # something of someone else's is in it
@@ -147,15 +128,12 @@ def bring_down(folder: Path, wipe: bool = False) -> bool:
 def status(folder: Path) -> NetworkStatus:
     """How the network in `folder` is; FolderError if there is none."""
     folder = folder.resolve()
-    return _status(read_network(folder), folder)
+    spec = read_network(folder)
+    if spec.fabric is not None:
+        from quorumlearn_network import fabric
 
-
-def read_network(folder: Path) -> NetworkSpec:
-    """The description of the network in `folder`; FolderError if there is none."""
-    path = folder / "network.yaml"
-    if not path.exists():
-        raise FolderError(f"no network in {folder}; `quorumlearn network up --folder {folder}` makes one")
-    return load_spec(path)
+        return fabric.status(folder)
+    return _status(spec, folder)
 
 
 def write_identities(spec: NetworkSpec, folder: Path) -> None:
@@ -221,6 +199,11 @@ def _stop_all(processes: list[Detached]) -> bool:
 def _settled(spec: NetworkSpec | None, folder: Path) -> NetworkSpec:
     """The description to go by, ports chosen, once it fits what the folder already holds."""
     before = read_network(folder) if spec is None or (folder / "network.yaml").exists() else None
+    if before is not None and before.fabric is not None:
+        raise FolderError(
+            f"{folder} holds a network of Fabric nodes; "
+            f"`quorumlearn network down --wipe --folder {folder}` removes it first"
+        )
     spec = choose_ports(spec if spec is not None else read_network(folder), before)
     if before is None or spec == before:
         return spec
@@ -265,25 +248,15 @@ def _status(spec: NetworkSpec, folder: Path) -> NetworkStatus:
     return NetworkStatus(spec, folder, processes)
 
 
-@contextlib.contextmanager
-def _step(name: str) -> Iterator[None]:
-    try:
-        yield
-    except NetworkError as error:
-        raise UpError(name, str(error)) from error
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    run = folder / "run"
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        file = (run / "lock").open("w")
-    except OSError as error:
-        raise FolderError(f"{folder} cannot be written: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise FolderError(f"another command is working on the network in {folder}; wait for it") from None
-        yield
+__all__ = [
+    "Confirm",
+    "FolderError",
+    "NetworkStatus",
+    "ProcessStatus",
+    "UpError",
+    "bring_down",
+    "bring_up",
+    "read_network",
+    "status",
+    "write_identities",
+]

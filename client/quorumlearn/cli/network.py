@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from quorumlearn_network.spec import NetworkSpec, SpecError, default_spec, load_spec
-from quorumlearn_network.up import FolderError, NetworkStatus, bring_down, bring_up
+from quorumlearn_network.spec import FabricSpec, NetworkSpec, Runtime, SpecError, default_spec, load_spec
+from quorumlearn_network.up import NetworkStatus, bring_down, bring_up, read_network
 from quorumlearn_network.up import status as network_status
-from quorumlearn_proto import canonical
-from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
 
-from quorumlearn.cli.access import DEFAULT_FOLDER, Folder, market_contract, open_gateway
+from quorumlearn.cli.access import DEFAULT_FOLDER, Folder, open_gateway
+from quorumlearn.cli.confirm import confirm_ledger
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
@@ -24,25 +22,34 @@ from quorumlearn.cli.terminal import (
     print_text,
     progress,
 )
-from quorumlearn.gateway import EvaluateError, GatewayError
-from quorumlearn.nodes.market import refusal
+from quorumlearn.gateway import GatewayError
 
 app = typer.Typer(
     no_args_is_help=True, help="Bring a network up on this machine, bring it down, see how it is."
 )
 
-_PROBE_S = 0.1
+_UP_SECONDS, _FABRIC_UP_SECONDS = 60.0, 300.0
 
 
 @app.command(epilog=f"Example: quorumlearn network up --verifiers 3 --miners 4.  {EXIT_CODES}")
 def up(
     folder: Folder = DEFAULT_FOLDER,
     spec: Annotated[Path | None, typer.Option(help="A network description (YAML).", metavar="FILE")] = None,
+    fabric: Annotated[
+        Path | None,
+        typer.Option(help="The same, for real Hyperledger Fabric nodes in containers.", metavar="FILE"),
+    ] = None,
+    native: Annotated[
+        bool, typer.Option("--native", help="With --fabric: the executables peer and orderer, no containers.")
+    ] = False,
     miner_organisations: Annotated[int, typer.Option(help="Miners' organisations, without --spec.")] = 2,
     miners: Annotated[int, typer.Option(help="Miners in each of them, without --spec.")] = 4,
     verifiers: Annotated[int, typer.Option(help="Verifiers' organisations, without --spec.")] = 3,
     base_port: Annotated[int, typer.Option(help="First of the ports; 0 takes free ones.")] = 0,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait until it serves.")] = 60.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait until it serves: 60, with Fabric 300.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring up the network in a folder, made from --spec or from the numbers if it is not there yet.
@@ -50,8 +57,14 @@ def up(
     Organisations with their identities, a peer for each, an orderer, the chaincode, and the initialised
     ledger. A network that is up is left as it is; a folder's own description wins over the numbers.
     """
-    if spec is not None:
-        wanted: NetworkSpec | None = load_spec(spec)
+    if fabric is not None and spec is not None:
+        raise SpecError("--spec and --fabric each name a description; give one")
+    if native and fabric is None:
+        raise SpecError("--native goes with --fabric FILE")
+    if fabric is not None:
+        wanted: NetworkSpec | None = with_fabric(load_spec(fabric), native)
+    elif spec is not None:
+        wanted = load_spec(spec)
     elif (folder / "network.yaml").exists():
         wanted = None
     elif not 0 <= base_port <= 65535:
@@ -59,7 +72,8 @@ def up(
     else:
         wanted = default_spec(miner_organisations, miners, verifiers, base_port)
     with progress("bringing the network up") as step:
-        result = bring_up(wanted, folder, confirm_ledger, step, timeout)
+        seconds = timeout if timeout is not None else _patience(wanted, folder)
+        result = bring_up(wanted, folder, confirm_ledger, step, seconds)
     _show(result, as_json, _height(result))
 
 
@@ -94,43 +108,16 @@ def status(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
         )
 
 
-def ledger_config(spec: NetworkSpec) -> Config:
-    """What the ledger is initialised with for a network."""
-    return Config(
-        treasury_msp=spec.treasury.msp_id,
-        verifier_msps=[one.msp_id for one in spec.verifiers],
-        verifier_quorum=spec.chaincode.quorum,
-        organisations=[
-            OrganisationRoles(msp_id=one.msp_id, roles=[role.value for role in one.roles])
-            for one in spec.organisations
-        ],
-    )
+def with_fabric(spec: NetworkSpec, native: bool) -> NetworkSpec:
+    """The description with a section `fabric`, the usual one if it has none."""
+    section = spec.fabric if spec.fabric is not None else FabricSpec()
+    runtime = Runtime.NATIVE if native else section.runtime
+    return spec.model_copy(update={"fabric": section.model_copy(update={"runtime": runtime})})
 
 
-def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
-    """Wait until the ledger answers and peers endorse; initialise it if nobody has. For `bring_up`."""
-    admin = next(user.name for user in spec.treasury.users if user.admin)
-    config = ledger_config(spec)
-    with open_gateway(folder, f"{spec.treasury.name}/{admin}") as gateway:
-        contract = market_contract(gateway, spec)
-        while True:
-            try:
-                held = canonical.from_json(Config, contract.evaluate("rewards:Config"))
-                break
-            except EvaluateError as error:
-                refused = refusal(error)
-                if refused is not None and refused[0] == "NOT_INITIALISED":
-                    contract.submit("rewards:Initialise", canonical.to_json(config))
-                elif time.monotonic() > deadline:
-                    raise
-                else:
-                    time.sleep(_PROBE_S)
-        if held != config:
-            raise FolderError(
-                f"the ledger in {folder} was initialised for other organisations or another quorum; "
-                f"`quorumlearn network down --wipe --folder {folder}` removes it"
-            )
-        contract.propose("rewards:Config").endorse()
+def _patience(spec: NetworkSpec | None, folder: Path) -> float:
+    spec = spec if spec is not None else read_network(folder)
+    return _UP_SECONDS if spec.fabric is None else _FABRIC_UP_SECONDS
 
 
 def _height(result: NetworkStatus) -> int | None:

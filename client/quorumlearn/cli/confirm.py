@@ -1,0 +1,84 @@
+"""What makes a network that serves a market: its ledger initialised, and every peer's gateway endorsing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from quorumlearn_network.folder import FolderError
+from quorumlearn_network.spec import ADMIN_USER, NetworkSpec, OrganisationSpec
+from quorumlearn_proto import canonical
+from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
+
+from quorumlearn.cli.access import market_contract, open_gateway
+from quorumlearn.gateway import Contract, EvaluateError, GatewayError
+from quorumlearn.nodes.market import refusal
+
+_PROBE_S = 0.1
+
+T = TypeVar("T")
+
+
+def ledger_config(spec: NetworkSpec) -> Config:
+    """What the ledger is initialised with for a network."""
+    return Config(
+        treasury_msp=spec.treasury.msp_id,
+        verifier_msps=[one.msp_id for one in spec.verifiers],
+        verifier_quorum=spec.chaincode.quorum,
+        organisations=[
+            OrganisationRoles(msp_id=one.msp_id, roles=[role.value for role in one.roles])
+            for one in spec.organisations
+        ],
+    )
+
+
+def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
+    """Wait until the ledger answers and every peer of it gets endorsements; initialise it if nobody has.
+
+    For `bring_up`.
+    """
+    admin = next(user.name for user in spec.treasury.users if user.admin)
+    config = ledger_config(spec)
+    with open_gateway(folder, f"{spec.treasury.name}/{admin}") as gateway:
+        contract = market_contract(gateway, spec)
+
+        def initialised() -> Config:
+            try:
+                return canonical.from_json(Config, contract.evaluate("rewards:Config"))
+            except EvaluateError as error:
+                refused = refusal(error)
+                if refused is None or refused[0] != "NOT_INITIALISED":
+                    raise
+            contract.submit("rewards:Initialise", canonical.to_json(config))
+            return config
+
+        if until(deadline, initialised) != config:
+            raise FolderError(
+                f"the ledger in {folder} was initialised for other organisations or another quorum; "
+                f"`quorumlearn network down --wipe --folder {folder}` removes it"
+            )
+    for one in spec.organisations if spec.fabric is not None else (spec.treasury,):
+        with open_gateway(folder, f"{one.name}/{_admin(one)}") as gateway:
+            until(deadline, partial(_endorse, market_contract(gateway, spec)))
+
+
+def until(deadline: float, attempt: Callable[[], T]) -> T:
+    """What `attempt` returns, tried again while the network warms up."""
+    while True:
+        try:
+            return attempt()
+        except GatewayError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PROBE_S)
+
+
+def _endorse(contract: Contract) -> None:
+    contract.propose("rewards:Config").endorse()
+
+
+def _admin(one: OrganisationSpec) -> str:
+    return next((user.name for user in one.users if user.admin), ADMIN_USER)

@@ -1,0 +1,146 @@
+"""Fabric's nodes as processes of this machine: the executables `peer` and `orderer`, and Python for the chaincode.
+
+The executables are looked for in the folder QUORUMLEARN_FABRIC_BIN, then on the PATH. What a node says goes to
+`logs/<node>.log`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from quorumlearn_network.ccaas_builder import ENVIRONMENT, write_builder
+from quorumlearn_network.fabric.errors import FabricError, MissingError
+from quorumlearn_network.fabric.layout import Layout, split
+from quorumlearn_network.folder import UpError
+from quorumlearn_network.package import package_id
+from quorumlearn_network.ports import check_free
+from quorumlearn_network.processes import Detached
+
+BINARIES = "QUORUMLEARN_FABRIC_BIN"
+_BUILDS = "externalbuilder"
+
+
+def find_executable(name: str) -> Path | None:
+    """The executable `peer` or `orderer` of this machine, or None."""
+    folder = os.environ.get(BINARIES, "")
+    found = shutil.which(name, path=folder) if folder else shutil.which(name)
+    return Path(found).resolve() if found else None
+
+
+class NativeNodes:
+    """The nodes of a layout as detached processes."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._peers = {one.name: one for one in layout.peers}
+        self._services = {one.service: one for one in layout.peers}
+        self._orderers = {one.name: one for one in layout.orderers}
+
+    def check(self) -> None:
+        """MissingError, or PortError for a port of a node that does not run, before anything is started."""
+        for name in ("peer", "orderer"):
+            _executable(name)
+        running = self.running()
+        check_free(
+            split(address)
+            for node in self._layout.nodes()
+            if node not in running
+            for address in self._listens(node)
+        )
+
+    def running(self) -> dict[str, int]:
+        """The process id of each node that runs."""
+        found = {name: self._process(name).pid() for name in self._layout.nodes()}
+        return {name: pid for name, pid in found.items() if pid is not None}
+
+    def start(self, names: Sequence[str]) -> None:
+        """Start these nodes; the first that cannot be is an UpError that names it."""
+        if any(name in self._peers for name in names):
+            write_builder(self._layout.settings("ccaas"))
+        for name in names:
+            try:
+                command, environment = self._command(name)
+                self._process(name).start(command, environment)
+            except FabricError as error:
+                raise UpError(name, str(error)) from error
+
+    def stop(self, names: Sequence[str]) -> bool:
+        """Stop these nodes; False if none ran."""
+        processes = [self._process(name) for name in names]
+        for process in processes:
+            process.ask_to_stop()
+        stopped = [process.stop() for process in processes]
+        return any(stopped)
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        pid = self._process(name).pid()
+        if pid is not None:
+            process = psutil.Process(pid)
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+
+    def tail(self, name: str, lines: int) -> list[str]:
+        """The last lines a node has written."""
+        try:
+            text = self._process(name).log.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        return text.splitlines()[-lines:]
+
+    def forget(self) -> None:
+        """Remove what only processes leave."""
+        for name in ("run", "logs"):
+            shutil.rmtree(self._layout.folder / name, ignore_errors=True)
+
+    def where(self, name: str) -> str:
+        return str(self._process(name).log)
+
+    def _process(self, name: str) -> Detached:
+        return Detached(self._layout.folder, name)
+
+    def _listens(self, name: str) -> tuple[str, ...]:
+        if name in self._orderers:
+            node = self._orderers[name]
+            return node.listens, node.admin_listens, node.operations_listens
+        if name in self._peers:
+            peer = self._peers[name]
+            return peer.listens, peer.operations_listens
+        return (self._services[name].chaincode_listens,)
+
+    def _command(self, name: str) -> tuple[list[str], Mapping[str, str]]:
+        settings = {"FABRIC_CFG_PATH": str(self._layout.settings(name))}
+        if name in self._orderers:
+            return [str(_executable("orderer")), "start"], settings
+        if name in self._peers:
+            # Built packages hold the service's address as it was; the peer builds them again when it starts.
+            shutil.rmtree(self._layout.ledger(name) / _BUILDS, ignore_errors=True)
+            address = self._peers[name].chaincode_reached
+            return [str(_executable("peer")), "node", "start"], {
+                **settings,
+                ENVIRONMENT: json.dumps({"ccaddr": address}),
+            }
+        chaincode = self._layout.spec.chaincode
+        return [sys.executable, "-m", chaincode.module], {
+            "CHAINCODE_SERVER_ADDRESS": self._services[name].chaincode_listens,
+            "CHAINCODE_ID": package_id(chaincode),
+        }
+
+
+def _executable(name: str) -> Path:
+    found = find_executable(name)
+    if found is None:
+        where = os.environ.get(BINARIES, "")
+        raise MissingError(
+            f"no executable {name!r} {f'in {where} ({BINARIES})' if where else 'on the PATH'}; install "
+            "Hyperledger Fabric 3.1, or leave --native out to use containers"
+        )
+    return found

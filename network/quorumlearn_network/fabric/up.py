@@ -1,0 +1,310 @@
+"""A network of Fabric nodes on this machine: bring it up, bring it down, say how it is.
+
+In order, each step doing only what is not done yet:
+
+    check         executables, or container engine and images; free ports; room on the disk
+    identities    of every organisation, orderer, peer, user
+    channel       the genesis block, once
+    settings      core.yaml, orderer.yaml, connection profiles, compose.yaml
+    nodes         orderers, peers, chaincode services
+    join          orderers, then peers
+    chaincode     installed and approved by each organisation, committed once
+    confirm       what the caller asks of it, until it endorses
+
+Rules: those of `up.py`, which also hold the devnet; what was started is stopped again if a step fails, and a step
+that failed can be repeated.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from quorumlearn_network.devnet.msp import SigningIdentity
+from quorumlearn_network.fabric import lifecycle
+from quorumlearn_network.fabric.channel import genesis_block
+from quorumlearn_network.fabric.containers import ContainerNodes
+from quorumlearn_network.fabric.errors import DiskError, RefusedError
+from quorumlearn_network.fabric.health import healthy
+from quorumlearn_network.fabric.layout import Layout, PeerNode, plan
+from quorumlearn_network.fabric.membership import join_orderer, join_peer
+from quorumlearn_network.fabric.native import NativeNodes
+from quorumlearn_network.fabric.settings import render_core, render_orderer
+from quorumlearn_network.fabric.transactions import Target, persist
+from quorumlearn_network.folder import (
+    Confirm,
+    FolderError,
+    NetworkStatus,
+    ProcessStatus,
+    UpError,
+    read_network,
+    step,
+)
+from quorumlearn_network.identities import (
+    ROLE_ATTRIBUTE,
+    ensure_orderer,
+    ensure_peer,
+    ensure_user,
+    open_organisation,
+)
+from quorumlearn_network.ports import choose_ports
+from quorumlearn_network.profiles import render_connection, write_whole
+from quorumlearn_network.spec import ADMIN_USER, NetworkSpec, OrganisationSpec, dump_spec
+
+MIN_FREE_BYTES = 512 << 20
+_POLL_S = 0.1
+_TAIL_LINES = 8
+
+
+class Nodes(Protocol):
+    """What a network's nodes run in: processes (`native.py`) or containers (`containers.py`)."""
+
+    def check(self) -> None: ...
+    def running(self) -> dict[str, int]: ...
+    def start(self, names: Sequence[str]) -> None: ...
+    def stop(self, names: Sequence[str]) -> bool: ...
+    def kill(self, name: str) -> None: ...
+    def tail(self, name: str, lines: int) -> list[str]: ...
+    def forget(self) -> None: ...
+    def where(self, name: str) -> str: ...
+
+
+def nodes_of(layout: Layout) -> Nodes:
+    """The nodes of a layout, whatever they run in."""
+    return ContainerNodes(layout) if layout.contained else NativeNodes(layout)
+
+
+def bring_up(
+    spec: NetworkSpec | None,
+    folder: Path,
+    confirm: Confirm,
+    progress: Callable[[str], None],
+    timeout_s: float,
+) -> NetworkStatus:
+    """Bring the network in `folder` up; the caller holds the folder's lock."""
+    deadline = time.monotonic() + timeout_s
+    layout = _settled(spec, folder)
+    nodes = nodes_of(layout)
+    with step("check"):
+        progress("looking at what is here")
+        _check_room(folder)
+        nodes.check()
+    with step("identities"):
+        progress("identities")
+        write_identities(layout)
+    with step("settings"):
+        write_settings(layout)
+    before = nodes.running()
+    started = [name for name in layout.nodes() if name not in before]
+    try:
+        with step("nodes"):
+            progress(f"starting {len(started)} nodes")
+            nodes.start(started)
+            for name in layout.nodes():
+                _await_healthy(layout, nodes, name, deadline)
+        with step("join"):
+            progress("joining the channel")
+            genesis = layout.genesis.read_bytes()
+            channel = layout.spec.channel
+            for orderer in layout.orderers:
+                persist(partial(join_orderer, orderer, channel, genesis), deadline)
+            for peer in layout.peers:
+                peers_admin = admin(layout, peer)
+                persist(partial(join_peer, target(layout, peer), peers_admin, channel, genesis), deadline)
+        with step("chaincode"):
+            deploy(layout, progress, deadline)
+        progress("asking the ledger")
+        confirm(layout.spec, folder, deadline)
+    except BaseException:
+        nodes.stop(list(reversed(started)))
+        raise
+    return status(folder)
+
+
+def bring_down(folder: Path, wipe: bool) -> bool:
+    """Stop all nodes; with `wipe` remove all that `bring_up` made. The caller holds the folder's lock."""
+    layout = plan(read_network(folder), folder)
+    nodes = nodes_of(layout)
+    stopped = nodes.stop(list(reversed(layout.nodes())))
+    if wipe:
+        for name in ("ledger", "organisations", "nodes"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        nodes.forget()
+        for path in (layout.genesis, layout.compose, folder / "network.yaml"):
+            path.unlink(missing_ok=True)
+    return stopped
+
+
+def status(folder: Path) -> NetworkStatus:
+    """Which nodes of the network in `folder` run."""
+    layout = plan(read_network(folder), folder)
+    nodes = nodes_of(layout)
+    running = nodes.running()
+    addresses = {one.name: (one.published,) for one in layout.orderers}
+    addresses |= {one.name: (one.published,) for one in layout.peers}
+    addresses |= {one.service: (one.chaincode_reached,) for one in layout.peers}
+    processes = tuple(
+        ProcessStatus(name, addresses[name], running.get(name), Path(nodes.where(name)))
+        for name in layout.nodes()
+    )
+    return NetworkStatus(layout.spec, folder, processes)
+
+
+def deploy(layout: Layout, progress: Callable[[str], None], deadline: float) -> None:
+    """Install, approve and commit the chaincode of the description, as far as that is not done."""
+    spec, orderers = layout.spec, orderer_targets(layout)
+    for peer in layout.peers:
+        progress(f"installing the chaincode on {peer.name}")
+        lifecycle.install(target(layout, peer), admin(layout, peer), spec)
+    for peer in layout.peers:
+        progress(f"approving the chaincode for {peer.organisation.name}")
+        lifecycle.approve(target(layout, peer), orderers, admin(layout, peer), spec, deadline)
+    first = layout.peers[0]
+    known = lifecycle.committed(target(layout, first), admin(layout, first), spec)
+    if known is not None and known.sequence >= spec.chaincode.sequence:
+        return
+    progress("committing the chaincode")
+    peers = [target(layout, peer) for peer in layout.peers]
+    persist(
+        lambda: lifecycle.commit(peers, orderers, admin(layout, first), spec, deadline),
+        deadline,
+        also=(RefusedError,),  # a peer that has not seen the last approval yet
+    )
+
+
+def write_identities(layout: Layout) -> None:
+    """Every identity of the network; valid ones are kept."""
+    folder, spec = layout.folder, layout.spec
+    ordering = open_organisation(folder, spec.orderer.name, spec.orderer.msp_id)
+    for node in layout.orderers:
+        ensure_orderer(ordering, _hosts(node.name, node.host), number=node.number)
+    ensure_user(ordering, ADMIN_USER, admin=True)
+    for peer in layout.peers:
+        one = peer.organisation
+        organisation = open_organisation(folder, one.name, one.msp_id)
+        ensure_peer(organisation, _hosts(peer.name, one.peer.host))
+        for user in one.users:
+            attributes = {ROLE_ATTRIBUTE: user.role.value} if user.role is not None else {}
+            ensure_user(organisation, user.name, attributes, admin=user.admin)
+        if not any(user.admin for user in one.users):
+            ensure_user(organisation, ADMIN_USER, admin=True)
+
+
+def write_settings(layout: Layout) -> None:
+    """network.yaml, the genesis block, and what nodes and clients are started with."""
+    write_whole(layout.folder / "network.yaml", dump_spec(layout.spec))
+    if not layout.genesis.exists():
+        unfinished = layout.genesis.with_suffix(".new")
+        unfinished.write_bytes(genesis_block(layout))
+        unfinished.replace(layout.genesis)
+    for name in layout.nodes():
+        layout.settings(name).mkdir(parents=True, exist_ok=True)
+        layout.ledger(name).mkdir(parents=True, exist_ok=True)
+    for node in layout.orderers:
+        write_whole(layout.settings(node.name) / "orderer.yaml", render_orderer(layout, node))
+    for peer in layout.peers:
+        write_whole(layout.settings(peer.name) / "core.yaml", render_core(layout, peer))
+        organisation = layout.organisation(peer.organisation)
+        profile = render_connection(layout.spec, peer.organisation, organisation)
+        write_whole(organisation.folder / "connection.json", profile)
+
+
+def target(layout: Layout, peer: PeerNode) -> Target:
+    """A peer as this machine reaches it."""
+    return Target(peer.name, peer.published, layout.organisation(peer.organisation).tls_authority)
+
+
+def orderer_targets(layout: Layout) -> list[Target]:
+    return [Target(one.name, one.published, layout.ordering.tls_authority) for one in layout.orderers]
+
+
+def admin(layout: Layout, peer: PeerNode) -> SigningIdentity:
+    """The identity of a peer's organisation that administers it."""
+    one = peer.organisation
+    return SigningIdentity.load(one.msp_id, layout.organisation(one).user(admin_name(one)))
+
+
+def admin_name(one: OrganisationSpec) -> str:
+    """The user of an organisation that administers it."""
+    return next((user.name for user in one.users if user.admin), ADMIN_USER)
+
+
+def _settled(spec: NetworkSpec | None, folder: Path) -> Layout:
+    """The layout to go by, ports chosen, once it fits what the folder already holds."""
+    before = read_network(folder) if spec is None or (folder / "network.yaml").exists() else None
+    spec = choose_ports(spec if spec is not None else read_network(folder), before)
+    layout = plan(spec, folder)
+    if before is None or spec == before:
+        return layout
+    down = f"`quorumlearn network down --folder {folder}` stops it first"
+    wipe = f"`quorumlearn network down --wipe --folder {folder}` removes it first"
+    if before.fabric is None or _founded(layout) != _founded(plan(before, folder)):
+        raise FolderError(
+            f"{folder} holds a network of other organisations, orderers or addresses, or another channel; {wipe}"
+        )
+    older, newer = before.chaincode, spec.chaincode
+    if newer != older and newer.sequence <= older.sequence:
+        raise FolderError(
+            f"the chaincode changed, so its sequence must be above {older.sequence}; "
+            "`quorumlearn network upgrade` takes the next"
+        )
+    running = nodes_of(plan(before, folder)).running()
+    if running and _outside(spec) != _outside(before):
+        raise FolderError(f"the network in {folder} runs with another description; {down}")
+    return layout
+
+
+def _founded(layout: Layout) -> object:
+    """What the channel's genesis block holds."""
+    spec = layout.spec
+    return (
+        spec.channel,
+        spec.chaincode.name,
+        spec.orderer,
+        spec.batch,
+        layout.fabric.consensus,
+        layout.fabric.policies,
+        [one.reached for one in layout.orderers],
+        [(one.organisation.name, one.organisation.msp_id, one.reached) for one in layout.peers],
+    )
+
+
+def _outside(spec: NetworkSpec) -> NetworkSpec:
+    """What running nodes would have to be started anew for."""
+    organisations = tuple(one.model_copy(update={"users": ()}) for one in spec.organisations)
+    return spec.model_copy(
+        update={
+            "organisations": organisations,
+            "chaincode": spec.chaincode.model_copy(update={"sequence": 1}),
+        }
+    )
+
+
+def _await_healthy(layout: Layout, nodes: Nodes, name: str, deadline: float) -> None:
+    addresses = {one.name: one.operations for one in layout.orderers}
+    addresses |= {one.name: one.operations for one in layout.peers}
+    while not (name in nodes.running() and (name not in addresses or healthy(addresses[name]))):
+        gone = name not in nodes.running()
+        if gone or time.monotonic() > deadline:
+            said = "\n".join(f"  {line}" for line in nodes.tail(name, _TAIL_LINES)) or "  (nothing)"
+            raise UpError(
+                name,
+                f"{'ended while starting' if gone else 'is not ready in time'}; {nodes.where(name)} ends with:\n{said}",
+            )
+        time.sleep(_POLL_S)
+
+
+def _check_room(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        raise DiskError(
+            f"{folder} has {free >> 20} MiB left on its disk; a network needs {MIN_FREE_BYTES >> 20}: make room"
+        )
+
+
+def _hosts(name: str, host: str) -> list[str]:
+    return sorted({name, host, "localhost", "127.0.0.1"})

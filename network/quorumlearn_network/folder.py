@@ -1,0 +1,91 @@
+"""A network's folder and what every kind of network says of itself: one command at a time, steps, status."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from quorumlearn_network.errors import NetworkError
+from quorumlearn_network.spec import NetworkSpec, load_spec
+
+Confirm = Callable[[NetworkSpec, Path, float], None]
+"""Called with the network, its folder and a deadline (time.monotonic()) when all processes serve; raises if
+the network is of no use after all."""
+
+
+class UpError(NetworkError):
+    """The network did not come up; `step` says where, and nothing that was started is left running."""
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__(f"{step}: {message}")
+        self.step = step
+
+
+class FolderError(NetworkError):
+    """A folder that holds no network, another one than asked for, or one that another command works on."""
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """A process of a network, where it listens, and its id if it runs."""
+
+    name: str
+    addresses: tuple[str, ...]
+    pid: int | None
+    log: Path
+
+
+@dataclass(frozen=True)
+class NetworkStatus:
+    """A network and its processes."""
+
+    spec: NetworkSpec
+    folder: Path
+    processes: tuple[ProcessStatus, ...]
+
+    @property
+    def running(self) -> bool:
+        """Whether all of them run."""
+        return all(process.pid is not None for process in self.processes)
+
+
+def read_network(folder: Path) -> NetworkSpec:
+    """The description of the network in `folder`; FolderError if there is none."""
+    path = folder / "network.yaml"
+    if not path.exists():
+        raise FolderError(f"no network in {folder}; `quorumlearn network up --folder {folder}` makes one")
+    return load_spec(path)
+
+
+@contextlib.contextmanager
+def step(name: str) -> Iterator[None]:
+    """Name the step in whatever NetworkError the block raises, and say it plainly if the disk is full."""
+    try:
+        yield
+    except NetworkError as error:
+        raise UpError(name, str(error)) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UpError(name, "the disk is full; make room and repeat it") from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Work on a network's folder alone; FolderError if another command does, or it cannot be written."""
+    run = folder / "run"
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = (run / "lock").open("w")
+    except OSError as error:
+        raise FolderError(f"{folder} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FolderError(f"another command is working on the network in {folder}; wait for it") from None
+        yield
