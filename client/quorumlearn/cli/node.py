@@ -15,7 +15,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, print_json, print_text
+from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_json, print_text
 
 app = typer.Typer(no_args_is_help=True, help="Run one organisation's owners, miners and verifiers.")
 
@@ -30,6 +30,9 @@ def run(
     until_done: Annotated[
         bool, typer.Option("--until-done", help="End when every task it is for has ended.")
     ] = False,
+    metrics: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Serve metrics in Prometheus' form there.")
+    ] = "",
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
 ) -> None:
     """Run the identities of one organisation from one file until Ctrl-C (or SIGTERM).
@@ -49,6 +52,8 @@ def run(
     from quorumlearn.nodes.run import Node
 
     config = load(file)
+    if metrics:
+        _serve_metrics(metrics)
     _log_to_stderr(log_json)
     organisation = Organisation(config)
     try:
@@ -109,6 +114,18 @@ def check(file: File, as_json: AsJson = False) -> None:
     )
     if data.notice:
         print_text(data.notice, style="yellow")
+
+
+def _serve_metrics(address: str) -> None:
+    from quorumlearn.nodes.metrics import serve
+
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise Failure(f"{address!r} is no HOST:PORT, such as 127.0.0.1:9100", Exit.USAGE)
+    try:
+        serve(host, int(port))
+    except (OSError, OverflowError) as error:
+        raise Failure(f"cannot serve metrics at {address}: {error}", Exit.USAGE) from error
 
 
 def _log_to_stderr(as_json: bool) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import structlog
 from quorumlearn_proto.block_pb2 import TaskView
 
+from quorumlearn.nodes import metrics
 from quorumlearn.nodes.market import Market
 
 REREAD_SECONDS = 5.0
@@ -50,6 +51,7 @@ class TaskFeed:
                 changes = self._changes
             if changes != self._read_changes or self._stale():
                 self._view = self._market.view(self.task)
+                metrics.seen(self._view)
                 self._read_changes = changes
                 self._read_at = self._clock()
             return self._view

@@ -41,6 +41,7 @@ from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn.gateway import EndorseError, EvaluateError, GatewayError
+from quorumlearn.nodes import metrics
 
 M = TypeVar("M", bound=Message)
 
@@ -207,7 +208,8 @@ class Market:
             yield from page.submissions
 
     def _submit(self, function: str, *args: str) -> None:
-        _refusals(function, lambda: self._contract.submit(function, *args))
+        with metrics.timed(metrics.TRANSACTIONS, function):
+            _refusals(function, lambda: self._contract.submit(function, *args))
 
     def _ask(self, kind: type[M], function: str, *args: str) -> M:
         answer = _refusals(function, lambda: self._contract.evaluate(function, *args))
@@ -234,4 +236,5 @@ def _refusals(function: str, call: Callable[[], bytes]) -> bytes:
         refused = refusal(error)
         if refused is None:
             raise
+        metrics.REFUSED.labels(function, refused[0]).inc()
         raise Refused(function, *refused) from error

@@ -19,7 +19,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn import ckks, learning, seeds
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
-from quorumlearn.nodes import adversary, candidate, exchange
+from quorumlearn.nodes import adversary, candidate, exchange, metrics
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
@@ -82,6 +82,12 @@ class Miner:
         manifest = self._manifest(number)
         ready = manifest is not None and manifest.base_block == view.round.base.digest
         step = miner_step(view, self.me, trained=trained, ready=ready)
+        if step is None:
+            return False
+        with metrics.timed(metrics.STEPS, step.value):
+            return self._do(step, view)
+
+    def _do(self, step: Step, view: b.TaskView) -> bool:
         if step is Step.JOIN:
             return self._join(view)
         if step is Step.TRAIN:
@@ -94,7 +100,7 @@ class Miner:
             self._reveal(view)
         elif step is Step.PROPOSE:
             self._propose(view)
-        return step is not None
+        return True
 
     def _join(self, view: b.TaskView) -> bool:
         if self.journal.get("joined") is not None:

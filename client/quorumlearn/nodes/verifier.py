@@ -19,7 +19,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactError, ArtifactStore
-from quorumlearn.nodes import candidate, exchange, screening, steps
+from quorumlearn.nodes import candidate, exchange, metrics, screening, steps
 from quorumlearn.nodes.ceremony import CeremonyPart
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
@@ -65,7 +65,8 @@ class Verifier:
         failure: Exception | None = None
         for step, number in steps.verifier_steps(view, self.me, self.msp_id):
             try:
-                self._do(step, number, view)
+                with metrics.timed(metrics.STEPS, step.value):
+                    self._do(step, number, view)
             except (ArtifactError, exchange.ExchangeError, ckks.CkksError) as error:
                 failure = (
                     failure or error

@@ -22,6 +22,7 @@ from quorumlearn.artifacts import ArtifactError
 from quorumlearn.ckks import CkksError
 from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import ModelError, WorkloadError
+from quorumlearn.nodes import metrics
 from quorumlearn.nodes.ceremony import LostSecretError
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.feed import TaskFeed, next_deadline
@@ -95,6 +96,7 @@ class Worker:
             except (*TRANSIENT, *TASK_FAULTS) as error:
                 if self.stop.is_set():
                     return
+                metrics.RETRIES.labels(self.feed.task).inc()
                 log.warning(
                     "will try again",
                     identity=self.me,
