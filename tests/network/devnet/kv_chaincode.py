@@ -34,11 +34,17 @@ class Crash(BaseException):
 class Stub:
     """One transaction's requests to the peer."""
 
-    def __init__(self, message: shim.ChaincodeMessage, send: Callable[[shim.ChaincodeMessage], None]) -> None:
+    def __init__(
+        self,
+        message: shim.ChaincodeMessage,
+        send: Callable[[shim.ChaincodeMessage], None],
+        stopped: threading.Event,
+    ) -> None:
         self.message = message
         self.args = list(chaincode_pb2.ChaincodeInput.FromString(message.payload).args)
         self.inbox: queue.Queue[shim.ChaincodeMessage] = queue.Queue()
         self.event: chaincode_event_pb2.ChaincodeEvent | None = None
+        self.stopped = stopped
         self._send = send
 
     def ask(self, kind: int, request: object) -> bytes:
@@ -185,7 +191,7 @@ def invoke(stub: Stub) -> bytes:
         stub.put("differ", os.urandom(8))
         return b"ok"
     if name == "hang":
-        threading.Event().wait(60)
+        stub.stopped.wait(60)
     if name == "crash":
         raise Crash
     if name == "status":
@@ -207,6 +213,7 @@ class KeyValueService:
     def __init__(self, package_id: str, port: int = 0) -> None:
         self.package_id = package_id
         self.registered = threading.Semaphore(0)
+        self._stopped = threading.Event()
         self._server = grpc.server(
             ThreadPoolExecutor(32),
             options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
@@ -221,6 +228,7 @@ class KeyValueService:
         return self
 
     def stop(self) -> None:
+        self._stopped.set()
         self._server.stop(None).wait()
         self._workers.shutdown(wait=False)
 
@@ -257,7 +265,7 @@ class KeyValueService:
                     if message.type == M.READY:
                         self.registered.release()
                     elif message.type == M.TRANSACTION:
-                        stub = Stub(message, outgoing.put)
+                        stub = Stub(message, outgoing.put, self._stopped)
                         running[message.txid] = stub
                         self._workers.submit(run, stub)
                     elif message.type in {M.RESPONSE, M.ERROR} and message.txid in running:
