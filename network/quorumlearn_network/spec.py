@@ -233,24 +233,26 @@ class FabricSpec(_Strict):
     images: ImagesSpec = ImagesSpec()
     policies: PoliciesSpec = PoliciesSpec()
 
-    @field_validator("orderers", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _number(cls, value: object) -> object:
-        if isinstance(value, int) and not isinstance(value, bool):
-            if not 1 <= value <= MAX_ORDERERS:
-                raise ValueError(f"{value} orderers; a channel has 1 to {MAX_ORDERERS}")
-            return [{} for _ in range(value)]
-        return value
+    def _number(cls, fields: object) -> object:
+        if not isinstance(fields, dict):
+            return fields
+        usual = 4 if fields.get("consensus") == Consensus.BFT else 3
+        number = fields.get("orderers", usual)
+        if not isinstance(number, int) or isinstance(number, bool):
+            return fields
+        if not 1 <= number <= MAX_ORDERERS:
+            raise ValueError(f"{number} orderers; a channel has 1 to {MAX_ORDERERS}")
+        return {**fields, "orderers": [{} for _ in range(number)]}
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
-        usual = 4 if self.consensus is Consensus.BFT else 3
-        if not self.orderers:
-            return self.model_copy(update={"orderers": (OrdererNodeSpec(),) * usual})
-        if len(self.orderers) > MAX_ORDERERS:
-            raise ValueError(f"{len(self.orderers)} orderers; a channel has 1 to {MAX_ORDERERS}")
-        if self.consensus is Consensus.BFT and len(self.orderers) < usual:
-            raise ValueError(f"{len(self.orderers)} orderers; bft needs {usual} to stand one that lies")
+        fewest = 4 if self.consensus is Consensus.BFT else 1
+        if not fewest <= len(self.orderers) <= MAX_ORDERERS:
+            raise ValueError(
+                f"{len(self.orderers)} orderers; {self.consensus} takes {fewest} to {MAX_ORDERERS}"
+            )
         return self
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from quorumlearn_network.spec import Runtime
 from quorumlearn_network.up import status as network_status
 from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
@@ -36,6 +37,10 @@ def demo(
     download: Annotated[bool, typer.Option(help="Download MNIST if it is nowhere on this machine.")] = True,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of training.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same blocks.")] = 7,
+    fabric: Annotated[
+        Runtime | None,
+        typer.Option(help="Play it on real Hyperledger Fabric nodes: in containers, or native processes."),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +53,7 @@ def demo(
     began = time.monotonic()
     console = Console(stderr=as_json, highlight=False)
     found, samples = _data(console, data, download)
-    scene = make_scene(_clean(folder), rounds, seed, found)
+    scene = make_scene(_clean(folder), rounds, seed, found, fabric)
     scene.write(samples)
     with Nodes() as nodes:
         try:

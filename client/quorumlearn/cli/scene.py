@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from quorumlearn_network.spec import NetworkSpec, default_spec, dump_spec
+from quorumlearn_network.spec import FabricSpec, NetworkSpec, Runtime, default_spec, dump_spec
 
 MINERS_EACH = 4
 CHEATS = {("miners1", "miner4"): "noise", ("miners2", "miner4"): "copy:miner3"}
@@ -146,6 +146,11 @@ class Scene:
         ]
 
 
-def make_scene(folder: Path, rounds: int, seed: int, data: Path | None) -> Scene:
+def make_scene(
+    folder: Path, rounds: int, seed: int, data: Path | None, fabric: Runtime | None = None
+) -> Scene:
+    """The demo's scene, on the devnet or on Fabric's own nodes."""
     spec = default_spec(miner_organisations=2, miners_each=MINERS_EACH, verifiers=3)
+    if fabric is not None:
+        spec = spec.model_copy(update={"fabric": FabricSpec(runtime=fabric)})
     return Scene(folder, spec, f"demo-{seed}", rounds, seed, data)

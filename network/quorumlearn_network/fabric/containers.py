@@ -195,7 +195,7 @@ def render_compose(layout: Layout) -> str:
         engine="docker compose",
         project=layout.project,
     )
-    return header + yaml.safe_dump({"version": "3.7", "services": services}, sort_keys=False, width=200)
+    return header + yaml.safe_dump({"services": services}, sort_keys=False, width=200)
 
 
 def _common(layout: Layout, name: str, image: str, user: str) -> dict[str, object]:
