@@ -121,7 +121,7 @@ def _ckks(ckks: CkksParameters) -> None:
             f"ckks.coeff_modulus_bits add up to {sum(bits)}: at most {MAX_MODULUS_BITS[degree]} "
             f"for 128-bit security at degree {degree}"
         )
-    data_bits = sum(bits[:-1])
+    data_bits = sum(bits)
     _within("ckks.scale_bits", ckks.scale_bits, 1, data_bits)
     _within("ckks.sign_scale_bits", ckks.sign_scale_bits, 0, 60)
     _within("ckks.step_bits", ckks.step_bits, 0, 52)

@@ -27,9 +27,10 @@ from quorumlearn.ckks.errors import (
     ParameterError,
     QuantiseError,
 )
+from quorumlearn.ckks.explanation import Explanation
 from quorumlearn.ckks.keys import KeyShare, SecretPolynomial, collective_key, deal, new_key_share, sum_shares
 from quorumlearn.ckks.packing import dequantise, pack, quantise, unpack
-from quorumlearn.ckks.parameters import Explanation, Parameters
+from quorumlearn.ckks.parameters import PRESETS, Parameters, Preset
 from quorumlearn.ckks.sketches import (
     SketchCiphertext,
     SketchPlan,
@@ -41,6 +42,7 @@ from quorumlearn.ckks.sketches import (
 )
 
 __all__ = [
+    "PRESETS",
     "BadPartial",
     "Ciphertexts",
     "CkksError",
@@ -52,6 +54,7 @@ __all__ = [
     "OutOfRange",
     "ParameterError",
     "Parameters",
+    "Preset",
     "QuantiseError",
     "SecretPolynomial",
     "SketchCiphertext",

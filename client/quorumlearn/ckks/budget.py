@@ -47,6 +47,7 @@ class Budget:
     """All noises of one parameter set. Standard deviations are of polynomial coefficients."""
 
     fresh_std: float
+    stored_std: float
     opening: Flooding
     sketch: Flooding
     opened_std: float
@@ -76,10 +77,43 @@ def flooding(shift_norm: float, bits: float) -> Flooding:
     return Flooding(width, std, math.log2(2 * std / (shift_norm * math.sqrt(FISHER))))
 
 
+def storable_bits(
+    *,
+    degree: int,
+    update_size: int,
+    seats: int,
+    threshold: int,
+    flooding_bits: int,
+    sketch_size: int,
+) -> int:
+    """How many low bits c0 can lose before what is lost would outweigh the flooding of a sketch.
+
+    Sent are all bits of c1 and those left of c0. One more bit off c0 costs the modulus, twice, up to a bit once
+    it outweighs the flooding: here the size is smallest.
+    """
+    clear = clearing(seats, threshold)
+    numbers = -(-update_size // degree) * degree
+    combined = _fresh_std(degree, seats) * math.sqrt(numbers / 2)
+    sketch = flooding(
+        2 * combined * math.sqrt(sketch_size) * clear.share_factor * clear.honest_norm, flooding_bits
+    )
+    hidden = sketch.std * clear.combine_norm / clear.share_factor
+    return max(0, math.floor(math.log2(hidden / math.sqrt(numbers / 2) * math.sqrt(12))))
+
+
+def _fresh_std(degree: int, seats: int) -> float:
+    """Standard deviation of e u + e0 + e1 s: the noise of a fresh ciphertext."""
+    secret_variance = 2 * seats / 3
+    return math.sqrt(
+        degree * (seats * KEY_ERROR_STD**2 * 2 / 3 + SEAL_ERROR_VARIANCE * secret_variance)
+        + SEAL_ERROR_VARIANCE
+    )
+
+
 def budget(
     *,
     degree: int,
-    special_bits: int,
+    dropped_bits: int,
     update_size: int,
     seats: int,
     threshold: int,
@@ -89,26 +123,32 @@ def budget(
     sketch_size: int,
     shift: int | None = None,
 ) -> Budget:
-    """The budget of these numbers; `shift` (bits of one grid step) is the smallest that fits unless given."""
+    """The budget of these numbers; `shift` (bits of one grid step) is the smallest that fits unless given.
+
+    `dropped_bits` of every c0 are rounded away before it is stored.
+    """
     clear = clearing(seats, threshold)
     chunks = -(-update_size // degree)
     numbers = chunks * degree
-    secret_variance = 2 * seats / 3
-    # Encrypting at key level, then dividing by the special prime, leaves the rounding of both polynomials.
-    key_level = degree * (seats * KEY_ERROR_STD**2 * 2 / 3 + SEAL_ERROR_VARIANCE * secret_variance)
-    fresh = math.sqrt((1 + degree * secret_variance) / 12 + key_level / 4.0**special_bits)
+    fresh = _fresh_std(degree, seats)
     aggregate = max_weight_sum * fresh
     combined = fresh * math.sqrt(numbers / 2)
+    # What c0 lost is a function of the unrounded ciphertext, which anybody might see: it spoils sums, but it
+    # betrays nothing, so no flooding has to hide it.
+    stored = 2.0**dropped_bits / math.sqrt(12) if dropped_bits else 0.0
 
     spread = clear.share_factor * clear.honest_norm
     opening = flooding(1.25 * aggregate * math.sqrt(numbers) * spread, flooding_bits)
     sketch = flooding(2 * combined * math.sqrt(sketch_size) * spread, flooding_bits)
-    opened_std = opening.std * clear.combine_norm / clear.share_factor
-    sketch_std = sketch.std * clear.combine_norm / clear.share_factor
+    opened_std = math.hypot(opening.std * clear.combine_norm / clear.share_factor, max_weight_sum * stored)
+    flooded_std = sketch.std * clear.combine_norm / clear.share_factor
+    sketch_std = math.hypot(flooded_std, stored * math.sqrt(numbers / 2))
 
     x = math.log(2) * (FAILURE_BITS + 1)
     square_limit = 1 + 2 * math.sqrt(x / sketch_size) + 2 * x / sketch_size
-    grid_slack = sketch_std * math.sqrt(2 * (square_limit - 1 + 2 * math.sqrt(7 / sketch_size)))
+    # A cheat's own noise may be none at all: then only the flooding takes its part of what the test lets through.
+    slack_square = square_limit * sketch_std**2 - flooded_std**2 * (1 - 2 * math.sqrt(7 / sketch_size))
+    grid_slack = math.sqrt(2 * slack_square)
 
     fixed = FRESH_TAIL * aggregate + max_weight_sum * grid_slack
     half_step = tail(FAILURE_BITS, numbers) * opened_std + fixed
@@ -131,6 +171,7 @@ def budget(
     )
     return Budget(
         fresh_std=fresh,
+        stored_std=stored,
         opening=opening,
         sketch=sketch,
         opened_std=opened_std,

@@ -1,10 +1,11 @@
 """Encrypted updates: making them, reading foreign ones strictly, adding them up.
 
 Rules:
-- an update is `chunks` ciphertexts of two polynomials at data level, in NTT form, residues in one numpy
-  array;
+- an update is `chunks` ciphertexts (c0, c1) in NTT form; c1 modulo all primes, c0 divided by the product of the
+  leading primes (`Parameters.dropped`), rounded, and kept modulo the others: what is lost is smaller than the
+  flooding, and as c0 is public it betrays nothing;
 - values sit in the polynomials' coefficients: one integer of grid steps each, times 2^shift (see packing);
-- encryption is SEAL's public-key encryption of zero plus the message, so it is randomised;
+- encryption is SEAL's public-key encryption of zero plus the message before c0 is rounded, so it is randomised;
 - a foreign container is only ever parsed into checked residues; its bytes never reach SEAL;
 - a sum is a function of ciphertexts alone, the same bytes for everybody who adds the same in any order.
 """
@@ -12,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,23 +33,23 @@ _BATCH = 15
 
 @dataclass(frozen=True, eq=False)
 class Ciphertexts:
-    """Ciphertexts under one collective key: residues (chunks, 2, data primes, N), NTT form, read-only.
+    """Ciphertexts under one collective key, NTT form, read-only: c0 (chunks, kept primes, N), c1 (chunks, primes, N).
 
     size: how many values they hold: update_size, or N for the ceremony's test.
     """
 
     parameters: Parameters
-    residues: r.Residues
+    c0: r.Residues
+    c1: r.Residues
     size: int
     kind: Kind = Kind.UPDATE
 
     def __repr__(self) -> str:
-        return f"Ciphertexts({self.kind.name.lower()}, {self.size} values, {len(self.residues)} chunks)"
+        return f"Ciphertexts({self.kind.name.lower()}, {self.size} values, {len(self.c1)} chunks)"
 
     def to_bytes(self) -> bytes:
         """The container; for an update exactly `parameters.update_bytes` long."""
-        flat = self.residues.reshape(-1, *self.residues.shape[2:])
-        return write(self.parameters, self.kind, flat)
+        return write(self.parameters, self.kind, self.c1, self.c0)
 
     @cached_property
     def _digest(self) -> bytes:
@@ -58,10 +60,50 @@ class Ciphertexts:
         return self._digest
 
 
-def frozen(p: Parameters, residues: r.Residues, size: int, kind: Kind = Kind.UPDATE) -> Ciphertexts:
-    """Ciphertexts whose array nobody can write to any more."""
-    residues.setflags(write=False)
-    return Ciphertexts(p, residues, size, kind)
+def frozen(p: Parameters, c0: r.Residues, c1: r.Residues, size: int, kind: Kind = Kind.UPDATE) -> Ciphertexts:
+    """Ciphertexts whose arrays nobody can write to any more."""
+    c0.setflags(write=False)
+    c1.setflags(write=False)
+    return Ciphertexts(p, c0, c1, size, kind)
+
+
+def stored(p: Parameters, heads: r.Residues, messages: r.Residues) -> r.Residues:
+    """c0 as it is stored, (m, kept primes, N) in NTT form: (heads + messages) / dropped primes, rounded.
+
+    heads: (m, primes, N) in NTT form; messages: (m, primes, N) coefficients. Rounded is one prime after the other;
+    what is taken off is a centred residue in mixed radix.
+    """
+    degree, bits = p.poly_modulus_degree, p.coeff_modulus_bits
+    kept = r.column(p.kept_primes)
+    rest = messages[:, p.dropped :]
+    if p.dropped:
+        lost = p.primes[: p.dropped]
+        low = seal.from_ntt(degree, bits, np.ascontiguousarray(heads[:, : p.dropped]))
+        low = r.add(low, messages[:, : p.dropped], r.column(lost))
+        for i, prime in enumerate(lost):
+            digit = low[:, i].astype(np.int64)
+            digit -= prime * (digit > prime // 2)
+            later = r.column(lost[i + 1 :])
+            if i + 1 < p.dropped:
+                inverse = np.array([[pow(prime, -1, q)] for q in lost[i + 1 :]], dtype=np.uint64)
+                low[:, i + 1 :] = r.multiply(
+                    r.add(low[:, i + 1 :], r.from_integers(-digit, later), later), inverse, later
+                )
+            unit = r.constant(math.prod(lost[:i]), p.kept_primes)
+            taken = r.from_integers(-digit, kept)
+            rest = r.add(rest, taken if i == 0 else r.multiply(taken, unit, kept), kept)
+    out = r.add(heads[:, p.dropped :], seal.to_ntt(degree, bits, rest, p.dropped), kept)
+    whole = math.prod(p.primes[: p.dropped])
+    inverse = np.array([[pow(whole, -1, q)] for q in p.kept_primes], dtype=np.uint64)
+    return r.multiply(out, inverse, kept)
+
+
+def lifted(p: Parameters, c0: r.Residues) -> r.Residues:
+    """(..., kept primes, N) of a stored c0 times the dropped primes: (..., primes, N), zero modulo these."""
+    out = np.zeros((*c0.shape[:-2], len(p.primes), c0.shape[-1]), dtype=np.uint64)
+    factor = r.constant(math.prod(p.primes[: p.dropped]), p.kept_primes)
+    out[..., p.dropped :, :] = r.multiply(c0, factor, r.column(p.kept_primes))
+    return out
 
 
 def encrypt(p: Parameters, key: bytes, values: r.Integers) -> bytes:
@@ -70,16 +112,24 @@ def encrypt(p: Parameters, key: bytes, values: r.Integers) -> bytes:
     Raises QuantiseError for values that are not on the grid or outside the bound, MalformedKey for a bad key.
     """
     check_values(p, values)
-    encryptor = seal.Encryptor(p.poly_modulus_degree, p.coeff_modulus_bits, read_key(p, key))
-    q = r.column(p.data_primes)
-    out = np.empty((p.chunks, 2, len(p.data_primes), p.poly_modulus_degree), dtype=np.uint64)
-    for at in range(0, p.chunks, _BATCH):
-        messages = encode(p, values, at, min(at + _BATCH, p.chunks))
-        for i, message in enumerate(seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, messages)):
-            zero = encryptor.zero()
-            out[at + i, 0] = r.add(zero[0], message, q)
-            out[at + i, 1] = zero[1]
-    return Ciphertexts(p, out, p.update_size).to_bytes()
+    return Ciphertexts(p, *encrypt_chunks(p, key, values, 0, p.chunks), p.update_size).to_bytes()
+
+
+def encrypt_chunks(
+    p: Parameters, key: bytes, values: r.Integers, start: int, stop: int
+) -> tuple[r.Residues, r.Residues]:
+    """c0 (stop - start, kept primes, N) and c1 (stop - start, primes, N) of these chunks of checked values."""
+    degree = p.poly_modulus_degree
+    encryptor = seal.Encryptor(degree, p.coeff_modulus_bits, read_key(p, key))
+    c0 = np.empty((stop - start, len(p.kept_primes), degree), dtype=np.uint64)
+    c1 = np.empty((stop - start, len(p.primes), degree), dtype=np.uint64)
+    for at in range(start, stop, _BATCH):
+        end = min(at + _BATCH, stop)
+        heads = np.empty((end - at, len(p.primes), degree), dtype=np.uint64)
+        for i in range(end - at):
+            heads[i], c1[at - start + i] = encryptor.zero()
+        c0[at - start : end - start] = stored(p, heads, encode(p, values, at, end))
+    return c0, c1
 
 
 def parse(p: Parameters, data: bytes) -> Ciphertexts:
@@ -88,14 +138,14 @@ def parse(p: Parameters, data: bytes) -> Ciphertexts:
     Raises MalformedCiphertext, with the reason, for a wrong length or header, a residue not below its prime,
     or a second polynomial that is zero modulo a prime (which would show its message).
     """
-    polynomials, _ = read(p, Kind.UPDATE, data, MalformedCiphertext, count=2 * p.chunks)
-    residues = polynomials.reshape(p.chunks, 2, *polynomials.shape[1:])
-    open_ = ~residues[:, 1].any(axis=-1)
+    counts = ((p.chunks, len(p.primes)), (p.chunks, len(p.kept_primes)))
+    (c1, c0), _ = read(p, Kind.UPDATE, data, MalformedCiphertext, counts=counts)
+    open_ = ~c1.any(axis=-1)
     if open_.any():
         raise MalformedCiphertext(
             f"ciphertext {int(open_.any(axis=-1).argmax())} has no mask: its c1 is zero"
         )
-    return frozen(p, residues, p.update_size)
+    return frozen(p, c0, c1, p.update_size)
 
 
 def aggregate(p: Parameters, items: Iterable[tuple[int, Ciphertexts]]) -> Ciphertexts:
@@ -104,9 +154,10 @@ def aggregate(p: Parameters, items: Iterable[tuple[int, Ciphertexts]]) -> Cipher
     Raises ParameterError for a negative weight, a sum of weights that is 0 or above `max_weight_sum`, or
     ciphertexts of other parameters.
     """
-    q = r.column(p.data_primes)
-    shape = (p.chunks, 2, len(p.data_primes), p.poly_modulus_degree)
-    total = np.zeros(shape, dtype=np.uint64)
+    totals = (
+        np.zeros((p.chunks, len(p.kept_primes), p.poly_modulus_degree), dtype=np.uint64),
+        np.zeros((p.chunks, len(p.primes), p.poly_modulus_degree), dtype=np.uint64),
+    )
     weights = 0
     for weight, item in items:
         if isinstance(weight, bool) or not isinstance(weight, int) or weight < 0:
@@ -119,9 +170,14 @@ def aggregate(p: Parameters, items: Iterable[tuple[int, Ciphertexts]]) -> Cipher
         if weights > p.max_weight_sum:
             raise ParameterError(f"weights add up to {weights} or more, max_weight_sum is {p.max_weight_sum}")
         if weight:
-            factor = r.constant(weight, p.data_primes)
-            for chunk, addend in zip(total, item.residues, strict=True):
-                chunk[...] = r.add(chunk, addend if weight == 1 else r.multiply(addend, factor, q), q)
+            _accumulate(p.kept_primes, totals[0], weight, item.c0)
+            _accumulate(p.primes, totals[1], weight, item.c1)
     if weights == 0:
         raise ParameterError("every weight is 0: there is nothing to add up")
-    return frozen(p, total, p.update_size)
+    return frozen(p, *totals, p.update_size)
+
+
+def _accumulate(primes: tuple[int, ...], total: r.Residues, weight: int, addends: r.Residues) -> None:
+    q, factor = r.column(primes), r.constant(weight, primes)
+    for chunk, addend in zip(total, addends, strict=True):
+        chunk[...] = r.add(chunk, addend if weight == 1 else r.multiply(addend, factor, q), q)

@@ -1,14 +1,15 @@
 """The frame around everything this package writes: header, optional binding, packed residues.
 
 Layout: magic "QLCK", version 1, kind, two zero bytes, count (uint32, little-endian), digest of the parameters
-(32 bytes); then a binding of 0 or 32 bytes, fixed by the kind; then `count` polynomials over the kind's
-primes, packed to the bit. The length follows from kind and parameters, so nothing in the bytes sizes an
-allocation.
+(32 bytes); then a binding of 0 or 32 bytes, fixed by the kind; then `count` polynomials in sections of the same
+primes (an update: every c1 over all primes, then every c0 over those it is kept in), packed to the bit. The
+length follows from kind and parameters, so nothing in the bytes sizes an allocation.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 
 from quorumlearn.ckks import residues as r
@@ -35,42 +36,53 @@ class Kind(IntEnum):
 
 _NAMES = {kind: kind.name.lower().replace("_", " ") for kind in Kind}
 _BOUND = {Kind.COLLECTIVE_KEY, Kind.PARTIAL, Kind.SKETCH_SHARE}
-_KEY_LEVEL = {Kind.PUBLIC_SHARE, Kind.COLLECTIVE_KEY, Kind.SECRET}
-
-
-def _primes(p: Parameters, kind: Kind) -> tuple[int, ...]:
-    return p.primes if kind in _KEY_LEVEL else p.data_primes
 
 
 def _header(p: Parameters, kind: Kind, count: int) -> bytes:
     return struct.pack("<4sBBHI", _MAGIC, _VERSION, kind, 0, count) + p.digest
 
 
-def write(p: Parameters, kind: Kind, polynomials: r.Residues, binding: bytes = b"") -> bytes:
-    """A container of (count, primes, N) residues."""
+def write(p: Parameters, kind: Kind, *sections: r.Residues, binding: bytes = b"") -> bytes:
+    """A container of sections of (polynomials, primes, N) residues, each over the last so many primes."""
     if len(binding) != (BINDING_BYTES if kind in _BOUND else 0):
         raise ValueError(f"a {_NAMES[kind]} cannot carry a binding of {len(binding)} bytes")
-    packed = r.pack_bits(polynomials, _primes(p, kind))
-    return _header(p, kind, len(polynomials)) + binding + packed
+    packed = [r.pack_bits(part, p.primes[-part.shape[1] :]) for part in sections]
+    return b"".join([_header(p, kind, sum(len(part) for part in sections)), binding, *packed])
 
 
 def read(
-    p: Parameters, kind: Kind, data: bytes, error: type[CkksError], *, count: int, length: int | None = None
-) -> tuple[r.Residues, bytes]:
-    """The (count, primes, N) residues and the binding of foreign bytes.
+    p: Parameters,
+    kind: Kind,
+    data: bytes,
+    error: type[CkksError],
+    *,
+    counts: Sequence[tuple[int, int]],
+    length: int | None = None,
+) -> tuple[list[r.Residues], bytes]:
+    """The sections, (polynomials, primes, N) residues each, and the binding of foreign bytes.
 
-    `length` is the number of residues of a polynomial, N unless given. Raises `error` for anything but
-    exactly what `write` makes, with residues below their primes.
+    `counts` are each section's polynomials and how many of the last primes they are over; `length` the number of
+    residues of a polynomial, N unless given. Raises `error` for anything but exactly what `write` makes, with
+    residues below their primes.
     """
     name = _NAMES[kind]
     if not isinstance(data, bytes):
         raise error(f"a {name} is bytes, not {type(data).__name__}")
-    primes = _primes(p, kind)
     length = p.poly_modulus_degree if length is None else length
-    bound = BINDING_BYTES if kind in _BOUND else 0
-    wanted = HEADER_BYTES + bound + count * r.packed_size(primes, length)
-    if len(data) != wanted:
-        raise error(f"a {name} of these parameters has {wanted} bytes, not {len(data)}")
+    start = HEADER_BYTES + (BINDING_BYTES if kind in _BOUND else 0)
+    sizes = [count * r.packed_size(p.primes[-primes:], length) for count, primes in counts]
+    if len(data) != start + sum(sizes):
+        raise error(f"a {name} of these parameters has {start + sum(sizes)} bytes, not {len(data)}")
+    _check_header(p, kind, data, error, sum(count for count, _ in counts))
+    sections, at = [], start
+    for (count, primes), size in zip(counts, sizes, strict=True):
+        sections.append(_section(p.primes[-primes:], data, at, count, length, error))
+        at += size
+    return sections, data[HEADER_BYTES:start]
+
+
+def _check_header(p: Parameters, kind: Kind, data: bytes, error: type[CkksError], count: int) -> None:
+    name = _NAMES[kind]
     header = _header(p, kind, count)
     for start, end, what in (
         (0, 4, "magic"),
@@ -83,10 +95,17 @@ def read(
             raise error(f"a {name} has {what} {header[start:end].hex()}, not {data[start:end].hex()}")
     if data[12:HEADER_BYTES] != header[12:]:
         raise error(f"this {name} was made under other parameters (digest {data[12:20].hex()}...)")
-    body = memoryview(data)[HEADER_BYTES + bound :]
-    polynomials = r.unpack_bits(body, primes, length, count)
+
+
+def _section(
+    primes: tuple[int, ...], data: bytes, at: int, count: int, length: int, error: type[CkksError]
+) -> r.Residues:
+    end = at + count * r.packed_size(primes, length)
+    polynomials = r.unpack_bits(memoryview(data)[at:end], primes, length, count)
     bad = polynomials >= r.column(primes)
     if bad.any():
-        poly, prime, at = (int(i) for i in next(zip(*bad.nonzero(), strict=True)))
-        raise error(f"residue {at} of polynomial {poly} is not below its prime {primes[prime]}")
-    return polynomials, data[HEADER_BYTES : HEADER_BYTES + bound]
+        poly, prime, place = (int(i) for i in next(zip(*bad.nonzero(), strict=True)))
+        raise error(f"residue {place} of polynomial {poly} is not below its prime {primes[prime]}")
+    if polynomials[..., length:].any():
+        raise error("the residues that fill the last word are not zero")
+    return polynomials[..., :length]

@@ -23,7 +23,7 @@ import numpy as np
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.budget import FAILURE_BITS, UNIFORMS, Flooding, tail
-from quorumlearn.ckks.ciphertexts import Ciphertexts, frozen
+from quorumlearn.ckks.ciphertexts import Ciphertexts, frozen, lifted, stored
 from quorumlearn.ckks.container import Kind, read, write
 from quorumlearn.ckks.errors import BadPartial, CkksError, MalformedShare, ParameterError
 from quorumlearn.ckks.keys import read_key, read_share
@@ -46,17 +46,17 @@ def test_ciphertext(p: Parameters, key: bytes, seed: bytes) -> Ciphertexts:
 
     (b X^n + m, a X^n) with n from the seed: it needs no secrecy, and opens only if the shares fit the key.
     """
-    degree, bits, q = p.poly_modulus_degree, p.coeff_modulus_bits, r.column(p.data_primes)
+    degree, bits, q = p.poly_modulus_degree, p.coeff_modulus_bits, r.column(p.primes)
     turn = int.from_bytes(r.stream("test turn", seed, size=8), "little") % degree
-    monomial = np.zeros((1, len(p.data_primes), degree), dtype=np.uint64)
+    monomial = np.zeros((1, len(p.primes), degree), dtype=np.uint64)
     monomial[0, :, turn] = 1
     whole = np.zeros(p.chunks * degree, dtype=np.int64)
     whole[:degree] = test_values(p, seed)
     message = encode(p, whole, 0, 1)
-    turned, message = seal.to_ntt(degree, bits, np.concatenate([monomial, message]))
-    b, a = read_key(p, key)[:, :-1]
-    pair = np.stack([r.add(r.multiply(b, turned, q), message, q), r.multiply(a, turned, q)])
-    return frozen(p, pair[None], degree, Kind.TEST)
+    turned = seal.to_ntt(degree, bits, monomial)
+    b, a = read_key(p, key)
+    c0 = stored(p, r.multiply(b, turned, q), message)
+    return frozen(p, c0, r.multiply(a, turned, q), degree, Kind.TEST)
 
 
 def flooding_terms(
@@ -87,16 +87,16 @@ def partial_decrypt(p: Parameters, share: bytes, c: Ciphertexts) -> bytes:
     Raises MalformedShare for a share of other parameters.
     """
     _same(p, c)
-    q = r.column(p.data_primes)
-    factor = r.constant(shamir.clearing(p.seats, p.threshold).share_factor, p.data_primes)
+    q = r.column(p.primes)
+    factor = r.constant(shamir.clearing(p.seats, p.threshold).share_factor, p.primes)
     secret = r.multiply(read_share(p, share), factor, q)
-    key = flooding_key(share, p.digest, hashlib.sha256(c.residues[:, 1].tobytes()).digest())
-    products = np.stack([r.multiply(chunk[1], secret, q) for chunk in c.residues])
+    key = flooding_key(share, p.digest, hashlib.sha256(c.c1.tobytes()).digest())
+    products = np.stack([r.multiply(chunk, secret, q) for chunk in c.c1])
     parts = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, products)
     for i, part in enumerate(parts):
-        noise = flooding_terms(p.budget.opening, key, i, p.poly_modulus_degree, p.data_primes)
+        noise = flooding_terms(p.budget.opening, key, i, p.poly_modulus_degree, p.primes)
         part[...] = r.add(part, noise, q)
-    return write(p, Kind.PARTIAL, parts, c.digest())
+    return write(p, Kind.PARTIAL, parts, binding=c.digest())
 
 
 def open_partials(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> r.Integers:
@@ -127,12 +127,12 @@ def consistent(p: Parameters, parts: Mapping[int, r.Residues], std: float) -> bo
 
     Divided differences of order t over each t+1 seats in turn vanish on such a polynomial. True for t shares.
     """
-    seats, q = sorted(parts), r.column(p.data_primes)
+    seats, q = sorted(parts), r.column(p.primes)
     for at in range(len(seats) - p.threshold):
         window = seats[at : at + p.threshold + 1]
         factors = shamir.parity(window)
         rest = combine(p, {seat: parts[seat] for seat in window}, factors, q)
-        value = r.centred(rest, p.data_primes)
+        value = r.centred(rest, p.primes)
         limit = tail(FAILURE_BITS, value.size) * std * math.sqrt(sum(f * f for f in factors))
         if np.abs(value).max() > limit:
             return False
@@ -145,7 +145,7 @@ def combine(
     """The sum of integer factors times residues, seats in order."""
     total: r.Residues | None = None
     for (_, part), factor in zip(sorted(parts.items()), factors, strict=True):
-        term = r.multiply(part, r.constant(factor, p.data_primes), q)
+        term = r.multiply(part, r.constant(factor, p.primes), q)
         total = term if total is None else r.add(total, term, q)
     if total is None:
         raise ParameterError("no shares to combine")
@@ -154,11 +154,11 @@ def combine(
 
 def scaled(p: Parameters, public: r.Residues, parts: Mapping[int, r.Residues]) -> r.Floats:
     """Grid steps, float64 (..., count), from public residues (..., primes, count) and t partial ones."""
-    clear, q = shamir.clearing(p.seats, p.threshold), r.column(p.data_primes)
+    clear, q = shamir.clearing(p.seats, p.threshold), r.column(p.primes)
     factor = clear.share_factor * clear.combine_factor
     total = combine(p, parts, shamir.combining(p.seats, p.threshold, sorted(parts)), q)
-    total = r.add(total, r.multiply(public, r.constant(factor, p.data_primes), q), q)
-    return r.centred(total, p.data_primes) / (float(factor) * 2.0**p.shift)
+    total = r.add(total, r.multiply(public, r.constant(factor, p.primes), q), q)
+    return r.centred(total, p.primes) / (float(factor) * 2.0**p.shift)
 
 
 def blame(
@@ -194,7 +194,8 @@ def _read_all(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> d
     out = {}
     for seat, data in sorted(partials.items()):
         try:
-            parts, binding = read(p, Kind.PARTIAL, data, MalformedShare, count=len(c.residues))
+            counts = ((len(c.c1), len(p.primes)),)
+            (parts,), binding = read(p, Kind.PARTIAL, data, MalformedShare, counts=counts)
         except CkksError as error:
             raise MalformedShare(f"seat {seat}: {error}") from None
         if binding != c.digest():
@@ -204,7 +205,7 @@ def _read_all(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> d
 
 
 def _public(p: Parameters, c: Ciphertexts) -> r.Residues:
-    return seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, np.ascontiguousarray(c.residues[:, 0]))
+    return lifted(p, seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, c.c0, p.dropped))
 
 
 def _steps(p: Parameters, public: r.Residues, parts: Mapping[int, r.Residues]) -> r.Floats:

@@ -6,7 +6,6 @@ nobody ever holds: each s_i is dealt by Shamir to all seats, and a seat adds up 
 share of s.
 
 Rules:
-- keys have all primes, shares the data primes only: the special prime is gone before anything is decrypted;
 - foreign bytes are parsed strictly; secrets show nothing in reprs, logs or errors and do not pickle.
 
 Source: Mouchet et al. 2021 (Multiparty Homomorphic Encryption from Ring-LWE), protocol 1 and section 4.
@@ -27,12 +26,18 @@ from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.budget import KEY_ERROR_STD
 from quorumlearn.ckks.container import Kind, read, write
-from quorumlearn.ckks.errors import MalformedKey, MalformedShare, ParameterError
+from quorumlearn.ckks.errors import CkksError, MalformedKey, MalformedShare, ParameterError
 from quorumlearn.ckks.parameters import Parameters
 
 
+def _read_one(p: Parameters, kind: Kind, data: bytes, error: type[CkksError]) -> tuple[r.Residues, bytes]:
+    """The one polynomial (primes, N) of a container, and its binding."""
+    (polynomials,), binding = read(p, kind, data, error, counts=((1, len(p.primes)),))
+    return polynomials[0], binding
+
+
 class SecretPolynomial:
-    """One seat's secret s_i: residues (primes, N), all primes, NTT form. Shows nothing of itself."""
+    """One seat's secret s_i: residues (primes, N), NTT form. Shows nothing of itself."""
 
     __slots__ = ("_residues",)
 
@@ -52,16 +57,15 @@ class SecretPolynomial:
     @staticmethod
     def restore(p: Parameters, data: bytes) -> SecretPolynomial:
         """A secret from `reveal`. Raises MalformedShare."""
-        polynomials, _ = read(p, Kind.SECRET, data, MalformedShare, count=1)
-        return SecretPolynomial(polynomials[0])
+        return SecretPolynomial(_read_one(p, Kind.SECRET, data, MalformedShare)[0])
 
     def erase(self) -> None:
         """Overwrites the secret in place."""
         self._residues[...] = 0
 
-    def at_data_level(self) -> r.Residues:
-        """The residues that are shared: (data primes, N)."""
-        return self._residues[:-1]
+    def residues(self) -> r.Residues:
+        """What is shared: (primes, N)."""
+        return self._residues
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def collective_key(p: Parameters, common_seed: bytes, publics: Mapping[int, byte
         except MalformedKey as error:
             raise MalformedKey(f"seat {seat}: {error}") from None
     _check_hides(total, "collective key")
-    return write(p, Kind.COLLECTIVE_KEY, total[None], _seed(common_seed))
+    return write(p, Kind.COLLECTIVE_KEY, total[None], binding=_seed(common_seed))
 
 
 def _check_hides(polynomial: r.Residues, name: str) -> None:
@@ -137,17 +141,16 @@ def _check_hides(polynomial: r.Residues, name: str) -> None:
 
 def read_public(p: Parameters, data: bytes) -> r.Residues:
     """A public share (primes, N) from foreign bytes. Raises MalformedKey."""
-    polynomials, _ = read(p, Kind.PUBLIC_SHARE, data, MalformedKey, count=1)
-    _check_hides(polynomials[0], "public share")
-    public: r.Residues = polynomials[0]
+    public, _ = _read_one(p, Kind.PUBLIC_SHARE, data, MalformedKey)
+    _check_hides(public, "public share")
     return public
 
 
 def read_key(p: Parameters, key: bytes) -> r.Residues:
     """A collective key as residues (2, primes, N), NTT form. Raises MalformedKey."""
-    polynomials, seed = read(p, Kind.COLLECTIVE_KEY, key, MalformedKey, count=1)
-    _check_hides(polynomials[0], "collective key")
-    return np.stack([polynomials[0], _common(p, seed)])
+    public, seed = _read_one(p, Kind.COLLECTIVE_KEY, key, MalformedKey)
+    _check_hides(public, "collective key")
+    return np.stack([public, _common(p, seed)])
 
 
 def key_digest(key: bytes) -> bytes:
@@ -158,7 +161,7 @@ def key_digest(key: bytes) -> bytes:
 def deal(p: Parameters, secret: SecretPolynomial, seats: Sequence[int]) -> dict[int, bytes]:
     """One share of this seat's secret for each seat, any t of which give it back. Secret bytes: seal them."""
     _check_seats(p, seats)
-    shares = shamir.share(secret.at_data_level(), p.threshold, seats, p.data_primes)
+    shares = shamir.share(secret.residues(), p.threshold, seats, p.primes)
     return {seat: write(p, Kind.SHARE, share[None]) for seat, share in shares.items()}
 
 
@@ -169,8 +172,8 @@ def sum_shares(p: Parameters, shares: Sequence[bytes]) -> bytes:
     """
     if not 1 <= len(shares) <= p.seats:
         raise MalformedShare(f"{len(shares)} shares from {p.seats} seats")
-    q = r.column(p.data_primes)
-    total = np.zeros((len(p.data_primes), p.poly_modulus_degree), dtype=np.uint64)
+    q = r.column(p.primes)
+    total = np.zeros((len(p.primes), p.poly_modulus_degree), dtype=np.uint64)
     for i, data in enumerate(shares):
         try:
             total = r.add(total, read_share(p, data), q)
@@ -180,7 +183,5 @@ def sum_shares(p: Parameters, shares: Sequence[bytes]) -> bytes:
 
 
 def read_share(p: Parameters, data: bytes) -> r.Residues:
-    """A share (data primes, N) from bytes. Raises MalformedShare, which shows nothing of it."""
-    polynomials, _ = read(p, Kind.SHARE, data, MalformedShare, count=1)
-    share: r.Residues = polynomials[0]
-    return share
+    """A share (primes, N) from bytes. Raises MalformedShare, which shows nothing of it."""
+    return _read_one(p, Kind.SHARE, data, MalformedShare)[0]

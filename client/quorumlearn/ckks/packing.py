@@ -114,7 +114,7 @@ def gather(p: Parameters, coefficients: r.Integers, size: int) -> r.Integers:
 
 
 def encode(p: Parameters, values: r.Integers, start: int, stop: int) -> r.Residues:
-    """Plaintext polynomials (stop - start, data primes, N) of these chunks, coefficient form."""
-    q = r.column(p.data_primes)
+    """Plaintext polynomials (stop - start, primes, N) of these chunks, coefficient form."""
+    q = r.column(p.primes)
     steps = r.from_integers(lay_out(p, values)[start:stop], q)
-    return r.multiply(steps, r.constant(1 << p.shift, p.data_primes), q)
+    return r.multiply(steps, r.constant(1 << p.shift, p.primes), q)

@@ -4,8 +4,9 @@ Rules:
 - the numbers come from the ledger, so every one is checked before it sizes anything (`check`);
 - a value is an integer of grid steps; one step is 2^(scale_bits - step_bits) in the ciphertext's plaintext;
 - the modulus has room for every sum of updates that pass the sketch, not only of honest ones;
-- security limits are those of the HomomorphicEncryption.org standard (2018), ternary secret, classical
-  attacks.
+- security limits are those of the standard (see explanation);
+- of every c0 the leading primes are divided away before it is stored, as far as what is lost stays below the
+  flooding (`dropped`): sums and sketches have that much noise anyway, and c0 takes half the room.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from quorumlearn.ckks import seal
-from quorumlearn.ckks.budget import FAILURE_BITS, Budget, budget
+from quorumlearn.ckks.budget import FAILURE_BITS, Budget, budget, storable_bits
 from quorumlearn.ckks.errors import ParameterError
+from quorumlearn.ckks.explanation import STANDARD, Explanation, security
 from quorumlearn.ckks.residues import MAX_PRIME_BITS, packed_size
 from quorumlearn.ckks.shamir import MAX_SEATS, clearing
 
@@ -27,72 +29,32 @@ HEADER_BYTES = 44
 MAX_UPDATE_SIZE = 1 << 28
 MAX_FLOODING_BITS = 80
 MIN_PRIME_BITS = 30
-
-_STANDARD = {
-    1024: (27, 19, 14),
-    2048: (54, 37, 29),
-    4096: (109, 75, 58),
-    8192: (218, 152, 118),
-    16384: (438, 305, 237),
-    32768: (881, 611, 476),
-}
-
-
-def security(degree: int, modulus_bits: int) -> int:
-    """256, 192 or 128 bits by the standard's table, 0 below it. Raises ParameterError off the table."""
-    limits = _STANDARD.get(degree)
-    if limits is None:
-        raise ParameterError(f"polynomial degree {degree}: take one of {sorted(_STANDARD)}")
-    for bits, limit in zip((256, 192, 128), reversed(limits), strict=True):
-        if modulus_bits <= limit:
-            return bits
-    return 0
+_FAST_PRIME_BITS = 54
+"""Sketches take several products at once up to here (see residues); wider primes only where they save one."""
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What a parameter set promises, in numbers; `lines` says it in sentences.
+class Preset:
+    """A choice of strength by name. Bits of flooding and of the encryption's security, k, bits of the grid."""
 
-    security_bits: of the encryption itself, by the standard's table.
-    flooding_bits: one opening (of a sum or of a sketch) is within 2^-flooding_bits of one made from its
-    result alone.
-    failure_bits: a sum of honest updates opens wrongly at most once in 2^failure_bits.
-    opening_margin_bits: modulus left above the largest sum of updates that pass the sketch.
-    sketch_noise_steps: standard deviation of the noise on one number of a sketch, in grid steps.
-    sketch_range_steps: the largest number of a sketch that an honest update reaches, in grid steps.
-    sketch_error: relative rms error of a squared distance estimated from sketches, sqrt(2 / k).
-    """
+    flooding_bits: int
+    minimum_security_bits: int
+    sketch_size: int
+    step_bits: int
 
-    security_bits: int
-    flooding_bits: float
-    failure_bits: float
-    opening_margin_bits: float
-    sketch_noise_steps: float
-    sketch_range_steps: int
-    sketch_error: float
-    bytes_per_parameter: float
-    chunks: int
-    update_bytes: int
 
-    @property
-    def lines(self) -> tuple[str, ...]:
-        return (
-            f"security of the encryption: {self.security_bits} bits",
-            f"flooding: an opening is within 2^-{self.flooding_bits:.1f} of one made from its result alone",
-            f"opened sums: exact integers; wrong at most once in 2^{self.failure_bits:.0f}",
-            f"modulus: {self.opening_margin_bits:.1f} bits above all sums of updates that pass the sketch",
-            f"sketch: numbers to +-{self.sketch_range_steps} steps, noise {self.sketch_noise_steps:.3f}, "
-            f"squared distances within {100 * self.sketch_error:.1f} % rms",
-            f"size: {self.bytes_per_parameter:.2f} bytes a parameter, {self.chunks} ciphertexts, "
-            f"{self.update_bytes} bytes an update",
-        )
+PRESETS = {
+    "fast": Preset(flooding_bits=30, minimum_security_bits=128, sketch_size=128, step_bits=12),
+    "default": Preset(flooding_bits=40, minimum_security_bits=128, sketch_size=256, step_bits=14),
+    "paranoid": Preset(flooding_bits=64, minimum_security_bits=256, sketch_size=256, step_bits=14),
+}
 
 
 @dataclass(frozen=True)
 class Parameters:
     """One task's CKKS parameters; the fields are those of the record on the ledger, and the committee's size.
 
-    coeff_modulus_bits: data primes, then the special prime. sign_scale_bits: 0, since the sketch's
+    coeff_modulus_bits: of every prime; nothing is key-switched, so none is special. sign_scale_bits: 0, since the sketch's
     coefficients are the integers -1, 0 and 1. bound_steps: values lie in +-bound_steps. seats, threshold: v
     and t.
     """
@@ -109,6 +71,35 @@ class Parameters:
     update_size: int
     seats: int
     threshold: int
+
+    @staticmethod
+    def named(
+        name: str,
+        update_size: int,
+        *,
+        seats: int,
+        threshold: int,
+        bound: float = 1.0,
+        max_weight_sum: int = 8,
+        step_bits: int | None = None,
+        flooding_bits: int | None = None,
+        sketch_size: int | None = None,
+    ) -> Parameters:
+        """`choose` with what the preset of this name says, but for what is given here. Raises ParameterError."""
+        preset = PRESETS.get(name)
+        if preset is None:
+            raise ParameterError(f"no parameters named {name!r}: there are {', '.join(PRESETS)}")
+        return Parameters.choose(
+            update_size,
+            seats=seats,
+            threshold=threshold,
+            bound=bound,
+            max_weight_sum=max_weight_sum,
+            step_bits=preset.step_bits if step_bits is None else step_bits,
+            flooding_bits=preset.flooding_bits if flooding_bits is None else flooding_bits,
+            sketch_size=preset.sketch_size if sketch_size is None else sketch_size,
+            minimum_security_bits=preset.minimum_security_bits,
+        )
 
     @staticmethod
     def choose(
@@ -134,7 +125,7 @@ class Parameters:
             )
         best: Parameters | None = None
         reasons: list[str] = []
-        for degree in _STANDARD:
+        for degree in STANDARD:
             try:
                 found = _smallest(
                     Parameters(
@@ -177,10 +168,10 @@ class Parameters:
                 f"scale_bits {self.scale_bits}: half a grid step is 2^{self.shift - 1}, the noise reaches "
                 f"2^{math.log2(noise.half_step):.1f}; raise scale_bits, or lower flooding_bits or step_bits"
             )
-        available = math.log2(math.prod(self.data_primes))
+        available = math.log2(math.prod(self.primes))
         if noise.modulus_bits > available:
             raise ParameterError(
-                f"data primes of {available:.1f} bits, {noise.modulus_bits:.1f} needed: add bits to "
+                f"primes of {available:.1f} bits, {noise.modulus_bits:.1f} needed: add bits to "
                 f"coeff_modulus_bits, or lower scale_bits, bound_steps, max_weight_sum or flooding_bits"
             )
 
@@ -205,7 +196,7 @@ class Parameters:
         bits = self.coeff_modulus_bits
         if not 2 <= len(bits) <= 8 or not all(MIN_PRIME_BITS <= b <= MAX_PRIME_BITS for b in bits):
             raise ParameterError(
-                f"coeff_modulus_bits {bits}: need 1 to 7 data primes and a special one, "
+                f"coeff_modulus_bits {bits}: need 2 to 8 primes "
                 f"of {MIN_PRIME_BITS} to {MAX_PRIME_BITS} bits each"
             )
 
@@ -221,18 +212,41 @@ class Parameters:
 
     @cached_property
     def primes(self) -> tuple[int, ...]:
-        """The primes themselves, data primes then the special one."""
+        """The primes themselves."""
         return seal.ring(self.poly_modulus_degree, self.coeff_modulus_bits).primes
 
+    @cached_property
+    def _storable_bits(self) -> int:
+        return storable_bits(
+            degree=self.poly_modulus_degree,
+            update_size=self.update_size,
+            seats=self.seats,
+            threshold=self.threshold,
+            flooding_bits=self.flooding_bits,
+            sketch_size=self.sketch_size,
+        )
+
+    @cached_property
+    def dropped(self) -> int:
+        """How many leading primes a stored c0 is divided by; c0 is kept modulo the others."""
+        room = self._storable_bits
+        count = 0
+        while count < len(self.coeff_modulus_bits) - 1 and sum(self.coeff_modulus_bits[: count + 1]) <= room:
+            count += 1
+        return count
+
     @property
-    def data_primes(self) -> tuple[int, ...]:
-        """The primes of a ciphertext's residues."""
-        return self.primes[:-1]
+    def kept_primes(self) -> tuple[int, ...]:
+        """The primes of a stored c0."""
+        return self.primes[self.dropped :]
 
     @property
     def update_bytes(self) -> int:
         """Exact length of an encrypted update."""
-        return HEADER_BYTES + self.chunks * 2 * packed_size(self.data_primes, self.poly_modulus_degree)
+        pair = packed_size(self.primes, self.poly_modulus_degree) + packed_size(
+            self.kept_primes, self.poly_modulus_degree
+        )
+        return HEADER_BYTES + self.chunks * pair
 
     @property
     def bytes_per_parameter(self) -> float:
@@ -248,7 +262,7 @@ class Parameters:
         """All noises with a grid step of 2^shift, by default the smallest that holds them."""
         return budget(
             degree=self.poly_modulus_degree,
-            special_bits=self.coeff_modulus_bits[-1],
+            dropped_bits=sum(self.coeff_modulus_bits[: self.dropped]),
             update_size=self.update_size,
             seats=self.seats,
             threshold=self.threshold,
@@ -272,10 +286,14 @@ class Parameters:
             security_bits=security(self.poly_modulus_degree, sum(self.coeff_modulus_bits)),
             flooding_bits=min(noise.opening.security_bits, noise.sketch.security_bits),
             failure_bits=noise.failure_bits,
-            opening_margin_bits=math.log2(math.prod(self.data_primes)) - noise.modulus_bits,
+            opening_margin_bits=math.log2(math.prod(self.primes)) - noise.modulus_bits,
             sketch_noise_steps=noise.sketch_std / 2.0**self.shift,
             sketch_range_steps=noise.range_steps,
             sketch_error=math.sqrt(2 / self.sketch_size),
+            degree=self.poly_modulus_degree,
+            mask_bits=sum(self.coeff_modulus_bits),
+            public_bits=sum(self.coeff_modulus_bits[self.dropped :]),
+            padding=1 - self.update_size / (self.chunks * self.poly_modulus_degree),
             bytes_per_parameter=self.bytes_per_parameter,
             chunks=self.chunks,
             update_bytes=self.update_bytes,
@@ -283,24 +301,60 @@ class Parameters:
 
 
 def _smallest(draft: Parameters, minimum_security_bits: int) -> Parameters:
-    """`draft` with the fewest bits of modulus, and the scale, that pass `check` at its degree."""
+    """`draft` with the primes and the scale that pass `check` at its degree with the smallest update.
+
+    Each prime more makes everything slower in proportion, so it has to save a twentieth of the size.
+    """
     draft._check_numbers()
-    for total in range(MIN_PRIME_BITS, _STANDARD[32768][0]):
-        count = -(-total // MAX_PRIME_BITS)
-        if total % count or total // count < MIN_PRIME_BITS:
+    best: Parameters | None = None
+    refusal: ParameterError | None = None
+    for first in _leading(draft._storable_bits):
+        found = _with_primes(draft, first)
+        if found is None:
             continue
-        bits = (total // count,) * (count + 1)
-        noise = replace(draft, coeff_modulus_bits=bits).budget_at(None)
-        if noise.modulus_bits > total:
+        try:
+            found.check(minimum_security_bits)
+        except ParameterError as error:
+            refusal = error
             continue
-        found = replace(draft, coeff_modulus_bits=bits, scale_bits=noise.shift + draft.step_bits)
-        if noise.modulus_bits > math.log2(math.prod(found.data_primes)):
-            continue
-        found.check(minimum_security_bits)
-        return found
-    raise ParameterError(
-        "the noise leaves no room in any modulus; lower flooding_bits or the number of seats"
-    )
+        if best is None or _cost(found) < _cost(best):
+            best = found
+    if best is None:
+        raise refusal or ParameterError(
+            "the noise leaves no room in any modulus; lower flooding_bits or the number of seats"
+        )
+    return best
 
 
-__all__ = ["FAILURE_BITS", "HEADER_BYTES", "Explanation", "Parameters", "security"]
+def _cost(p: Parameters) -> float:
+    return p.update_bytes * 1.05 ** len(p.coeff_modulus_bits)
+
+
+def _leading(room: int) -> list[tuple[int, ...]]:
+    """What c0 might drop of `room` bits: nothing, or one or two primes that nearly fill it."""
+    one = [(bits,) for bits in range(min(room, _FAST_PRIME_BITS), MIN_PRIME_BITS - 1, -1)][:4]
+    both = range(min(room, 2 * _FAST_PRIME_BITS), 2 * MIN_PRIME_BITS - 1, -1)
+    return [(), *one, *[(bits // 2, bits - bits // 2) for bits in both][:4]]
+
+
+def _with_primes(draft: Parameters, first: tuple[int, ...]) -> Parameters | None:
+    """`draft` with `first` as the primes c0 drops, the fewest bits that fit after them, and its scale."""
+    trial = replace(draft, coeff_modulus_bits=(*first, MAX_PRIME_BITS))
+    if trial.dropped != len(first):
+        return None
+    noise = trial.budget_at(None)
+    scaled = replace(draft, scale_bits=noise.shift + draft.step_bits)
+    start = max(math.ceil(noise.modulus_bits) - sum(first), MIN_PRIME_BITS)
+    for rest in range(start, start + 4):
+        count = max(-(-rest // MAX_PRIME_BITS), 2 - len(first))
+        sizes = [rest // count + (i < rest % count) for i in range(count)]
+        if min(sizes) < MIN_PRIME_BITS or len(first) + count > 8:
+            continue
+        found = replace(scaled, coeff_modulus_bits=(*first, *sizes))
+        if security(found.poly_modulus_degree, sum(found.coeff_modulus_bits)) == 0:
+            return found  # `check` says so; primes of that size need not even exist
+        if found.dropped == len(first) and noise.modulus_bits <= math.log2(math.prod(found.primes)):
+            return found
+    return None
+
+

@@ -44,20 +44,21 @@ _BATCH = 15
 
 @dataclass(frozen=True)
 class Ring:
-    """A SEAL context with its primes: all of them at key level, all but the special one at data level."""
+    """A SEAL context and its primes. Keys and ciphertexts of ours are at key level, with all of them."""
 
     context: Any
     degree: int
     primes: tuple[int, ...]
 
-    @property
-    def data_primes(self) -> tuple[int, ...]:
-        return self.primes[:-1]
+
+@lru_cache(maxsize=1)
+def _descriptors_have_names() -> bool:
+    return Path("/proc/self/fd").is_dir()
 
 
 @contextmanager
 def _private_file() -> Iterator[str]:
-    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+    if hasattr(os, "memfd_create") and _descriptors_have_names():
         descriptor = os.memfd_create("quorumlearn", os.MFD_CLOEXEC)
         try:
             yield f"/proc/self/fd/{descriptor}"
@@ -68,7 +69,8 @@ def _private_file() -> Iterator[str]:
         yield str(Path(folder) / "object")
 
 
-def _save(thing: Any) -> bytes:
+def _save(thing: Any, body_size: int) -> bytes:
+    """The body of an object, which has this many bytes."""
     with _private_file() as path:
         thing.save(path)
         data = Path(path).read_bytes()
@@ -78,7 +80,7 @@ def _save(thing: Any) -> bytes:
     if data[5] == 0:
         return data[_HEADER:]
     if data[5] == 2:
-        return zstandard.ZstdDecompressor().decompressobj().decompress(data[_HEADER:])
+        return zstandard.ZstdDecompressor().decompress(data[_HEADER:], max_output_size=body_size)
     raise CkksError(f"SEAL saved with compression mode {data[5]}; only none and zstd are known")
 
 
@@ -118,8 +120,9 @@ def _context(degree: int, moduli: list[Any]) -> Any:
     parameters = api.EncryptionParameters(api.SCHEME_TYPE.CKKS)
     parameters.set_poly_modulus_degree(degree)
     parameters.set_coeff_modulus(moduli)
+    # One level below the keys is always made; no more are needed.
     # Security is judged by Parameters.check, which knows the whole picture; SEAL is not asked a second time.
-    context = api.SEALContext(parameters, True, api.SEC_LEVEL_TYPE.NONE)
+    context = api.SEALContext(parameters, False, api.SEC_LEVEL_TYPE.NONE)
     if not context.parameters_set():
         raise ParameterError(f"SEAL refuses N = {degree}: {context.parameters_error_message()}")
     return context
@@ -140,12 +143,12 @@ def ring(degree: int, bits: tuple[int, ...]) -> Ring:
 
 
 @lru_cache(maxsize=32)
-def _key_ring(degree: int, bits: tuple[int, ...]) -> Ring:
-    """A context whose *data* level has all primes of `ring`: SEAL transforms only at data level."""
+def _transform_ring(degree: int, bits: tuple[int, ...], start: int, stop: int) -> Ring:
+    """These primes of `ring` and a spare one: SEAL transforms only where one prime is gone already."""
     moduli = _create(degree, bits)
     known = {m.value() for m in moduli}
     spare = next(m for m in _create(degree, (*bits, bits[-1])) if m.value() not in known)
-    moduli.append(spare)
+    moduli = [*moduli[start:stop], spare]
     return Ring(_context(degree, moduli), degree, tuple(m.value() for m in moduli))
 
 
@@ -162,35 +165,35 @@ def _transform(where: Ring, polynomials: Residues, *, forward: bool) -> Residues
             evaluator.transform_to_ntt_inplace(ciphertext)
         else:
             evaluator.transform_from_ntt_inplace(ciphertext)
-        done = _polynomials(_save(ciphertext))
+        done = _polynomials(_save(ciphertext, len(body)))
         out[at] = done[0]
         out[at + 1 : at + len(part)] = done[2:]
     return out
 
 
-def _level(degree: int, bits: tuple[int, ...], polynomials: Residues) -> Ring:
-    return _key_ring(degree, bits) if polynomials.shape[1] == len(bits) else ring(degree, bits)
+def to_ntt(degree: int, bits: tuple[int, ...], polynomials: Residues, start: int = 0) -> Residues:
+    """(m, primes, N) coefficients to NTT form, modulo as many of the primes from number `start`."""
+    return _transform(
+        _transform_ring(degree, bits, start, start + polynomials.shape[1]), polynomials, forward=True
+    )
 
 
-def to_ntt(degree: int, bits: tuple[int, ...], polynomials: Residues) -> Residues:
-    """(m, primes, N) coefficients to NTT form; primes are the data primes, or all of them."""
-    return _transform(_level(degree, bits, polynomials), polynomials, forward=True)
-
-
-def from_ntt(degree: int, bits: tuple[int, ...], polynomials: Residues) -> Residues:
-    """(m, primes, N) in NTT form to coefficients; primes are the data primes, or all of them."""
-    return _transform(_level(degree, bits, polynomials), polynomials, forward=False)
+def from_ntt(degree: int, bits: tuple[int, ...], polynomials: Residues, start: int = 0) -> Residues:
+    """(m, primes, N) in NTT form to coefficients, modulo as many of the primes from number `start`."""
+    return _transform(
+        _transform_ring(degree, bits, start, start + polynomials.shape[1]), polynomials, forward=False
+    )
 
 
 def new_secret(degree: int, bits: tuple[int, ...]) -> Residues:
-    """A fresh uniform ternary secret key of SEAL's, (primes, N), all primes, NTT form."""
+    """A fresh uniform ternary secret key of SEAL's, (primes, N), NTT form."""
     where = ring(degree, bits)
-    body = _save(api.KeyGenerator(where.context).secret_key())
+    body = _save(api.KeyGenerator(where.context).secret_key(), _SECRET + 8 * len(bits) * degree)
     return np.frombuffer(body, dtype="<u8", offset=_SECRET).reshape(len(bits), degree).astype(np.uint64)
 
 
 class Encryptor:
-    """Encrypts zero under a public key given as residues (2, primes, N), all primes, NTT form."""
+    """Encrypts zero under a public key given as residues (2, primes, N), NTT form."""
 
     def __init__(self, degree: int, bits: tuple[int, ...], key: Residues) -> None:
         self._ring = ring(degree, bits)
@@ -199,7 +202,8 @@ class Encryptor:
         self._encryptor = api.Encryptor(context, public)
 
     def zero(self) -> Residues:
-        """A fresh encryption of zero at data level: (2, data primes, N), NTT form."""
+        """A fresh encryption of zero: (2, primes, N), NTT form."""
         ciphertext = api.Ciphertext()
-        self._encryptor.encrypt_zero(self._ring.context.first_parms_id(), ciphertext)
-        return _polynomials(_save(ciphertext))
+        self._encryptor.encrypt_zero(self._ring.context.key_parms_id(), ciphertext)
+        size = _CIPHERTEXT + 8 * 2 * len(self._ring.primes) * self._ring.degree
+        return _polynomials(_save(ciphertext, size))

@@ -34,13 +34,15 @@ from numpy.typing import NDArray
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.budget import SKETCH_POLYNOMIALS
-from quorumlearn.ckks.ciphertexts import Ciphertexts
+from quorumlearn.ckks.ciphertexts import Ciphertexts, lifted
 from quorumlearn.ckks.container import Kind, read, write
 from quorumlearn.ckks.decryption import blame, check_enough, consistent, flooding_key, flooding_terms, scaled
 from quorumlearn.ckks.errors import BadPartial, MalformedShare, OutOfRange, ParameterError
 from quorumlearn.ckks.keys import read_share
 from quorumlearn.ckks.packing import check_values, lay_out
 from quorumlearn.ckks.parameters import Parameters
+
+_BATCH = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +73,18 @@ class SketchPlan:
         return SketchPlan(p, digest, signs, tuple(positions))
 
     @cached_property
-    def transformed(self) -> r.Residues:
-        """The signs in NTT form, (M, chunks, data primes, N); made once a round."""
+    def transformed(self) -> tuple[r.Residues, r.Floats]:
+        """The signs in NTT form, (M, chunks, primes, N), and their `residues.quotients`; made once a round."""
         p = self.parameters
-        out = np.empty((*self.signs.shape[:2], len(p.data_primes), p.poly_modulus_degree), dtype=np.uint64)
+        q = r.column(p.primes)
+        out = np.empty((*self.signs.shape[:2], len(p.primes), p.poly_modulus_degree), dtype=np.uint64)
         for m, signs in enumerate(self.signs):
-            polynomials = r.from_integers(signs.astype(np.int64), r.column(p.data_primes))
-            out[m] = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, polynomials)
-        return out
+            for at in range(0, p.chunks, _BATCH):
+                polynomials = r.from_integers(signs[at : at + _BATCH].astype(np.int64), q)
+                out[m, at : at + _BATCH] = seal.to_ntt(
+                    p.poly_modulus_degree, p.coeff_modulus_bits, polynomials
+                )
+        return out, r.quotients(out, q)
 
     def pick(self, polynomials: r.Residues) -> r.Residues:
         """The planned coefficients (primes, k) of M polynomials (M, primes, N), coefficient form."""
@@ -89,7 +95,7 @@ class SketchPlan:
 
 @dataclass(frozen=True, eq=False)
 class SketchCiphertext:
-    """One sketch, still encrypted: the public part (data primes, k), and c1 (M, data primes, N), NTT form."""
+    """One sketch, still encrypted: the public part (primes, k), and c1 (M, primes, N), NTT form."""
 
     public: r.Residues = field(repr=False)
     masks: r.Residues = field(repr=False)
@@ -106,28 +112,23 @@ def sketch(p: Parameters, plan: SketchPlan, c: Ciphertexts) -> SketchCiphertext:
     """The encrypted sketch of one update: everybody's is the same."""
     if c.parameters != p or plan.parameters != p or c.kind is not Kind.UPDATE:
         raise ParameterError(f"{c!r} and the plan must be an update and a plan of these parameters")
-    q = r.column(p.data_primes)
-    total = np.zeros((SKETCH_POLYNOMIALS, *c.residues.shape[1:]), dtype=np.uint64)
-    # Residues stay below 2^51, so 2^13 of them add up without a reduction.
-    for j, chunk in enumerate(c.residues):
-        for m in range(SKETCH_POLYNOMIALS):
-            total[m] += r.multiply(chunk, plan.transformed[m, j], q)
-        if j % 4096 == 4095:
-            total %= q
-    total %= q
-    heads = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, np.ascontiguousarray(total[:, 0]))
-    return SketchCiphertext(plan.pick(heads), np.ascontiguousarray(total[:, 1]))
+    signs, quotients = plan.transformed
+    masks = r.dot(c.c1, signs, quotients, r.column(p.primes))
+    kept = slice(p.dropped, None)
+    heads = r.dot(c.c0, signs[:, :, kept], quotients[:, :, kept], r.column(p.kept_primes))
+    heads = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, heads, p.dropped)
+    return SketchCiphertext(lifted(p, plan.pick(heads)), masks)
 
 
 def sketch_share(p: Parameters, plan: SketchPlan, share: bytes, s: SketchCiphertext) -> bytes:
     """This seat's k flooded coefficients for one sketch; the same bytes each time. Seal them."""
-    q = r.column(p.data_primes)
-    factor = r.constant(shamir.clearing(p.seats, p.threshold).share_factor, p.data_primes)
+    q = r.column(p.primes)
+    factor = r.constant(shamir.clearing(p.seats, p.threshold).share_factor, p.primes)
     products = r.multiply(s.masks, r.multiply(read_share(p, share), factor, q), q)
     picked = plan.pick(seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, products))
     key = flooding_key(share, plan.digest, hashlib.sha256(s.masks.tobytes()).digest())
-    noise = flooding_terms(p.budget.sketch, key, 0, p.sketch_size, p.data_primes)
-    return write(p, Kind.SKETCH_SHARE, r.add(picked, noise, q)[None], s.digest)
+    noise = flooding_terms(p.budget.sketch, key, 0, p.sketch_size, p.primes)
+    return write(p, Kind.SKETCH_SHARE, r.add(picked, noise, q)[None], binding=s.digest)
 
 
 def open_sketch(
@@ -216,7 +217,10 @@ def _read_all(p: Parameters, s: SketchCiphertext, shares: Mapping[int, bytes]) -
     out = {}
     for seat, data in sorted(shares.items()):
         try:
-            parts, binding = read(p, Kind.SKETCH_SHARE, data, MalformedShare, count=1, length=p.sketch_size)
+            counts = ((1, len(p.primes)),)
+            (parts,), binding = read(
+                p, Kind.SKETCH_SHARE, data, MalformedShare, counts=counts, length=p.sketch_size
+            )
         except MalformedShare as error:
             raise MalformedShare(f"seat {seat}: {error}") from None
         if binding != s.digest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,13 +47,14 @@ class Committee:
     def plus(self, c: ckks.Ciphertexts, chunk: int, coefficients: dict[int, int]) -> ckks.Ciphertexts:
         """`c` with integers added to single coefficients of a chunk's plaintext, as a cheat would."""
         p = self.p
-        poly = np.zeros((1, len(p.data_primes), p.poly_modulus_degree), dtype=np.uint64)
+        unit = math.prod(p.primes[: p.dropped])
+        poly = np.zeros((1, len(p.kept_primes), p.poly_modulus_degree), dtype=np.uint64)
         for at, value in coefficients.items():
-            poly[0, :, at] = [value % q for q in p.data_primes]
-        out = c.residues.copy()
-        addend = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, poly)[0]
-        out[chunk, 0] = r.add(out[chunk, 0], addend, r.column(p.data_primes))
-        return ckks.parse(p, ckks.Ciphertexts(p, out, c.size).to_bytes())
+            poly[0, :, at] = [(2 * value + unit) // (2 * unit) % q for q in p.kept_primes]
+        out = c.c0.copy()
+        addend = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, poly, p.dropped)[0]
+        out[chunk] = r.add(out[chunk], addend, r.column(p.kept_primes))
+        return ckks.parse(p, ckks.Ciphertexts(p, out, c.c1, c.size).to_bytes())
 
 
 def ceremony(p: ckks.Parameters, seed: bytes = b"task/1/round/1") -> Committee:

@@ -18,6 +18,7 @@ import tenseal.sealapi as api
 from quorumlearn import ckks
 from quorumlearn.ckks import keys, packing, seal
 from quorumlearn.ckks import residues as r
+from quorumlearn.ckks.ciphertexts import lifted
 
 
 def test_the_collective_key_is_the_same_whatever_the_order(small):
@@ -62,21 +63,28 @@ def test_seal_itself_decrypts_what_was_encrypted(real):
     p = real.p
     values = real.values(11)
     c = real.encrypt(values)
-    ring = seal.ring(p.poly_modulus_degree, p.coeff_modulus_bits)
-    template = seal._save(api.KeyGenerator(ring.context).secret_key())
-    secret = seal._load(
-        api.SecretKey(), ring.context, template[: seal._SECRET] + real.raw_secret().astype("<u8").tobytes()
-    )
+    degree, bits = p.poly_modulus_degree, p.coeff_modulus_bits
+    ring = seal._transform_ring(degree, bits, 0, len(bits))  # its data level has all of our primes
+    size = seal._SECRET + 8 * degree * len(ring.primes)
+    template = seal._save(api.KeyGenerator(ring.context).secret_key(), size)
+    small = r.centred(seal.from_ntt(degree, bits, real.raw_secret()[None]), p.primes).astype(np.int64)
+    moduli = [api.Modulus(ring.primes[-1]), api.Modulus(ring.primes[0])]
+    spare = seal.Ring(seal._context(degree, moduli), degree, ring.primes[-1:])
+    last = seal._transform(spare, r.from_integers(small, r.column(spare.primes)), forward=True)[0]
+    residues = np.concatenate([real.raw_secret(), last]).astype("<u8")
+    secret = seal._load(api.SecretKey(), ring.context, template[: seal._SECRET] + residues.tobytes())
     decryptor = api.Decryptor(ring.context, secret)
     for chunk in range(p.chunks):
-        body = seal._ciphertext_body(ring.context.first_parms_id(), c.residues[chunk], ntt=True)
+        body = seal._ciphertext_body(
+            ring.context.first_parms_id(), np.stack([lifted(p, c.c0)[chunk], c.c1[chunk]]), ntt=True
+        )
         plain = api.Plaintext()
         decryptor.decrypt(seal._load(api.Ciphertext(), ring.context, body), plain)
-        polynomial = np.frombuffer(seal._save(plain), dtype="<u8", offset=seal._SECRET)
+        polynomial = np.frombuffer(seal._save(plain, size), dtype="<u8", offset=seal._SECRET)
         coefficients = seal.from_ntt(
-            p.poly_modulus_degree, p.coeff_modulus_bits, polynomial.reshape(1, len(p.data_primes), -1)
+            p.poly_modulus_degree, p.coeff_modulus_bits, polynomial.reshape(1, len(p.primes), -1)
         )
-        steps = np.rint(r.centred(coefficients[0], p.data_primes) / 2.0**p.shift).astype(np.int64)
+        steps = np.rint(r.centred(coefficients[0], p.primes) / 2.0**p.shift).astype(np.int64)
         assert np.array_equal(steps, packing.lay_out(p, values)[chunk])
 
 

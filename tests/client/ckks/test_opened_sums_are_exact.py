@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn import ckks
-from quorumlearn.ckks import decryption, shamir
+from quorumlearn.ckks import decryption, packing, seal, shamir
 from quorumlearn.ckks import residues as r
+from quorumlearn.ckks.ciphertexts import lifted
 from quorumlearn.ckks.container import Kind, write
+from quorumlearn.ckks.keys import read_key
 
 COMMITTEES = [(1, 1), (3, 2), (5, 3)]
 
@@ -47,24 +49,32 @@ def test_measured_noise_stays_within_the_budget(real):
     p, budget = real.p, real.p.budget
     values = real.values(1)
     c = real.encrypt(values)
-    q = r.column(p.data_primes)
-    secret = real.raw_secret()[:-1]
-    raw = np.stack([r.add(chunk[0], r.multiply(chunk[1], secret, q), q) for chunk in c.residues])
-    from quorumlearn.ckks import packing, seal
-
-    message = packing.encode(p, values, 0, p.chunks)
+    q = r.column(p.primes)
+    secret = real.raw_secret()
+    encryptor = seal.Encryptor(p.poly_modulus_degree, p.coeff_modulus_bits, read_key(p, real.key))
+    zeros = [encryptor.zero() for _ in range(4)]
+    raw = np.stack([r.add(c0, r.multiply(c1, secret, q), q) for c0, c1 in zeros])
     coefficients = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, raw)
-    fresh = r.centred(r.add(coefficients, r.negate(message, q), q), p.data_primes)
-    assert 0.9 < fresh.std() / budget.fresh_std < 1.05
+    assert 0.9 < r.centred(coefficients, p.primes).std() / budget.fresh_std < 1.05
+
+    raw = np.stack(
+        [r.add(a, r.multiply(b, secret, q), q) for a, b in zip(lifted(p, c.c0), c.c1, strict=True)]
+    )
+    coefficients = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, raw)
+    message = packing.encode(p, values, 0, p.chunks)
+    away = r.centred(r.add(coefficients, r.negate(message, q), q), p.primes)
+    assert p.dropped > 0
+    assert 0.97 < away.std() / budget.stored_std < 1.03
 
     total = ckks.aggregate(p, [(p.max_weight_sum, c)])
-    public = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, total.residues[:, 0].copy())
+    public = decryption._public(p, total)
     parts = decryption._read_all(p, total, real.partials(total))
     for some in itertools.combinations((1, 2, 3), 2):
         steps = decryption.scaled(p, public, {s: parts[s] for s in some})
         away = (steps - np.rint(steps)) * 2.0**p.shift
         norm = math.sqrt(sum(x * x for x in shamir.lagrange(some, 0)))
-        expected = budget.opening.std * norm / shamir.clearing(3, 2).share_factor
+        flooded = budget.opening.std * norm / shamir.clearing(3, 2).share_factor
+        expected = math.hypot(flooded, p.max_weight_sum * budget.stored_std)
         assert 0.97 < away.std() / expected < 1.03
         assert away.std() <= 1.03 * budget.opened_std
         assert np.abs(away).max() < budget.half_step
@@ -77,13 +87,11 @@ def test_fewer_than_t_seats_are_refused_and_their_partials_hold_nothing(small):
     with pytest.raises(ckks.ParameterError, match="1 seats answered, 2 are needed"):
         ckks.open_partials(c.p, total, {1: partials[1]})
     part = decryption._read_all(c.p, total, partials)[1]
-    from quorumlearn.ckks import seal
-
-    q = r.column(c.p.data_primes)
-    public = seal.from_ntt(c.p.poly_modulus_degree, c.p.coeff_modulus_bits, total.residues[:, 0].copy())
+    q = r.column(c.p.primes)
+    public = decryption._public(c.p, total)
     for factor in (1, 2, -1, 3):
-        guess = r.add(public, r.multiply(part, r.constant(factor, c.p.data_primes), q), q)
-        steps = r.centred(guess, c.p.data_primes) / 2.0**c.p.shift
+        guess = r.add(public, r.multiply(part, r.constant(factor, c.p.primes), q), q)
+        steps = r.centred(guess, c.p.primes) / 2.0**c.p.shift
         away = steps - np.rint(steps)
         assert 0.27 < away.std() < 0.31  # uniform over the step: 0.289
         assert np.abs(np.corrcoef(steps.ravel()[: c.p.update_size], c.values(5))[0, 1]) < 0.15
@@ -92,11 +100,11 @@ def test_fewer_than_t_seats_are_refused_and_their_partials_hold_nothing(small):
 def test_t_minus_one_shares_of_a_known_secret_are_uniform(small):
     """Chi-square over 64 classes; 63 degrees of freedom pass 160 once in 10^10."""
     c = small(5, 3)
-    q = np.array(c.p.data_primes, dtype=np.float64)[:, None]
-    secret = np.zeros((len(c.p.data_primes), c.p.poly_modulus_degree), dtype=np.uint64)
-    dealt = shamir.share(secret, 3, (1, 2, 3, 4, 5), c.p.data_primes)
+    q = np.array(c.p.primes, dtype=np.float64)[:, None]
+    secret = np.zeros((len(c.p.primes), c.p.poly_modulus_degree), dtype=np.uint64)
+    dealt = shamir.share(secret, 3, (1, 2, 3, 4, 5), c.p.primes)
     for one, other in itertools.combinations(dealt.values(), 2):
-        for residues in (one, other, r.add(one, other, r.column(c.p.data_primes))):
+        for residues in (one, other, r.add(one, other, r.column(c.p.primes))):
             counts = np.bincount((residues / q * 64).astype(int).ravel(), minlength=64)
             assert ((counts - residues.size / 64) ** 2 / (residues.size / 64)).sum() < 160
 
@@ -142,7 +150,7 @@ def test_a_wrong_partial_is_named_when_more_than_t_tell(small):
     other = ckks.aggregate(c.p, [(1, c.encrypt(c.values(4)))])
     partials = c.partials(total)
     parts = decryption._read_all(c.p, other, c.partials(other))[2]
-    forged = partials | {2: write(c.p, Kind.PARTIAL, parts, total.digest())}
+    forged = partials | {2: write(c.p, Kind.PARTIAL, parts, binding=total.digest())}
     assert ckks.find_bad(c.p, total, partials) == ()
     assert ckks.find_bad(c.p, total, forged) == (2,)
     with pytest.raises(ckks.BadPartial, match=r"seats \[2\] are at fault") as caught:
@@ -157,11 +165,11 @@ def test_a_partial_shifted_by_whole_steps_is_seen_and_named_by_two_spare_seats(s
     total = ckks.aggregate(c.p, [(1, c.encrypt(c.values(3)))])
     partials = c.partials(total)
     parts = decryption._read_all(c.p, total, partials)[4].copy()
-    q = r.column(c.p.data_primes)
+    q = r.column(c.p.primes)
     step = shamir.clearing(5, 3).share_factor << c.p.shift
     at = parts[0, :, 7:8]
-    parts[0, :, 7:8] = r.add(at, r.constant(step, c.p.data_primes), q)
-    forged = partials | {4: write(c.p, Kind.PARTIAL, parts, total.digest())}
+    parts[0, :, 7:8] = r.add(at, r.constant(step, c.p.primes), q)
+    forged = partials | {4: write(c.p, Kind.PARTIAL, parts, binding=total.digest())}
     with pytest.raises(ckks.BadPartial) as caught:
         ckks.open_partials(c.p, total, forged)
     assert caught.value.seats == (4,)
@@ -177,8 +185,8 @@ def test_one_garbled_coefficient_of_a_partial_does_not_open_quietly(small):
     partials = c.partials(total)
     parts = decryption._read_all(c.p, total, partials)[1].copy()
     parts[1, 0, 5] ^= np.uint64(1 << 40)
-    parts[1, 0, 5] %= np.uint64(c.p.data_primes[0])
-    forged = partials | {1: write(c.p, Kind.PARTIAL, parts, total.digest())}
+    parts[1, 0, 5] %= np.uint64(c.p.primes[0])
+    forged = partials | {1: write(c.p, Kind.PARTIAL, parts, binding=total.digest())}
     with pytest.raises(ckks.BadPartial):
         ckks.open_partials(c.p, total, forged)
 
@@ -199,7 +207,7 @@ def test_a_seat_asked_twice_repeats_itself_and_floods_each_ciphertext_anew(small
     values = c.values(3)
     one, two = (ckks.aggregate(c.p, [(1, c.encrypt(values))]) for _ in range(2))
     assert ckks.partial_decrypt(c.p, c.shares[1], one) == ckks.partial_decrypt(c.p, c.shares[1], one)
-    keys = {decryption.flooding_key(c.shares[1], x.residues[:, 1].tobytes()) for x in (one, two)}
+    keys = {decryption.flooding_key(c.shares[1], x.c1.tobytes()) for x in (one, two)}
     assert len(keys) == 2
 
 
@@ -248,4 +256,4 @@ def test_a_sum_is_the_same_bytes_in_any_order_and_weights_are_checked(small):
     with pytest.raises(ckks.ParameterError, match="not an update"):
         ckks.aggregate(c.p, [(1, ckks.test_ciphertext(c.p, c.key, b"x"))])
     with pytest.raises(ValueError, match="read-only"):
-        a.residues[0, 0, 0, 0] = 1
+        a.c1[0, 0, 0] = 1

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn import ckks
-from quorumlearn.ckks import packing
+from quorumlearn.ckks import packing, shamir
+from quorumlearn.ckks.budget import budget
 
 
 @settings(max_examples=40, deadline=None)
@@ -45,16 +46,65 @@ def test_what_is_chosen_checks_out_and_keeps_its_promises(size, committee, flood
         replace(p, max_weight_sum=p.max_weight_sum * 64, scale_bits=p.scale_bits + 6).check()
 
 
-def test_the_usual_task_costs_at_most_25_bytes_a_parameter_where_ciphertexts_are_full():
-    p = ckks.Parameters.choose(7 * 8192, seats=3, threshold=2)
-    assert p.poly_modulus_degree == 8192
-    assert p.explain().bytes_per_parameter <= 25.01
+@pytest.mark.parametrize("size", [24 * 4096, 100_000, 1_000_000])
+def test_the_usual_task_costs_at_most_21_bytes_a_parameter(size):
+    p = ckks.Parameters.choose(size, seats=3, threshold=2, max_weight_sum=10)
+    told = p.explain()
+    assert told.flooding_bits >= 40
+    assert told.bytes_per_parameter <= 21
+    assert 8 * p.update_bytes == pytest.approx(
+        (told.mask_bits + told.public_bits) * p.chunks * p.poly_modulus_degree, abs=400
+    )
+
+
+def test_what_c0_loses_stays_below_the_flooding():
+    for flooding in (20, 40, 64):
+        p = ckks.Parameters.choose(10**5, seats=3, threshold=2, flooding_bits=flooding)
+        noise, clear = p.budget, shamir.clearing(3, 2)
+        numbers = p.chunks * p.poly_modulus_degree
+        assert p.dropped >= 1
+        assert (
+            noise.stored_std * (numbers / 2) ** 0.5
+            <= noise.sketch.std * clear.combine_norm / clear.share_factor
+        )
+        whole = budget(
+            degree=p.poly_modulus_degree,
+            dropped_bits=0,
+            update_size=p.update_size,
+            seats=3,
+            threshold=2,
+            bound_steps=p.bound_steps,
+            max_weight_sum=p.max_weight_sum,
+            flooding_bits=flooding,
+            sketch_size=p.sketch_size,
+        )
+        assert whole.opening == noise.opening
+        assert whole.sketch == noise.sketch
+        assert noise.modulus_bits <= whole.modulus_bits + 2
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "security"), [("fast", 30, 128), ("default", 40, 128), ("paranoid", 64, 256)]
+)
+def test_a_name_stands_for_computed_strength_and_single_numbers_may_differ(name, bits, security):
+    p = ckks.Parameters.named(name, 52138, seats=3, threshold=2)
+    p.check(security)
+    told = p.explain()
+    assert told.security_bits >= security
+    assert told.flooding_bits >= bits
+    other = ckks.Parameters.named(
+        name, 52138, seats=3, threshold=2, flooding_bits=25, bound=0.5, sketch_size=64
+    )
+    assert (other.flooding_bits, other.sketch_size, other.step_bits) == (25, 64, p.step_bits)
+    assert other.bound_steps == p.bound_steps // 2
+    with pytest.raises(ckks.ParameterError, match="there are fast, default, paranoid"):
+        ckks.Parameters.named(name.upper(), 52138, seats=3, threshold=2)
 
 
 def test_the_explanation_is_readable():
     lines = ckks.Parameters.choose(52138, seats=3, threshold=2).explain().lines
-    assert len(lines) == 6
-    assert lines[0] == "security of the encryption: 192 bits"
+    assert lines[0] == "security of the encryption: 128 bits"
+    assert "would be noise below the flooding" in lines[-2]
     assert "bytes a parameter" in lines[-1]
 
 

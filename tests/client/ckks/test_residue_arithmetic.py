@@ -15,6 +15,8 @@ PRIMES = [
     (1073479681, 1073184769),
     (1099511590913, 1099511480321, 562949952700417),
     (2251799813554177, 2251799813160961),
+    (18014398508400641, 1125899906826241),
+    (72057594037641217, 72057594037616641, 1073479681),
 ]
 
 
@@ -53,6 +55,20 @@ def test_a_million_products_are_exact(primes):
 
 
 @pytest.mark.parametrize("primes", PRIMES)
+@pytest.mark.parametrize("count", [1, 7, 70, 300])
+def test_sums_of_products_are_exact_for_the_largest_residues(primes, count):
+    rng = np.random.default_rng(count)
+    q = r.column(primes)
+    a, b = (
+        q - np.uint64(1) - rng.integers(0, 3, (*lead, len(primes), 16), dtype=np.uint64)
+        for lead in ((count,), (2, count))
+    )
+    a[-1, :, :4] = rng.integers(0, min(primes), (len(primes), 4))
+    want = (a.astype(object)[None] * b.astype(object)).sum(axis=1) % q.astype(object)
+    assert np.array_equal(r.dot(a, b, r.quotients(b, q), q), want.astype(np.uint64))
+
+
+@pytest.mark.parametrize("primes", PRIMES)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_the_centred_integer_comes_back(primes, data):
@@ -66,13 +82,15 @@ def test_the_centred_integer_comes_back(primes, data):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.sampled_from(PRIMES), st.integers(1, 3), st.sampled_from([8, 16, 64]), st.integers(0, 2**32))
+@given(st.sampled_from(PRIMES), st.integers(1, 3), st.sampled_from([4, 64, 100, 256]), st.integers(0, 2**32))
 def test_packing_is_dense_and_comes_back(primes, polynomials, degree, seed):
     rng = np.random.default_rng(seed)
     a = np.stack([[rng.integers(0, q, degree, dtype=np.uint64) for q in primes] for _ in range(polynomials)])
     data = r.pack_bits(a, primes)
     assert len(data) == polynomials * r.packed_size(primes, degree)
-    assert np.array_equal(r.unpack_bits(data, primes, degree, polynomials), a)
+    back = r.unpack_bits(data, primes, degree, polynomials)
+    assert np.array_equal(back[..., :degree], a)
+    assert not back[..., degree:].any()
 
 
 def test_public_uniform_is_pinned_and_below_the_primes():
@@ -97,16 +115,16 @@ def test_secret_uniform_is_below_the_primes_and_never_the_same():
     assert (a == b).mean() < 0.01
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_seals_transform_is_the_negacyclic_one(count):
-    """A product in NTT form is the product modulo X^N + 1, for data primes alone and for all primes."""
-    degree, bits = 1024, (40, 40, 40)
-    primes = seal.ring(degree, bits).primes[:count]
+@pytest.mark.parametrize(("start", "stop"), [(0, 3), (0, 1), (1, 3), (2, 3)])
+def test_seals_transform_is_the_negacyclic_one(start, stop):
+    """A product in NTT form is the product modulo X^N + 1, for all primes and for some."""
+    degree, bits = 1024, (40, 45, 40)
+    primes = seal.ring(degree, bits).primes[start:stop]
     rng = np.random.default_rng(3)
     a, b = (rng.integers(-5, 6, degree) for _ in range(2))
     q = r.column(primes)
-    transformed = seal.to_ntt(degree, bits, r.from_integers(np.stack([a, b]), q))
-    product = seal.from_ntt(degree, bits, r.multiply(transformed[0], transformed[1], q)[None])[0]
+    transformed = seal.to_ntt(degree, bits, r.from_integers(np.stack([a, b]), q), start)
+    product = seal.from_ntt(degree, bits, r.multiply(transformed[0], transformed[1], q)[None], start)[0]
     full = np.convolve(a, b)
     want = full[:degree].copy()
     want[: degree - 1] -= full[degree:]

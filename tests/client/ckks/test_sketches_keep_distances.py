@@ -128,7 +128,7 @@ def test_an_honest_sketch_reaches_neither_limit_and_its_noise_is_as_budgeted(rea
 def plaintext_modulus(p):
     """What opens is the plaintext times the committee's factors modulo Q, so the plaintext counts modulo this."""
     clear = shamir.clearing(p.seats, p.threshold)
-    return math.prod(p.data_primes) // (clear.share_factor * clear.combine_factor)
+    return math.prod(p.primes) // (clear.share_factor * clear.combine_factor)
 
 
 def cheats(c):
@@ -207,12 +207,13 @@ def test_random_ciphertexts_and_ciphertexts_of_another_key_are_refused(small, ne
     c = small(3, 2)
     plan = ckks.SketchPlan.from_beacon(c.p, b"b")
     rng = np.random.default_rng(1)
-    shape = (c.p.chunks, 2, len(c.p.data_primes), c.p.poly_modulus_degree)
-    noise = np.stack(
-        [rng.integers(0, q, shape[:2] + shape[3:], dtype=np.uint64) for q in c.p.data_primes], axis=2
+    shape = (c.p.chunks, c.p.poly_modulus_degree)
+    c0, c1 = (
+        np.stack([rng.integers(0, q, shape, dtype=np.uint64) for q in primes], axis=1)
+        for primes in (c.p.kept_primes, c.p.primes)
     )
     stranger = new_round(c, b"elsewhere").encrypt(c.values(1))
-    for bad in (ckks.parse(c.p, ckks.Ciphertexts(c.p, noise, c.p.update_size).to_bytes()), stranger):
+    for bad in (ckks.parse(c.p, ckks.Ciphertexts(c.p, c0, c1, c.p.update_size).to_bytes()), stranger):
         with pytest.raises(ckks.OutOfRange):
             opened(c, plan, bad)
 
@@ -224,7 +225,7 @@ def test_a_wrong_sketch_share_is_named_when_a_spare_one_tells(small):
     shares = c.sketch_shares(plan, s)
     assert ckks.find_bad_sketch(c.p, plan, s, shares) == ()
     wrong = sketches._read_all(c.p, other, c.sketch_shares(plan, other))[3]
-    forged = shares | {3: write(c.p, Kind.SKETCH_SHARE, wrong[None], s.digest)}
+    forged = shares | {3: write(c.p, Kind.SKETCH_SHARE, wrong[None], binding=s.digest)}
     assert ckks.find_bad_sketch(c.p, plan, s, forged) == (3,)
     with pytest.raises(ckks.OutOfRange):
         ckks.open_sketch(c.p, plan, s, {1: forged[1], 3: forged[3]})
@@ -242,7 +243,7 @@ def test_a_disagreement_nobody_can_settle_says_so(small):
     shares = c.sketch_shares(plan, s)
     for seat, other in zip((2, 3), others, strict=True):
         wrong = sketches._read_all(c.p, other, c.sketch_shares(plan, other))[seat]
-        shares[seat] = write(c.p, Kind.SKETCH_SHARE, wrong[None], s.digest)
+        shares[seat] = write(c.p, Kind.SKETCH_SHARE, wrong[None], binding=s.digest)
     with pytest.raises(ckks.BadPartial) as caught:
         ckks.find_bad_sketch(c.p, plan, s, shares)
     assert caught.value.seats == ()
@@ -254,7 +255,7 @@ def test_a_share_shows_k_numbers_and_repeats_itself(small):
     s = ckks.sketch(c.p, plan, c.encrypt(c.values(1)))
     share = ckks.sketch_share(c.p, plan, c.shares[1], s)
     assert share == ckks.sketch_share(c.p, plan, c.shares[1], s)
-    assert len(share) == 44 + 32 + r.packed_size(c.p.data_primes, c.p.sketch_size)
+    assert len(share) == 44 + 32 + r.packed_size(c.p.primes, c.p.sketch_size)
 
 
 @settings(max_examples=10, deadline=None)
