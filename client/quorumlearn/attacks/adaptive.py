@@ -17,6 +17,7 @@ from quorumlearn.attacks.sight import BehaviourError, Floats, Sight
 from quorumlearn.attacks.updates import APART, apart
 
 DRAWS = 3
+SEARCH_SEED = 1  # of the attacker's own sketches, which need not be secret: the round's are others
 GAMMAS = tuple(float(gamma) for gamma in np.geomspace(0.25, 16.0, 13))
 
 
@@ -26,7 +27,7 @@ def adaptive(sight: Sight) -> Floats:
 
 
 def search(sight: Sight) -> Floats:
-    """The update that colluders share before each adds its own noise."""
+    """The update that colluders share before each adds its own noise: the same for all who know the same."""
     if sight.weigh is None:
         raise BehaviourError("adaptive works against the task's rule, and none was given")
     known = sight.known
@@ -37,7 +38,7 @@ def search(sight: Sight) -> Floats:
     directions = [p * (length / size) for p in directions if (size := float(np.linalg.norm(p))) > 0]
     best: Floats = mean
     most = 0.0
-    random = np.random.default_rng(sight.seed)
+    random = np.random.default_rng(SEARCH_SEED)
     draws = [_sketch(np.vstack([known, mean, *directions]), sight.sketch_size, random) for _ in range(DRAWS)]
     for at, direction in enumerate(directions):
         for gamma in GAMMAS:

@@ -107,8 +107,7 @@ def test_colluders_are_no_copies_of_one_another_and_a_copy_is_one() -> None:
     for text in ("alie:a", "inner-product:a", "mimic:a", "adaptive:a"):
         behaviour = make_behaviour(text)
         one, two = (behaviour.form(sight(seed=seed)) for seed in (10, 11))
-        if text != "adaptive:a":  # whose search has the seed in it
-            assert DUPLICATE_TOLERANCE * 1.5 < ((one - two) ** 2).sum() / (one**2).sum() < 4 * APART
+        assert DUPLICATE_TOLERANCE * 1.5 < ((one - two) ** 2).sum() / (one**2).sum() < 4 * APART
         assert weigh(np.vstack([honest(), one, two])).shape == (8,)
     np.testing.assert_array_equal(make_behaviour("copy:a").form(sight()), honest()[1])
 

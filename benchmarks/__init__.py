@@ -1,0 +1,1 @@
+"""What is measured, and the peers measured beside it. Run from the checkout: `python -m benchmarks.robustness`."""

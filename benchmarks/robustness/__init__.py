@@ -1,0 +1,1 @@
+"""How robust rules hold against attacks: `python -m benchmarks.robustness --help`."""

@@ -1,0 +1,323 @@
+"""One cell of the matrix: a rule, an attack, a division of the data and a seed, played for some rounds.
+
+What is as in a task: mnist-cnn, training, clipping to the bound and the grid, the sketch of the quantised update (the
+plain twin of the encrypted one, number for number), `robust.select` with its limits, integer weights, the next
+model from the opened sum. What is not: no chain and no encryption, so nobody withholds or tampers with ciphertexts, and
+no verifiers' test sets, so a bad block is never turned down. Attackers see every honest update of the round, which no
+miner of a real network does. The root update of `trust-scores` is trained on ROOT samples that no miner holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from quorumlearn import ckks, learning, robust, seeds
+from quorumlearn.attacks import Behaviour, Sight, apart, make_behaviour, search, trigger
+
+from benchmarks.robustness.peers import PEERS, aggregate
+
+Floats = NDArray[np.float64]
+Values = NDArray[np.int64]
+
+DIVISIONS = ("iid", "dirichlet", "one-class")
+ALPHA = 0.3
+ROOT = 100
+OWNER_EPOCHS = 3
+BOUND = 0.5
+FAULTS = ("OUT_OF_RANGE", "DUPLICATE", "OUTLIER")
+EXACT = "@exact"
+"""A rule of this ending sees whole updates in place of sketches."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all cells of a run have in common. samples: of one miner's shard, on average. head_start: samples that the
+    owner has trained the task's initial model on, so that few rounds show something; 0 starts from nothing."""
+
+    miners: int = 20
+    byzantine: int = 4
+    rounds: int = 10
+    samples: int = 150
+    head_start: int = 500
+    tests: int = 2000
+    sketch_size: int = 256
+    data: str | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is played. rule: of `robust.make_rule`, perhaps with EXACT, or one of PEERS. attack: `none`, or a
+    behaviour without whom it watches."""
+
+    rule: str
+    attack: str
+    division: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went. accuracy: of the last model. curve: after each round. Counts are of miners over all rounds:
+    attackers, those found (slashed), those without weight; honest, those found by mistake, those without weight.
+    backdoor: part of marked images that the last model calls what the attacker wants, or None.
+    """
+
+    accuracy: float
+    curve: tuple[float, ...]
+    attackers: int
+    attackers_found: int
+    attackers_out: int
+    honest: int
+    honest_found: int
+    honest_out: int
+    backdoor: float | None
+
+
+def play(cell: Cell, setting: Setting) -> Outcome:
+    """Train for the setting's rounds under this cell's attack and rule."""
+    world = _world(setting)
+    byzantine = 0 if cell.attack == "none" else setting.byzantine
+    behaviour = make_behaviour("honest") if cell.attack == "none" else attack_of(cell.attack)
+    shards = _shards(setting, cell.division, cell.seed)
+    # who cheats is drawn, for in a division by class the last miners would all be of the same ones
+    cheats = _random("cheats", cell.seed).permutation(setting.miners)[:byzantine].tolist()
+    model = dict(_initial(setting, cell.seed))
+    kept: dict[int, Values] = {}
+    curve: list[float] = []
+    counts = np.zeros((2, 3), dtype=np.int64)
+    for number in range(1, setting.rounds + 1):
+        seen = _Round(world, setting, cell, number, model)
+        updates = {i: seen.train(shards[i], i) for i in range(setting.miners) if i not in cheats}
+        honest = np.stack([seen.units(values) for values in updates.values()])
+        shared: list[Floats] = []
+        for i in cheats:
+            updates[i] = seen.cheat(behaviour, shards[i], i, honest, kept, shared)
+        order = [i for i in range(setting.miners) if i not in cheats] + cheats
+        values = np.stack([updates[i] for i in range(setting.miners)])
+        sizes = [len(shard) for shard in shards]
+        step, findings = seen.combine(values, order, sizes)
+        for i, finding in enumerate(findings):
+            counts[int(i in cheats)] += (1, finding.reason in FAULTS, finding.weight == 0)
+        model = learning.apply_update(model, step)
+        curve.append(world.workload.evaluate(model, world.tests).accuracy)
+    backdoor = _backdoor(world, model, behaviour) if behaviour.name == "backdoor" else None
+    (honest_all, honest_found, honest_out), (attackers, found, out) = counts.tolist()
+    return Outcome(
+        accuracy=curve[-1],
+        curve=tuple(curve),
+        attackers=attackers,
+        attackers_found=found,
+        attackers_out=out,
+        honest=honest_all,
+        honest_found=honest_found,
+        honest_out=honest_out,
+        backdoor=backdoor,
+    )
+
+
+def attack_of(text: str) -> Behaviour:
+    """The behaviour of that name, watching everybody where it watches some."""
+    name = text.partition(":")[0]
+    if name in ("copy", "mimic", "alie", "inner-product", "adaptive"):
+        return make_behaviour(f"{text}:honest")
+    return make_behaviour(text)
+
+
+@dataclass(frozen=True, eq=False)
+class _World:
+    """What every cell of a process uses: data, workload, encryption's numbers."""
+
+    workload: learning.Workload
+    pixels: learning.Pixels
+    tests: learning.Split
+    root: learning.Split
+    notice: str | None
+    room: int
+    parameters: ckks.Parameters
+
+
+@lru_cache(maxsize=2)
+def _world(setting: Setting) -> _World:
+    data = learning.load(learning.DataSource(folder=None if setting.data is None else Path(setting.data)))
+    workload = learning.get_workload("mnist-cnn", {})
+    test = _random("tests", 0).permutation(len(data.test_pixels))
+    root = data.test_pixels.take(np.sort(test[:ROOT]))
+    tests = data.test_pixels.take(np.sort(test[ROOT : ROOT + setting.tests]))
+    room = robust.weight_room("norm-clipping", setting.miners)
+    parameters = ckks.Parameters.choose(
+        learning.size_of(workload.shapes),
+        seats=3,
+        threshold=2,
+        bound=BOUND,
+        max_weight_sum=room,
+        sketch_size=setting.sketch_size,
+    )
+    return _World(workload, data.train_pixels, tests, root, data.notice, room, parameters)
+
+
+def notice(setting: Setting) -> str | None:
+    """What to know of the data, or None."""
+    return _world(setting).notice
+
+
+@dataclass(frozen=True, eq=False)
+class _Round:
+    """One round of a cell."""
+
+    world: _World
+    setting: Setting
+    cell: Cell
+    number: int
+    base: learning.Model
+
+    def train(self, indices: NDArray[np.int64], miner: int, behaviour: Behaviour | None = None) -> Values:
+        """A miner's update in grid steps, on poisoned data if it has a behaviour."""
+        data = self.world.pixels.take(indices)
+        if behaviour is not None:
+            data = learning.Split(*behaviour.poison(data.images, data.labels, self._seed("poison", miner)))
+        return self._learned(data, self._seed("train", miner))
+
+    def cheat(
+        self,
+        behaviour: Behaviour,
+        indices: NDArray[np.int64],
+        miner: int,
+        honest: Floats,
+        kept: dict[int, Values],
+        shared: list[Floats],
+    ) -> Values:
+        """An attacker's update in grid steps. Each copier and mimic has an honest miner of its own; what adaptive
+        attackers find is `shared`, since they would all find the same."""
+        if miner in kept:
+            return kept[miner]
+        own = self.units(self.train(indices, miner, behaviour)) if behaviour.trains else None
+        omniscient = behaviour.name in ("alie", "inner-product", "adaptive")
+        others = honest if omniscient else np.roll(honest, -miner, axis=0)
+        sight = Sight(
+            size=honest.shape[1],
+            seed=self._seed("cheat", miner),
+            own=None if omniscient else own,
+            others=others,
+            byzantine=self.setting.byzantine,
+            sketch_size=self.setting.sketch_size,
+            weigh=self._expected_weights,
+        )
+        if behaviour.name == "adaptive":
+            shared[:] = shared or [search(sight)]
+            formed = apart(shared[0], sight.seed)
+        else:
+            formed = behaviour.form(sight)
+        values = ckks.quantise(formed, self.world.parameters)
+        if behaviour.tampering == "replay-plaintext":
+            kept[miner] = values
+        return values
+
+    def combine(
+        self, values: NDArray[np.int64], order: list[int], sizes: list[int]
+    ) -> tuple[Floats, list[robust.Finding]]:
+        """The step that the model takes, float64 (d,), and what was found of each miner (nothing, by a peer)."""
+        if self.cell.rule in PEERS:
+            step = aggregate(self.cell.rule, self.units(values), self.setting.byzantine, sizes)
+            return step, [robust.Finding(1, "CONTRIBUTES")] * len(values)
+        root_values = self._root() if "trust-scores" in self.cell.rule else None
+        if self.cell.rule.endswith(EXACT):
+            vectors = self.units(values)
+            root = None if root_values is None else self.units(root_values)
+        else:
+            beacon = b"%d/%d" % (self.cell.seed, self.number)
+            plan = ckks.SketchPlan.from_beacon(self.world.parameters, beacon)
+            vectors = np.stack([ckks.plain_sketch(self.world.parameters, plan, one) for one in values])
+            root = (
+                None if root_values is None else ckks.plain_sketch(self.world.parameters, plan, root_values)
+            )
+        findings = self._select(vectors, order, root)
+        weights = np.array([finding.weight for finding in findings])
+        if not weights.any():
+            return np.zeros(values.shape[1]), findings
+        return ckks.dequantise(weights @ values, int(weights.sum()), self.world.parameters), findings
+
+    def units(self, values: NDArray[np.int64]) -> Floats:
+        return np.ldexp(values.astype(np.float64), -self.world.parameters.step_bits)
+
+    def _select(self, vectors: Floats, order: list[int], root: Floats | None) -> list[robust.Finding]:
+        name = self.cell.rule.removesuffix(EXACT)
+        return robust.select(
+            vectors,
+            commit_order=order,
+            rule=robust.make_rule(name, {}, self.setting.byzantine, root),
+            norm_limit=float(np.sqrt(self.world.parameters.update_size)) * BOUND,
+            max_weight_sum=min(self.world.room, robust.weight_room(name, self.setting.miners)),
+        )
+
+    def _expected_weights(self, sketches: Floats) -> Floats:
+        """What an attacker that knows the rule expects: against a peer or an unknown root, multi-Krum's answer."""
+        name = self.cell.rule.removesuffix(EXACT)
+        known = name if name in robust.RULES or "+" in name else "multi-krum"
+        rule = "multi-krum" if known == "trust-scores" or self.cell.rule in PEERS else known
+        findings = robust.select(
+            sketches,
+            commit_order=range(len(sketches)),
+            rule=robust.make_rule(rule, {}, self.setting.byzantine),
+            norm_limit=float(np.sqrt(self.world.parameters.update_size)) * BOUND,
+            max_weight_sum=robust.weight_room(rule, len(sketches)),
+        )
+        return np.array([float(finding.weight) for finding in findings])
+
+    def _root(self) -> Values:
+        return self._learned(self.world.root, self._seed("root", 0))
+
+    def _learned(self, data: learning.Split, seed: int) -> Values:
+        result = self.world.workload.train(self.base, data, seed=seed)
+        return ckks.quantise(learning.difference(result.model, self.base), self.world.parameters)
+
+    def _seed(self, purpose: str, miner: int) -> int:
+        return seeds.derive("robustness", purpose, self.cell.seed, self.number, miner)
+
+
+@lru_cache(maxsize=8)
+def _initial(setting: Setting, seed: int) -> learning.Model:
+    """The task's initial model: trained by its owner for OWNER_EPOCHS on what no miner holds."""
+    model = _world(setting).workload.initial_model(seed)
+    if setting.head_start == 0:
+        return model
+    pixels = _world(setting).pixels
+    own = _random("samples", seed).permutation(len(pixels))[: setting.head_start]
+    workload = learning.get_workload("mnist-cnn", {"epochs": str(OWNER_EPOCHS), "batch_size": "16"})
+    return workload.train(model, pixels.take(own), seed=seed).model
+
+
+def _shards(setting: Setting, division: str, seed: int) -> list[NDArray[np.int64]]:
+    """The miners' shards of a random part of the training data, as indices into all of it."""
+    pixels = _world(setting).pixels
+    order = _random("samples", seed).permutation(len(pixels))[setting.head_start :]
+    chosen = order[: setting.miners * setting.samples]
+    labels = pixels.labels[chosen]
+    parts = {
+        "iid": lambda: learning.iid(labels, setting.miners, seed),
+        "dirichlet": lambda: learning.dirichlet(labels, setting.miners, ALPHA, seed),
+        "one-class": lambda: learning.one_class(labels, setting.miners, seed),
+    }[division]()
+    return [chosen[part] for part in parts]
+
+
+def _backdoor(world: _World, model: learning.Model, behaviour: Behaviour) -> float:
+    target = int(behaviour.strength or 0)
+    others = world.tests.labels != target
+    images = trigger(world.tests.images[others])
+    return world.workload.evaluate(
+        model, learning.Split(images, np.full(len(images), target, dtype=np.int64))
+    ).accuracy
+
+
+def _random(purpose: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng(seeds.derive("robustness", purpose, seed))
+
+
+def fields_of(cell: Cell, setting: Setting, outcome: Outcome | None = None) -> dict[str, object]:
+    """A cell, its setting and its outcome as one record."""
+    out = {**asdict(cell), "setting": asdict(setting)}
+    return out if outcome is None else {**out, "outcome": asdict(outcome)}

@@ -1,0 +1,167 @@
+"""What a run found, as tables, as one record, and as a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.robustness.cells import Outcome
+from benchmarks.robustness.matrix import Results
+from benchmarks.robustness.peers import PEERS
+
+BASE = ("mean", "none")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rule under one attack on one division: accuracies over the seeds, and what detection did.
+
+    found: attackers slashed, of all; out: attackers without weight, of all; precision: attackers among the
+    slashed, None if nobody was; wrong: honest miners slashed, of all. None for a peer, which names nobody.
+    """
+
+    rule: str
+    attack: str
+    division: str
+    seeds: int
+    median: float
+    worst: float
+    found: float | None
+    out: float | None
+    precision: float | None
+    wrong: float | None
+    backdoor: float | None
+
+
+def lines_of(results: Results) -> list[Line]:
+    """One line for each combination, in the order of the results."""
+    groups: dict[tuple[str, str, str], list[Outcome]] = {}
+    for cell, outcome in results.items():
+        groups.setdefault((cell.rule, cell.attack, cell.division), []).append(outcome)
+    return [_line(*key, outcomes) for key, outcomes in groups.items()]
+
+
+def _line(rule: str, attack: str, division: str, outcomes: Sequence[Outcome]) -> Line:
+    accuracies = [one.accuracy for one in outcomes]
+    attackers, found, out, honest, wrong = (
+        sum(getattr(one, name) for one in outcomes)
+        for name in ("attackers", "attackers_found", "attackers_out", "honest", "honest_found")
+    )
+    peer = rule in PEERS
+    backdoors = [one.backdoor for one in outcomes if one.backdoor is not None]
+    return Line(
+        rule,
+        attack,
+        division,
+        len(outcomes),
+        median(accuracies),
+        min(accuracies),
+        None if peer or not attackers else found / attackers,
+        None if peer or not attackers else out / attackers,
+        None if peer or not found + wrong else found / (found + wrong),
+        None if peer or not honest else wrong / honest,
+        median(backdoors) if backdoors else None,
+    )
+
+
+def detection(results: Results) -> dict[str, dict[str, float | None]]:
+    """By attack, over all rules of ours, divisions and seeds: recall and precision of slashing, attackers without
+    weight, honest miners slashed."""
+    groups: dict[str, list[Outcome]] = {}
+    for cell, outcome in results.items():
+        if cell.rule not in PEERS and cell.rule != "mean":
+            groups.setdefault(cell.attack, []).append(outcome)
+    table: dict[str, dict[str, float | None]] = {}
+    for attack, outcomes in groups.items():
+        line = _line("", attack, "", outcomes)
+        table[attack] = {
+            "recall": line.found,
+            "precision": line.precision,
+            "without_weight": line.out,
+            "honest_slashed": line.wrong,
+        }
+    return table
+
+
+def print_tables(results: Results, console: Console) -> None:
+    """Accuracy, median / worst over the seeds, a table for each division; then detection by attack."""
+    lines = {(line.division, line.rule, line.attack): line for line in lines_of(results)}
+    attacks = list(dict.fromkeys(attack for _, _, attack in lines))
+    for division in dict.fromkeys(division for division, _, _ in lines):
+        table = Table("rule", *attacks, title=f"{division}: accuracy in %, median / worst of the seeds")
+        for rule in dict.fromkeys(rule for place, rule, _ in lines if place == division):
+            cells = [lines.get((division, rule, attack)) for attack in attacks]
+            table.add_row(
+                rule,
+                *(
+                    "" if line is None else f"{100 * line.median:.1f} / {100 * line.worst:.1f}"
+                    for line in cells
+                ),
+            )
+        console.print(table)
+    table = Table(
+        "attack",
+        "slashed",
+        "precision",
+        "without weight",
+        "honest slashed",
+        title="detection in %, all our rules but mean",
+    )
+    for attack, rates in detection(results).items():
+        table.add_row(attack, *("" if rate is None else f"{100 * rate:.1f}" for rate in rates.values()))
+    console.print(table)
+
+
+def draw(results: Results, path: Path) -> None:
+    """A heat map for each division, rules down and attacks across: the median accuracy of the last model."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    lines = {(line.division, line.rule, line.attack): line for line in lines_of(results)}
+    divisions = list(dict.fromkeys(key[0] for key in lines))
+    rules = list(dict.fromkeys(key[1] for key in lines))
+    attacks = list(dict.fromkeys(key[2] for key in lines))
+    figure, axes = pyplot.subplots(
+        1,
+        len(divisions),
+        figsize=(1.5 + len(divisions) * (1.6 + 0.55 * len(attacks)), 1.8 + 0.34 * len(rules)),
+        squeeze=False,
+        sharey=True,
+        layout="constrained",
+    )
+    for axis, division in zip(axes[0], divisions, strict=True):
+        values = [
+            [
+                100 * line.median if (line := lines.get((division, rule, attack))) else float("nan")
+                for attack in attacks
+            ]
+            for rule in rules
+        ]
+        image = axis.imshow(values, vmin=0, vmax=100, cmap="viridis", aspect="auto")
+        axis.set_title(division)
+        axis.set_xticks(range(len(attacks)), attacks, rotation=60, ha="right")
+        axis.set_yticks(range(len(rules)), rules)
+        for row, numbers in enumerate(values):
+            for column, number in enumerate(numbers):
+                if not math.isnan(number):
+                    axis.text(
+                        column,
+                        row,
+                        f"{number:.0f}",
+                        ha="center",
+                        va="center",
+                        fontsize=7,
+                        color="black" if number > 60 else "white",
+                    )
+    figure.colorbar(image, ax=axes, label="accuracy of the last model, %, median of the seeds")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
