@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from quorumlearn.cli import demo, identity, ledger, network, node, task, tokens
+from quorumlearn.cli import ckks, demo, identity, ledger, network, node, task, tokens
 from quorumlearn.cli.terminal import EXIT_CODES, Exit, explain, printable
 
 GROUPS: tuple[tuple[str, typer.Typer], ...] = (
@@ -20,6 +20,7 @@ GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("node", node.app),
     ("ledger", ledger.app),
     ("token", tokens.app),
+    ("ckks", ckks.app),
 )
 
 app = typer.Typer(

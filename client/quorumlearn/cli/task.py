@@ -50,7 +50,8 @@ def publish(
     miners: {minimum: 5, maximum: 8, byzantine: 2}  needed
     rule: {name: multi-krum}
     committee: {organisations: [Verifier1MSP, Verifier2MSP, Verifier3MSP], threshold: 2}  needed
-    encryption: {bound: 1.0, step_bits: 14, flooding_bits: 40, sketch_size: 256}
+    encryption: {preset: default, bound: 1.0}     or fast, paranoid; see quorumlearn ckks explain
+        with step_bits, flooding_bits, sketch_size to differ from the preset
     timeouts: {join: 600, key: 30, commit: 600, reveal: 120, beacon: 30,
                screen: 120, select: 60, open: 60, propose: 60, validate: 120}   seconds
     reward: {per_round: 1000, miners: 70%, verifiers: 25%, proposer: 5%}  per_round needed

@@ -9,7 +9,7 @@ rounds: 5
 miners: {minimum: 5, maximum: 8, byzantine: 2}
 rule: {name: multi-krum}
 committee: {organisations: [AlphaMSP, BetaMSP, GammaMSP], threshold: 2}
-encryption: {bound: 0.5, step_bits: 14, flooding_bits: 40, sketch_size: 256}
+encryption: {preset: default, bound: 0.5, step_bits: 14}
 timeouts: {commit: 120}
 reward: {per_round: 1000, miners: 70%, verifiers: 25%, proposer: 5%}
 stakes: {miner: 100, miner_slash: 20, verifier: 200, verifier_slash: 50, challenge: 50}
@@ -83,10 +83,11 @@ class CommitteePart(_Strict):
 
 
 class EncryptionPart(_Strict):
+    preset: str = "default"
     bound: float = Field(1.0, gt=0)
-    step_bits: int = 14
-    flooding_bits: int = 40
-    sketch_size: int = 256
+    step_bits: int | None = None
+    flooding_bits: int | None = None
+    sketch_size: int | None = None
 
 
 class TimeoutsPart(_Strict):
@@ -162,12 +163,12 @@ def initial_public_model(file: TaskFile) -> bytes:
     return learning.to_bytes(learning.split(workload.initial_model(file.seed), blocks)[0])
 
 
-def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
-    """The task to publish. Raises learning.LearningError, ckks.ParameterError and robust.RuleError for what cannot work."""
+def parameters_of_file(file: TaskFile) -> ckks.Parameters:
+    """The task's encryption: its preset, what the file says otherwise, its committee and its model's public size."""
     workload, blocks = workload_and_blocks(file)
-    size = learning.size_of(learning.public_shapes(workload.shapes, blocks))
-    parameters = ckks.Parameters.choose(
-        size,
+    return ckks.Parameters.named(
+        file.encryption.preset,
+        learning.size_of(learning.public_shapes(workload.shapes, blocks)),
         seats=len(file.committee.organisations),
         threshold=file.committee.threshold,
         bound=file.encryption.bound,
@@ -176,6 +177,12 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
         flooding_bits=file.encryption.flooding_bits,
         sketch_size=file.encryption.sketch_size,
     )
+
+
+def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
+    """The task to publish. Raises learning.LearningError, ckks.ParameterError and robust.RuleError for what cannot work."""
+    workload, blocks = workload_and_blocks(file)
+    parameters = parameters_of_file(file)
     spec = TaskSpec(
         task_id=file.id,
         title=file.title,
