@@ -137,9 +137,12 @@ class Detached:
             return None
         return process if same and alive else None
 
-    def _tail(self) -> str:
+    def tail(self, lines: int) -> list[str]:
+        """The last lines of its log."""
         try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            return self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
         except FileNotFoundError:
-            return "(nothing)"
-        return "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:]) or "(nothing)"
+            return []
+
+    def _tail(self) -> str:
+        return "\n".join(f"  {line}" for line in self.tail(_TAIL_LINES)) or "(nothing)"

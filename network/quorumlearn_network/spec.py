@@ -35,7 +35,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -44,7 +44,6 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -64,6 +63,9 @@ Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:.-]{1,253}$")]
 Image = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class SpecError(NetworkError):
@@ -336,33 +338,17 @@ class NetworkSpec(_Strict):
 
 def load_spec(path: Path) -> NetworkSpec:
     """Read and check a network YAML file."""
-    try:
-        if path.stat().st_size > MAX_SPEC_BYTES:
-            raise SpecError(f"{path} is over {MAX_SPEC_BYTES} bytes; that is no network description")
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error.strerror}") from error
-    return parse_spec(text, str(path))
+    return parse_spec(_read(path), str(path))
 
 
 def parse_spec(text: str, source: str) -> NetworkSpec:
     """Check the YAML `text`; `source` is what errors call it."""
-    try:
-        fields = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise SpecError(f"{source} is not YAML{where}") from error
-    if not isinstance(fields, dict):
-        raise SpecError(
-            f"{source} must hold fields such as `name` and `organisations`, not {type(fields).__name__}"
-        )
-    try:
-        return NetworkSpec.model_validate(fields)
-    except ValidationError as error:
-        raise SpecError(_sentence(source, error)) from error
+    return _parsed(NetworkSpec, text, source)
+
+
+def load_organisation(path: Path) -> OrganisationSpec:
+    """Read and check a YAML file that describes one organisation, as an entry of `organisations` does."""
+    return _parsed(OrganisationSpec, _read(path), str(path))
 
 
 def dump_spec(spec: NetworkSpec) -> str:
@@ -420,6 +406,33 @@ def default_spec(
 def join_address(host: str, port: int) -> str:
     """`host:port`, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_SPEC_BYTES:
+            raise SpecError(f"{path} is over {MAX_SPEC_BYTES} bytes; that is no network description")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path} is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _parsed(kind: type[M], text: str, source: str) -> M:
+    try:
+        fields = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        raise SpecError(f"{source} is not YAML{where}") from error
+    if not isinstance(fields, dict):
+        named = "`name` and `organisations`" if kind is NetworkSpec else "`name` and `msp_id`"
+        raise SpecError(f"{source} must hold fields such as {named}, not {type(fields).__name__}")
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise SpecError(_sentence(source, error)) from error
 
 
 def _distinct(what: str, values: list[str]) -> None:

@@ -24,7 +24,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free, choose_ports
 from quorumlearn_network.processes import Detached
 from quorumlearn_network.profiles import render_connection, render_devnet, write_whole
-from quorumlearn_network.spec import NetworkSpec, dump_spec
+from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, dump_spec
 
 DEVNET = "devnet"
 
@@ -123,6 +123,82 @@ def bring_down(folder: Path, wipe: bool = False) -> bool:
         with contextlib.suppress(OSError):  # something of someone else's is in it
             folder.rmdir()
     return stopped
+
+
+def restart_nodes(
+    folder: Path,
+    names: Sequence[str],
+    confirm: Confirm,
+    progress: Callable[[str], None] = lambda step: None,
+    timeout_s: float = 60.0,
+) -> NetworkStatus:
+    """Stop the named processes or nodes (all without a name), start them again, and have it confirmed."""
+    deadline = time.monotonic() + timeout_s
+    folder = folder.resolve()
+    spec = read_network(folder)
+    known = [one.name for one in status(folder).processes]
+    for name in names:
+        if name not in known:
+            raise FolderError(f"there is no node {name!r}; there are {', '.join(known)}")
+    with locked(folder):
+        if spec.fabric is not None:
+            from quorumlearn_network import fabric
+
+            fabric.restart(folder, names, progress, deadline)
+        else:
+            _stop_all(
+                [one.process for one in _processes(spec, folder) if not names or one.process.name in names]
+            )
+    return bring_up(None, folder, confirm, progress, deadline - time.monotonic())
+
+
+def add_organisation(
+    one: OrganisationSpec,
+    folder: Path,
+    confirm: Confirm,
+    progress: Callable[[str], None] = lambda step: None,
+    timeout_s: float = 300.0,
+) -> NetworkStatus:
+    """Have an organisation join the running channel of a network of Fabric nodes."""
+    folder = folder.resolve()
+    with locked(folder):
+        if read_network(folder).fabric is None:
+            raise FolderError(f"the members of the devnet in {folder} cannot change; Fabric's can")
+        from quorumlearn_network import fabric
+
+        return fabric.add_organisation(one, folder, confirm, progress, timeout_s)
+
+
+def upgrade_chaincode(
+    version: str,
+    image: str,
+    folder: Path,
+    confirm: Confirm,
+    progress: Callable[[str], None] = lambda step: None,
+    timeout_s: float = 300.0,
+) -> NetworkStatus:
+    """Give the chaincode of a network of Fabric nodes another version, at the next sequence."""
+    folder = folder.resolve()
+    with locked(folder):
+        if read_network(folder).fabric is None:
+            raise FolderError(
+                f"the devnet in {folder} takes another version from its description, at a higher sequence, "
+                "when it comes up"
+            )
+        from quorumlearn_network import fabric
+
+        return fabric.upgrade(version, image, folder, confirm, progress, timeout_s)
+
+
+def node_log(folder: Path, name: str, lines: int) -> list[str]:
+    """The last lines that a process or node of the network has written."""
+    folder = folder.resolve()
+    spec = read_network(folder)
+    if spec.fabric is not None:
+        from quorumlearn_network import fabric
+
+        return fabric.nodes_of(fabric.plan(spec, folder)).tail(name, lines)
+    return Detached(folder, name).tail(lines)
 
 
 def status(folder: Path) -> NetworkStatus:
@@ -254,9 +330,13 @@ __all__ = [
     "NetworkStatus",
     "ProcessStatus",
     "UpError",
+    "add_organisation",
     "bring_down",
     "bring_up",
+    "node_log",
     "read_network",
+    "restart_nodes",
     "status",
+    "upgrade_chaincode",
     "write_identities",
 ]

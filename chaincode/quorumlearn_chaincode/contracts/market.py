@@ -59,6 +59,7 @@ FUNCTIONS = {
     function.name: function
     for function in (
         _changes(INITIALISE, "config", rewards.initialise),
+        _changes("rewards:Admit", "organisation", rewards.admit, TREASURY),
         _changes("rewards:Mint", "account amount", rewards.mint, TREASURY),
         _changes("rewards:Transfer", "account amount", rewards.transfer),
         _query("rewards:Account", "account", rewards.get_account),
@@ -187,7 +188,7 @@ def _config(ledger: Ledger, function: Function, arguments: list[str], client: Cl
     config = ledger.get(CONFIG)
     if function.name == INITIALISE:
         if config is not None:
-            raise Refusal(Code.ALREADY_INITIALISED, "the ledger is initialised; its Config never changes")
+            raise Refusal(Code.ALREADY_INITIALISED, "the ledger is initialised; that is done once")
         return rewards.read_config(arguments[0], client.msp_id, client.organisational_units)
     if config is None:
         raise Refusal(Code.NOT_INITIALISED, f"the ledger is not initialised: {INITIALISE} comes first")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quorumlearn_proto.block_pb2 import Challenge, ChallengeStatus
-from quorumlearn_proto.common_pb2 import Config
+from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
 from quorumlearn_proto.page_pb2 import AccountPage, AccountStatement, StakePage
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Movement, MovementKind, Stake, Supply, Totals
 
-from .arguments import MAX_PAGE, MAX_SUPPLY, amount, bad, identity, page, record, task_id
+from .arguments import MAX_PAGE, MAX_SUPPLY, amount, bad, identity, page, record, shown, task_id
 from .call import Call, no_such_task
-from .configuration import check_config, organisation_roles
+from .configuration import MINER, OWNER, check_config, organisation_roles
 from .errors import Code, Refusal
 from .tables import ACCOUNTS, CHALLENGES, CONFIG, ESCROWS, STAKES, SUPPLY, M_co, Table
 from .tokens import credit, debit
@@ -38,6 +38,23 @@ def read_config(text: str, msp_id: str, organisational_units: tuple[str, ...]) -
 def initialise(call: Call, _config: str) -> None:
     call.ledger.put(CONFIG, call.config)
     call.ledger.put(SUPPLY, Supply())
+
+
+def admit(call: Call, organisation: str) -> None:
+    """Give an organisation that joined the channel later its roles; treasury and verifiers stay who they are."""
+    added = record(OrganisationRoles, organisation)
+    if organisation_roles(call.config, added.msp_id) is not None:
+        raise bad(f"organisation names {shown(added.msp_id)}, which the Config knows already")
+    if not added.roles or not set(added.roles) <= {OWNER, MINER}:
+        raise bad(
+            f"organisation gives {shown(added.msp_id)} the roles {shown(', '.join(added.roles))}: "
+            f"one admitted later has {OWNER}, {MINER} or both"
+        )
+    config = Config()
+    config.CopyFrom(call.config)
+    config.organisations.append(added)
+    check_config(config)
+    call.ledger.put(CONFIG, config)
 
 
 def mint(call: Call, account: str, tokens: str) -> None:

@@ -55,7 +55,13 @@ def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
             contract.submit("rewards:Initialise", canonical.to_json(config))
             return config
 
-        if until(deadline, initialised) != config:
+        held = until(deadline, initialised)
+        known = {one.msp_id for one in held.organisations}
+        for added in config.organisations:  # those that joined the channel later
+            if added.msp_id not in known:
+                contract.submit("rewards:Admit", canonical.to_json(added))
+                held.organisations.append(added)
+        if held != config:
             raise FolderError(
                 f"the ledger in {folder} was initialised for other organisations or another quorum; "
                 f"`quorumlearn network down --wipe --folder {folder}` removes it"

@@ -6,23 +6,40 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from quorumlearn_network.spec import FabricSpec, NetworkSpec, Runtime, SpecError, default_spec, load_spec
-from quorumlearn_network.up import NetworkStatus, bring_down, bring_up, read_network
+from quorumlearn_network.spec import (
+    FabricSpec,
+    NetworkSpec,
+    Runtime,
+    SpecError,
+    default_spec,
+    dump_spec,
+    load_organisation,
+    load_spec,
+    parse_spec,
+)
+from quorumlearn_network.up import (
+    add_organisation,
+    bring_down,
+    bring_up,
+    node_log,
+    read_network,
+    restart_nodes,
+    upgrade_chaincode,
+)
 from quorumlearn_network.up import status as network_status
 
-from quorumlearn.cli.access import DEFAULT_FOLDER, Folder, open_gateway
+from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
 from quorumlearn.cli.confirm import confirm_ledger
+from quorumlearn.cli.network_show import show
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
     Exit,
     Failure,
     print_json,
-    print_table,
     print_text,
     progress,
 )
-from quorumlearn.gateway import GatewayError
 
 app = typer.Typer(
     no_args_is_help=True, help="Bring a network up on this machine, bring it down, see how it is."
@@ -62,7 +79,7 @@ def up(
     if native and fabric is None:
         raise SpecError("--native goes with --fabric FILE")
     if fabric is not None:
-        wanted: NetworkSpec | None = with_fabric(load_spec(fabric), native)
+        wanted: NetworkSpec | None = with_fabric(load_spec(fabric), native, fabric)
     elif spec is not None:
         wanted = load_spec(spec)
     elif (folder / "network.yaml").exists():
@@ -74,7 +91,7 @@ def up(
     with progress("bringing the network up") as step:
         seconds = timeout if timeout is not None else _patience(wanted, folder)
         result = bring_up(wanted, folder, confirm_ledger, step, seconds)
-    _show(result, as_json, _height(result))
+    show(result, as_json)
 
 
 @app.command(epilog=f"Example: quorumlearn network down.  {EXIT_CODES}")
@@ -98,83 +115,85 @@ def down(
 def status(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     """Which processes run, where peers answer, and how high the ledger is. Exit code 3 if it is not all
     up.
+
+    Of Fabric nodes also each one's height and version, the orderers' leader, and the chaincode's definition.
     """
-    result = network_status(folder)
-    height = _height(result) if result.running else None
-    _show(result, as_json, height)
-    if not result.running:
-        raise Failure(
-            f"not all of it runs; `quorumlearn network up --folder {folder}` starts it", Exit.UNREACHABLE
-        )
+    show(network_status(folder), as_json)
 
 
-def with_fabric(spec: NetworkSpec, native: bool) -> NetworkSpec:
-    """The description with a section `fabric`, the usual one if it has none."""
+@app.command(epilog=f"Example: quorumlearn network logs peer0.owner --lines 100.  {EXIT_CODES}")
+def logs(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Nodes; all without any.", metavar="[NODE]...")
+    ] = None,
+    folder: Folder = DEFAULT_FOLDER,
+    lines: Annotated[int, typer.Option(min=1, max=100_000, help="Of each.")] = 20,
+) -> None:
+    """The last lines that nodes have written."""
+    known = {one.name: one for one in network_status(folder).processes}
+    for name in names or ():
+        if name not in known:
+            raise Failure(f"there is no node {name!r}; there are {', '.join(known)}", Exit.USAGE)
+    for name in names or known:
+        print_text(f"==> {name}", "bold")
+        for line in node_log(folder, name, lines):
+            print_text(line)
+
+
+@app.command(epilog=f"Example: quorumlearn network restart peer0.owner.  {EXIT_CODES}")
+def restart(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Nodes; all without any.", metavar="[NODE]...")
+    ] = None,
+    folder: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Stop nodes and start them again, and wait until the network serves."""
+    with progress("restarting") as step:
+        result = restart_nodes(folder, names or (), confirm_ledger, step, _patience(None, folder))
+    show(result, as_json)
+
+
+@app.command("add-org", epilog=f"Example: quorumlearn network add-org miners3.yaml.  {EXIT_CODES}")
+def add_org(
+    file: Annotated[Path, typer.Argument(help="One organisation, as in the network's description (YAML).")],
+    folder: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Have another organisation join a running channel of Fabric nodes: an owner's, or miners'.
+
+    The administrators of the members whose keys are here sign the change; then its peer joins.
+    """
+    with progress("adding an organisation") as step:
+        one = load_organisation(file)
+        result = add_organisation(one, folder, confirm_ledger, step, _FABRIC_UP_SECONDS)
+    show(result, as_json)
+
+
+@app.command(epilog=f"Example: quorumlearn network upgrade 1.1.  {EXIT_CODES}")
+def upgrade(
+    version: Annotated[str, typer.Argument(help="The chaincode's new version.")],
+    image: Annotated[str, typer.Option(help="Its image, with containers, if it has another name.")] = "",
+    folder: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Give the chaincode of a network of Fabric nodes another version, at the next sequence.
+
+    Installed, approved and committed by every organisation; calls fail for the moment in which services change.
+    """
+    with progress("upgrading the chaincode") as step:
+        result = upgrade_chaincode(version, image, folder, confirm_ledger, step, _FABRIC_UP_SECONDS)
+    show(result, as_json)
+
+
+def with_fabric(spec: NetworkSpec, native: bool, source: Path) -> NetworkSpec:
+    """The description with a section `fabric`, the usual one if it has none, checked as a whole."""
     section = spec.fabric if spec.fabric is not None else FabricSpec()
     runtime = Runtime.NATIVE if native else section.runtime
-    return spec.model_copy(update={"fabric": section.model_copy(update={"runtime": runtime})})
+    wanted = spec.model_copy(update={"fabric": section.model_copy(update={"runtime": runtime})})
+    return parse_spec(dump_spec(wanted), str(source))
 
 
 def _patience(spec: NetworkSpec | None, folder: Path) -> float:
     spec = spec if spec is not None else read_network(folder)
     return _UP_SECONDS if spec.fabric is None else _FABRIC_UP_SECONDS
-
-
-def _height(result: NetworkStatus) -> int | None:
-    try:
-        with open_gateway(result.folder) as gateway:
-            return int(gateway.network(result.spec.channel).chain_info().height)
-    except GatewayError as error:
-        if error.unreachable:
-            return None
-        raise
-
-
-def _show(result: NetworkStatus, as_json: bool, height: int | None = None) -> None:
-    spec = result.spec
-    if as_json:
-        print_json(
-            {
-                "name": spec.name,
-                "folder": str(result.folder),
-                "running": result.running,
-                "height": height,
-                "channel": spec.channel,
-                "chaincode": spec.chaincode.name,
-                "organisations": [
-                    {
-                        "name": one.name,
-                        "msp_id": one.msp_id,
-                        "roles": list(one.roles),
-                        "peer": one.peer.address,
-                        "users": [user.name for user in one.users],
-                    }
-                    for one in spec.organisations
-                ],
-                "processes": [
-                    {"name": one.name, "pid": one.pid, "addresses": list(one.addresses), "log": str(one.log)}
-                    for one in result.processes
-                ],
-            }
-        )
-        return
-    print_table(
-        ("organisation", "MSP", "roles", "peer", "users"),
-        [
-            (
-                one.name,
-                one.msp_id,
-                ", ".join(one.roles),
-                one.peer.address,
-                ", ".join(user.name for user in one.users),
-            )
-            for one in spec.organisations
-        ],
-    )
-    print_text("")
-    print_table(
-        ("process", "state", "log"),
-        [(one.name, f"runs ({one.pid})" if one.pid else "stopped", one.log) for one in result.processes],
-    )
-    if height is not None:
-        print_text(f"\nledger: {height} blocks")

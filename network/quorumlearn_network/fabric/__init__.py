@@ -5,6 +5,7 @@
 `quorumlearn_network.up` calls it for every network whose description has that section; nothing else needs to know.
 """
 
+from quorumlearn_network.fabric.change import add_organisation, check_names, restart, upgrade
 from quorumlearn_network.fabric.errors import (
     DiskError,
     FabricError,
@@ -13,18 +14,27 @@ from quorumlearn_network.fabric.errors import (
     UnreachableError,
 )
 from quorumlearn_network.fabric.layout import Layout, plan
+from quorumlearn_network.fabric.report import ChaincodeReport, FabricReport, NodeReport, report
 from quorumlearn_network.fabric.up import bring_down, bring_up, nodes_of, status
 
 __all__ = [
+    "ChaincodeReport",
     "DiskError",
     "FabricError",
+    "FabricReport",
     "Layout",
     "MissingError",
+    "NodeReport",
     "RefusedError",
     "UnreachableError",
+    "add_organisation",
     "bring_down",
     "bring_up",
+    "check_names",
     "nodes_of",
     "plan",
+    "report",
+    "restart",
     "status",
+    "upgrade",
 ]

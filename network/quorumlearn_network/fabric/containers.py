@@ -81,19 +81,28 @@ class ContainerNodes:
 
     def running(self) -> dict[str, int]:
         """The process id, on the engine's machine, of each node that runs."""
-        layout = self._layout
-        label = f"label=com.docker.compose.project={layout.project}"
+        return {name: pid for name, (pid, _) in self._containers().items()}
+
+    def stale(self) -> list[str]:
+        """The chaincode services that run an earlier version."""
+        wanted = f"CHAINCODE_ID={package_id(self._layout.spec.chaincode)}"
+        services = {peer.service for peer in self._layout.peers}
+        found = self._containers().items()
+        return [name for name, (_, given) in found if name in services and wanted not in given]
+
+    def _containers(self) -> dict[str, tuple[int, list[str]]]:
+        """Process id and environment of each container of this network that runs, by node."""
+        label = f"label=com.docker.compose.project={self._layout.project}"
         listed = _run(["docker", "ps", "--quiet", "--no-trunc", "--filter", label])
         identifiers = listed.stdout.split()
         if listed.returncode or not identifiers:
             return {}
-        form = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Pid}} {{.State.Running}}'
-        inspected = _run(["docker", "inspect", "--format", form, *identifiers])
-        found: dict[str, int] = {}
-        for line in inspected.stdout.splitlines():
-            name, pid, state = line.rsplit(" ", 2)
-            if state == "true" and name in layout.nodes():
-                found[name] = int(pid)
+        inspected = _run(["docker", "inspect", *identifiers])
+        found: dict[str, tuple[int, list[str]]] = {}
+        for one in json.loads(inspected.stdout or "[]"):
+            name = one["Config"]["Labels"].get("com.docker.compose.service", "")
+            if one["State"]["Running"] and name in self._layout.nodes():
+                found[name] = (int(one["State"]["Pid"]), one["Config"]["Env"] or [])
         return found
 
     def start(self, names: Sequence[str]) -> None:

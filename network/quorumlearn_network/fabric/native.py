@@ -61,6 +61,12 @@ class NativeNodes:
         found = {name: self._process(name).pid() for name in self._layout.nodes()}
         return {name: pid for name, pid in found.items() if pid is not None}
 
+    def stale(self) -> list[str]:
+        """The chaincode services that run an earlier version."""
+        wanted = package_id(self._layout.spec.chaincode)
+        found = {name: pid for name, pid in self.running().items() if name in self._services}
+        return [name for name, pid in found.items() if _environment(pid).get("CHAINCODE_ID") != wanted]
+
     def start(self, names: Sequence[str]) -> None:
         """Start these nodes; the first that cannot be is an UpError that names it."""
         if any(name in self._peers for name in names):
@@ -90,11 +96,7 @@ class NativeNodes:
 
     def tail(self, name: str, lines: int) -> list[str]:
         """The last lines a node has written."""
-        try:
-            text = self._process(name).log.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return []
-        return text.splitlines()[-lines:]
+        return self._process(name).tail(lines)
 
     def forget(self) -> None:
         """Remove what only processes leave."""
@@ -144,3 +146,10 @@ def _executable(name: str) -> Path:
             "Hyperledger Fabric 3.1, or leave --native out to use containers"
         )
     return found
+
+
+def _environment(pid: int) -> Mapping[str, str]:
+    try:
+        return psutil.Process(pid).environ()
+    except psutil.Error:
+        return {}

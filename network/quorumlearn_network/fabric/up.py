@@ -65,6 +65,7 @@ class Nodes(Protocol):
 
     def check(self) -> None: ...
     def running(self) -> dict[str, int]: ...
+    def stale(self) -> list[str]: ...
     def start(self, names: Sequence[str]) -> None: ...
     def stop(self, names: Sequence[str]) -> bool: ...
     def kill(self, name: str) -> None: ...
@@ -105,7 +106,7 @@ def bring_up(
             progress(f"starting {len(started)} nodes")
             nodes.start(started)
             for name in layout.nodes():
-                _await_healthy(layout, nodes, name, deadline)
+                await_healthy(layout, nodes, name, deadline)
         with step("join"):
             progress("joining the channel")
             genesis = layout.genesis.read_bytes()
@@ -116,7 +117,7 @@ def bring_up(
                 peers_admin = admin(layout, peer)
                 persist(partial(join_peer, target(layout, peer), peers_admin, channel, genesis), deadline)
         with step("chaincode"):
-            deploy(layout, progress, deadline)
+            deploy(layout, nodes, progress, deadline)
         progress("asking the ledger")
         confirm(layout.spec, folder, deadline)
     except BaseException:
@@ -154,7 +155,7 @@ def status(folder: Path) -> NetworkStatus:
     return NetworkStatus(layout.spec, folder, processes)
 
 
-def deploy(layout: Layout, progress: Callable[[str], None], deadline: float) -> None:
+def deploy(layout: Layout, nodes: Nodes, progress: Callable[[str], None], deadline: float) -> None:
     """Install, approve and commit the chaincode of the description, as far as that is not done."""
     spec, orderers = layout.spec, orderer_targets(layout)
     for peer in layout.peers:
@@ -164,6 +165,11 @@ def deploy(layout: Layout, progress: Callable[[str], None], deadline: float) -> 
         progress(f"approving the chaincode for {peer.organisation.name}")
         lifecycle.approve(target(layout, peer), orderers, admin(layout, peer), spec, deadline)
     first = layout.peers[0]
+    stale = nodes.stale()
+    if stale:
+        progress("starting the chaincode's new version")
+        nodes.stop(stale)
+        nodes.start(stale)
     known = lifecycle.committed(target(layout, first), admin(layout, first), spec)
     if known is not None and known.sequence >= spec.chaincode.sequence:
         return
@@ -174,6 +180,21 @@ def deploy(layout: Layout, progress: Callable[[str], None], deadline: float) -> 
         deadline,
         also=(RefusedError,),  # a peer that has not seen the last approval yet
     )
+
+
+def await_healthy(layout: Layout, nodes: Nodes, name: str, deadline: float) -> None:
+    """Return when a node runs and says that it is well; UpError with its last words if it ends."""
+    addresses = {one.name: one.operations for one in layout.orderers}
+    addresses |= {one.name: one.operations for one in layout.peers}
+    while not (name in nodes.running() and (name not in addresses or healthy(addresses[name]))):
+        gone = name not in nodes.running()
+        if gone or time.monotonic() > deadline:
+            said = "\n".join(f"  {line}" for line in nodes.tail(name, _TAIL_LINES)) or "  (nothing)"
+            raise UpError(
+                name,
+                f"{'ended while starting' if gone else 'is not ready in time'}; {nodes.where(name)} ends with:\n{said}",
+            )
+        time.sleep(_POLL_S)
 
 
 def write_identities(layout: Layout) -> None:
@@ -282,20 +303,6 @@ def _outside(spec: NetworkSpec) -> NetworkSpec:
             "chaincode": spec.chaincode.model_copy(update={"sequence": 1}),
         }
     )
-
-
-def _await_healthy(layout: Layout, nodes: Nodes, name: str, deadline: float) -> None:
-    addresses = {one.name: one.operations for one in layout.orderers}
-    addresses |= {one.name: one.operations for one in layout.peers}
-    while not (name in nodes.running() and (name not in addresses or healthy(addresses[name]))):
-        gone = name not in nodes.running()
-        if gone or time.monotonic() > deadline:
-            said = "\n".join(f"  {line}" for line in nodes.tail(name, _TAIL_LINES)) or "  (nothing)"
-            raise UpError(
-                name,
-                f"{'ended while starting' if gone else 'is not ready in time'}; {nodes.where(name)} ends with:\n{said}",
-            )
-        time.sleep(_POLL_S)
 
 
 def _check_room(folder: Path) -> None:
