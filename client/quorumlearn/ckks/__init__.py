@@ -26,6 +26,7 @@ from quorumlearn.ckks.errors import (
     OutOfRange,
     ParameterError,
     QuantiseError,
+    WorkerDied,
 )
 from quorumlearn.ckks.explanation import Explanation
 from quorumlearn.ckks.keys import KeyShare, SecretPolynomial, collective_key, deal, new_key_share, sum_shares
@@ -34,12 +35,15 @@ from quorumlearn.ckks.parameters import PRESETS, Parameters, Preset
 from quorumlearn.ckks.sketches import (
     SketchCiphertext,
     SketchPlan,
+    claim,
+    claim_of,
     find_bad_sketch,
     open_sketch,
     plain_sketch,
     sketch,
     sketch_share,
 )
+from quorumlearn.ckks.workers import Workers
 
 __all__ = [
     "PRESETS",
@@ -59,7 +63,11 @@ __all__ = [
     "SecretPolynomial",
     "SketchCiphertext",
     "SketchPlan",
+    "WorkerDied",
+    "Workers",
     "aggregate",
+    "claim",
+    "claim_of",
     "collective_key",
     "deal",
     "dequantise",

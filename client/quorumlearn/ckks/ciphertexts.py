@@ -25,7 +25,7 @@ from quorumlearn.ckks import seal
 from quorumlearn.ckks.container import Kind, read, write
 from quorumlearn.ckks.errors import MalformedCiphertext, ParameterError
 from quorumlearn.ckks.keys import read_key
-from quorumlearn.ckks.packing import check_values, encode
+from quorumlearn.ckks.packing import check_values, encode_part
 from quorumlearn.ckks.parameters import Parameters
 
 _BATCH = 15
@@ -112,23 +112,23 @@ def encrypt(p: Parameters, key: bytes, values: r.Integers) -> bytes:
     Raises QuantiseError for values that are not on the grid or outside the bound, MalformedKey for a bad key.
     """
     check_values(p, values)
-    return Ciphertexts(p, *encrypt_chunks(p, key, values, 0, p.chunks), p.update_size).to_bytes()
+    return Ciphertexts(p, *encrypt_part(p, key, values, 0), p.update_size).to_bytes()
 
 
-def encrypt_chunks(
-    p: Parameters, key: bytes, values: r.Integers, start: int, stop: int
-) -> tuple[r.Residues, r.Residues]:
-    """c0 (stop - start, kept primes, N) and c1 (stop - start, primes, N) of these chunks of checked values."""
+def encrypt_part(p: Parameters, key: bytes, values: r.Integers, start: int) -> tuple[r.Residues, r.Residues]:
+    """c0 (chunks, kept primes, N) and c1 (chunks, primes, N) of checked values that begin with chunk `start`."""
     degree = p.poly_modulus_degree
+    chunks = -(-len(values) // degree)
     encryptor = seal.Encryptor(degree, p.coeff_modulus_bits, read_key(p, key))
-    c0 = np.empty((stop - start, len(p.kept_primes), degree), dtype=np.uint64)
-    c1 = np.empty((stop - start, len(p.primes), degree), dtype=np.uint64)
-    for at in range(start, stop, _BATCH):
-        end = min(at + _BATCH, stop)
+    c0 = np.empty((chunks, len(p.kept_primes), degree), dtype=np.uint64)
+    c1 = np.empty((chunks, len(p.primes), degree), dtype=np.uint64)
+    for at in range(0, chunks, _BATCH):
+        end = min(at + _BATCH, chunks)
         heads = np.empty((end - at, len(p.primes), degree), dtype=np.uint64)
         for i in range(end - at):
-            heads[i], c1[at - start + i] = encryptor.zero()
-        c0[at - start : end - start] = stored(p, heads, encode(p, values, at, end))
+            heads[i], c1[at + i] = encryptor.zero()
+        messages = encode_part(p, values[at * degree : end * degree], start + at)
+        c0[at:end] = stored(p, heads, messages)
     return c0, c1
 
 

@@ -19,6 +19,10 @@ class MalformedCiphertext(CkksError):
     """Bytes are not a ciphertext container of these parameters: reject whoever sent them."""
 
 
+class WorkerDied(CkksError):
+    """A worker process ended while it worked on own data: the machine is out of memory or a library crashed."""
+
+
 class MalformedKey(CkksError):
     """Bytes are not a public share or a collective key of these parameters: leave the sender out."""
 

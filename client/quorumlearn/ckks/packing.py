@@ -101,11 +101,14 @@ def whitening(p: Parameters) -> NDArray[np.int8]:
     return signs
 
 
-def lay_out(p: Parameters, values: r.Integers) -> r.Integers:
-    """(d,) values, signs flipped, as the coefficients (chunks, N) of the plaintext, zeros at the end."""
-    whole = np.zeros(p.chunks * p.poly_modulus_degree, dtype=np.int64)
+def lay_out(p: Parameters, values: r.Integers, start: int = 0) -> r.Integers:
+    """Values from the beginning of chunk `start`, signs flipped, as coefficients (chunks, N), zeros at the end."""
+    degree = p.poly_modulus_degree
+    whole = np.zeros(-(-len(values) // degree) * degree, dtype=np.int64)
     whole[: len(values)] = values
-    return whole.reshape(p.chunks, p.poly_modulus_degree) * whitening(p)
+    chunks = whole.reshape(-1, degree)
+    chunks *= whitening(p)[start : start + len(chunks)]
+    return chunks
 
 
 def gather(p: Parameters, coefficients: r.Integers, size: int) -> r.Integers:
@@ -114,7 +117,13 @@ def gather(p: Parameters, coefficients: r.Integers, size: int) -> r.Integers:
 
 
 def encode(p: Parameters, values: r.Integers, start: int, stop: int) -> r.Residues:
-    """Plaintext polynomials (stop - start, primes, N) of these chunks, coefficient form."""
+    """Plaintext polynomials (stop - start, primes, N) of these chunks of (d,) values, coefficient form."""
+    degree = p.poly_modulus_degree
+    return encode_part(p, values[start * degree : stop * degree], start)
+
+
+def encode_part(p: Parameters, values: r.Integers, start: int) -> r.Residues:
+    """Plaintext polynomials (chunks, primes, N) of values that begin with chunk `start`."""
     q = r.column(p.primes)
-    steps = r.from_integers(lay_out(p, values)[start:stop], q)
+    steps = r.from_integers(lay_out(p, values, start), q)
     return r.multiply(steps, r.constant(1 << p.shift, p.primes), q)

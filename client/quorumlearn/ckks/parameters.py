@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from quorumlearn.ckks import seal
-from quorumlearn.ckks.budget import FAILURE_BITS, Budget, budget, storable_bits
+from quorumlearn.ckks.budget import Budget, budget, storable_bits
 from quorumlearn.ckks.errors import ParameterError
 from quorumlearn.ckks.explanation import STANDARD, Explanation, security
 from quorumlearn.ckks.residues import MAX_PRIME_BITS, packed_size
@@ -356,5 +356,3 @@ def _with_primes(draft: Parameters, first: tuple[int, ...]) -> Parameters | None
         if found.dropped == len(first) and noise.modulus_bits <= math.log2(math.prod(found.primes)):
             return found
     return None
-
-

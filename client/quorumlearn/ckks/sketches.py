@@ -50,6 +50,7 @@ class SketchPlan:
     """What one beacon fixes: signs (M, chunks, N) in -1, 0, 1 and each combination's positions, ascending."""
 
     parameters: Parameters
+    beacon: bytes
     digest: bytes
     signs: NDArray[np.int8] = field(repr=False)
     positions: tuple[NDArray[np.int64], ...] = field(repr=False)
@@ -70,7 +71,7 @@ class SketchPlan:
                 r.stream("sketch positions", digest, bytes([m]), size=8 * degree), dtype="<u8"
             )
             positions.append(np.sort(np.argsort(keys, kind="stable")[:size]))
-        return SketchPlan(p, digest, signs, tuple(positions))
+        return SketchPlan(p, beacon, digest, signs, tuple(positions))
 
     @cached_property
     def transformed(self) -> tuple[r.Residues, r.Floats]:
@@ -167,6 +168,21 @@ def find_bad_sketch(
     return bad
 
 
+def claim(p: Parameters, plan: SketchPlan, values: r.Integers, who: str) -> bytes:
+    """What a miner says, once the beacon is out, of the sketch that its own values (d,) have: 32 bytes.
+
+    A ciphertext made from something its miner does not know, a share's or the secret's own coefficients say,
+    has a sketch that its miner cannot foretell. To be asked for before any share of a sketch is shown.
+    """
+    return claim_of(p, plan, plain_sketch(p, plan, values), who)
+
+
+def claim_of(p: Parameters, plan: SketchPlan, opened: r.Floats, who: str) -> bytes:
+    """The `claim` of an update with this sketch (k,): what the miner's must equal once the sketch is opened."""
+    steps = np.rint(np.ldexp(opened / math.sqrt(2 / p.sketch_size), p.step_bits)).astype("<i8")
+    return r.stream("sketch claim", plan.digest, who.encode(), steps.tobytes(), size=32)
+
+
 def plain_sketch(p: Parameters, plan: SketchPlan, values: r.Integers) -> r.Floats:
     """The sketch (k,) of plain values (d,) by numpy's Fourier transform: the oracle of `open_sketch`."""
     check_values(p, values)
@@ -176,7 +192,7 @@ def plain_sketch(p: Parameters, plan: SketchPlan, values: r.Integers) -> r.Float
     out = []
     for signs, at in zip(plan.signs, plan.positions, strict=True):
         product = np.fft.ifft((spectrum * np.fft.fft(signs * twist)).sum(axis=0)) * twist.conj()
-        out.append(product.real[at])
+        out.append(np.rint(product.real[at]))
     return _own_units(p, np.concatenate(out))
 
 
