@@ -265,7 +265,8 @@ def _settled(spec: NetworkSpec | None, folder: Path) -> Layout:
     wipe = f"`quorumlearn network down --wipe --folder {folder}` removes it first"
     if before.fabric is None or _founded(layout) != _founded(plan(before, folder)):
         raise FolderError(
-            f"{folder} holds a network of other organisations, orderers or addresses, or another channel; {wipe}"
+            f"{folder} holds a network of other organisations, orderers or addresses, or another channel; {wipe} "
+            "(`network add-org` adds an organisation)"
         )
     older, newer = before.chaincode, spec.chaincode
     if newer != older and newer.sequence <= older.sequence:
@@ -280,29 +281,32 @@ def _settled(spec: NetworkSpec | None, folder: Path) -> Layout:
 
 
 def _founded(layout: Layout) -> object:
-    """What the channel's genesis block holds."""
+    """What the channel's genesis block and the initialised ledger hold."""
     spec = layout.spec
     return (
         spec.channel,
-        spec.chaincode.name,
+        (spec.chaincode.name, spec.chaincode.quorum),
         spec.orderer,
         spec.batch,
         layout.fabric.consensus,
         layout.fabric.policies,
         [one.reached for one in layout.orderers],
-        [(one.organisation.name, one.organisation.msp_id, one.reached) for one in layout.peers],
+        [
+            (one.organisation.name, one.organisation.msp_id, one.organisation.roles, one.reached)
+            for one in layout.peers
+        ],
     )
 
 
 def _outside(spec: NetworkSpec) -> NetworkSpec:
-    """What running nodes would have to be started anew for."""
+    """What running nodes would have to be started anew for: all but users and the chaincode's version."""
     organisations = tuple(one.model_copy(update={"users": ()}) for one in spec.organisations)
-    return spec.model_copy(
-        update={
-            "organisations": organisations,
-            "chaincode": spec.chaincode.model_copy(update={"sequence": 1}),
-        }
-    )
+    chaincode = spec.chaincode.model_copy(update={"version": "", "sequence": 1})
+    fabric = spec.fabric
+    if fabric is not None:
+        images = fabric.images.model_copy(update={"chaincode": ""})
+        fabric = fabric.model_copy(update={"images": images})
+    return spec.model_copy(update={"organisations": organisations, "chaincode": chaincode, "fabric": fabric})
 
 
 def _check_room(folder: Path) -> None:
