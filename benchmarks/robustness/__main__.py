@@ -144,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--byzantine", type=int, help="attackers among them, and the f that rules assume")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--samples", type=int, help="of one miner, on average")
+    parser.add_argument("--tests", type=int, help="test samples")
     parser.add_argument("--sketch-size", type=int, help="k")
     parser.add_argument(
         "--data", help="folder with MNIST's four files; without it see quorumlearn.learning.load"

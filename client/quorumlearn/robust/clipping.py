@@ -13,6 +13,7 @@ from typing import Self
 
 import numpy as np
 
+from quorumlearn.robust.errors import RuleError
 from quorumlearn.robust.geometry import (
     Vectors,
     centrality,
@@ -25,7 +26,8 @@ from quorumlearn.robust.geometry import (
 )
 from quorumlearn.robust.rules import Weights, above_zero, at_least_one, checked
 
-SETTLED = 1e-12
+SETTLED = 1e-12  # changes, in parts of the whole, that are rounding
+_NOTHING = 1e-200  # keeps a division by a distance finite where all vectors are zero
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,19 @@ class GeometricMedian:
 
     def __post_init__(self) -> None:
         above_zero("smoothing", self.smoothing)
+        if self.smoothing > 1:
+            raise RuleError(f"smoothing = {self.smoothing}; it is at most 1")
         at_least_one("steps", self.steps)
 
     def weights(self, vectors: Vectors) -> Weights:
         squared = squared_distances(checked(vectors))
         values = majority(squared)
-        least = 0.0
-        for step in range(self.steps):
+        start = distances_to(vectors, combine(values, vectors))
+        largest = float(np.sqrt(squared_norms(vectors).max()))
+        least = max(self.smoothing * lower_median(start), SETTLED * largest, _NOTHING)
+        for _ in range(self.steps):
             away = distances_to(vectors, combine(values, vectors))
-            if step == 0:
-                least = self.smoothing * lower_median(away)
-            inverse = 1.0 / np.maximum(away, least) if least > 0 else (away == 0).astype(np.float64)
+            inverse = 1.0 / np.maximum(away, least)
             after = inverse / float(halving_sum(inverse))
             moved = float(np.abs(after - values).max())
             values = after
