@@ -17,7 +17,7 @@ from rich.console import Console
 from quorumlearn.cli.access import open_market
 from quorumlearn.cli.account import collect, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch
-from quorumlearn.cli.processes import MemoryPeak, Nodes, call
+from quorumlearn.cli.processes import MemoryPeak, Nodes, call, undisturbed
 from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
 from quorumlearn.nodes.market import Market
@@ -61,12 +61,15 @@ def demo(
             with open_market(scene.network, "owner/owner") as market:
                 _finish(console, scene, market, peak, time.monotonic() - began, as_json)
         finally:
-            nodes.__exit__()
-            if not keep:
-                _say(console, f"quorumlearn network down --folder {scene.network}")
-                call(
-                    "network", "down", "--folder", str(scene.network), log=scene.folder / "logs" / "demo.log"
-                )
+            with undisturbed():
+                _end(console, scene, nodes, keep)
+
+
+def _end(console: Console, scene: Scene, nodes: Nodes, keep: bool) -> None:
+    nodes.__exit__()
+    if not keep and (scene.network / "network.yaml").exists():
+        _say(console, f"quorumlearn network down --folder {scene.network}")
+        call("network", "down", "--folder", str(scene.network), log=scene.folder / "logs" / "demo.log")
 
 
 def _play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:

@@ -25,14 +25,42 @@ def command(*arguments: str) -> list[str]:
 
 
 def call(*arguments: str, log: Path) -> None:
-    """Run a command to its end; Failure with the last line it wrote if it fails. Its output goes to the log."""
+    """Run a command to its end; Failure with the last line it wrote if it fails. Its output goes to the log.
+
+    Interrupted, it passes the interrupt on and waits until the command has undone what it began.
+    """
     with log.open("ab") as file:
-        done = subprocess.run(command(*arguments), stdout=file, stderr=subprocess.PIPE, check=False)
-        file.write(done.stderr)
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        said = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
-        raise Failure(f"`quorumlearn {' '.join(arguments)}` failed: {said}")
+        with undisturbed():
+            process = subprocess.Popen(
+                command(*arguments), stdout=file, stderr=subprocess.PIPE, start_new_session=True
+            )
+        said = b""
+        try:
+            said = process.communicate()[1]
+        except BaseException:
+            with undisturbed():
+                process.send_signal(signal.SIGINT)
+                said = process.communicate()[1]
+            raise
+        finally:
+            file.write(said)
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines()
+        last = lines[-1].removeprefix("error: ") if lines else f"exit code {process.returncode}"
+        raise Failure(f"`quorumlearn {' '.join(arguments)}` failed: {last}")
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the block is over: for what must not be done by half. Only in the main thread."""
+    told: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if told and callable(before):
+        before(told[0], None)
 
 
 class Nodes:
@@ -42,7 +70,7 @@ class Nodes:
         self._running: dict[Path, subprocess.Popen[bytes]] = {}
 
     def start(self, file: Path, log: Path) -> None:
-        with log.open("ab") as output:
+        with log.open("ab") as output, undisturbed():
             self._running[file] = subprocess.Popen(
                 command("node", "run", str(file)),
                 stdout=output,
