@@ -6,10 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 from quorumlearn import ckks
-from quorumlearn.ckks.ciphertexts import Ciphertexts
 from quorumlearn.nodes import exchange
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.market import Refused
@@ -19,6 +17,7 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
+from tests.scenarios import crafted
 from tests.scenarios.stage import SEATS, NodeThread, Stage, assert_settled, at, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -28,62 +27,26 @@ HONEST = {f"miners1/miner{number}": "honest" for number in (1, 2, 3)}
 Update = Callable[[ckks.Parameters, bytes], bytes]
 
 
-def _zeros(parameters: ckks.Parameters, key: bytes) -> bytes:
-    return ckks.encrypt(parameters, key, np.zeros(parameters.update_size, dtype=np.int64))
-
-
-def _scaled(parameters: ckks.Parameters, key: bytes) -> bytes:
-    """A well-formed encryption of values far beyond the bound: that of small ones, times a large number."""
-    values = np.random.default_rng(1).integers(-100, 101, parameters.update_size)
-    small = ckks.parse(parameters, ckks.encrypt(parameters, key, values))
-    primes = np.array(parameters.data_primes, dtype=np.uint64)[:, np.newaxis]
-    large = small.residues
-    for _ in range(10):
-        large = large * np.uint64(997) % primes
-    return Ciphertexts(parameters, large, parameters.update_size).to_bytes()
-
-
-def _random_residues(parameters: ckks.Parameters, key: bytes) -> bytes:
-    """Residues below their primes that are an encryption of nothing."""
-    shape = ckks.parse(parameters, _zeros(parameters, key)).residues.shape
-    primes = np.array(parameters.data_primes, dtype=np.uint64)[:, np.newaxis]
-    drawn = np.random.default_rng(2).integers(0, 2**62, shape).astype(np.uint64) % primes
-    return Ciphertexts(parameters, drawn, parameters.update_size).to_bytes()
-
-
 def _garbage(parameters: ckks.Parameters, key: bytes) -> bytes:
     return os.urandom(parameters.update_bytes)
 
 
-def _residues_too_large(parameters: ckks.Parameters, key: bytes) -> bytes:
-    good = _zeros(parameters, key)
-    return good[:-64] + b"\xff" * 64
-
-
-def _in_the_clear(parameters: ckks.Parameters, key: bytes) -> bytes:
-    """Ciphertexts whose second polynomials are zero, which show their message to everybody."""
-    good = ckks.parse(parameters, _zeros(parameters, key))
-    bare = good.residues.copy()
-    bare[:, 1] = 0
-    return Ciphertexts(parameters, bare, parameters.update_size).to_bytes()
-
-
 def _short(parameters: ckks.Parameters, key: bytes) -> bytes:
-    return _zeros(parameters, key)[:-1]
+    return crafted.zeros(parameters, key)[:-1]
 
 
 ROGUES: dict[str, tuple[str, Update, b.Reason.ValueType]] = {
-    "keeps its update": ("miners2/miner1", _zeros, b.MISSING_ARTIFACT),
-    "corrupts its update": ("miners2/miner2", _zeros, b.MISSING_ARTIFACT),
+    "keeps its update": ("miners2/miner1", crafted.zeros, b.MISSING_ARTIFACT),
+    "corrupts its update": ("miners2/miner2", crafted.zeros, b.MISSING_ARTIFACT),
     "sends garbage": ("miners2/miner3", _garbage, b.MALFORMED),
-    "sends residues over their primes": ("miners2/miner4", _residues_too_large, b.MALFORMED),
+    "sends residues over their primes": ("miners2/miner4", crafted.over_their_primes, b.MALFORMED),
     "sends too few bytes": ("miners2/miner5", _short, b.MALFORMED),
-    "sends a message in the clear": ("miners2/miner6", _in_the_clear, b.MALFORMED),
-    "overflows": ("miners2/miner7", _scaled, b.OUT_OF_RANGE),
-    "sends random residues": ("miners2/miner8", _random_residues, b.OUT_OF_RANGE),
-    "sends zeros": ("miners2/miner9", _zeros, b.OUT_OF_RANGE),
-    "reveals the update of another": ("miners1/miner8", _zeros, b.WITHHELD),
-    "reveals something else": ("miners1/miner9", _zeros, b.WITHHELD),
+    "sends a message in the clear": ("miners2/miner6", crafted.in_the_clear, b.MALFORMED),
+    "overflows": ("miners2/miner7", crafted.overflowing, b.OUT_OF_RANGE),
+    "sends random residues": ("miners2/miner8", crafted.random_residues, b.OUT_OF_RANGE),
+    "sends zeros": ("miners2/miner9", crafted.zeros, b.OUT_OF_RANGE),
+    "reveals the update of another": ("miners1/miner8", crafted.zeros, b.WITHHELD),
+    "reveals something else": ("miners1/miner9", crafted.zeros, b.WITHHELD),
 }
 
 

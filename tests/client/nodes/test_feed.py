@@ -1,0 +1,139 @@
+"""The feed: one reading for all who ask, none missed after a change, and the clock where nobody tells of changes."""
+
+from __future__ import annotations
+
+import threading
+
+from quorumlearn.nodes.feed import REREAD_SECONDS, TaskFeed, next_deadline
+from quorumlearn.nodes.market import Market
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import canonical
+from quorumlearn_proto import task_pb2 as t
+
+
+class Ledger:
+    """A contract that answers blocks:View with a view that counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.deadline_ms = 0
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        assert (function, args) == ("blocks:View", ("task",))
+        self.asked += 1
+        now = self.asked
+        self.entered.set()
+        assert self.open.wait(30)
+        return canonical.to_json(
+            b.TaskView(round=b.Round(number=now, deadline_ms=self.deadline_ms), now_ms=now)
+        )
+
+    def submit(self, function: str, *args: str) -> bytes:
+        raise AssertionError(f"the feed submitted {function}")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def made() -> tuple[TaskFeed, Ledger, Clock]:
+    ledger, clock = Ledger(), Clock()
+    return TaskFeed("task", Market(ledger), clock), ledger, clock
+
+
+def test_many_readers_cause_one_reading() -> None:
+    feed, ledger, _ = made()
+    assert [feed.view().round.number for _ in range(5)] == [1] * 5
+    assert ledger.asked == 1
+
+
+def test_a_change_and_an_own_step_cause_one_more() -> None:
+    feed, ledger, _ = made()
+    feed.view()
+    feed.notify(moved=False)
+    assert feed.view().round.number == 2
+    feed.expire()
+    assert feed.view().round.number == 3
+    assert ledger.asked == 3
+
+
+def test_a_change_during_a_reading_is_not_lost() -> None:
+    feed, ledger, _ = made()
+    ledger.open.clear()
+    reader = threading.Thread(target=feed.view)
+    reader.start()
+    assert ledger.entered.wait(30)
+    feed.notify(moved=True)  # after the ledger was asked, before its answer came
+    ledger.open.set()
+    reader.join(30)
+    assert feed.view().round.number == 2
+
+
+def test_without_events_the_view_is_read_again_after_a_while() -> None:
+    feed, ledger, clock = made()
+    feed.view()
+    clock.now += REREAD_SECONDS
+    feed.view()
+    assert ledger.asked == 1
+    clock.now += 0.001
+    feed.view()
+    assert ledger.asked == 2
+
+
+def test_a_deadline_that_has_passed_is_seen_at_once() -> None:
+    feed, ledger, clock = made()
+    ledger.deadline_ms = 1_001_000
+    feed.view()
+    clock.now = 1001.0
+    feed.view()
+    assert ledger.asked == 1
+    clock.now = 1001.001
+    feed.view()
+    assert ledger.asked == 2
+
+
+def test_who_waits_is_woken_by_a_move_and_not_by_every_change() -> None:
+    feed, _, _ = made()
+    mark = feed.mark()
+    feed.notify(moved=True)
+    feed.wait(mark, 30)  # returns at once: the move was after the mark
+    mark = feed.mark()
+    feed.notify(moved=False)
+    feed.wait(mark, 30, any_change=True)
+    woken = threading.Event()
+
+    def waits() -> None:
+        feed.wait(mark, 30)
+        woken.set()
+
+    waiter = threading.Thread(target=waits)
+    waiter.start()
+    feed.notify(moved=False)
+    assert not woken.is_set()
+    feed.notify(moved=True)
+    assert woken.wait(30)
+    waiter.join(30)
+
+
+def test_a_wait_ends_by_itself() -> None:
+    feed, _, _ = made()
+    feed.wait(feed.mark(), 0.01)
+
+
+def test_the_next_deadline_is_the_earliest_of_what_is_open() -> None:
+    view = b.TaskView(state=t.TaskState(join_deadline_ms=50))
+    assert next_deadline(view) == 50
+    view.round.number = 1  # begun: joining is over
+    assert next_deadline(view) is None
+    view.round.deadline_ms = 40
+    view.ceremonies.add(deadline_ms=30)
+    view.challenges.add(deadline_ms=35)
+    view.challenges.add()
+    assert next_deadline(view) == 30

@@ -1,0 +1,179 @@
+"""The files of nodes and tasks: read whole or refused in one sentence that names file and field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from quorumlearn import ckks, learning, robust
+from quorumlearn.nodes import config, taskfile
+from quorumlearn.nodes.encryption import parameters_of, record_of
+from quorumlearn.nodes.taskfile import TaskFile
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+NODE: dict[str, Any] = {
+    "organisation": "net/organisations/miners1",
+    "store": "artifacts",
+    "state": "state/miners1",
+    "identities": [{"user": "miner1", "role": "miner"}],
+}
+TASK: dict[str, Any] = {
+    "id": "mnist-1",
+    "workload": {"name": "mnist-cnn"},
+    "rounds": 2,
+    "miners": {"minimum": 3, "maximum": 8, "byzantine": 2},
+    "committee": {"organisations": ["A", "B", "C"], "threshold": 2},
+    "reward": {"per_round": 1000},
+}
+MODEL = ArtifactRef(digest="0" * 64, size=1)
+
+
+def written(folder: Path, fields: object) -> Path:
+    path = folder / "file.yaml"
+    path.write_text(yaml.safe_dump(fields))
+    return path
+
+
+def replaced(fields: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    first, _, rest = path.partition(".")
+    inner = replaced(dict(fields.get(first, {})), rest, value) if rest else value
+    return {**fields, first: inner}
+
+
+def test_paths_are_relative_to_the_nodes_file(tmp_path: Path) -> None:
+    node = config.load(written(tmp_path, {**NODE, "data": "mnist"}))
+    assert node.organisation == tmp_path / "net/organisations/miners1"
+    assert node.state == tmp_path / "state/miners1"
+    assert node.data == tmp_path / "mnist"
+    assert node.store == (tmp_path / "artifacts").as_uri()
+    assert config.load(written(tmp_path, {**NODE, "store": "s3://bucket/x"})).store == "s3://bucket/x"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("identities", [], "identities"),
+        ("identities", [{"user": "a", "role": "boss"}], "identities.0.role"),
+        ("identities", [{"user": "", "role": "miner"}], "identities.0.user"),
+        ("identities", [{"user": "a", "role": "miner"}] * 2, "twice"),
+        ("identities", [{"user": "a", "role": "miner", "shard": "half"}], "identities.0.shard"),
+        ("identities", [{"user": "a", "role": "miner", "behaviour": "lazy"}], "identities.0.behaviour"),
+        ("identities", [{"user": "a", "role": "miner", "behaviour": "copy"}], "identities.0.behaviour"),
+        ("identities", [{"user": "a", "role": "verifier", "seed": -1}], "identities.0.seed"),
+        ("compute_slots", 0, "compute_slots"),
+        ("compute_slot", 1, "compute_slot"),
+    ],
+)
+def test_a_nodes_file_that_is_wrong_is_refused_by_its_field(
+    tmp_path: Path, field: str, value: object, words: str
+) -> None:
+    path = written(tmp_path, {**NODE, field: value})
+    with pytest.raises(config.ConfigError) as caught:
+        config.load(path)
+    assert str(path) in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("load", [config.load, taskfile.load])
+@pytest.mark.parametrize("data", [b"", b"- 1", b"a: [", b"\xff\xfe\x00", b"3"])
+def test_bytes_that_are_no_such_file_are_refused(tmp_path: Path, load: Any, data: bytes) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_bytes(data)
+    with pytest.raises(config.ConfigError, match=r"file\.yaml"):
+        load(path)
+    with pytest.raises(config.ConfigError, match="cannot read"):
+        load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("rounds", 0, "rounds"),
+        ("rounds", "two", "rounds"),
+        ("round", 1, "round"),
+        ("miners.minimum", 0, "miners.minimum"),
+        ("miners.byzantine", -1, "miners.byzantine"),
+        ("committee.organisations", [], "committee.organisations"),
+        ("committee.threshold", 0, "committee.threshold"),
+        ("reward.per_round", 0, "reward.per_round"),
+        ("reward.miners", "120%", "reward.miners"),
+        ("reward.miners", "70.555%", "reward.miners"),
+        ("encryption.bound", 0, "encryption.bound"),
+        ("timeouts.lunch", 5, "timeouts.lunch"),
+        ("seed", -1, "seed"),
+        ("seed", 2**63, "seed"),
+        ("workload.config", {"epochs": 1}, "workload.config.epochs"),
+    ],
+)
+def test_a_tasks_file_that_is_wrong_is_refused_by_its_field(
+    tmp_path: Path, field: str, value: object, words: str
+) -> None:
+    path = written(tmp_path, replaced(TASK, field, value))
+    with pytest.raises(config.ConfigError) as caught:
+        taskfile.load(path)
+    assert f"{path}: {words}" in str(caught.value)
+
+
+def spec_with(field: str = "id", value: object = "mnist-1") -> Any:
+    return taskfile.spec_of(TaskFile.model_validate(replaced(TASK, field, value)), MODEL)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "kind"),
+    [
+        ("workload.name", "cifar", learning.WorkloadError),
+        ("workload.config", {"epoch": "1"}, learning.WorkloadError),
+        ("public_blocks", ["middle"], learning.LearningError),
+        ("public_blocks", [], learning.LearningError),
+        ("rule.name", "best", robust.RuleError),
+        ("rule.parameters", {"selected": "none"}, robust.RuleError),
+        ("encryption.step_bits", 60, ckks.ParameterError),
+        ("encryption.sketch_size", 0, ckks.ParameterError),
+        ("committee.threshold", 4, ckks.ParameterError),
+    ],
+)
+def test_a_task_that_cannot_work_is_not_made(field: str, value: object, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        spec_with(field, value)
+
+
+def test_a_task_says_on_the_ledger_what_its_file_says() -> None:
+    spec = spec_with()
+    assert (spec.task_id, spec.rounds, spec.min_miners, spec.max_miners, spec.byzantine) == (
+        "mnist-1",
+        2,
+        3,
+        8,
+        2,
+    )
+    assert (spec.reward.miners_bp, spec.reward.verifiers_bp, spec.reward.proposer_bp) == (7000, 2500, 500)
+    assert list(spec.workload.public_blocks) == ["bottom", "top"]
+    assert spec.initial_model == MODEL
+    assert spec.ckks.update_size == 51_154
+    assert list(spec_with("public_blocks", ["top"]).workload.public_blocks) == ["top"]
+    parameters = parameters_of(spec)
+    assert (parameters.seats, parameters.threshold) == (3, 2)
+    assert record_of(parameters) == spec.ckks
+
+
+def test_the_same_seed_gives_the_same_initial_model() -> None:
+    first, again, other = (
+        taskfile.initial_public_model(TaskFile.model_validate({**TASK, "seed": seed})) for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+@given(st.integers(0, 100), st.integers(0, 99))
+def test_percent_and_basis_points_are_the_same(whole: int, hundredths: int) -> None:
+    points = whole * 100 + hundredths
+    if points > 10_000:
+        return
+    part = taskfile.RewardPart.model_validate({"per_round": 1, "miners": f"{whole}.{hundredths:02}%"})
+    assert (
+        part.miners == points == taskfile.RewardPart.model_validate({"per_round": 1, "miners": points}).miners
+    )
