@@ -1,0 +1,163 @@
+"""A network of real Fabric nodes: up, down and up again, its status, its policies, later members, upgrades."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from quorumlearn.cli.access import market_contract, open_gateway
+from quorumlearn.gateway import EndorseError, GatewayError
+from quorumlearn_network.up import read_network
+
+from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
+
+pytestmark = [pytest.mark.timeout(300)]
+
+ORDERERS = [f"orderer{number}.orderer" for number in range(3)]
+LATE = """\
+name: late
+msp_id: LateMSP
+roles: [miner]
+users: [{name: mia, role: miner}]
+"""
+
+
+def transfer(net: FabricNet, endorsers: list[str]) -> str:
+    """A transfer that only `endorsers` endorse; Fabric's validation code."""
+    with open_gateway(net.network, "treasury/treasury") as gateway:
+        contract = market_contract(gateway, read_network(net.network))
+        proposal = contract.propose("rewards:Mint", "OwnerMSP/owner", "1", endorsing_organisations=endorsers)
+        return proposal.endorse().submit().status().code
+
+
+def balance(net: FabricNet, who: str = "owner/owner") -> int:
+    organisation, _, user = who.partition("/")
+    msp_id = read_network(net.network).organisation(organisation).msp_id
+    return int(net.done("ledger", "account", f"{msp_id}/{user}")["balance"])
+
+
+def test_up_twice_is_up_once(net: FabricNet) -> None:
+    before = net.pids()
+    again = net.up()
+    assert net.pids() == before
+    assert again["running"] and len(before) == 3 + 2 * 5
+    assert sorted(before) == sorted(one["name"] for one in again["processes"])
+
+
+def test_status_tells_heights_leader_versions_and_the_definition(net: FabricNet) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        fabric = net.done("network", "status")["fabric"]
+        nodes = {one["name"]: one for one in fabric["nodes"]}
+        heights = {one["height"] for one in nodes.values()}
+        if len(heights) == 1 or time.monotonic() > deadline:
+            break
+    assert len(heights) == 1 and None not in heights
+    assert [one for one in ORDERERS if nodes[one]["leader"]] and sum(
+        bool(nodes[o]["leader"]) for o in ORDERERS
+    ) == 1
+    assert {one["version"].removeprefix("v").split(".")[0] for one in nodes.values()} == {"3"}
+    definition = fabric["definition"]
+    assert (definition["version"], definition["sequence"] >= 1) == ("1.0", True)
+    assert definition["policy"] == "OutOf(2, 'Verifier1MSP.peer', 'Verifier2MSP.peer', 'Verifier3MSP.peer')"
+    assert set(definition["approvals"]) >= {"TreasuryMSP", "OwnerMSP", "Verifier1MSP"}
+
+
+@pytest.mark.parametrize(
+    ("endorsers", "code"),
+    [
+        (["Verifier1MSP", "Verifier2MSP"], "VALID"),
+        (["Verifier2MSP", "Verifier3MSP"], "VALID"),
+        (["TreasuryMSP", "OwnerMSP"], "ENDORSEMENT_POLICY_FAILURE"),
+        (["TreasuryMSP", "OwnerMSP", "Verifier1MSP"], "ENDORSEMENT_POLICY_FAILURE"),
+    ],
+)
+def test_rewards_change_only_with_a_quorum_of_verifiers(
+    net: FabricNet, endorsers: list[str], code: str
+) -> None:
+    net.done("token", "mint", "OwnerMSP/owner=100", "--as", "treasury/treasury")
+    before = balance(net)
+    assert transfer(net, endorsers) == code
+    assert balance(net) == before + (code == "VALID")
+
+
+def test_a_chaincode_service_that_was_killed_is_found_again(net: FabricNet) -> None:
+    net.kill("chaincode.verifier1")
+    net.kill("chaincode.verifier2")
+    with open_gateway(net.network, "treasury/treasury") as gateway, pytest.raises(EndorseError):
+        market_contract(gateway, read_network(net.network)).propose("rewards:Config").endorse()
+    net.up()
+    assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
+
+
+def test_down_keeps_the_ledger_and_a_lost_leader_is_replaced(net: FabricNet) -> None:
+    net.done("token", "mint", "OwnerMSP/owner=7", "--as", "treasury/treasury")
+    before = balance(net)
+    net.done("network", "down")
+    assert net.pids() == {}
+    code, _, err = net.cli("network", "status")
+    assert code == 3 and "network up" in err
+    net.done("network", "up")
+    assert balance(net) == before
+    leader = next(one["name"] for one in net.done("network", "status")["fabric"]["nodes"] if one["leader"])
+    net.kill(leader)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
+            break
+        except GatewayError:
+            assert time.monotonic() < deadline, "no orderer takes transactions after the leader was killed"
+    assert balance(net) > before
+    net.done("network", "restart", leader)
+
+
+def test_another_description_is_refused_while_it_runs(net: FabricNet, tmp_path: Path) -> None:
+    for old, new, said in (
+        ("quorum: 2", "quorum: 3", "down --wipe"),
+        ("orderers: 3", "orderers: 5", "down --wipe"),
+        ("{runtime: native, orderers: 3}", "{runtime: containers, orderers: 3}", ""),
+        ("chaincode: {quorum: 2}", "chaincode: {quorum: 2, version: '2.0'}", "network upgrade"),
+    ):
+        file = tmp_path / "other.yaml"
+        file.write_text(DESCRIPTION.replace(old, new), encoding="utf-8")
+        before = net.pids()
+        code, _, err = net.cli("network", "up", "--spec", str(file))
+        assert code in {1, 2} and said in err.splitlines()[-1]
+        assert net.pids() == before
+
+
+def test_an_organisation_joins_later_and_has_an_account(net: FabricNet) -> None:
+    file = net.folder / "late.yaml"
+    file.write_text(LATE, encoding="utf-8")
+    for _ in range(2):  # twice is once
+        result = net.done("network", "add-org", str(file))
+        assert result["running"]
+    assert "LateMSP" in result["fabric"]["definition"]["approvals"]
+    net.done("token", "mint", "LateMSP/mia=5", "--as", "treasury/treasury")
+    assert balance(net, "late/mia") == 5
+    nodes = {one["name"]: one["height"] for one in net.done("network", "status")["fabric"]["nodes"]}
+    assert nodes["peer0.late"] is not None and nodes["peer0.late"] > 3
+    net.description += "".join(
+        f"{'- ' if not index else '  '}{line}\n" for index, line in enumerate(LATE.splitlines())
+    )
+    assert net.up()["running"]
+
+
+def test_a_verifier_cannot_join_later(net: FabricNet, tmp_path: Path) -> None:
+    file = tmp_path / "late-verifier.yaml"
+    file.write_text(LATE.replace("miner", "verifier").replace("late", "vic"), encoding="utf-8")
+    code, _, err = net.cli("network", "add-org", str(file))
+    assert code == 2 and "quorum is fixed" in err
+
+
+def test_an_upgrade_is_the_next_sequence_with_new_services(net: FabricNet) -> None:
+    before, running = net.done("network", "status")["fabric"]["definition"]["sequence"], net.pids()
+    result = net.done("network", "upgrade", "1.1")
+    definition = result["fabric"]["definition"]
+    assert (definition["version"], definition["sequence"]) == ("1.1", before + 1)
+    after = net.pids()
+    changed = {name for name in after if after[name] != running[name]}
+    assert changed == {name for name in after if name.startswith("chaincode.")}
+    assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"

@@ -1,0 +1,105 @@
+"""What is not here is said in one sentence, before anything is half up."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from quorumlearn_network.fabric import native, up
+from quorumlearn_network.folder import UpError, step
+
+from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
+
+SCRIPT = f"#!{sys.executable}\nimport time\ntime.sleep(600)\n"
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+
+
+def refused(net: FabricNet) -> str:
+    """The one sentence with which `up` fails; nothing is left of it but description and run folder."""
+    net.file.write_text(net.description, encoding="utf-8")
+    code, out, err = net.cli("network", "up", "--spec", str(net.file), "--timeout", "5")
+    assert code == 1 and not out
+    assert not (net.network / "ledger").exists() and not (net.network / "organisations").exists()
+    last: str = err.strip().splitlines()[-1]
+    assert last.startswith("error: check: ")
+    return last
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FabricNet:
+    """A network on a machine with none of what it needs."""
+    monkeypatch.setenv(native.BINARIES, str(tmp_path / "bin"))
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    (tmp_path / "path").mkdir()
+    return FabricNet(tmp_path, DESCRIPTION)
+
+
+def test_missing_executables(net: FabricNet) -> None:
+    assert "no executable 'peer' in" in refused(net)
+    program(net.folder / "bin", "peer", SCRIPT)
+    assert "no executable 'orderer'" in refused(net)
+
+
+def test_a_taken_port(net: FabricNet) -> None:
+    for name in ("peer", "orderer"):
+        program(net.folder / "bin", name, SCRIPT)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        net.description = DESCRIPTION.replace("orderers: 3", f"orderers: [{{admin_port: {port}}}]")
+        assert f"127.0.0.1:{port} cannot be listened on" in refused(net)
+
+
+def test_no_docker_and_no_compose(net: FabricNet) -> None:
+    net.description = DESCRIPTION.replace("native", "containers")
+    assert "there is no `docker` here" in refused(net)
+    program(net.folder / "path", "docker", "#!/bin/sh\nexit 1\n")
+    assert "Docker is here without compose" in refused(net)
+    program(net.folder / "path", "docker-compose", "#!/bin/sh\nexit 0\n")
+    program(net.folder / "path", "docker", "#!/bin/sh\necho 'cannot connect to the daemon' >&2\nexit 1\n")
+    assert "Docker does not answer (cannot connect to the daemon)" in refused(net)
+
+
+def test_a_missing_image(net: FabricNet) -> None:
+    net.description = DESCRIPTION.replace("native", "containers")
+    says = '#!/bin/sh\ncase "$1" in\ncompose|info) exit 0;;\n*) echo "no such host" >&2; exit 1;;\nesac\n'
+    program(net.folder / "path", "docker", says)
+    said = refused(net)
+    assert "the image hyperledger/fabric-peer:3.1 is not here and cannot be pulled (no such host)" in said
+    assert "docker pull hyperledger/fabric-peer:3.1" in said
+
+
+def test_a_full_disk(net: FabricNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage(NamedTuple):
+        total: int
+        used: int
+        free: int
+
+    monkeypatch.setattr(up.shutil, "disk_usage", lambda path: Usage(1 << 40, 1 << 40, 3 << 20))
+    assert "has 3 MiB left on its disk" in refused(net)
+
+
+def test_a_disk_that_fills_up_on_the_way_is_named_with_its_step() -> None:
+    with pytest.raises(UpError, match="settings: the disk is full"), step("settings"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(PermissionError), step("settings"):
+        raise PermissionError
+
+
+def test_a_node_that_ends_while_starting_is_named_with_its_last_words(net: FabricNet) -> None:
+    program(net.folder / "bin", "peer", SCRIPT)
+    program(net.folder / "bin", "orderer", "#!/bin/sh\necho 'panic: no genesis' >&2\nexit 2\n")
+    net.file.write_text(DESCRIPTION, encoding="utf-8")
+    code, _, err = net.cli("network", "up", "--spec", str(net.file), "--timeout", "30")
+    assert code == 1
+    assert "orderer0.orderer" in err and "ended while starting" in err and "panic: no genesis" in err
+    assert net.pids() == {}
