@@ -124,11 +124,10 @@ def encrypt_part(p: Parameters, key: bytes, values: r.Integers, start: int) -> t
     c1 = np.empty((chunks, len(p.primes), degree), dtype=np.uint64)
     for at in range(0, chunks, _BATCH):
         end = min(at + _BATCH, chunks)
-        heads = np.empty((end - at, len(p.primes), degree), dtype=np.uint64)
-        for i in range(end - at):
-            heads[i], c1[at + i] = encryptor.zero()
+        zeros = encryptor.zeros(end - at)
         messages = encode_part(p, values[at * degree : end * degree], start + at)
-        c0[at:end] = stored(p, heads, messages)
+        c0[at:end] = stored(p, zeros[:, 0], messages)
+        c1[at:end] = zeros[:, 1]
     return c0, c1
 
 

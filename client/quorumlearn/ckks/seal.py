@@ -72,15 +72,20 @@ def _private_file() -> Iterator[str]:
 def _save(thing: Any, body_size: int) -> bytes:
     """The body of an object, which has this many bytes."""
     with _private_file() as path:
-        thing.save(path)
-        data = Path(path).read_bytes()
+        return _save_at(path, thing, body_size)
+
+
+def _save_at(path: str, thing: Any, body_size: int) -> bytes:
+    thing.save(path)
+    data = Path(path).read_bytes()
     size = struct.unpack_from("<Q", data, 8)[0] if len(data) >= _HEADER else -1
     if data[:2] != _MAGIC or size != len(data):
         raise CkksError("SEAL saved an object in a form this version does not know; use tenseal 0.3.18")
     if data[5] == 0:
         return data[_HEADER:]
     if data[5] == 2:
-        return zstandard.ZstdDecompressor().decompress(data[_HEADER:], max_output_size=body_size)
+        body = memoryview(data)[_HEADER:]
+        return zstandard.ZstdDecompressor().decompress(body, max_output_size=body_size)
     raise CkksError(f"SEAL saved with compression mode {data[5]}; only none and zstd are known")
 
 
@@ -201,9 +206,13 @@ class Encryptor:
         public = _load(api.PublicKey(), context, _ciphertext_body(context.key_parms_id(), key, ntt=True))
         self._encryptor = api.Encryptor(context, public)
 
-    def zero(self) -> Residues:
-        """A fresh encryption of zero: (2, primes, N), NTT form."""
-        ciphertext = api.Ciphertext()
-        self._encryptor.encrypt_zero(self._ring.context.key_parms_id(), ciphertext)
-        size = _CIPHERTEXT + 8 * 2 * len(self._ring.primes) * self._ring.degree
-        return _polynomials(_save(ciphertext, size))
+    def zeros(self, count: int) -> Residues:
+        """Fresh encryptions of zero: (count, 2, primes, N), NTT form."""
+        primes, degree = len(self._ring.primes), self._ring.degree
+        out = np.empty((count, 2, primes, degree), dtype=np.uint64)
+        parms_id, ciphertext = self._ring.context.key_parms_id(), api.Ciphertext()
+        with _private_file() as path:
+            for one in out:
+                self._encryptor.encrypt_zero(parms_id, ciphertext)
+                one[...] = _polynomials(_save_at(path, ciphertext, _CIPHERTEXT + 8 * one.size))
+        return out

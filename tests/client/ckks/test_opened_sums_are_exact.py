@@ -52,7 +52,7 @@ def test_measured_noise_stays_within_the_budget(real):
     q = r.column(p.primes)
     secret = real.raw_secret()
     encryptor = seal.Encryptor(p.poly_modulus_degree, p.coeff_modulus_bits, read_key(p, real.key))
-    zeros = [encryptor.zero() for _ in range(4)]
+    zeros = encryptor.zeros(4)
     raw = np.stack([r.add(c0, r.multiply(c1, secret, q), q) for c0, c1 in zeros])
     coefficients = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, raw)
     assert 0.9 < r.centred(coefficients, p.primes).std() / budget.fresh_std < 1.05

@@ -1,0 +1,234 @@
+"""The benchmark's figures as tables, as one JSON object, and as a picture."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import linear_regression
+
+from rich.console import Console
+
+from benchmarks.encrypted_aggregation.cells import Cell
+from benchmarks.encrypted_aggregation.ours import SEATS, THRESHOLD
+
+
+def machine() -> str:
+    """Processor, cores, load and date: what every figure depends on."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
+    return f"{model}, {os.cpu_count()} cores, {load}, Python {platform.python_version()}, {_commit()}{date}"
+
+
+def _commit() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parent,
+        )
+    except OSError:
+        return ""
+    return f"commit {found.stdout.strip()}, " if found.returncode == 0 else ""
+
+
+def as_json(cells: Sequence[Cell]) -> dict[str, object]:
+    """Every cell, and the worst over the cells of the figures with a goal."""
+    ratios = [cell.ratio_pairwise for cell in cells if cell.ratio_pairwise is not None]
+    return {
+        "machine": machine(),
+        "committee": f"{THRESHOLD} of {SEATS}",
+        "ratio_pairwise": min(ratios) if ratios else None,
+        "bytes_per_parameter": max(cell.ours.bytes_per_parameter for cell in cells),
+        "flooding_bits": min(cell.ours.flooding_bits for cell in cells),
+        "security_bits": min(cell.ours.security_bits for cell in cells),
+        "microseconds_per_parameter": max(cell.ours.microseconds_per_parameter for cell in cells),
+        "cells": [
+            {
+                "miners": cell.ours.miners,
+                "parameters": cell.ours.parameters,
+                "ratio_pairwise": cell.ratio_pairwise,
+                "bytes_per_parameter": cell.ours.bytes_per_parameter,
+                "flooding_bits": cell.ours.flooding_bits,
+                "security_bits": cell.ours.security_bits,
+                "microseconds_per_parameter": cell.ours.microseconds_per_parameter,
+                **asdict(cell),
+            }
+            for cell in cells
+        ],
+    }
+
+
+def print_tables(cells: Sequence[Cell]) -> None:
+    """Markdown tables, so that docs can hold what the command printed."""
+    console = Console(highlight=False, width=400)
+    console.print(f"{machine()}; {THRESHOLD} of {SEATS} seats, preset {cells[0].ours.preset}; one core\n")
+    _table(
+        console,
+        [
+            "n",
+            "d",
+            "encrypt s",
+            "us/param",
+            "screen s",
+            "sum s",
+            "decrypt s",
+            "B/param",
+            "flooding",
+            "security",
+            "peak MiB",
+        ],
+        [
+            [
+                str(one.miners),
+                f"{one.parameters:,}",
+                _s(one.encryption_seconds),
+                f"{one.microseconds_per_parameter:.2f}",
+                _s(one.screening_seconds),
+                _s(one.aggregation_seconds),
+                _s(one.decryption_seconds),
+                f"{one.bytes_per_parameter:.2f}",
+                f"{one.flooding_bits:.1f}",
+                str(one.security_bits),
+                f"{one.decryption_memory:.0f}",
+            ]
+            for one in (cell.ours for cell in cells)
+        ],
+    )
+    console.print()
+    _table(
+        console,
+        [
+            "n",
+            "d",
+            "screen s",
+            "with workers s",
+            "pairwise s",
+            "ratio",
+            "FLARE encrypt s",
+            "sum s",
+            "decrypt s",
+            "B/param",
+            "one vector",
+            "plain multi-Krum s",
+        ],
+        [
+            [
+                str(cell.ours.miners),
+                f"{cell.ours.parameters:,}",
+                _s(cell.ours.screening_seconds),
+                _s(cell.workers_seconds),
+                _s(cell.pairwise and cell.pairwise.all_seconds),
+                "-" if cell.ratio_pairwise is None else f"{cell.ratio_pairwise:.1f}",
+                _s(cell.flare and cell.flare.encryption_seconds),
+                _s(cell.flare and cell.flare.aggregation_seconds),
+                _s(cell.flare and cell.flare.decryption_seconds),
+                "-" if cell.flare is None else f"{cell.flare.bytes_per_parameter:.1f}",
+                "-" if cell.flare is None else f"{cell.flare.one_vector_bytes_per_parameter:.1f}",
+                _s(cell.plain_seconds),
+            ]
+            for cell in cells
+        ],
+    )
+    for line in _growth(cells):
+        console.print(line)
+
+
+def _table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for row in (head, ["---:"] * len(head), *rows):
+        console.print("| " + " | ".join(row) + " |", soft_wrap=True)
+
+
+def _s(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.3g}"
+
+
+def _growth(cells: Sequence[Cell]) -> list[str]:
+    """Exponents of screening in n and in d: 1 is linear, 2 what pairs would cost."""
+    out = []
+    for name, x, fixed in (
+        ("n", lambda c: c.ours.miners, lambda c: c.ours.parameters),
+        ("d", lambda c: c.ours.parameters, lambda c: c.ours.miners),
+    ):
+        for value in sorted({fixed(cell) for cell in cells}):
+            some = [cell for cell in cells if fixed(cell) == value]
+            if len({x(cell) for cell in some}) < 3:
+                continue
+            slope = linear_regression(
+                [math.log(x(cell)) for cell in some], [math.log(cell.ours.screening_seconds) for cell in some]
+            ).slope
+            other = "d" if name == "n" else "n"
+            out.append(f"\nscreening grows as {name}^{slope:.2f} at {other} = {value:,}")
+    return out
+
+
+PHASES: tuple[tuple[str, str, Callable[[Cell], float | None], str], ...] = (
+    ("a miner encrypts", "C0", lambda c: c.ours.encryption_seconds, "-"),
+    ("a verifier screens all n", "C1", lambda c: c.ours.screening_seconds, "-"),
+    ("... adds up all n", "C2", lambda c: c.ours.aggregation_seconds, "-"),
+    ("... opens the sum", "C3", lambda c: c.ours.decryption_seconds, "-"),
+    ("pairwise, encrypted (scaled)", "C5", lambda c: c.pairwise and c.pairwise.all_seconds, "--"),
+    ("FLARE's packing: a miner encrypts", "C0", lambda c: c.flare and c.flare.encryption_seconds, ":"),
+    ("multi-Krum on plain updates", "C7", lambda c: c.plain_seconds, ":"),
+)
+
+
+def draw(cells: Sequence[Cell], path: Path) -> None:
+    """Two panels, log-log: seconds against n at the middle d, against d at the n with most cells."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    sizes = sorted({cell.ours.parameters for cell in cells})
+    counts = sorted({cell.ours.miners for cell in cells})
+    d = sizes[len(sizes) // 2] if 100_000 not in sizes else 100_000
+    n = 50 if 50 in counts else counts[0]
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
+    for panel, label, x, some in (
+        (
+            panels[0],
+            f"miners n, at d = {d:,}",
+            lambda c: c.ours.miners,
+            [c for c in cells if c.ours.parameters == d],
+        ),
+        (
+            panels[1],
+            f"parameters d, at n = {n}",
+            lambda c: c.ours.parameters,
+            [c for c in cells if c.ours.miners == n],
+        ),
+    ):
+        for name, colour, y, line in PHASES:
+            points = sorted((x(cell), value) for cell in some if (value := y(cell)) is not None)
+            panel.plot(
+                [a for a, _ in points],
+                [b for _, b in points],
+                line,
+                color=colour,
+                marker="o",
+                ms=3,
+                label=name,
+            )
+        panel.set(xscale="log", yscale="log", xlabel=label)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("seconds on one core")
+    panels[1].legend(fontsize=7)
+    figure.suptitle(machine(), fontsize=7)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
