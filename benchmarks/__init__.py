@@ -1,1 +1,1 @@
-"""What is measured, and the peers measured beside it. Run from the checkout: `python -m benchmarks.robustness`."""
+"""What is measured, and the peers measured beside it in the same run: `python -m benchmarks` lists them."""
