@@ -9,7 +9,14 @@ import numpy as np
 
 from quorumlearn.robust.clipping import shrink
 from quorumlearn.robust.errors import RuleError
-from quorumlearn.robust.geometry import Vectors, cosine_distances, lower_median, squared_norms
+from quorumlearn.robust.geometry import (
+    Vectors,
+    centrality,
+    cosine_distances,
+    lower_median,
+    squared_distances,
+    squared_norms,
+)
 from quorumlearn.robust.rules import Weights, checked
 
 
@@ -23,8 +30,7 @@ class Clustering:
     After FLAME (Nguyen et al., https://arxiv.org/abs/2101.02281), which clusters cosines by HDBSCAN with a least
     size of n / 2 + 1 and clips to the median norm; its noise is the encryption's business here. Single links
     stand in for HDBSCAN: they are what it clusters by, and come out the same on every machine. `slack` is s, at
-    least 1: how much further than the majority's own links an honest vector may be. Scores are the distance to
-    the nearest other of the component.
+    least 1: how much further than the majority's own links an honest vector may be. Scores are `centrality`.
     """
 
     slack: float = 1.25
@@ -40,11 +46,11 @@ class Clustering:
         if len(vectors) == 1:
             return Weights(np.ones(1), np.zeros(1))
         others = distances + np.where(np.eye(len(vectors)) > 0, np.inf, 0.0)
-        scores = others[:, core].min(axis=1)
-        scores = np.where(np.isfinite(scores), scores, 0.0)
+        links = others[:, core].min(axis=1)
         # a link of zero would shut out everyone a rounding away
-        near = scores <= max(self.slack * link, 1e-9)
-        return Weights(np.where(near, shrink(norms, lower_median(norms)), 0.0), scores)
+        near = links <= max(self.slack * link, 1e-9)
+        values = np.where(near, shrink(norms, lower_median(norms)), 0.0)
+        return Weights(values, centrality(squared_distances(vectors)))
 
     def for_remaining(self, count: int, excluded: int) -> Self:
         """Nothing here depends on f."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from quorumlearn.robust.errors import RuleError, TooFewVectors, VectorError
 from quorumlearn.robust.geometry import (
     Vectors,
+    centrality,
     combine,
     halving_sum,
     products,
@@ -31,7 +32,7 @@ from quorumlearn.robust.geometry import (
 @dataclass(frozen=True, eq=False)
 class Weights:
     """What a rule says of n vectors: `values` float64 (n,), not negative, and only their ratios matter for
-    the aggregate; `scores` float64 (n,), the lower the more central, in units of the rule's own."""
+    the aggregate; `scores` float64 (n,), the lower the more central, in squared units of the vectors."""
 
     values: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -112,12 +113,13 @@ class MultiKrum:
 class LNearest:
     """Weight 1 for the l vectors nearest to the sum of all by cosine, 0 for the others.
 
-        score(i) = 1 - cos(x_i, sum_j x_j)
+        d_i = 1 - cos(x_i, sum_j x_j)
 
     LearningChain: Chen et al., "When Machine Learning Meets Blockchain: A Decentralized, Privacy-preserving
     and Secure Design", IEEE Big Data 2018. As published it does not ask how long a vector is, and one long
     vector turns the sum: `norm_limit` of the selection, or norm clipping in its place, bounds that.
-    `byzantine` is f; `nearest` is l, at most and by default n - f.
+    `byzantine` is f; `nearest` is l, at most and by default n - f. Scores are `centrality`, since a cosine cannot tell
+    who is far.
     """
 
     byzantine: int
@@ -135,8 +137,8 @@ class LNearest:
             most = min(self.nearest, most)
         total = combine(np.ones(count), vectors)
         lengths = np.sqrt(squared_norms(vectors)) * float(np.sqrt(halving_sum(total * total)))
-        scores = 1.0 - products(vectors, total) / np.where(lengths > 0, lengths, 1.0)
-        return Weights(lowest(scores, most), scores)
+        away = 1.0 - products(vectors, total) / np.where(lengths > 0, lengths, 1.0)
+        return Weights(lowest(away, most), centrality(squared_distances(vectors)))
 
     def for_remaining(self, count: int, excluded: int) -> Self:
         """f less those found already; at least one vector is always chosen."""

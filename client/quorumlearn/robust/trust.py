@@ -8,7 +8,14 @@ from typing import Self
 import numpy as np
 
 from quorumlearn.robust.errors import RuleError, VectorError
-from quorumlearn.robust.geometry import Vectors, halving_sum, products, squared_norms
+from quorumlearn.robust.geometry import (
+    Vectors,
+    centrality,
+    halving_sum,
+    products,
+    squared_distances,
+    squared_norms,
+)
 from quorumlearn.robust.rules import Weights, checked
 
 
@@ -22,7 +29,7 @@ class TrustScores:
     encrypted aggregate is divided by the sum of its weights, which gives the same direction and a length of the
     vectors' own. Needs no f, and holds even against a majority, as long as the root update is clean. `root` is
     the root update in the vectors' own form, (k,): the sketch of it where sketches are weighed. Scores are
-    1 - cos(x_i, root). When nobody is trusted all weights are 0.
+    `centrality`. When nobody is trusted all weights are 0.
     """
 
     root: Vectors = field(repr=False)
@@ -43,7 +50,7 @@ class TrustScores:
         norms = np.sqrt(squared_norms(vectors))
         safe = np.where(norms > 0, norms, 1.0)
         cosines = products(vectors, self.root) / (safe * length)
-        return Weights(np.maximum(0.0, cosines) * (length / safe), 1.0 - cosines)
+        return Weights(np.maximum(0.0, cosines) * (length / safe), centrality(squared_distances(vectors)))
 
     def for_remaining(self, count: int, excluded: int) -> Self:
         """Nothing here depends on f."""
