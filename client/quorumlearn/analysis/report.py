@@ -17,10 +17,16 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.reward_pb2 import Stake
 from quorumlearn_proto.task_pb2 import TaskSpec
 
+from quorumlearn import learning
+
 
 @dataclass(frozen=True)
 class MinerReport:
-    """One miner over all rounds; `weights` and `verdicts` by round, `stake` what is left of it or was given back."""
+    """One miner over all rounds; `weights` and `verdicts` by round, `stake` what is left of it or was given back.
+
+    `epsilon` is what the updates that it revealed cost the owner of one of its samples together, at the task's dp_delta, for the
+    number of samples that it gave and if it trained as the task says; None if the task's training is not private.
+    """
 
     miner: str
     weights: tuple[int, ...]
@@ -29,6 +35,7 @@ class MinerReport:
     stake: int
     paid: int
     slashed: int
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class PhaseReport:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """`accuracy[h]` is that of block h on the verifiers' test sets (None if none of them voted on it)."""
+    """`accuracy[h]` is that of block h on the verifiers' test sets (None if none of them voted on it); `delta` is the task's
+    dp_delta if its training is differentially private."""
 
     task: str
     outcomes: tuple[str, ...]
@@ -52,6 +60,7 @@ class TaskReport:
     phases: tuple[PhaseReport, ...]
     update_bytes: int
     parameters: int
+    delta: float | None = None
 
     @property
     def bytes_per_parameter(self) -> float:
@@ -65,19 +74,42 @@ def report_of(
     views = list(rounds)
     chain = [block for block in blocks if block.status != b.REVERTED]
     names = sorted({miner for view in views for miner in view.round.miners})
+    workload = _private_workload(spec)
     return TaskReport(
         task=spec.task_id,
         outcomes=tuple(b.Outcome.Name(view.round.outcome) for view in views),
         heads=tuple(block.digest for block in chain),
         accuracy=_accuracy(chain),
-        miners=tuple(_miner(name, views, stakes.get(name, Stake()), spec.stakes.miner) for name in names),
+        miners=tuple(
+            _miner(name, views, stakes.get(name, Stake()), spec.stakes.miner, workload) for name in names
+        ),
         phases=_phases(views),
         update_bytes=max((sub.manifest.update.size for view in views for sub in view.submissions), default=0),
         parameters=spec.ckks.update_size,
+        delta=None if workload is None else workload.config.dp_delta,
     )
 
 
-def _miner(name: str, views: list[b.TaskView], stake: Stake, locked: int) -> MinerReport:
+def _private_workload(spec: TaskSpec) -> learning.Workload | None:
+    """The task's workload if it trains privately; others are not looked at, for that takes seconds to import."""
+    if "dp_clip" not in spec.workload.config:
+        return None
+    try:
+        workload = learning.get_workload(spec.workload.name, dict(spec.workload.config))
+    except learning.WorkloadError:
+        return None  # a task that nobody can train spends no privacy
+    return workload if workload.config.private else None
+
+
+def _miner(
+    name: str, views: list[b.TaskView], stake: Stake, locked: int, workload: learning.Workload | None
+) -> MinerReport:
+    counts = [
+        sub.manifest.sample_count
+        for view in views
+        for sub in view.submissions
+        if sub.miner == name and sub.manifest.sample_count > 0
+    ]
     verdicts = [
         next((one for one in view.round.selection.verdicts if one.miner == name), b.Verdict(miner=name))
         for view in views
@@ -90,6 +122,7 @@ def _miner(name: str, views: list[b.TaskView], stake: Stake, locked: int) -> Min
         stake=locked - stake.slashed,
         paid=stake.paid,
         slashed=stake.slashed,
+        epsilon=None if workload is None else workload.epsilon(counts),
     )
 
 

@@ -41,6 +41,7 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
                 "stake": miner.stake,
                 "paid": miner.paid,
                 "slashed": miner.slashed,
+                **({} if miner.epsilon is None else {"epsilon": round(miner.epsilon, 4)}),
             }
             for miner in report.miners
         ],
@@ -48,6 +49,7 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
             one.phase: {"seconds": round(one.seconds, 3), "bytes": one.bytes} for one in report.phases
         },
         "bytes_per_parameter": round(report.bytes_per_parameter, 3),
+        **({} if report.delta is None else {"delta": report.delta}),
     }
 
 
@@ -56,7 +58,10 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
     print_text("Weight of each miner's update by round, or why it has none", style="bold")
     rounds = [f"round {number}" for number in range(1, len(report.outcomes) + 1)]
     print_table(
-        ("miner", *(("behaves",) if behaviours else ()), *rounds, "stake", "slashed", "paid"),
+        (
+            *("miner", *(("behaves",) if behaviours else ()), *rounds, "stake", "slashed", "paid"),
+            *(() if report.delta is None else ("epsilon",)),
+        ),
         [
             (
                 miner.miner,
@@ -68,10 +73,16 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
                 miner.stake,
                 miner.slashed,
                 miner.paid,
+                *(() if miner.epsilon is None else (f"{miner.epsilon:.2f}",)),
             )
             for miner in report.miners
         ],
     )
+    if report.delta is not None:
+        print_text(
+            f"epsilon: what all its updates together cost the owner of one of a miner's samples, at delta {report.delta:g}, "
+            "if it trained as the task says"
+        )
     print_text("")
     print_text("Accuracy of the public model, on the verifiers' test sets", style="bold")
     for height, score in enumerate(report.accuracy):

@@ -11,7 +11,7 @@ Both have the blocks `bottom` (next to the image) and `top` (next to the label).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,25 +128,61 @@ class MnistWorkload:
             optimiser = torch.optim.SGD(
                 list(parameters.values()), lr=self.config.learning_rate, momentum=self.config.momentum
             )
-            total = self.config.epochs * math.ceil(len(labels) / self.config.batch_size)
-            steps, losses = 0, 0.0
-            for _ in range(self.config.epochs):
-                losses = 0.0
-                for batch in self._batches(len(labels), seed, steps):
-                    optimiser.zero_grad()
-                    loss = functional.cross_entropy(self.forward(parameters, images[batch]), labels[batch])
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    optimiser.step()
-                    losses += loss.item() * len(batch)
-                    steps += 1
-                    if not math.isfinite(losses):
-                        raise self._diverged(steps, total)
-                    if on_step is not None:
-                        on_step(steps, total)
+            learn = self._private_learning if self.config.private else self._learning
+            total = self.config.steps(len(labels))
+            steps_an_epoch = total // self.config.epochs
+            losses, seen = 0.0, 0
+            for step, (drawn, loss) in enumerate(learn(parameters, optimiser, images, labels, seed)):
+                if step % steps_an_epoch == 0:
+                    losses, seen = 0.0, 0
+                losses += loss
+                seen += drawn
+                if not math.isfinite(losses):
+                    raise self._diverged(step + 1, total)
+                if on_step is not None:
+                    on_step(step + 1, total)
             trained = {name: tensor.detach().numpy() for name, tensor in parameters.items()}
         if not all(np.isfinite(tensor).all() for tensor in trained.values()):
-            raise self._diverged(steps, total)
-        return TrainResult(trained, steps, len(labels), losses / len(labels))
+            raise self._diverged(total, total)
+        return TrainResult(trained, total, len(labels), losses / max(1, seen), self.epsilon([len(labels)]))
+
+    def _learning(
+        self, parameters: Tensors, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, seed: int
+    ) -> Iterator[tuple[int, float]]:
+        """Take all steps, moving `parameters`; after each its number of samples and the sum of their losses."""
+        steps = 0
+        for _ in range(self.config.epochs):
+            for batch in self._batches(len(labels), seed, steps):
+                optimiser.zero_grad()
+                loss = functional.cross_entropy(self.forward(parameters, images[batch]), labels[batch])
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                steps += 1
+                yield len(batch), loss.item() * len(batch)
+
+    def _private_learning(
+        self, parameters: Tensors, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, seed: int
+    ) -> Iterator[tuple[int, float]]:
+        """As `_learning`, differentially private."""
+        from quorumlearn.learning import (
+            privacy,
+        )  # Opacus takes seconds to import: only who needs it pays for it
+
+        noisy = privacy.private_optimiser(optimiser, self.config, len(labels), generator(seed, "noise"))
+        rate = privacy.sampling_rate(self.config, len(labels))
+        steps = self.config.steps(len(labels))
+        for batch in privacy.poisson_batches(len(labels), rate, steps, generator(seed, "batches")):
+            noisy.zero_grad()
+            losses = privacy.leave_gradients(self.forward, parameters, images[batch], labels[batch])
+            noisy.step()
+            yield len(batch), float(losses.sum().item())
+
+    def epsilon(self, samples: Iterable[int]) -> float | None:
+        if not self.config.private:
+            return None
+        from quorumlearn.learning import privacy
+
+        return privacy.epsilon(self.config, samples)
 
     def evaluate(self, model: Model, data: Split) -> Score:
         images, labels = self._inputs(model, data)

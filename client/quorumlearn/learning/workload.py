@@ -7,9 +7,10 @@ type of processor. `get_workload` is the only way in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import pydantic
 
@@ -21,7 +22,12 @@ OnStep = Callable[[int, int], None]
 
 
 class TrainingConfig(pydantic.BaseModel):
-    """How a miner trains in one round: plain stochastic gradient descent with momentum on cross-entropy."""
+    """How a miner trains in one round: stochastic gradient descent with momentum on cross-entropy.
+
+    With `dp_clip` and `dp_noise` (both or neither) it is differentially private, see `learning.privacy`: each sample's
+    gradient is clipped to the norm dp_clip, and noise of deviation dp_noise x dp_clip is added to their sum; epsilon is
+    reported at dp_delta. Steps are as many as without, but draw their samples anew.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -29,25 +35,51 @@ class TrainingConfig(pydantic.BaseModel):
     batch_size: int = pydantic.Field(default=32, ge=1, le=4096)
     learning_rate: float = pydantic.Field(default=0.1, gt=0, le=10)
     momentum: float = pydantic.Field(default=0.5, ge=0, lt=1)
+    dp_clip: float | None = pydantic.Field(default=None, gt=0, le=1000)
+    dp_noise: float | None = pydantic.Field(default=None, ge=0.1, le=1000)
+    dp_delta: float = pydantic.Field(default=1e-5, ge=1e-12, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.dp_clip is None) != (self.dp_noise is None):
+            raise ValueError("dp_clip and dp_noise make training private together; give both or neither")
+        return self
+
+    @property
+    def private(self) -> bool:
+        """Whether training is differentially private."""
+        return self.dp_clip is not None
+
+    def steps(self, samples: int) -> int:
+        """How many steps a training on so many samples takes."""
+        return self.epochs * math.ceil(samples / self.batch_size)
 
     def as_strings(self) -> dict[str, str]:
         """Every setting as a task carries it; `get_workload` reads it back to the same."""
-        return {
+        strings = {
             "epochs": str(self.epochs),
             "batch_size": str(self.batch_size),
             "learning_rate": repr(self.learning_rate),
             "momentum": repr(self.momentum),
         }
+        if self.private:
+            private = {"dp_clip": self.dp_clip, "dp_noise": self.dp_noise, "dp_delta": self.dp_delta}
+            strings |= {name: repr(value) for name, value in private.items()}
+        return strings
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A trained model; `loss` is the mean cross-entropy (nats) over the samples of the last epoch."""
+    """A trained model; `loss` is the mean cross-entropy (nats) over the samples of the last epoch.
+
+    `epsilon` is what this training alone cost a sample's owner, at the configuration's dp_delta; None if it was not private.
+    """
 
     model: Model
     steps: int
     samples: int
     loss: float
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +130,16 @@ class Workload(Protocol):
     def train(self, model: Model, data: Split, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
         """Train a copy of `model` on `data`; `on_step(done, of)` is called after each step.
 
+        Where the configuration is private, the result is as private as `seed` is secret.
+
         ModelError if the model is not of this workload; TrainingError if there is no data or the numbers
         do not stay finite. An exception that `on_step` raises ends the training and passes through.
         """
+        ...
+
+    def epsilon(self, samples: Iterable[int]) -> float | None:
+        """What trainings on so many samples each cost one sample's owner together: they are (epsilon, dp_delta)-differentially
+        private. None where the configuration is not private; TrainingError for a count below 1."""
         ...
 
     def evaluate(self, model: Model, data: Split) -> Score:
@@ -123,6 +162,8 @@ def get_workload(name: str, config: Mapping[str, str]) -> Workload:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         key = ".".join(str(part) for part in first["loc"])
+        if not key:
+            raise WorkloadError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from error
         if first["type"] == "extra_forbidden":
             raise WorkloadError(
                 f"{name} has no setting {key!r}; it has {', '.join(TrainingConfig.model_fields)}"

@@ -43,7 +43,9 @@ class IdentityConfig(_Strict):
     tasks: tuple[str, ...] = ("*",)
     shard: str = "iid:0/1"
     behaviour: str = "honest"
-    seed: int | None = Field(None, ge=0, description="makes the beacon repeatable: for experiments only")
+    seed: int | None = Field(
+        None, ge=0, description="makes beacon and private noise repeatable: for experiments only"
+    )
 
     @field_validator("shard")
     @classmethod

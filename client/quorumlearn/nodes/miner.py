@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class Miner:
     workshop: Workshop
     shard: Callable[[], learning.Split]
     behaviour: Behaviour
+    noise_key: bytes | None = field(default=None, repr=False)
     patience: float = PATIENCE
     _learned: tuple[int, str, Values, int] | None = None
     _trained: tuple[int, str, Values, int] | None = None
@@ -158,6 +160,8 @@ class Miner:
         try:
             with self.workshop.slots:
                 data = adversary.poisoned(self.behaviour, self.shard(), seed)
+                if workload.config.private:
+                    seed = self._noise_seed(now)
                 result = workload.train(
                     learning.merge(base, private), data, seed=seed, on_step=self._unless_stopped
                 )
@@ -182,8 +186,22 @@ class Miner:
             identity=self.me,
             steps=result.steps,
             loss=round(result.loss, 4),
+            **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
         )
         return values, result.samples
+
+    def _noise_seed(self, now: b.Round) -> int:
+        """The seed of a private training: from a secret of this round, else everybody could take the noise off again.
+
+        The same after a restart; the secret goes with the round's other entries.
+        """
+        name = f"round-{now.number}/noise"
+        stored = self.noise_key if self.noise_key is not None else self.journal.get(name)
+        if stored is None:
+            stored = secrets.token_bytes(32)
+            self.journal.put(name, stored)
+        drawn = seeds.secret(stored, "noise", now.task_id, self.me, now.number, now.base.digest)
+        return int.from_bytes(drawn[:8], "big") >> 1
 
     def _unless_stopped(self, step: int, total: int) -> None:
         if self.workshop.stop.is_set():

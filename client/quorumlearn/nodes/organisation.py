@@ -81,6 +81,12 @@ class Organisation:
             return None
         return seeds.secret(str(identity.seed).encode(), "beacon key", self.name(identity.user))
 
+    def noise_key(self, identity: IdentityConfig) -> bytes | None:
+        """From the identity's seed, if it has one; otherwise the noise of its private trainings is random."""
+        if identity.seed is None:
+            return None
+        return seeds.secret(str(identity.seed).encode(), "noise key", self.name(identity.user))
+
     def close(self) -> None:
         for gateway in self._gateways.values():
             gateway.close()

@@ -148,6 +148,7 @@ class Node:
                 workshop=self._workshop,
                 shard=partial(org.shard, identity),
                 behaviour=make_behaviour(identity.behaviour),
+                noise_key=org.noise_key(identity),
             )
         test_set = partial(org.test_set, identity)
         if identity.role == "owner":
