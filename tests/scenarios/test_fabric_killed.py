@@ -1,0 +1,82 @@
+"""On real Fabric: a peer, the Raft leader, a chaincode service, a verifier and a miner killed in mid-round lose nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from quorumlearn_network.fabric import report
+from quorumlearn_network.fabric.native import BINARIES, find_executable
+from quorumlearn_network.spec import FabricSpec, Runtime, default_spec
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+
+from tests.scenarios.stage import SEATS, NodeProcess, NodeThread, Stage, assert_settled, at, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
+PARTIES = [*MINERS, *(f"{seat}/verifier" for seat in SEATS)]
+
+
+@pytest.fixture(scope="module")
+def fabric_stage(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Iterator[Stage]:
+    """A stage on native Fabric nodes."""
+    for name in ("peer", "orderer"):
+        if find_executable(name) is None:
+            pytest.skip(
+                f"no executable {name!r}: put Fabric 3.1's on the PATH or name their folder in {BINARIES}"
+            )
+    folder = tmp_path_factory.mktemp("fabric-stage")
+    spec = default_spec(miner_organisations=2, miners_each=2, verifiers=len(SEATS))
+    spec = spec.model_copy(update={"fabric": FabricSpec(runtime=Runtime.NATIVE)})
+    with (folder / "nodes.log").open("w", buffering=1) as log:
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
+        stage = Stage(folder, mnist_folder, spec)
+        stage.store_folder.mkdir(parents=True)
+        stage.up()
+        try:
+            stage.fund("owner/owner", *PARTIES)
+            yield stage
+        finally:
+            stage.close()
+            structlog.reset_defaults()
+
+
+def leader(stage: Stage) -> str:
+    deadline = time.monotonic() + 60
+    while True:
+        for node in report(stage.network).nodes:
+            if node.leader:
+                return node.name
+        assert time.monotonic() < deadline, "no orderer leads"
+
+
+def test_whatever_is_killed_in_mid_round_the_task_ends_right(fabric_stage: Stage) -> None:
+    stage, task = fabric_stage, "killed-on-fabric"
+    files = stage.node_files(task, MINERS)
+    verifier, miner = NodeProcess(files.pop("verifier3")), NodeProcess(files.pop("miners2"))
+    with running(verifier, miner, *(NodeThread(file) for file in files.values())) as nodes:
+        stage.publish(task, rounds=2)
+        stage.wait(task, at(1, b.COMMIT), nodes)
+        stage.kill("peer0.verifier1")
+        miner.kill_and_restart()
+        stage.up()
+        stage.wait(task, at(1, b.SCREEN), nodes)
+        stage.kill(leader(stage))
+        verifier.kill_and_restart()
+        stage.wait(task, at(2, b.COMMIT), nodes)  # two of three orderers go on without it
+        stage.up()
+        stage.wait(task, at(2, b.REVEAL), nodes)
+        stage.kill("chaincode.verifier2")
+        stage.kill("chaincode.miners1")
+        stage.up()
+        view = stage.played(task, nodes)
+    assert view.state.status == t.COMPLETED
+    assert [one.outcome for one in stage.market().rounds(task)] == [b.ACCEPTED] * 2
+    assert_settled(stage, task, PARTIES)
+    heights = {node.height for node in report(stage.network).nodes}
+    assert None not in heights
