@@ -17,9 +17,9 @@ APART = 0.01
 """The squared norm of a colluder's own noise, in parts of its update's; two of them are twice that apart."""
 
 
-def apart(update: Floats, seed: int) -> Floats:
-    """`update` plus noise of APART times its squared norm."""
-    deviation = np.sqrt(APART * float(update @ update) / max(1, len(update)))
+def apart(update: Floats, seed: int, parts: float = APART) -> Floats:
+    """`update` plus noise of `parts` times its squared norm."""
+    deviation = np.sqrt(parts * float(update @ update) / max(1, len(update)))
     moved: Floats = update + np.random.default_rng(seed).normal(0.0, 1.0, len(update)) * deviation
     return moved
 
@@ -30,8 +30,9 @@ def noise(sight: Sight, deviation: float) -> Floats:
 
 
 def mimic(sight: Sight) -> Floats:
-    """The first miner it watches, once more, and apart: an honest update that counts twice."""
-    return apart(sight.seen[0], sight.seed)
+    """The first miner it watches, once more, and apart: an honest update that counts twice. What it copies has no noise
+    of its own, so it needs that of two."""
+    return apart(sight.seen[0], sight.seed, 2 * APART)
 
 
 def a_little_is_enough(sight: Sight, z: float) -> Floats:
