@@ -95,8 +95,11 @@ def _seed(common_seed: bytes) -> bytes:
     return r.stream("common seed", common_seed, size=32)
 
 
+@lru_cache(maxsize=4)
 def _common(p: Parameters, seed: bytes) -> r.Residues:
-    return r.public_uniform("common polynomial", seed, p.primes, p.poly_modulus_degree)
+    common = r.public_uniform("common polynomial", seed, p.primes, p.poly_modulus_degree)
+    common.setflags(write=False)
+    return common
 
 
 def new_key_share(p: Parameters, common_seed: bytes) -> KeyShare:

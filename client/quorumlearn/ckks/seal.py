@@ -97,22 +97,36 @@ def _prefix() -> bytes:
         return Path(path).read_bytes()[:5] + bytes(3)
 
 
-def _wrap(body: bytes) -> bytes:
-    return _prefix() + struct.pack("<Q", _HEADER + len(body)) + body
+def _wrap(size: int) -> bytes:
+    """The header of a body of this many bytes, not compressed."""
+    return _prefix() + struct.pack("<Q", _HEADER + size)
 
 
-def _load(thing: Any, context: Any, body: bytes) -> Any:
+def _load(thing: Any, context: Any, *pieces: bytes | Residues) -> Any:
+    """`thing` from a body that is written piece by piece, without a copy of what is large."""
+    parts: list[bytes | memoryview] = [
+        piece if isinstance(piece, bytes) else piece.data.cast("B") for piece in pieces
+    ]
     with _private_file() as path:
-        Path(path).write_bytes(_wrap(body))
+        with Path(path).open("wb", buffering=0) as file:
+            parts.insert(0, _wrap(sum(len(part) for part in parts)))
+            for part in parts:
+                if file.write(part) != len(part):
+                    raise CkksError("no room for a ciphertext in memory or in the temporary folder")
         thing.load(context, path)
     return thing
 
 
-def _ciphertext_body(parms_id: Sequence[int], polynomials: Residues, *, ntt: bool) -> bytes:
-    size, primes, degree = polynomials.shape
-    residues = np.ascontiguousarray(polynomials, dtype="<u8").tobytes()
+def _ciphertext_body(
+    parms_id: Sequence[int], *polynomials: Residues, ntt: bool
+) -> tuple[bytes | Residues, ...]:
+    """The body, in pieces, of a ciphertext of (size, primes, N) polynomials, given in one array or in several."""
+    _, primes, degree = polynomials[0].shape
+    size = sum(len(part) for part in polynomials)
     head = struct.pack("<4QB3QdQ", *parms_id, int(ntt), size, degree, primes, 1.0, 1)
-    return head + _wrap(struct.pack("<Q", size * primes * degree) + residues)
+    count = size * primes * degree
+    head += _wrap(8 + 8 * count) + struct.pack("<Q", count)
+    return (head, *(np.ascontiguousarray(part, dtype="<u8") for part in polynomials if len(part)))
 
 
 def _polynomials(body: bytes) -> Residues:
@@ -164,13 +178,13 @@ def _transform(where: Ring, polynomials: Residues, *, forward: bool) -> Residues
     guard = np.ones((1, *polynomials.shape[1:]), dtype=np.uint64)
     for at in range(0, len(polynomials), _BATCH):
         part = polynomials[at : at + _BATCH]
-        body = _ciphertext_body(parms_id, np.concatenate([part[:1], guard, part[1:]]), ntt=not forward)
-        ciphertext = _load(api.Ciphertext(), where.context, body)
+        body = _ciphertext_body(parms_id, part[:1], guard, part[1:], ntt=not forward)
+        ciphertext = _load(api.Ciphertext(), where.context, *body)
         if forward:
             evaluator.transform_to_ntt_inplace(ciphertext)
         else:
             evaluator.transform_from_ntt_inplace(ciphertext)
-        done = _polynomials(_save(ciphertext, len(body)))
+        done = _polynomials(_save(ciphertext, _CIPHERTEXT + 8 * (part.size + guard.size)))
         out[at] = done[0]
         out[at + 1 : at + len(part)] = done[2:]
     return out
@@ -203,16 +217,17 @@ class Encryptor:
     def __init__(self, degree: int, bits: tuple[int, ...], key: Residues) -> None:
         self._ring = ring(degree, bits)
         context = self._ring.context
-        public = _load(api.PublicKey(), context, _ciphertext_body(context.key_parms_id(), key, ntt=True))
+        public = _load(api.PublicKey(), context, *_ciphertext_body(context.key_parms_id(), key, ntt=True))
         self._encryptor = api.Encryptor(context, public)
 
     def zeros(self, count: int) -> Residues:
         """Fresh encryptions of zero: (count, 2, primes, N), NTT form."""
         primes, degree = len(self._ring.primes), self._ring.degree
         out = np.empty((count, 2, primes, degree), dtype=np.uint64)
-        parms_id, ciphertext = self._ring.context.key_parms_id(), api.Ciphertext()
+        parms_id, ciphertexts = self._ring.context.key_parms_id(), [api.Ciphertext() for _ in range(count)]
+        for ciphertext in ciphertexts:  # all before any is saved: saving compresses, which empties the caches
+            self._encryptor.encrypt_zero(parms_id, ciphertext)
         with _private_file() as path:
-            for one in out:
-                self._encryptor.encrypt_zero(parms_id, ciphertext)
+            for one, ciphertext in zip(out, ciphertexts, strict=True):
                 one[...] = _polynomials(_save_at(path, ciphertext, _CIPHERTEXT + 8 * one.size))
         return out

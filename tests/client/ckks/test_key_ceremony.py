@@ -79,7 +79,7 @@ def test_seal_itself_decrypts_what_was_encrypted(real):
             ring.context.first_parms_id(), np.stack([lifted(p, c.c0)[chunk], c.c1[chunk]]), ntt=True
         )
         plain = api.Plaintext()
-        decryptor.decrypt(seal._load(api.Ciphertext(), ring.context, body), plain)
+        decryptor.decrypt(seal._load(api.Ciphertext(), ring.context, *body), plain)
         polynomial = np.frombuffer(seal._save(plain, size), dtype="<u8", offset=seal._SECRET)
         coefficients = seal.from_ntt(
             p.poly_modulus_degree, p.coeff_modulus_bits, polynomial.reshape(1, len(p.primes), -1)
