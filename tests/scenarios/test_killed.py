@@ -21,8 +21,7 @@ Kills = list[tuple[int, b.Phase.ValueType]]
     [
         ("owner", [(1, b.COMMIT), (2, b.VALIDATE)]),
         ("miners1", [(1, b.COMMIT), (1, b.REVEAL), (2, b.COMMIT), (2, b.PROPOSE)]),
-        ("verifier1", [(1, b.KEY), (1, b.SCREEN), (2, b.OPEN)]),
-        ("verifier3", [(1, b.BEACON), (2, b.SELECT), (2, b.VALIDATE)]),
+        ("verifier1", [(1, b.KEY), (1, b.BEACON), (1, b.SCREEN), (2, b.OPEN)]),
     ],
 )
 def test_a_killed_node_goes_on_where_the_ledger_is(stage: Stage, organisation: str, kills: Kills) -> None:

@@ -21,16 +21,16 @@ MINERS = {
 }
 
 
-def heads(folder: Path, data: Path, seed: int) -> list[str]:
-    """The digests of the blocks of one task on a network of its own."""
+def blocks(folder: Path, data: Path, seed: int, rounds: int = 2) -> list[b.Block]:
+    """The blocks of one task on a network of its own, the initial model's first."""
     stage = raised(folder, data, miners_each=3)
     try:
         files = stage.node_files(TASK, MINERS, owner=False, seed=seed)
         with running(*(NodeThread(file) for file in files.values())) as nodes:
-            stage.publish(TASK, seed=seed, miners={"minimum": 5, "maximum": 5, "byzantine": 1})
+            stage.publish(TASK, seed=seed, rounds=rounds, miners={"minimum": 5, "maximum": 5, "byzantine": 1})
             stage.played(TASK, nodes)
-        assert [one.outcome for one in stage.market().rounds(TASK)] == [b.ACCEPTED] * 2
-        return [block.digest for block in stage.market().blocks(TASK)]
+        assert [one.outcome for one in stage.market().rounds(TASK)] == [b.ACCEPTED] * rounds
+        return list(stage.market().blocks(TASK))
     finally:
         stage.close()
 
@@ -38,6 +38,10 @@ def heads(folder: Path, data: Path, seed: int) -> list[str]:
 def test_the_same_seed_gives_the_same_heads_and_another_seed_others(
     tmp_path: Path, mnist_folder: Path
 ) -> None:
-    first = heads(tmp_path / "first", mnist_folder, 7)
-    assert heads(tmp_path / "second", mnist_folder, 7) == first
-    assert not set(heads(tmp_path / "third", mnist_folder, 8)) & set(first)
+    first = blocks(tmp_path / "first", mnist_folder, 7)
+    second = blocks(tmp_path / "second", mnist_folder, 7)
+    assert [block.digest for block in second] == [block.digest for block in first]
+    other = blocks(tmp_path / "third", mnist_folder, 8, rounds=1)
+    assert not {block.core.model.digest for block in other} & {block.core.model.digest for block in first}
+    # What is encrypted is not repeatable, and must not be: the same update is never sent as the same bytes.
+    assert not {*first[1].manifests} & {*second[1].manifests}
