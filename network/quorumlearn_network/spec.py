@@ -226,7 +226,8 @@ class PoliciesSpec(_Strict):
 class FabricSpec(_Strict):
     """What a network of real Fabric nodes has beside what every network has.
 
-    `orderers` is a list of nodes, or their number; without it three with Raft and four with BFT.
+    `orderers` is a list of nodes, or their number; without it three with Raft and four with BFT. `here` names the
+    organisations whose nodes run on this machine, the orderers' among them; without it all of them do.
     """
 
     runtime: Annotated[Runtime, Field(strict=False)] = Runtime.CONTAINERS
@@ -234,6 +235,7 @@ class FabricSpec(_Strict):
     orderers: Annotated[tuple[OrdererNodeSpec, ...], Field(strict=False)] = ()
     images: ImagesSpec = ImagesSpec()
     policies: PoliciesSpec = PoliciesSpec()
+    here: Annotated[tuple[Name, ...], Field(strict=False)] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -300,6 +302,10 @@ class NetworkSpec(_Strict):
         """Every address a Fabric node listens on (chosen ones only). The devnet shares chaincode ports."""
         if self.fabric is None:
             return []
+        known = [self.orderer.name, *(one.name for one in self.organisations)]
+        for name in self.fabric.here:
+            if name not in known:
+                raise ValueError(f"fabric.here names {name!r}, which is none of {', '.join(known)}")
         for one in self.organisations:
             named = next((user for user in one.users if user.name == ADMIN_USER), None)
             if named is not None and not named.admin and not any(user.admin for user in one.users):
@@ -316,6 +322,15 @@ class NetworkSpec(_Strict):
             for port in (one.port, one.admin_port, one.operations_port)
         ]
         return [join_address(host, port) for host, port in ports if port]
+
+    def is_here(self, name: str) -> bool:
+        """Whether the nodes of an organisation, by name, run on this machine."""
+        return self.fabric is None or not self.fabric.here or name in self.fabric.here
+
+    @property
+    def ours(self) -> tuple[OrganisationSpec, ...]:
+        """The organisations whose peers run on this machine, and whose keys are here."""
+        return tuple(one for one in self.organisations if self.is_here(one.name))
 
     @property
     def verifiers(self) -> tuple[OrganisationSpec, ...]:

@@ -55,7 +55,7 @@ def choose_identity(folder: Path, who: str) -> tuple[OrganisationSpec, str]:
     spec = read_network(folder)
     if who:
         return split_identity(spec, who)
-    for one in spec.organisations:
+    for one in spec.ours:
         for info in users(existing_organisation(folder, one.name, one.msp_id)):
             return one, info.name
     raise IdentityError(

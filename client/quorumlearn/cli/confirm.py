@@ -36,13 +36,17 @@ def ledger_config(spec: NetworkSpec) -> Config:
 
 
 def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
-    """Wait until the ledger answers and every peer of it gets endorsements; initialise it if nobody has.
+    """Wait until the ledger answers and every peer here gets endorsements.
 
-    For `bring_up`.
+    Where the treasury is, the ledger is initialised if it is not, and organisations that joined the channel later
+    are admitted; elsewhere that is waited for. For `bring_up`.
     """
-    admin = next(user.name for user in spec.treasury.users if user.admin)
+    if not spec.ours:
+        return  # orderers alone
+    treasury = spec.is_here(spec.treasury.name)
+    asking = spec.treasury if treasury else spec.ours[0]
     config = ledger_config(spec)
-    with open_gateway(folder, f"{spec.treasury.name}/{admin}") as gateway:
+    with open_gateway(folder, f"{asking.name}/{_admin(asking)}") as gateway:
         contract = market_contract(gateway, spec)
 
         def initialised() -> Config:
@@ -50,7 +54,7 @@ def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
                 return canonical.from_json(Config, contract.evaluate("rewards:Config"))
             except EvaluateError as error:
                 refused = refusal(error)
-                if refused is None or refused[0] != "NOT_INITIALISED":
+                if not treasury or refused is None or refused[0] != "NOT_INITIALISED":
                     raise
             contract.submit("rewards:Initialise", canonical.to_json(config))
             return config
@@ -58,7 +62,7 @@ def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
         held = until(deadline, initialised)
         known = {one.msp_id for one in held.organisations}
         for added in config.organisations:  # those that joined the channel later
-            if added.msp_id not in known:
+            if treasury and added.msp_id not in known:
                 contract.submit("rewards:Admit", canonical.to_json(added))
                 held.organisations.append(added)
         if held != config:
@@ -66,7 +70,7 @@ def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
                 f"the ledger in {folder} was initialised for other organisations or another quorum; "
                 f"`quorumlearn network down --wipe --folder {folder}` removes it"
             )
-    for one in spec.organisations if spec.fabric is not None else (spec.treasury,):
+    for one in spec.ours if spec.fabric is not None else (spec.treasury,):
         with open_gateway(folder, f"{one.name}/{_admin(one)}") as gateway:
             until(deadline, partial(_endorse, market_contract(gateway, spec)))
 

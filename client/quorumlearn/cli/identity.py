@@ -33,11 +33,7 @@ Days = Annotated[int, typer.Option(min=1, max=3650, help="Days that the certific
 def list_identities(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     """All identities of all organisations of the network."""
     spec = read_network(folder)
-    found = [
-        info
-        for one in spec.organisations
-        for info in users(existing_organisation(folder, one.name, one.msp_id))
-    ]
+    found = [info for one in spec.ours for info in users(existing_organisation(folder, one.name, one.msp_id))]
     if as_json:
         print_json({"identities": [_fields(info) for info in found]})
     else:

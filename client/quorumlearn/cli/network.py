@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +60,10 @@ def up(
     native: Annotated[
         bool, typer.Option("--native", help="With --fabric: the executables peer and orderer, no containers.")
     ] = False,
+    here: Annotated[
+        list[str] | None,
+        typer.Option(help="With --fabric: an organisation whose nodes run on this machine; all without."),
+    ] = None,
     miner_organisations: Annotated[int, typer.Option(help="Miners' organisations, without --spec.")] = 2,
     miners: Annotated[int, typer.Option(help="Miners in each of them, without --spec.")] = 4,
     verifiers: Annotated[int, typer.Option(help="Verifiers' organisations, without --spec.")] = 3,
@@ -76,10 +81,10 @@ def up(
     """
     if fabric is not None and spec is not None:
         raise SpecError("--spec and --fabric each name a description; give one")
-    if native and fabric is None:
-        raise SpecError("--native goes with --fabric FILE")
+    if (native or here) and fabric is None:
+        raise SpecError("--native and --here go with --fabric FILE")
     if fabric is not None:
-        wanted: NetworkSpec | None = with_fabric(load_spec(fabric), native, fabric)
+        wanted: NetworkSpec | None = with_fabric(load_spec(fabric), native, here or (), fabric)
     elif spec is not None:
         wanted = load_spec(spec)
     elif (folder / "network.yaml").exists():
@@ -186,11 +191,13 @@ def upgrade(
     show(result, as_json)
 
 
-def with_fabric(spec: NetworkSpec, native: bool, source: Path) -> NetworkSpec:
+def with_fabric(spec: NetworkSpec, native: bool, here: Sequence[str], source: Path) -> NetworkSpec:
     """The description with a section `fabric`, the usual one if it has none, checked as a whole."""
     section = spec.fabric if spec.fabric is not None else FabricSpec()
-    runtime = Runtime.NATIVE if native else section.runtime
-    wanted = spec.model_copy(update={"fabric": section.model_copy(update={"runtime": runtime})})
+    changes: dict[str, object] = {"here": tuple(here) or section.here}
+    if native:
+        changes["runtime"] = Runtime.NATIVE
+    wanted = spec.model_copy(update={"fabric": section.model_copy(update=changes)})
     return parse_spec(dump_spec(wanted), str(source))
 
 

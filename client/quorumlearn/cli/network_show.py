@@ -108,6 +108,8 @@ def _tables(result: NetworkStatus, height: int | None, nodes: FabricReport | Non
 
 
 def _height(result: NetworkStatus) -> int | None:
+    if not result.spec.ours:
+        return None
     try:
         with open_gateway(result.folder) as gateway:
             return int(gateway.network(result.spec.channel).chain_info().height)

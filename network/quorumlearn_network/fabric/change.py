@@ -9,19 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from quorumlearn_network.fabric.access import admin, orderer_targets, target
 from quorumlearn_network.fabric.channel import member_group
 from quorumlearn_network.fabric.config_update import addition, await_member, channel_config, members, submit
 from quorumlearn_network.fabric.errors import FabricError
+from quorumlearn_network.fabric.files import write_identities
 from quorumlearn_network.fabric.layout import Layout, plan
-from quorumlearn_network.fabric.up import (
-    admin,
-    await_healthy,
-    bring_up,
-    nodes_of,
-    orderer_targets,
-    target,
-    write_identities,
-)
+from quorumlearn_network.fabric.up import await_healthy, bring_up, nodes_of
 from quorumlearn_network.folder import Confirm, NetworkStatus, read_network, step
 from quorumlearn_network.ports import choose_ports
 from quorumlearn_network.profiles import write_whole
@@ -103,10 +97,10 @@ def check_names(layout: Layout, names: Sequence[str]) -> list[str]:
 def _admit(before: Layout, after: Layout, one: OrganisationSpec, deadline: float) -> None:
     """Add the organisation to the channel, unless it is a member already."""
     channel = before.spec.channel
-    first = before.peers[0]
+    first = before.our_peers[0]
     config = channel_config(target(before, first), admin(before, first), channel)
     if one.msp_id not in members(config):
         update = addition(config, channel, one.msp_id, member_group(after, after.peer_of(one.name)))
-        submit(update, [admin(before, peer) for peer in before.peers], orderer_targets(before), deadline)
-    known = {peer.name: (target(before, peer), admin(before, peer)) for peer in before.peers}
+        submit(update, [admin(before, peer) for peer in before.our_peers], orderer_targets(before), deadline)
+    known = {peer.name: (target(before, peer), admin(before, peer)) for peer in before.our_peers}
     await_member(known, channel, one.msp_id, deadline)

@@ -86,7 +86,7 @@ class ContainerNodes:
     def stale(self) -> list[str]:
         """The chaincode services that run an earlier version."""
         wanted = f"CHAINCODE_ID={package_id(self._layout.spec.chaincode)}"
-        services = {peer.service for peer in self._layout.peers}
+        services = {peer.service for peer in self._layout.our_peers}
         found = self._containers().items()
         return [name for name, (_, given) in found if name in services and wanted not in given]
 
@@ -156,10 +156,10 @@ class ContainerNodes:
 
     def _published(self, name: str) -> list[tuple[str, int, int]]:
         """(host, port there, port inside) of what a node publishes; host `""` is every address."""
-        for node in self._layout.orderers:
+        for node in self._layout.our_orderers:
             if node.name == name:
                 return _orderer_ports(node)
-        for peer in self._layout.peers:
+        for peer in self._layout.our_peers:
             if peer.name == name:
                 return _peer_ports(peer)
         return []
@@ -169,7 +169,7 @@ def render_compose(layout: Layout) -> str:
     """The compose file of a layout's nodes."""
     user = _user()
     services: dict[str, object] = {}
-    for node in layout.orderers:
+    for node in layout.our_orderers:
         services[node.name] = {
             **_common(layout, node.name, layout.fabric.images.orderer, user),
             "command": ["orderer", "start"],
@@ -177,7 +177,7 @@ def render_compose(layout: Layout) -> str:
             "volumes": _volumes(layout, node.name, node.identity),
             "ports": _ports(_orderer_ports(node)),
         }
-    for peer in layout.peers:
+    for peer in layout.our_peers:
         services[peer.name] = {
             **_common(layout, peer.name, layout.fabric.images.peer, user),
             "command": ["peer", "node", "start"],
@@ -188,7 +188,7 @@ def render_compose(layout: Layout) -> str:
             "volumes": _volumes(layout, peer.name, peer.identity),
             "ports": _ports(_peer_ports(peer)),
         }
-    for peer in layout.peers:
+    for peer in layout.our_peers:
         services[peer.service] = {
             **_common(layout, peer.service, layout.fabric.images.chaincode, user),
             "environment": {
@@ -198,9 +198,9 @@ def render_compose(layout: Layout) -> str:
         }
     header = _HEADER.format(
         name=layout.spec.name,
-        orderers=len(layout.orderers),
+        orderers=len(layout.our_orderers),
         consensus=layout.fabric.consensus,
-        peers=len(layout.peers),
+        peers=len(layout.our_peers),
         engine="docker compose",
         project=layout.project,
     )

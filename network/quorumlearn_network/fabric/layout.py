@@ -11,7 +11,8 @@
 Rules:
 - a node has two addresses: `reached`, where other nodes find it, and `published`, where this machine does. They
   differ only for containers of one machine, which know one another by name;
-- what needs no other host (administration, health, chaincode) listens on this machine only.
+- what needs no other host (administration, health, chaincode) listens on this machine only;
+- of an organisation whose nodes run elsewhere there is only `organisations/<name>/msp`, which holds no key.
 """
 
 from __future__ import annotations
@@ -132,12 +133,22 @@ class Layout:
         builder = self.folder / "nodes" / "ccaas"
         return Files(*(str(PurePosixPath(path)) for path in (identity, self.ledger(node), builder)))
 
+    @property
+    def our_orderers(self) -> tuple[OrdererNode, ...]:
+        """Those that run on this machine."""
+        return self.orderers if self.spec.is_here(self.spec.orderer.name) else ()
+
+    @property
+    def our_peers(self) -> tuple[PeerNode, ...]:
+        """Those that run on this machine."""
+        return tuple(one for one in self.peers if self.spec.is_here(one.organisation.name))
+
     def nodes(self) -> tuple[str, ...]:
-        """Every node's name, in the order they are started."""
+        """The name of every node of this machine, in the order they are started."""
         return (
-            *(one.name for one in self.orderers),
-            *(one.name for one in self.peers),
-            *(one.service for one in self.peers),
+            *(one.name for one in self.our_orderers),
+            *(one.name for one in self.our_peers),
+            *(one.service for one in self.our_peers),
         )
 
     def peer_of(self, organisation: str) -> PeerNode:

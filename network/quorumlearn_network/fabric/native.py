@@ -40,9 +40,9 @@ class NativeNodes:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._peers = {one.name: one for one in layout.peers}
-        self._services = {one.service: one for one in layout.peers}
-        self._orderers = {one.name: one for one in layout.orderers}
+        self._peers = {one.name: one for one in layout.our_peers}
+        self._services = {one.service: one for one in layout.our_peers}
+        self._orderers = {one.name: one for one in layout.our_orderers}
 
     def check(self) -> None:
         """MissingError, or PortError for a port of a node that does not run, before anything is started."""

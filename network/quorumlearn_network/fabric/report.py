@@ -14,11 +14,11 @@ from fabric_protos.peer import policy_pb2
 from google.protobuf.message import DecodeError
 
 from quorumlearn_network.fabric import lifecycle
+from quorumlearn_network.fabric.access import admin, target
 from quorumlearn_network.fabric.errors import FabricError
 from quorumlearn_network.fabric.health import metric, version
 from quorumlearn_network.fabric.layout import Layout, OrdererNode, PeerNode, plan
 from quorumlearn_network.fabric.membership import chain_info, channel_of
-from quorumlearn_network.fabric.up import admin, target
 from quorumlearn_network.folder import read_network
 from quorumlearn_network.spec import Consensus
 
@@ -61,8 +61,8 @@ class FabricReport:
 def report(folder: Path) -> FabricReport:
     """Ask every node of the network in `folder`."""
     layout = plan(read_network(folder), folder.resolve())
-    nodes = [_orderer(layout, node) for node in layout.orderers]
-    nodes += [_peer(layout, peer) for peer in layout.peers]
+    nodes = [_orderer(layout, node) for node in layout.our_orderers]
+    nodes += [_peer(layout, peer) for peer in layout.our_peers]
     return FabricReport(tuple(nodes), _chaincode(layout))
 
 
@@ -104,7 +104,7 @@ def _peer(layout: Layout, peer: PeerNode) -> NodeReport:
 
 
 def _chaincode(layout: Layout) -> ChaincodeReport | None:
-    for peer in layout.peers:
+    for peer in layout.our_peers:
         try:
             found = lifecycle.committed(target(layout, peer), admin(layout, peer), layout.spec)
         except FabricError:

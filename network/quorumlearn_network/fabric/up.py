@@ -4,8 +4,8 @@ In order, each step doing only what is not done yet:
 
     check         executables, or container engine and images; free ports; room on the disk
     identities    of every organisation, orderer, peer, user
-    channel       the genesis block, once
-    settings      core.yaml, orderer.yaml, connection profiles, compose.yaml
+    members       what the organisations of other machines make public is here
+    settings      the genesis block (once), core.yaml, orderer.yaml, connection profiles
     nodes         orderers, peers, chaincode services
     join          orderers, then peers
     chaincode     installed and approved by each organisation, committed once
@@ -24,17 +24,16 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from quorumlearn_network.devnet.msp import SigningIdentity
 from quorumlearn_network.fabric import lifecycle
-from quorumlearn_network.fabric.channel import genesis_block
+from quorumlearn_network.fabric.access import admin, orderer_targets, target
 from quorumlearn_network.fabric.containers import ContainerNodes
-from quorumlearn_network.fabric.errors import DiskError, RefusedError
+from quorumlearn_network.fabric.errors import DiskError, FabricError, RefusedError
+from quorumlearn_network.fabric.files import check_members, write_identities, write_settings
 from quorumlearn_network.fabric.health import healthy
-from quorumlearn_network.fabric.layout import Layout, PeerNode, plan
+from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.fabric.membership import join_orderer, join_peer
 from quorumlearn_network.fabric.native import NativeNodes
-from quorumlearn_network.fabric.settings import render_core, render_orderer
-from quorumlearn_network.fabric.transactions import Target, persist
+from quorumlearn_network.fabric.transactions import persist
 from quorumlearn_network.folder import (
     Confirm,
     FolderError,
@@ -44,20 +43,17 @@ from quorumlearn_network.folder import (
     read_network,
     step,
 )
-from quorumlearn_network.identities import (
-    ROLE_ATTRIBUTE,
-    ensure_orderer,
-    ensure_peer,
-    ensure_user,
-    open_organisation,
-)
 from quorumlearn_network.ports import choose_ports
-from quorumlearn_network.profiles import render_connection, write_whole
-from quorumlearn_network.spec import ADMIN_USER, NetworkSpec, OrganisationSpec, dump_spec
+from quorumlearn_network.profiles import write_whole
+from quorumlearn_network.spec import NetworkSpec, Share, dump_spec
 
 MIN_FREE_BYTES = 512 << 20
 _POLL_S = 0.1
 _TAIL_LINES = 8
+
+
+class _AwaitedError(FabricError):
+    """Other organisations have yet to act."""
 
 
 class Nodes(Protocol):
@@ -97,6 +93,9 @@ def bring_up(
     with step("identities"):
         progress("identities")
         write_identities(layout)
+    write_whole(folder / "network.yaml", dump_spec(layout.spec))
+    with step("members"):
+        check_members(layout)
     with step("settings"):
         write_settings(layout)
     before = nodes.running()
@@ -111,9 +110,9 @@ def bring_up(
             progress("joining the channel")
             genesis = layout.genesis.read_bytes()
             channel = layout.spec.channel
-            for orderer in layout.orderers:
+            for orderer in layout.our_orderers:
                 persist(partial(join_orderer, orderer, channel, genesis), deadline)
-            for peer in layout.peers:
+            for peer in layout.our_peers:
                 peers_admin = admin(layout, peer)
                 persist(partial(join_peer, target(layout, peer), peers_admin, channel, genesis), deadline)
         with step("chaincode"):
@@ -145,9 +144,9 @@ def status(folder: Path) -> NetworkStatus:
     layout = plan(read_network(folder), folder)
     nodes = nodes_of(layout)
     running = nodes.running()
-    addresses = {one.name: (one.published,) for one in layout.orderers}
-    addresses |= {one.name: (one.published,) for one in layout.peers}
-    addresses |= {one.service: (one.chaincode_reached,) for one in layout.peers}
+    addresses = {one.name: (one.published,) for one in layout.our_orderers}
+    addresses |= {one.name: (one.published,) for one in layout.our_peers}
+    addresses |= {one.service: (one.chaincode_reached,) for one in layout.our_peers}
     processes = tuple(
         ProcessStatus(name, addresses[name], running.get(name), Path(nodes.where(name)))
         for name in layout.nodes()
@@ -156,36 +155,50 @@ def status(folder: Path) -> NetworkStatus:
 
 
 def deploy(layout: Layout, nodes: Nodes, progress: Callable[[str], None], deadline: float) -> None:
-    """Install, approve and commit the chaincode of the description, as far as that is not done."""
+    """Install, approve and commit the chaincode of the description, as far as that is not done.
+
+    Where other organisations must approve it on machines of their own, wait for them.
+    """
     spec, orderers = layout.spec, orderer_targets(layout)
-    for peer in layout.peers:
+    for peer in layout.our_peers:
         progress(f"installing the chaincode on {peer.name}")
         lifecycle.install(target(layout, peer), admin(layout, peer), spec)
-    for peer in layout.peers:
+    for peer in layout.our_peers:
         progress(f"approving the chaincode for {peer.organisation.name}")
         lifecycle.approve(target(layout, peer), orderers, admin(layout, peer), spec, deadline)
-    first = layout.peers[0]
     stale = nodes.stale()
     if stale:
         progress("starting the chaincode's new version")
         nodes.stop(stale)
         nodes.start(stale)
-    known = lifecycle.committed(target(layout, first), admin(layout, first), spec)
+    if layout.our_peers:
+        progress("committing the chaincode")
+        persist(partial(_commit, layout, deadline), deadline, also=(_AwaitedError, RefusedError))
+
+
+def _commit(layout: Layout, deadline: float) -> None:
+    """Commit the definition, unless it is; _AwaitedError while too few organisations have approved it."""
+    spec, first = layout.spec, layout.our_peers[0]
+    ours, signer = target(layout, first), admin(layout, first)
+    known = lifecycle.committed(ours, signer, spec)
     if known is not None and known.sequence >= spec.chaincode.sequence:
         return
-    progress("committing the chaincode")
-    peers = [target(layout, peer) for peer in layout.peers]
-    persist(
-        lambda: lifecycle.commit(peers, orderers, admin(layout, first), spec, deadline),
-        deadline,
-        also=(RefusedError,),  # a peer that has not seen the last approval yet
+    approved = {msp_id for msp_id, agreed in lifecycle.ready(ours, signer, spec).items() if agreed}
+    others = [one for one in layout.peers if one is not first and one.organisation.msp_id in approved]
+    awaited = [one.organisation.name for one in layout.peers if one.organisation.msp_id not in approved]
+    share, count = layout.fabric.policies.lifecycle, len(layout.peers)
+    needed = {Share.ANY: 1, Share.MAJORITY: count // 2 + 1, Share.ALL: count}[share]
+    if len(approved) < needed:
+        raise _AwaitedError(f"the chaincode awaits the approval of {', '.join(awaited)}")
+    lifecycle.commit(
+        [ours, *(target(layout, one) for one in others)], orderer_targets(layout), signer, spec, deadline
     )
 
 
 def await_healthy(layout: Layout, nodes: Nodes, name: str, deadline: float) -> None:
     """Return when a node runs and says that it is well; UpError with its last words if it ends."""
-    addresses = {one.name: one.operations for one in layout.orderers}
-    addresses |= {one.name: one.operations for one in layout.peers}
+    addresses = {one.name: one.operations for one in layout.our_orderers}
+    addresses |= {one.name: one.operations for one in layout.our_peers}
     while not (name in nodes.running() and (name not in addresses or healthy(addresses[name]))):
         gone = name not in nodes.running()
         if gone or time.monotonic() > deadline:
@@ -195,63 +208,6 @@ def await_healthy(layout: Layout, nodes: Nodes, name: str, deadline: float) -> N
                 f"{'ended while starting' if gone else 'is not ready in time'}; {nodes.where(name)} ends with:\n{said}",
             )
         time.sleep(_POLL_S)
-
-
-def write_identities(layout: Layout) -> None:
-    """Every identity of the network; valid ones are kept."""
-    folder, spec = layout.folder, layout.spec
-    ordering = open_organisation(folder, spec.orderer.name, spec.orderer.msp_id)
-    for node in layout.orderers:
-        ensure_orderer(ordering, _hosts(node.name, node.host), number=node.number)
-    ensure_user(ordering, ADMIN_USER, admin=True)
-    for peer in layout.peers:
-        one = peer.organisation
-        organisation = open_organisation(folder, one.name, one.msp_id)
-        ensure_peer(organisation, _hosts(peer.name, one.peer.host))
-        for user in one.users:
-            attributes = {ROLE_ATTRIBUTE: user.role.value} if user.role is not None else {}
-            ensure_user(organisation, user.name, attributes, admin=user.admin)
-        if not any(user.admin for user in one.users):
-            ensure_user(organisation, ADMIN_USER, admin=True)
-
-
-def write_settings(layout: Layout) -> None:
-    """network.yaml, the genesis block, and what nodes and clients are started with."""
-    write_whole(layout.folder / "network.yaml", dump_spec(layout.spec))
-    if not layout.genesis.exists():
-        unfinished = layout.genesis.with_suffix(".new")
-        unfinished.write_bytes(genesis_block(layout))
-        unfinished.replace(layout.genesis)
-    for name in layout.nodes():
-        layout.settings(name).mkdir(parents=True, exist_ok=True)
-        layout.ledger(name).mkdir(parents=True, exist_ok=True)
-    for node in layout.orderers:
-        write_whole(layout.settings(node.name) / "orderer.yaml", render_orderer(layout, node))
-    for peer in layout.peers:
-        write_whole(layout.settings(peer.name) / "core.yaml", render_core(layout, peer))
-        organisation = layout.organisation(peer.organisation)
-        profile = render_connection(layout.spec, peer.organisation, organisation)
-        write_whole(organisation.folder / "connection.json", profile)
-
-
-def target(layout: Layout, peer: PeerNode) -> Target:
-    """A peer as this machine reaches it."""
-    return Target(peer.name, peer.published, layout.organisation(peer.organisation).tls_authority)
-
-
-def orderer_targets(layout: Layout) -> list[Target]:
-    return [Target(one.name, one.published, layout.ordering.tls_authority) for one in layout.orderers]
-
-
-def admin(layout: Layout, peer: PeerNode) -> SigningIdentity:
-    """The identity of a peer's organisation that administers it."""
-    one = peer.organisation
-    return SigningIdentity.load(one.msp_id, layout.organisation(one).user(admin_name(one)))
-
-
-def admin_name(one: OrganisationSpec) -> str:
-    """The user of an organisation that administers it."""
-    return next((user.name for user in one.users if user.admin), ADMIN_USER)
 
 
 def _settled(spec: NetworkSpec | None, folder: Path) -> Layout:
@@ -315,7 +271,3 @@ def _check_room(folder: Path) -> None:
         raise DiskError(
             f"{folder} has {free >> 20} MiB left on its disk; a network needs {MIN_FREE_BYTES >> 20}: make room"
         )
-
-
-def _hosts(name: str, host: str) -> list[str]:
-    return sorted({name, host, "localhost", "127.0.0.1"})

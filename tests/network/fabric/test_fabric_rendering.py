@@ -20,11 +20,11 @@ from quorumlearn_network.devnet.blocks import data_hash
 from quorumlearn_network.fabric.channel import genesis_block, member_group
 from quorumlearn_network.fabric.config_update import addition, members
 from quorumlearn_network.fabric.containers import render_compose
+from quorumlearn_network.fabric.files import write_identities, write_settings
 from quorumlearn_network.fabric.layout import Layout, is_loopback, plan, split
 from quorumlearn_network.fabric.lifecycle import definition_policy
 from quorumlearn_network.fabric.report import describe_policy
 from quorumlearn_network.fabric.settings import render_core, render_orderer
-from quorumlearn_network.fabric.up import write_identities, write_settings
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import choose_ports
 from quorumlearn_network.spec import (
