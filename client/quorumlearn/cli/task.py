@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 from google.protobuf.json_format import MessageToDict
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -43,6 +44,7 @@ def publish(
 
     \b
     id: mnist-1
+    preset: NAME                                  a published system's settings; see quorumlearn task presets
     title: ""
     workload: {name: mnist-cnn, config: {}}       needed; or mnist-mlp
     public_blocks: [all]
@@ -84,6 +86,33 @@ def publish(
         print_text(f"  {line}")
     if not dry_run:
         print_text(f"next: quorumlearn task watch {spec.task_id}")
+
+
+@app.command(epilog=f"Example: quorumlearn task presets.  {EXIT_CODES}")
+def presets(as_json: AsJson = False) -> None:
+    """Settings of published systems that a task's file can ask for by name, and why they are so."""
+    from quorumlearn.nodes.presets import PRESETS
+
+    if as_json:
+        print_json(
+            {
+                name: {
+                    "source": preset.source,
+                    "settings": {setting.field: setting.value for setting in preset.settings},
+                    "why": {setting.field: setting.why for setting in preset.settings}
+                    | {"miners.byzantine": preset.assumed},
+                }
+                for name, preset in sorted(PRESETS.items())
+            }
+        )
+        return
+    for name, preset in sorted(PRESETS.items()):
+        print_text(f"preset: {name}", style="bold")
+        print_text(f"  {preset.source}")
+        rows = [(f"  {one.field}", _written(one.value), one.why) for one in preset.settings]
+        print_table(("", "", ""), [*rows, ("  miners.byzantine", "f", preset.assumed)])
+        print_text("")
+    print_text("What a task's file says itself wins. What differs from the systems: docs/decisions.md")
 
 
 @app.command("list", epilog=f"Example: quorumlearn task list.  {EXIT_CODES}")
@@ -234,6 +263,12 @@ def challenge(
         print_json({"task": task, "height": height, "challenged": True})
     else:
         print_text(f"block {height} of {task} is challenged; its verifiers vote")
+
+
+def _written(value: object) -> str:
+    """As a task's file writes it."""
+    written: str = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+    return written
 
 
 def _dict(message: object) -> dict[str, object]:

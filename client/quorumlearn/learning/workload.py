@@ -27,6 +27,8 @@ class TrainingConfig(pydantic.BaseModel):
     With `dp_clip` and `dp_noise` (both or neither) it is differentially private, see `learning.privacy`: each sample's
     gradient is clipped to the norm dp_clip, and noise of deviation dp_noise x dp_clip is added to their sum; epsilon is
     reported at dp_delta. Steps are as many as without, but draw their samples anew.
+
+    An update whose training ended after its round had closed may be submitted in one of `late_rounds` rounds after it.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -38,6 +40,7 @@ class TrainingConfig(pydantic.BaseModel):
     dp_clip: float | None = pydantic.Field(default=None, gt=0, le=1000)
     dp_noise: float | None = pydantic.Field(default=None, ge=0.1, le=1000)
     dp_delta: float = pydantic.Field(default=1e-5, ge=1e-12, lt=1)
+    late_rounds: int = pydantic.Field(default=0, ge=0, le=100)
 
     @pydantic.model_validator(mode="after")
     def _both_or_neither(self) -> Self:
@@ -65,6 +68,8 @@ class TrainingConfig(pydantic.BaseModel):
         if self.private:
             private = {"dp_clip": self.dp_clip, "dp_noise": self.dp_noise, "dp_delta": self.dp_delta}
             strings |= {name: repr(value) for name, value in private.items()}
+        if self.late_rounds:
+            strings["late_rounds"] = str(self.late_rounds)
         return strings
 
 

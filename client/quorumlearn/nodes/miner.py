@@ -150,11 +150,14 @@ class Miner:
         """Train from the head, once a round and base: the update in grid steps (d,) and the number of samples; None if the
         miner sits the round out."""
         spec, now = view.task.spec, view.round
-        if self._learned is not None and self._learned[:2] == (now.number, now.base.digest):
-            return self._learned[2], self._learned[3]
         if self._gave_up == (now.number, now.base.digest):
             return None
         workload = workload_of(spec)
+        if self._learned is not None and (
+            self._learned[:2] == (now.number, now.base.digest)
+            or self._is_late(now, workload.config.late_rounds)
+        ):
+            return self._learned[2], self._learned[3]
         base = load_public(self.store, spec, now.base.model)
         private = self._private(workload, spec.workload.public_blocks, spec.seed)
         try:
@@ -189,6 +192,22 @@ class Miner:
             **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
         )
         return values, result.samples
+
+    def _is_late(self, now: b.Round, late_rounds: int) -> bool:
+        """Whether the last update learned missed its own round and the task still takes it: it was committed nowhere, and the
+        block that it was learned from is a good one."""
+        assert self._learned is not None
+        number, base = self._learned[:2]
+        if not 0 < now.number - number <= late_rounds:
+            return False
+        for earlier in range(number, now.number):
+            if any(one.miner == self.me for one in self.market.submissions(now.task_id, earlier)):
+                return False
+        good = {one.digest for one in self.market.blocks(now.task_id) if one.status == b.GOOD_BLOCK}
+        if base not in good:
+            return False
+        log.info("late update", task=now.task_id, round=now.number, identity=self.me, learned_in=number)
+        return True
 
     def _noise_seed(self, now: b.Round) -> int:
         """The seed of a private training: from a secret of this round, else everybody could take the noise off again.

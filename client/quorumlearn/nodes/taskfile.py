@@ -18,14 +18,15 @@ challenge_window: 3600
 seed: 7
 ```
 Only `id`, `workload`, `rounds`, `miners`, `committee` and `reward.per_round` are needed; `quorumlearn task publish --help` shows
-what the rest defaults to. Unknown keys are errors. Nothing is published that the encryption's budget cannot carry.
+what the rest defaults to. With `preset: NAME` the settings of a published system stand for what is left out (see
+`nodes.presets`). Unknown keys are errors. Nothing is published that the encryption's budget cannot carry.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -44,6 +45,7 @@ from quorumlearn_proto.task_pb2 import (
 from quorumlearn import ckks, learning, robust
 from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.encryption import record_of
+from quorumlearn.nodes.presets import with_preset
 from quorumlearn.nodes.screening import rule_of
 
 
@@ -122,6 +124,7 @@ class TaskFile(_Strict):
     """What the owner wants, as written."""
 
     id: str
+    preset: Literal["chainfl", "krum", "learningchain", "omnilytics"] | None = None
     title: str = ""
     workload: WorkloadPart
     public_blocks: tuple[str, ...] = ("all",)
@@ -145,7 +148,7 @@ def load(path: Path) -> TaskFile:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:
-        return TaskFile.model_validate(fields)
+        return TaskFile.model_validate(with_preset(fields))
     except ValidationError as error:
         raise ConfigError(explain(path, error)) from error
 
