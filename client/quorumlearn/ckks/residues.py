@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ MAX_PRIME_BITS = 56
 """Above it the rest of a product could leave 63 bits, so wrong is the float64 estimate of its quotient."""
 _WORD = 64
 _LARGEST_GROUP = 64
+_FEW = 1 << 14
+"""Below so many values all 64 of a group are packed at once, above it one after the other over all groups."""
 _SURE_BITS = 51
 """Up to here that estimate is wrong by less than one before it is cut to an integer."""
 
@@ -171,28 +174,46 @@ def unpack_bits(data: bytes | memoryview, primes: Sequence[int], degree: int, po
     return out
 
 
+@lru_cache(maxsize=64)
+def _places(bits: int) -> tuple[Integers, Residues, Integers]:
+    """Of 64 values of so many bits: the word each begins in, its offset there, and which reach into the next."""
+    word, offset = np.divmod(np.arange(_WORD) * bits, _WORD)
+    return word, offset.astype(np.uint64), np.flatnonzero(offset + bits > _WORD)
+
+
 def _pack(values: Residues, bits: int) -> Residues:
     """(polynomials, N) to (polynomials, N * bits / 64): each 64 values make `bits` words."""
+    place, offset, across = _places(bits)
+    if values.size < _FEW:
+        groups = values.reshape(-1, _WORD)
+        words = np.bitwise_or.reduceat(groups << offset, np.searchsorted(place, np.arange(bits)), axis=1)
+        words[:, place[across] + 1] |= groups[:, across] >> (np.uint64(_WORD) - offset[across])
+        return words.astype("<u8").reshape(len(values), -1)
     rows = np.ascontiguousarray(values.reshape(-1, _WORD).T)
     words = np.zeros((bits, rows.shape[1]), dtype=np.uint64)
     for i, row in enumerate(rows):
-        word, offset = divmod(i * bits, _WORD)
-        words[word] |= row << np.uint64(offset)
-        if offset + bits > _WORD:
-            words[word + 1] |= row >> np.uint64(_WORD - offset)
+        words[place[i]] |= row << offset[i]
+        if offset[i] + bits > _WORD:
+            words[place[i] + 1] |= row >> np.uint64(_WORD - int(offset[i]))
     return np.ascontiguousarray(words.T, dtype="<u8").reshape(len(values), -1)
 
 
 def _unpack(words: Residues, bits: int, degree: int) -> Residues:
     """The inverse of `_pack`."""
-    columns = np.ascontiguousarray(words.reshape(-1, bits).T, dtype=np.uint64)
-    rows = np.empty((_WORD, columns.shape[1]), dtype=np.uint64)
+    place, offset, across = _places(bits)
     mask = np.uint64((1 << bits) - 1)
+    groups = words.reshape(-1, bits)
+    if len(groups) * _WORD < _FEW:
+        values = groups[:, place].astype(np.uint64) >> offset
+        values[:, across] |= groups[:, place[across] + 1] << (np.uint64(_WORD) - offset[across])
+        values &= mask
+        return values.reshape(-1, degree)
+    columns = np.ascontiguousarray(groups.T, dtype=np.uint64)
+    rows = np.empty((_WORD, columns.shape[1]), dtype=np.uint64)
     for i in range(_WORD):
-        word, offset = divmod(i * bits, _WORD)
-        np.right_shift(columns[word], np.uint64(offset), out=rows[i])
-        if offset + bits > _WORD:
-            rows[i] |= columns[word + 1] << np.uint64(_WORD - offset)
+        np.right_shift(columns[place[i]], offset[i], out=rows[i])
+        if offset[i] + bits > _WORD:
+            rows[i] |= columns[place[i] + 1] << np.uint64(_WORD - int(offset[i]))
         rows[i] &= mask
     return np.ascontiguousarray(rows.T).reshape(-1, degree)
 

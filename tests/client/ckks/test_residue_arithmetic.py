@@ -82,7 +82,7 @@ def test_the_centred_integer_comes_back(primes, data):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.sampled_from(PRIMES), st.integers(1, 3), st.sampled_from([4, 64, 100, 256]), st.integers(0, 2**32))
+@given(st.sampled_from(PRIMES), st.integers(1, 3), st.sampled_from([4, 64, 100, 256, 8192]), st.integers(0, 2**32))
 def test_packing_is_dense_and_comes_back(primes, polynomials, degree, seed):
     rng = np.random.default_rng(seed)
     a = np.stack([[rng.integers(0, q, degree, dtype=np.uint64) for q in primes] for _ in range(polynomials)])
