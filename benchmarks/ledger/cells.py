@@ -15,27 +15,26 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from quorumlearn.gateway import TransactionRecord, read_block
 from quorumlearn.nodes.market import Market
 from quorumlearn_proto import block_pb2 as b
 
-from benchmarks.ledger.market import Ledger, Play, Submission, ref, secret
+from benchmarks.ledger.market import Ledger, Play, Submission, patient, ref, secret
 
 PER_CLIENT = 4
 FEWEST, MOST = 40, 256
 BURST = 100
 ROUND_MINERS = 10
-PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("COMMIT", ("blocks:Commit", "blocks:Advance")),
-    ("REVEAL", ("blocks:Reveal", "blocks:Advance")),
-    ("BEACON", ("blocks:RevealBeacon",)),
-    ("SCREEN", ("blocks:PostSketch",)),
-    ("SELECT", ("blocks:VoteSelection",)),
-    ("OPEN", ("blocks:PostPartial",)),
-    ("PROPOSE", ("blocks:Propose",)),
-    ("VALIDATE", ("blocks:VoteBlock",)),
+FUNCTIONS = frozenset(
+    f"blocks:{name}"
+    for name in (
+        *("Commit", "Reveal", "RevealBeacon", "PostSketch", "VoteSelection", "PostPartial", "Propose"),
+        *("VoteBlock", "Advance"),
+    )
 )
+"""What a round is made of, its key apart, which is made while the one before trains."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class Submissions:
 class RoundTime:
     """A whole round with `miners` and three verifiers, in milliseconds.
 
-    `phases_ms` is from the first call of a phase to its last commit, `total_ms` their sum; `ledger_ms` is from
-    the timestamp of the round's first transaction to that of its last.
+    `phases_ms` is from the first call of a phase until every peer shows the next, `total_ms` their sum; `ledger_ms`
+    is from the timestamp of the round's first transaction to that of its last.
     """
 
     miners: int
@@ -104,7 +103,13 @@ def whole_round(ledger: Ledger) -> RoundTime:
     """A round in which every party acts the moment it may and computes nothing."""
     play = ledger.open_task(ROUND_MINERS)
     first = int(ledger.network().chain_info().height)
-    phases = {name: _seconds(move) * 1000 for name, move in _moves(play)}
+    moves = _moves(play)
+    phases: dict[str, float] = {}
+    for (phase, move), (following, _) in zip(moves, [*moves[1:], (b.ENDED, None)], strict=True):
+        began = time.perf_counter()
+        move()
+        play.reached(following)
+        phases[b.Phase.Name(phase)] = (time.perf_counter() - began) * 1000
     status = play.view()
     if status.round.outcome != b.ACCEPTED:
         raise RuntimeError(f"the round ended {b.Outcome.Name(status.round.outcome)}, not ACCEPTED")
@@ -140,7 +145,7 @@ class _Found:
         return client
 
 
-def _moves(play: Play) -> list[tuple[str, Callable[[], None]]]:
+def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
     """The phases and what is done in each; what a move needs to know is asked before its clock starts."""
     task = play.task
     base = play.view().round.base.digest
@@ -154,11 +159,11 @@ def _moves(play: Play) -> list[tuple[str, Callable[[], None]]]:
         codes = Counter(_parallel(commits))
         if set(codes) != {"VALID"}:
             raise RuntimeError(f"submissions ended {dict(codes)}")
-        owner.advance(task)
+        patient(partial(owner.advance, task))
 
     def reveal() -> None:
         play.each_miner(lambda market, name: market.reveal(task, 1, manifests[name]))
-        owner.advance(task)
+        patient(partial(owner.advance, task))
 
     def select(market: Market, seat: int) -> None:
         order = list(play_round().miners)
@@ -176,27 +181,26 @@ def _moves(play: Play) -> list[tuple[str, Callable[[], None]]]:
 
     ballot = b.Ballot(model=ref("next model").digest, reason=b.GOOD, correct=90, base_correct=80, total=100)
     return [
-        ("COMMIT", commit),
-        ("REVEAL", reveal),
-        ("BEACON", lambda: play.each_seat(lambda market, seat: market.reveal_beacon(task, 1, secret(seat)))),
-        ("SCREEN", lambda: play.each_seat(lambda market, seat: market.post_sketch(task, 1, ref(f"s{seat}")))),
-        ("SELECT", lambda: play.each_seat(select)),
+        (b.COMMIT, commit),
+        (b.REVEAL, reveal),
+        (b.BEACON, lambda: play.each_seat(lambda market, seat: market.reveal_beacon(task, 1, secret(seat)))),
+        (b.SCREEN, lambda: play.each_seat(lambda market, seat: market.post_sketch(task, 1, ref(f"s{seat}")))),
+        (b.SELECT, lambda: play.each_seat(select)),
         (
-            "OPEN",
+            b.OPEN,
             lambda: play.each_seat(
                 lambda market, seat: market.post_partial(task, 1, ref("sum").digest, ref(f"p{seat}"))
             ),
         ),
-        ("PROPOSE", propose),
-        ("VALIDATE", lambda: play.each_seat(lambda market, _: market.vote_block(task, 1, ballot))),
+        (b.PROPOSE, propose),
+        (b.VALIDATE, lambda: play.each_seat(lambda market, _: market.vote_block(task, 1, ballot))),
     ]
 
 
 def _of(play: Play, transaction: TransactionRecord) -> bool:
     """Whether it is one of the task's round."""
-    functions = {name for _, names in PHASES for name in names}
     arguments = transaction.arguments
-    return len(arguments) > 1 and arguments[0].decode() in functions and arguments[1] == play.task.encode()
+    return len(arguments) > 1 and arguments[0].decode() in FUNCTIONS and arguments[1] == play.task.encode()
 
 
 def _submissions(
@@ -238,9 +242,3 @@ def _parallel(sends: Sequence[Submission]) -> list[str]:
 def _timed(send: Submission) -> tuple[str, float]:
     began = time.perf_counter()
     return send(), time.perf_counter() - began
-
-
-def _seconds(move: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    move()
-    return time.perf_counter() - began

@@ -12,15 +12,17 @@ import hashlib
 import itertools
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from quorumlearn.cli.access import market_contract, open_gateway
 from quorumlearn.cli.confirm import confirm_ledger
-from quorumlearn.gateway import Contract, Gateway, Network
-from quorumlearn.nodes.market import Market
+from quorumlearn.gateway import Contract, Gateway, GatewayError, Network
+from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.taskfile import TaskFile, spec_of
 from quorumlearn_network.spec import (
     BatchSpec,
@@ -41,6 +43,7 @@ SEATS = 3
 FUNDS = 10_000_000
 WAIT_S = 3600
 SETUP_THREADS = 16
+PATIENCE_S, POLL_S = 30.0, 0.002
 
 Submission = Callable[[], str]
 """Sends one transaction and waits for its commit; the validation code."""
@@ -107,12 +110,13 @@ class Ledger:
         spec.max_miners = miners  # more than the encryption of one round would carry
         owner.publish(spec)
         play = Play(self, name, self.miners[:miners])
-        play.each_seat(lambda market, _: market.join_committee(name))
+        play.each_seat(lambda market, _: patient(lambda: market.join_committee(name)))
         with ThreadPoolExecutor(SETUP_THREADS) as pool:
-            list(pool.map(lambda who: self.market(who).join(name), play.miners))
+            list(pool.map(lambda who: patient(lambda: self.market(who).join(name)), play.miners))
         if owner.view(name).round.number == 0:
-            owner.advance(name)
+            patient(lambda: owner.advance(name))
         play.ceremony()
+        play.reached(b.COMMIT)
         return play
 
 
@@ -161,7 +165,24 @@ class Play:
             ("ConfirmKey", lambda seat: b.KeyContribution(confirmed_key=ref("key"))),
         )
         for function, made in steps:
-            self.each_seat(lambda market, seat: market.key_step(function, (self.task, 1, 1), made(seat)))  # noqa: B023
+            self.each_seat(partial(self._key_step, function, made))
+
+    def reached(self, phase: int) -> None:
+        """Wait until every peer has seen the round enter a phase: they apply a block at times of their own."""
+
+        def seen(market: Market, _: int) -> None:
+            deadline = time.monotonic() + PATIENCE_S
+            while market.round(self.task, 1).phase != phase:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{self.task} does not reach {b.Phase.Name(phase)}")
+                time.sleep(POLL_S)
+
+        self.each_seat(seen)
+
+    def _key_step(
+        self, function: str, made: Callable[[int], b.KeyContribution], market: Market, seat: int
+    ) -> None:
+        patient(lambda: market.key_step(function, (self.task, 1, 1), made(seat)))
 
     def manifest(self, miner: str, base: str) -> b.Manifest:
         return b.Manifest(
@@ -182,6 +203,18 @@ class Play:
             return contract.propose("blocks:Commit", self.task, "1", digest).endorse().submit().status().code
 
         return send
+
+
+def patient(act: Callable[[], None]) -> None:
+    """Do it, and again while a peer that is asked has not seen what went before."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return act()
+        except (Refused, GatewayError):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)
 
 
 def ref(text: str, size: int = 10) -> ArtifactRef:

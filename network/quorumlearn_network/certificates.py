@@ -108,9 +108,13 @@ def issue_identity(
     unit: NodeOU,
     attributes: Mapping[str, str],
     validity: timedelta,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Credential:
-    """An identity that signs transactions or endorsements. Empty `attributes` leave the extension out."""
-    builder, key = _issued(authority, _name(common, organisation, unit), validity)
+    """An identity that signs transactions or endorsements, for `key` or a new one.
+
+    Empty `attributes` leave the extension out.
+    """
+    builder, key = _issued(authority, _name(common, organisation, unit), validity, key)
     if attributes:
         body = json.dumps({"attrs": dict(sorted(attributes.items()))}, separators=(",", ":")).encode()
         builder = builder.add_extension(x509.UnrecognizedExtension(ATTRIBUTES_OID, body), critical=False)
@@ -119,10 +123,15 @@ def issue_identity(
 
 
 def issue_tls(
-    authority: Credential, common: str, organisation: str, hosts: Sequence[str], validity: timedelta
+    authority: Credential,
+    common: str,
+    organisation: str,
+    hosts: Sequence[str],
+    validity: timedelta,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Credential:
-    """A TLS certificate for `hosts` (names or IP addresses), for both ends of a connection."""
-    builder, key = _issued(authority, _name(common, organisation, None), validity)
+    """A TLS certificate for `hosts` (names or IP addresses), for both ends of a connection, for `key` or a new one."""
+    builder, key = _issued(authority, _name(common, organisation, None), validity, key)
     builder = builder.add_extension(_usage(authority=False), critical=True)
     builder = builder.add_extension(
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
@@ -193,9 +202,12 @@ def is_current(certificate: x509.Certificate, spare: timedelta = timedelta(0)) -
 
 
 def _issued(
-    authority: Credential, subject: x509.Name, validity: timedelta
+    authority: Credential,
+    subject: x509.Name,
+    validity: timedelta,
+    key: ec.EllipticCurvePrivateKey | None,
 ) -> tuple[x509.CertificateBuilder, ec.EllipticCurvePrivateKey]:
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key if key is not None else ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     start = max(now - CLOCK_SKEW, authority.certificate.not_valid_before_utc)
     end = min(now + validity, authority.certificate.not_valid_after_utc)

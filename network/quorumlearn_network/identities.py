@@ -28,6 +28,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from quorumlearn_network.certificates import (
     CertificateError,
@@ -224,16 +225,50 @@ def users(organisation: Organisation) -> Iterator[IdentityInfo]:
             yield read_user(organisation, path.name)
 
 
+def renew_peer(organisation: Organisation, hosts: Sequence[str], validity: timedelta) -> None:
+    """Issue a peer's identity and TLS certificate again, for the keys that it has."""
+    _ensure_node(organisation, organisation.peer, NodeOU.PEER, hosts, validity, renew=True)
+
+
+def renew_orderer(
+    organisation: Organisation, hosts: Sequence[str], validity: timedelta, number: int, identity: bool
+) -> None:
+    """Issue an orderer's TLS certificate again, for the key that it has, and its identity if `identity`.
+
+    The channel names an orderer by its TLS key (and with BFT by its identity's certificate, which so cannot be
+    issued again without a change of the channel).
+    """
+    folder = organisation.orderer_node(number)
+    _ensure_node(organisation, folder, NodeOU.ORDERER, hosts, validity, renew=True, renew_identity=identity)
+
+
 def _ensure_node(
-    organisation: Organisation, folder: Path, unit: NodeOU, hosts: Sequence[str], validity: timedelta
+    organisation: Organisation,
+    folder: Path,
+    unit: NodeOU,
+    hosts: Sequence[str],
+    validity: timedelta,
+    *,
+    renew: bool = False,
+    renew_identity: bool = True,
 ) -> Path:
+    """A node's identity and TLS certificate. Its keys stay: others know an orderer by that of its TLS."""
     name = f"{folder.name}.{organisation.name}"
-    _ensure_identity(organisation, folder / "msp", name, unit, {}, validity, renew=False)
+    _ensure_identity(
+        organisation,
+        folder / "msp",
+        name,
+        unit,
+        {},
+        validity,
+        renew=renew and renew_identity,
+        keep_key=True,
+    )
     authority = _authority(organisation, "tlsca")
     certificate, key = folder / "tls" / "server.crt", folder / "tls" / "server.key"
-    kept = _kept(certificate, key, authority)
+    kept = None if renew else _kept(certificate, key, authority)
     if kept is None or hosts_of(kept) != frozenset(hosts):
-        made = issue_tls(authority, name, organisation.msp_id, hosts, validity)
+        made = issue_tls(authority, name, organisation.msp_id, hosts, validity, _key(certificate, key))
         _write(key, made.key_pem)
         _write(certificate, made.certificate_pem)
     _write_if_new(folder / "tls" / "ca.crt", authority.certificate_pem)
@@ -249,6 +284,7 @@ def _ensure_identity(
     validity: timedelta,
     *,
     renew: bool,
+    keep_key: bool = False,
 ) -> Path:
     authority = _authority(organisation, "ca")
     certificate, key = msp / "signcerts" / "cert.pem", msp / "keystore" / "key.pem"
@@ -258,7 +294,8 @@ def _ensure_identity(
         unit,
         dict(attributes),
     ):
-        made = issue_identity(authority, name, organisation.msp_id, unit, attributes, validity)
+        old = _key(certificate, key) if keep_key else None
+        made = issue_identity(authority, name, organisation.msp_id, unit, attributes, validity, old)
         _write(key, made.key_pem)
         _write(certificate, made.certificate_pem)
     _write_anchors(organisation, msp)
@@ -272,6 +309,14 @@ def _kept(certificate: Path, key: Path, authority: Credential) -> x509.Certifica
     except (FileNotFoundError, CertificateError):
         return None
     return held if is_current(held) and is_issued_by(held, authority.certificate) else None
+
+
+def _key(certificate: Path, key: Path) -> ec.EllipticCurvePrivateKey | None:
+    """The key on disk if it is that of the certificate beside it, whoever issued that and when."""
+    try:
+        return Credential.from_pem(certificate.read_bytes(), key.read_bytes()).key
+    except (FileNotFoundError, CertificateError):
+        return None
 
 
 def _attributes(certificate: x509.Certificate) -> Mapping[str, str] | None:

@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from quorumlearn_network.folder import (
@@ -149,6 +150,25 @@ def restart_nodes(
             _stop_all(
                 [one.process for one in _processes(spec, folder) if not names or one.process.name in names]
             )
+    return bring_up(None, folder, confirm, progress, deadline - time.monotonic())
+
+
+def renew_certificates(
+    folder: Path,
+    validity: timedelta,
+    confirm: Confirm,
+    progress: Callable[[str], None] = lambda step: None,
+    timeout_s: float = 300.0,
+) -> NetworkStatus:
+    """Renew the certificates of a network's Fabric nodes, which keep their keys, and start them anew one by one."""
+    deadline = time.monotonic() + timeout_s
+    folder = folder.resolve()
+    with locked(folder):
+        if read_network(folder).fabric is None:
+            raise FolderError(f"the devnet in {folder} renews what expires by itself, when it comes up")
+        from quorumlearn_network import fabric
+
+        fabric.renew(folder, validity, progress, deadline)
     return bring_up(None, folder, confirm, progress, deadline - time.monotonic())
 
 
@@ -335,6 +355,7 @@ __all__ = [
     "bring_up",
     "node_log",
     "read_network",
+    "renew_certificates",
     "restart_nodes",
     "status",
     "upgrade_chaincode",

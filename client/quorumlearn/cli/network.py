@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from quorumlearn_network.up import (
     bring_up,
     node_log,
     read_network,
+    renew_certificates,
     restart_nodes,
     upgrade_chaincode,
 )
@@ -156,6 +158,22 @@ def restart(
     """Stop nodes and start them again, and wait until the network serves."""
     with progress("restarting") as step:
         result = restart_nodes(folder, names or (), confirm_ledger, step, _patience(None, folder))
+    show(result, as_json)
+
+
+@app.command(epilog=f"Example: quorumlearn network renew --days 365.  {EXIT_CODES}")
+def renew(
+    folder: Folder = DEFAULT_FOLDER,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days that the certificates are valid.")] = 365,
+    as_json: AsJson = False,
+) -> None:
+    """Renew the certificates of Fabric nodes, for the keys that they have, and restart the nodes one at a time.
+
+    Users' are renewed by `quorumlearn identity renew`.
+    """
+    with progress("renewing certificates") as step:
+        validity = timedelta(days=days)
+        result = renew_certificates(folder, validity, confirm_ledger, step, _FABRIC_UP_SECONDS)
     show(result, as_json)
 
 

@@ -5,7 +5,7 @@
 `quorumlearn_network.up` calls it for every network whose description has that section; nothing else needs to know.
 """
 
-from quorumlearn_network.fabric.change import add_organisation, check_names, restart, upgrade
+from quorumlearn_network.fabric.change import add_organisation, check_names, renew, restart, upgrade
 from quorumlearn_network.fabric.errors import (
     DiskError,
     FabricError,
@@ -33,6 +33,7 @@ __all__ = [
     "check_names",
     "nodes_of",
     "plan",
+    "renew",
     "report",
     "restart",
     "status",

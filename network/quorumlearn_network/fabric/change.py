@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from quorumlearn_network.fabric.access import admin, orderer_targets, target
 from quorumlearn_network.fabric.channel import member_group
 from quorumlearn_network.fabric.config_update import addition, await_member, channel_config, members, submit
 from quorumlearn_network.fabric.errors import FabricError
-from quorumlearn_network.fabric.files import write_identities
+from quorumlearn_network.fabric.files import renew_certificates, write_identities
 from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.fabric.up import await_healthy, bring_up, nodes_of
 from quorumlearn_network.folder import Confirm, NetworkStatus, read_network, step
@@ -36,6 +37,17 @@ def restart(folder: Path, names: Sequence[str], progress: Progress, deadline: fl
         nodes.start(chosen)
         for name in chosen:
             await_healthy(layout, nodes, name, deadline)
+
+
+def renew(folder: Path, validity: timedelta, progress: Progress, deadline: float) -> None:
+    """Renew the nodes' certificates and start them anew, one at a time, so that the network goes on serving."""
+    layout = plan(read_network(folder), folder)
+    with step("certificates"):
+        progress("certificates")
+        renew_certificates(layout, validity)
+    names = [one.name for one in layout.our_orderers] + [one.name for one in layout.our_peers]
+    for name in names:
+        restart(folder, [name], progress, deadline)
 
 
 def add_organisation(

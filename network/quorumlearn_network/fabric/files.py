@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from quorumlearn_network.fabric.channel import genesis_block
 from quorumlearn_network.fabric.errors import FabricError
 from quorumlearn_network.fabric.layout import Layout
@@ -12,9 +14,11 @@ from quorumlearn_network.identities import (
     ensure_peer,
     ensure_user,
     open_organisation,
+    renew_orderer,
+    renew_peer,
 )
 from quorumlearn_network.profiles import render_connection, write_whole
-from quorumlearn_network.spec import ADMIN_USER
+from quorumlearn_network.spec import ADMIN_USER, Consensus
 
 _PUBLIC = ("cacerts/ca.pem", "tlscacerts/tlsca.pem", "config.yaml")
 
@@ -58,6 +62,17 @@ def write_settings(layout: Layout) -> None:
         organisation = layout.organisation(peer.organisation)
         profile = render_connection(layout.spec, peer.organisation, organisation)
         write_whole(organisation.folder / "connection.json", profile)
+
+
+def renew_certificates(layout: Layout, validity: timedelta) -> None:
+    """Issue the certificates of this machine's nodes again, for the keys that they have."""
+    raft = layout.fabric.consensus is Consensus.RAFT
+    for node in layout.our_orderers:
+        hosts = _hosts(node.name, node.host)
+        renew_orderer(layout.ordering, hosts, validity, node.number, identity=raft)
+    for peer in layout.our_peers:
+        organisation = layout.organisation(peer.organisation)
+        renew_peer(organisation, _hosts(peer.name, peer.organisation.peer.host), validity)
 
 
 def check_members(layout: Layout) -> None:

@@ -26,6 +26,7 @@ from quorumlearn_network.spec import NetworkSpec, render_policy
 LIFECYCLE = "_lifecycle"
 _NOT_DEFINED = "is not defined"
 _NONE_APPROVED = "could not fetch approved chaincode definition"
+_LOST = "private data matching public hash version is not available"
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,11 @@ def _approved(peer: Target, admin: SigningIdentity, spec: NetworkSpec) -> bool:
     except RefusedError as error:
         if _NONE_APPROVED in error.reason:
             return False
+        if _LOST in error.reason:  # only this peer ever had it, and orderers do not
+            raise FabricError(
+                f"{peer.name} has lost with its ledger what its organisation approved; restore the ledger, or "
+                "have all approve anew: `quorumlearn network upgrade VERSION`"
+            ) from error
         raise
     found = lifecycle_pb2.QueryApprovedChaincodeDefinitionResult.FromString(answer)
     return (found.version, found.validation_parameter, found.source.local_package.package_id) == (

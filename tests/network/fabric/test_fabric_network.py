@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from quorumlearn.cli.access import market_contract, open_gateway
 from quorumlearn.gateway import EndorseError, GatewayError
 from quorumlearn_network.up import read_network
@@ -126,6 +128,19 @@ def test_another_description_is_refused_while_it_runs(net: FabricNet, tmp_path: 
         code, _, err = net.cli("network", "up", "--spec", str(file))
         assert code in {1, 2} and said in err.splitlines()[-1]
         assert net.pids() == before
+
+
+def test_renewed_certificates_serve_with_the_keys_they_had(net: FabricNet) -> None:
+    files = [*net.network.rglob("server.crt"), *net.network.rglob("peers/*/msp/signcerts/cert.pem")]
+    keys = {path: path.read_bytes() for path in net.network.rglob("*.key")}
+    before = {path: path.read_bytes() for path in files}
+    assert len(before) == 3 + 2 * 5
+    assert net.done("network", "renew", "--days", "30")["running"]
+    assert all(path.read_bytes() != held for path, held in before.items())
+    assert {path: path.read_bytes() for path in keys} == keys
+    expiry = x509.load_pem_x509_certificate(files[0].read_bytes()).not_valid_after_utc
+    assert expiry - datetime.now(UTC) < timedelta(days=31)
+    assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
 
 
 def test_an_organisation_joins_later_and_has_an_account(net: FabricNet) -> None:
