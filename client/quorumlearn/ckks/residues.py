@@ -3,8 +3,8 @@
 Rules:
 - an array of residues is uint64, its last two axes are (primes, N); the primes come as a column (primes, 1);
 - every residue handed in is below its prime; every residue handed out is too;
-- a product is exact: its quotient is estimated in float64, the rest follows in wrap-around uint64. An estimate
-  of G summed products below 2^2b is off by at most G (G + 4) 2^(b-53); `_group` picks G so that the rest still
+- a product is exact: its quotient is estimated in float64, the rest follows in wrap-around 64-bit integers. An estimate
+  of G summed products below 2^(2b-2) is off by at most G (G + 4) 2^(b-55); `_group` picks G so that the rest still
   fits 63 bits with its sign, and `_settle` takes it below its prime;
 - bits are packed little-endian, residue after residue, with no gap.
 """
@@ -63,34 +63,44 @@ def _settle(signed: Integers, q: Residues) -> None:
     signed -= column_ * (signed >= column_)
 
 
-def quotients(b: Residues, q: Residues) -> Floats:
+def halved(a: Residues, q: Residues) -> Integers:
+    """Residues as signed integers in -q/2..q/2: what `dot` wants of its operands."""
+    signed = a.view(np.int64)
+    column_ = q.view(np.int64)
+    out: Integers = signed - column_ * (signed > column_ >> 1)
+    return out
+
+
+def quotients(b: Integers, q: Residues) -> Floats:
     """b / q in float64: what `dot` wants of an operand that is used again and again."""
     return b.astype(np.float64) / q.astype(np.float64)
 
 
 def _group(bits: int) -> int:
-    """The largest G with G (G + 4) 2^(2 bits - 53) at most 2^62."""
-    room = 2.0 ** (62 + 53 - 2 * bits)
+    """The largest G with G (G + 4) 2^(2 bits - 55) at most 2^62."""
+    room = 2.0 ** (62 + 55 - 2 * bits)
     return max(1, min(_LARGEST_GROUP, int((4 + room) ** 0.5) - 2))
 
 
-def dot(a: Residues, b: Residues, b_over_q: Floats, q: Residues) -> Residues:
-    """Sums over the first axis of a: (J, ...) and b: (M, J, ...) give (M, ...), modulo q, exact.
+def dot(a: Integers, b: Integers, b_over_q: Floats, q: Residues) -> Residues:
+    """Sums over the first axis of a: (J, ...) and b: (M, J, ...) give residues (M, ...), modulo q, exact.
 
-    `b_over_q` is `quotients(b, q)`. Many times as fast as `multiply`: one pass for the estimate, one for the product.
+    Both are `halved`, `b_over_q` is `quotients(b, q)`. Many times as fast as `multiply`: one pass for the
+    estimate, one for the product.
     """
     many, count = b.shape[:2]
     out = np.zeros((many, *a.shape[1:]), dtype=np.uint64)
     step = _group(int(q.max()).bit_length())
+    column_ = q.view(np.int64)
     for at in range(0, count, step):
         part = slice(at, min(at + step, count))
         floats = a[part].astype(np.float64)
         for m in range(many):
             estimate = np.einsum("j...,j...->...", floats, b_over_q[m, part])
             rest = np.einsum("j...,j...->...", a[part], b[m, part])
-            rest -= np.rint(estimate).astype(np.int64).view(np.uint64) * q
-            _settle(rest.view(np.int64), q)
-            out[m] = add(out[m], rest, q)
+            rest -= np.rint(estimate).astype(np.int64) * column_
+            _settle(rest, q)
+            out[m] = add(out[m], rest.view(np.uint64), q)
     return out
 
 

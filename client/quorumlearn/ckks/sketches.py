@@ -74,17 +74,16 @@ class SketchPlan:
         return SketchPlan(p, beacon, digest, signs, tuple(positions))
 
     @cached_property
-    def transformed(self) -> tuple[r.Residues, r.Floats]:
-        """The signs in NTT form, (M, chunks, primes, N), and their `residues.quotients`; made once a round."""
+    def transformed(self) -> tuple[r.Integers, r.Floats]:
+        """The signs in NTT form, (M, chunks, primes, N), as `residues.dot` wants them; made once a round."""
         p = self.parameters
         q = r.column(p.primes)
-        out = np.empty((*self.signs.shape[:2], len(p.primes), p.poly_modulus_degree), dtype=np.uint64)
+        out = np.empty((*self.signs.shape[:2], len(p.primes), p.poly_modulus_degree), dtype=np.int64)
         for m, signs in enumerate(self.signs):
             for at in range(0, p.chunks, _BATCH):
                 polynomials = r.from_integers(signs[at : at + _BATCH].astype(np.int64), q)
-                out[m, at : at + _BATCH] = seal.to_ntt(
-                    p.poly_modulus_degree, p.coeff_modulus_bits, polynomials
-                )
+                polynomials = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, polynomials)
+                out[m, at : at + _BATCH] = r.halved(polynomials, q)
         return out, r.quotients(out, q)
 
     def pick(self, polynomials: r.Residues) -> r.Residues:
@@ -114,9 +113,10 @@ def sketch(p: Parameters, plan: SketchPlan, c: Ciphertexts) -> SketchCiphertext:
     if c.parameters != p or plan.parameters != p or c.kind is not Kind.UPDATE:
         raise ParameterError(f"{c!r} and the plan must be an update and a plan of these parameters")
     signs, quotients = plan.transformed
-    masks = r.dot(c.c1, signs, quotients, r.column(p.primes))
+    q, kept_q = r.column(p.primes), r.column(p.kept_primes)
+    masks = r.dot(r.halved(c.c1, q), signs, quotients, q)
     kept = slice(p.dropped, None)
-    heads = r.dot(c.c0, signs[:, :, kept], quotients[:, :, kept], r.column(p.kept_primes))
+    heads = r.dot(r.halved(c.c0, kept_q), signs[:, :, kept], quotients[:, :, kept], kept_q)
     heads = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, heads, p.dropped)
     return SketchCiphertext(lifted(p, plan.pick(heads)), masks)
 
