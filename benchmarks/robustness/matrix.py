@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -55,23 +55,33 @@ def run(
     path: Path | None = None,
     done: Callable[[int, int], None] = lambda _finished, _of: None,
 ) -> Results:
-    """The outcomes of all cells, those in the file at `path` without playing them again."""
+    """The outcomes of all cells, those in the file at `path` without playing them again. `done` is told how many there
+    are, of how many, before the first and after each."""
     found = {} if path is None else read(path, setting)
     missing = [cell for cell in cells if cell not in found]
     done(len(cells) - len(missing), len(cells))
+    for cell, outcome in _played(missing, setting, workers):
+        found[cell] = outcome
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                file.write(json.dumps(fields_of(cell, setting, outcome)) + "\n")
+        done(sum(cell in found for cell in cells), len(cells))
+    return {cell: found[cell] for cell in cells}
+
+
+def _played(cells: Sequence[Cell], setting: Setting, workers: int) -> Iterator[tuple[Cell, Outcome]]:
+    """Each cell's outcome as it comes; one worker is this process."""
+    if workers == 1:
+        for cell in cells:
+            yield cell, play(cell, setting)
+        return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=workers, mp_context=context) as pool:
-        waiting = {pool.submit(play, cell, setting): cell for cell in missing}
+        waiting = {pool.submit(play, cell, setting): cell for cell in cells}
         try:
             for future in as_completed(waiting):
-                cell, outcome = waiting[future], future.result()
-                found[cell] = outcome
-                if path is not None:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    with path.open("a") as file:
-                        file.write(json.dumps(fields_of(cell, setting, outcome)) + "\n")
-                done(sum(cell in found for cell in cells), len(cells))
+                yield waiting[future], future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return {cell: found[cell] for cell in cells}
