@@ -177,7 +177,7 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
         round_ = play_round()
         proposer = by_name[round_.proposers[round_.proposer_turn]]
         candidate = b.Candidate(model=ref("next model", 1000), aggregate=ref("opened"))
-        play.ledger.market(proposer).propose(task, 1, candidate)
+        patient(partial(play.ledger.market(proposer).propose, task, 1, candidate))
 
     ballot = b.Ballot(model=ref("next model").digest, reason=b.GOOD, correct=90, base_correct=80, total=100)
     return [

@@ -43,7 +43,7 @@ SEATS = 3
 FUNDS = 10_000_000
 WAIT_S = 3600
 SETUP_THREADS = 16
-PATIENCE_S, POLL_S = 30.0, 0.002
+PATIENCE_S, POLL_S = 60.0, 0.005
 
 Submission = Callable[[], str]
 """Sends one transaction and waits for its commit; the validation code."""
@@ -110,7 +110,7 @@ class Ledger:
         spec.max_miners = miners  # more than the encryption of one round would carry
         owner.publish(spec)
         play = Play(self, name, self.miners[:miners])
-        play.each_seat(lambda market, _: patient(lambda: market.join_committee(name)))
+        play.each_seat(lambda market, _: market.join_committee(name))
         with ThreadPoolExecutor(SETUP_THREADS) as pool:
             list(pool.map(lambda who: patient(lambda: self.market(who).join(name)), play.miners))
         if owner.view(name).round.number == 0:
@@ -129,18 +129,24 @@ class Play:
     miners: tuple[str, ...]
 
     def each_seat(self, act: Callable[[Market, int], None]) -> None:
-        """All verifiers at once."""
+        """All verifiers at once, each again while endorsers are not at the same block."""
         with ThreadPoolExecutor(SEATS) as pool:
             list(
                 pool.map(
-                    lambda seat: act(self.ledger.market(f"org{seat}/verifier"), seat), range(1, SEATS + 1)
+                    lambda seat: patient(partial(act, self.ledger.market(f"org{seat}/verifier"), seat)),
+                    range(1, SEATS + 1),
                 )
             )
 
     def each_miner(self, act: Callable[[Market, str], None]) -> None:
         """All miners at once."""
         with ThreadPoolExecutor(len(self.miners)) as pool:
-            list(pool.map(lambda who: act(self.ledger.market(who), self.ledger_name(who)), self.miners))
+            list(
+                pool.map(
+                    lambda who: patient(partial(act, self.ledger.market(who), self.ledger_name(who))),
+                    self.miners,
+                )
+            )
 
     def ledger_name(self, who: str) -> str:
         organisation, _, user = who.partition("/")
@@ -182,7 +188,7 @@ class Play:
     def _key_step(
         self, function: str, made: Callable[[int], b.KeyContribution], market: Market, seat: int
     ) -> None:
-        patient(lambda: market.key_step(function, (self.task, 1, 1), made(seat)))
+        market.key_step(function, (self.task, 1, 1), made(seat))
 
     def manifest(self, miner: str, base: str) -> b.Manifest:
         return b.Manifest(
