@@ -1,7 +1,8 @@
 """Runs one organisation's node: finds the tasks its identities are for and gives each a worker.
 
-One thread listens to the chaincode's events for the whole process, one thread runs each identity in each task. The node stops
-on `stop`; with `until_done` it also ends by itself once every matching task has ended.
+One thread listens to the chaincode's events for the whole process, one thread runs each identity in each task. A task that has
+ended is left alone, but for its verifiers when one of its blocks is challenged. The node stops on `stop`; with `until_done` it
+also ends by itself once every matching task has ended.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import get_workload
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import TaskFeed
+from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.miner import Miner, Workshop
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.owner import Owner
@@ -47,6 +49,8 @@ class Node:
         self.stop = stop
         self._feeds: dict[str, TaskFeed] = {}
         self._threads: dict[tuple[str, str], threading.Thread] = {}
+        self._over: set[str] = set()
+        self._challenged: set[str] = set()
         self._workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
         self._look = threading.Event()
         self._fault: BaseException | None = None
@@ -66,6 +70,7 @@ class Node:
             while not self.stop.is_set():
                 try:
                     for summary in market.tasks():
+                        self._look_back(summary, market)
                         self._employ(summary)
                 except GatewayError as error:
                     log.warning("cannot list the tasks", error=str(error))
@@ -101,9 +106,10 @@ class Node:
     def _employ(self, summary: TaskSummary) -> None:
         """Start a worker for each identity that is for this task and has none."""
         task = summary.task.spec.task_id
+        started = False
         for identity in self.organisation.config.identities:
             key = (task, identity.user)
-            if key in self._threads or not self._for_task(identity, summary):
+            if not self._for_task(identity, summary) or self._employed(key):
                 continue
             if task not in self._feeds:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
@@ -122,14 +128,34 @@ class Node:
             )
             self._threads[key] = thread
             thread.start()
+            started = True
+        if started:
+            self._challenged.discard(task)
+
+    def _employed(self, key: tuple[str, str]) -> bool:
+        """Whether this identity has a worker in this task, or had one and there is nothing new for it."""
+        thread = self._threads.get(key)
+        return thread is not None and (thread.is_alive() or key[0] not in self._challenged)
+
+    def _look_back(self, summary: TaskSummary, market: Market) -> None:
+        """Of a task that ended, find out once whether a challenge came while this node was away."""
+        task = summary.task.spec.task_id
+        if summary.state.status in LIVE or task in self._over:
+            return
+        verifies = any(identity.role == "verifier" for identity in self.organisation.config.identities)
+        if verifies and market.view(task).challenges:
+            self._challenged.add(task)
+        self._over.add(task)
 
     def _for_task(self, identity: IdentityConfig, summary: TaskSummary) -> bool:
         spec = summary.task.spec
         name = self.organisation.name(identity.user)
         if identity.role == "owner":
             return summary.task.owner == name
-        if summary.state.status not in LIVE or not any(
-            fnmatch.fnmatchcase(spec.task_id, p) for p in identity.tasks
+        if not any(fnmatch.fnmatchcase(spec.task_id, p) for p in identity.tasks):
+            return False
+        if summary.state.status not in LIVE and (
+            identity.role == "miner" or spec.task_id not in self._challenged
         ):
             return False
         return identity.role == "miner" or self.organisation.msp_id(identity.user) in spec.committee.msp_ids
@@ -179,7 +205,9 @@ class Node:
                 self.stop.wait(LOOK_SECONDS)
 
     def _told(self, event: LedgerEvent) -> None:
-        if event.kind == "tasks:Publish":
+        if event.kind == "blocks:Challenge":
+            self._challenged.add(event.task_id)
+        if event.kind in {"tasks:Publish", "blocks:Challenge"}:
             self._look.set()
         feed = self._feeds.get(event.task_id)
         if feed is not None:

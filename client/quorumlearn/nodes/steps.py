@@ -63,10 +63,13 @@ def miner_step(view: b.TaskView, me: str, *, trained: bool, ready: bool) -> Step
 
 
 def verifier_steps(view: b.TaskView, me: str, msp_id: str) -> list[tuple[Step, int]]:
-    """Open steps and their round: the round under way first, then the next round's ceremony."""
-    if ended(view):
-        return []
+    """Open steps and their round (of a challenge: the height): the round under way first, then the next round's ceremony.
+
+    Once the task has ended only challenges are left.
+    """
     seat = seat_of(view, me)
+    if ended(view):
+        return [] if seat is None else _challenge_steps(view, seat)
     if seat is None:
         seats = list(view.task.spec.committee.msp_ids)
         free = msp_id in seats and seats.index(msp_id) + 1 not in {taken.seat for taken in view.seats}
@@ -77,10 +80,15 @@ def verifier_steps(view: b.TaskView, me: str, msp_id: str) -> list[tuple[Step, i
     for ceremony in sorted(view.ceremonies, key=lambda one: one.round):
         if (step := _key_step(view, ceremony, seat)) is not None:
             steps.append((step, ceremony.round))
-    for challenge in view.challenges:
-        if seat not in {ballot.seat for ballot in challenge.ballots}:
-            steps.append((Step.JUDGE, challenge.height))
-    return steps
+    return steps + _challenge_steps(view, seat)
+
+
+def _challenge_steps(view: b.TaskView, seat: int) -> list[tuple[Step, int]]:
+    return [
+        (Step.JUDGE, challenge.height)
+        for challenge in view.challenges
+        if seat not in {ballot.seat for ballot in challenge.ballots}
+    ]
 
 
 def _round_step(view: b.TaskView, seat: int) -> Step | None:

@@ -54,9 +54,10 @@ class Verifier:
         return self.patience == 0.0
 
     def finished(self, view: b.TaskView) -> bool:
+        """Once the task has ended and no challenge of its blocks is left undecided."""
         over = steps.ended(view)
         self._forget(view, over)
-        return over
+        return over and not view.challenges
 
     def act(self, view: b.TaskView) -> bool:
         seat = steps.seat_of(view, self.me)
