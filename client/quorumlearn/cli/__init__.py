@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from quorumlearn.cli import ckks, demo, identity, ledger, network, node, task, tokens
+from quorumlearn.cli import attack, ckks, demo, identity, ledger, network, node, task, tokens
 from quorumlearn.cli.terminal import EXIT_CODES, Exit, explain, printable
 
 GROUPS: tuple[tuple[str, typer.Typer], ...] = (
@@ -36,6 +36,7 @@ app = typer.Typer(
 for _name, _group in GROUPS:
     app.add_typer(_group, name=_name)
 app.command("demo", epilog=f"Example: quorumlearn demo --data data/mnist.  {EXIT_CODES}")(demo.demo)
+app.command("attack", epilog=f"Example: quorumlearn attack alie --rounds 3.  {EXIT_CODES}")(attack.attack)
 
 
 def _version(wanted: bool) -> None:

@@ -52,27 +52,28 @@ def demo(
     """
     began = time.monotonic()
     console = Console(stderr=as_json, highlight=False)
-    found, samples = _data(console, data, download)
-    scene = make_scene(_clean(folder), rounds, seed, found, fabric)
+    found, samples = find_data(console, data, download)
+    scene = make_scene(cleaned(folder), rounds, seed, found, fabric)
     scene.write(samples)
     with Nodes() as nodes:
         try:
-            peak = _play(console, scene, nodes)
+            peak = play(console, scene, nodes)
             with open_market(scene.network, "owner/owner") as market:
                 _finish(console, scene, market, peak, time.monotonic() - began, as_json)
         finally:
             with undisturbed():
-                _end(console, scene, nodes, keep)
+                end(console, scene, nodes, keep)
 
 
-def _end(console: Console, scene: Scene, nodes: Nodes, keep: bool) -> None:
+def end(console: Console, scene: Scene, nodes: Nodes, keep: bool) -> None:
+    """Stop the nodes and, unless it is to be kept, the network."""
     nodes.__exit__()
     if not keep and (scene.network / "network.yaml").exists():
         _say(console, f"quorumlearn network down --folder {scene.network}")
         call("network", "down", "--folder", str(scene.network), log=scene.folder / "logs" / "demo.log")
 
 
-def _play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
+def play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
     """Everything from the network to the end of the task; the most memory that all processes held together."""
     network, log = str(scene.network), scene.folder / "logs" / "demo.log"
     for arguments in (
@@ -169,7 +170,7 @@ def _finish(
         )
 
 
-def _data(console: Console, folder: Path | None, download: bool) -> tuple[Path | None, int]:
+def find_data(console: Console, folder: Path | None, download: bool) -> tuple[Path | None, int]:
     """The folder that the nodes read (None: what is found without one) and the number of training images."""
     from quorumlearn.learning import DataSource, load
 
@@ -182,7 +183,7 @@ def _data(console: Console, folder: Path | None, download: bool) -> tuple[Path |
     return folder, len(data.train_pixels)
 
 
-def _clean(folder: Path) -> Path:
+def cleaned(folder: Path) -> Path:
     """An empty folder; one that holds something else than an earlier demo is refused."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / MARK).exists():

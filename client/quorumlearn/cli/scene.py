@@ -8,7 +8,8 @@ be read as an example.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -32,6 +33,7 @@ class Scene:
     rounds: int
     seed: int
     data: Path | None
+    cheats: Mapping[tuple[str, str], str] = field(default_factory=lambda: dict(CHEATS))
 
     @property
     def network(self) -> Path:
@@ -55,8 +57,8 @@ class Scene:
         return f"{self.spec.organisation(organisation).msp_id}/{user}"
 
     def behaviour(self, identity: str) -> str:
-        """What a miner of the ledger does: honest, noise or copy:USER."""
-        for (organisation, user), behaviour in CHEATS.items():
+        """What a miner of the ledger does: honest, or how it cheats."""
+        for (organisation, user), behaviour in self.cheats.items():
             if self.name(organisation, user) == identity:
                 return behaviour
         return "honest"
@@ -93,7 +95,7 @@ class Scene:
             "miners": {
                 "minimum": len(self.miners) - 2,
                 "maximum": len(self.miners),
-                "byzantine": len(CHEATS),
+                "byzantine": len(self.cheats),
             },
             "committee": {
                 "organisations": [self.spec.organisation(name).msp_id for name, _ in self.verifiers],
@@ -121,8 +123,8 @@ class Scene:
         if (organisation, user) in self.miners:
             index = self.miners.index((organisation, user))
             identity |= {"role": "miner", "shard": f"iid:{index}/{len(self.miners)}@{self.seed}"}
-            if (organisation, user) in CHEATS:
-                identity["behaviour"] = CHEATS[organisation, user]
+            if (organisation, user) in self.cheats:
+                identity["behaviour"] = self.cheats[organisation, user]
         elif (organisation, user) in self.verifiers:
             index = self.verifiers.index((organisation, user))
             identity |= {
@@ -147,10 +149,15 @@ class Scene:
 
 
 def make_scene(
-    folder: Path, rounds: int, seed: int, data: Path | None, fabric: Runtime | None = None
+    folder: Path,
+    rounds: int,
+    seed: int,
+    data: Path | None,
+    fabric: Runtime | None = None,
+    cheats: Mapping[tuple[str, str], str] = CHEATS,
 ) -> Scene:
-    """The demo's scene, on the devnet or on Fabric's own nodes."""
+    """The demo's scene, on the devnet or on Fabric's own nodes; `cheats` says what which miner of which organisation does."""
     spec = default_spec(miner_organisations=2, miners_each=MINERS_EACH, verifiers=3)
     if fabric is not None:
         spec = spec.model_copy(update={"fabric": FabricSpec(runtime=fabric)})
-    return Scene(folder, spec, f"demo-{seed}", rounds, seed, data)
+    return Scene(folder, spec, f"demo-{seed}", rounds, seed, data, dict(cheats))

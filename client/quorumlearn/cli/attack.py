@@ -1,0 +1,178 @@
+"""`quorumlearn attack NAME`: the demo's market with two miners who attack it in this way, and what came of it.
+
+The last miner of each organisation attacks, each from a node of its own; where an attack watches others, it watches those of its
+organisation. Caught is a round in which an attacker's weight was zero for a reason that costs it a part of its stake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Annotated
+
+import typer
+from quorumlearn_proto import task_pb2 as t
+from rich.console import Console
+
+from quorumlearn.analysis import MinerReport, TaskReport
+from quorumlearn.cli.access import open_market
+from quorumlearn.cli.account import collect
+from quorumlearn.cli.demo import cleaned, end, find_data, play
+from quorumlearn.cli.processes import Nodes, undisturbed
+from quorumlearn.cli.scene import CHEATS, make_scene
+from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_table, print_text
+
+ATTACKS = {
+    "noise": "Gaussian noise in place of an update",
+    "zero": "nothing but zeros: a free rider",
+    "sign-flip": "its own update, turned round",
+    "scaling": "its own update, ten times as long",
+    "label-flip": "trains on labels turned round",
+    "backdoor": "trains a trigger: images with a mark get a label of its choice",
+    "copy": "a neighbour's update",
+    "mimic": "a neighbour's update, with just enough noise not to be a copy",
+    "alie": "a little is enough: the others' mean less 1.5 deviations",
+    "inner-product": "the others' mean, turned round",
+    "adaptive": "searches what the task's rule still lets pass on sketches",
+    "replay-plaintext": "its first update again, encrypted anew",
+    "replay-ciphertext": "its first ciphertext again",
+    "replay-rerandomised": "its first ciphertext again, re-randomised",
+    "withhold": "commits, and never reveals",
+    "malformed": "bytes that are no ciphertext",
+    "overflow": "a ciphertext of values far over the bound",
+}
+COSTLY = {"WITHHELD", "MISSING_ARTIFACT", "MALFORMED", "OUT_OF_RANGE", "DUPLICATE", "OUTLIER"}
+NEIGHBOURS = ("miner1,miner2,miner3", "miner3")
+
+
+def attack(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="The attack; see --list. A node's own form will do, as scaling:4 or copy:miner1.",
+        ),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Only list the attacks.")] = False,
+    folder: Annotated[
+        Path, typer.Option(help="Where to play it; an earlier demo there is wiped.", metavar="FOLDER")
+    ] = Path("quorumlearn-attack"),
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with MNIST's four IDX files.", envvar="QUORUMLEARN_DATA", metavar="FOLDER"),
+    ] = None,
+    download: Annotated[bool, typer.Option(help="Download MNIST if it is nowhere on this machine.")] = True,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of training.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same blocks.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Play the demo with two of its eight miners attacking in this way: were they caught, and what did it cost?"""
+    if listed:
+        _list(as_json)
+        return
+    if name is None:
+        raise Failure("name an attack, as `quorumlearn attack alie`; --list shows them", Exit.USAGE)
+    behaviour = behaviour_of(name)
+    console = Console(stderr=as_json, highlight=False)
+    found, samples = find_data(console, data, download)
+    scene = make_scene(cleaned(folder), rounds, seed, found, cheats=dict.fromkeys(CHEATS, behaviour))
+    scene.write(samples)
+    with Nodes() as nodes:
+        try:
+            play(console, scene, nodes)
+            with open_market(scene.network, "owner/owner") as market:
+                report = collect(market, scene.task)
+                totals = market.totals()
+                status = market.task(scene.task).state.status
+        finally:
+            with undisturbed():
+                end(console, scene, nodes, keep=False)
+    attackers = [one for one in report.miners if scene.behaviour(one.miner) != "honest"]
+    others = [one for one in report.miners if one not in attackers]
+    conserved = totals.minted == totals.balances + totals.escrows + totals.stakes
+    if as_json:
+        print_json({**_fields(behaviour, report, attackers, others), "conserved": conserved})
+    else:
+        _print(behaviour, report, attackers, others)
+    if status != t.COMPLETED or not conserved:
+        raise Failure(
+            f"the task ended {t.TaskStatus.Name(status)}; the logs are in {scene.folder / 'logs'}",
+            Exit.FAILED,
+        )
+
+
+def behaviour_of(name: str) -> str:
+    """The behaviour of a node's file that `name` asks for, with whom to watch if it says nothing of it; Failure if there is
+    none."""
+    from quorumlearn.attacks import BehaviourError, make_behaviour
+
+    for text in (name, *(f"{name}:{users}" for users in NEIGHBOURS)):
+        try:
+            behaviour = make_behaviour(text)
+        except BehaviourError:
+            continue
+        if behaviour.name in ATTACKS:
+            return text
+    raise Failure(f"there is no attack {name!r}; quorumlearn attack --list shows them", Exit.USAGE)
+
+
+def caught(miner: MinerReport) -> int:
+    """In how many rounds its weight was zero for a reason that costs."""
+    return sum(verdict in COSTLY for verdict in miner.verdicts)
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        print_json({"attacks": ATTACKS})
+    else:
+        print_table(("attack", "what its miner sends or does"), list(ATTACKS.items()))
+
+
+def _fields(
+    behaviour: str, report: TaskReport, attackers: Sequence[MinerReport], others: Sequence[MinerReport]
+) -> dict[str, object]:
+    return {
+        "attack": behaviour,
+        "caught": all(caught(one) for one in attackers),
+        "attackers": [
+            {
+                "id": one.miner,
+                "verdicts": list(one.verdicts),
+                "weights": list(one.weights),
+                "rounds_caught": caught(one),
+                "rounds_contributing": sum(weight > 0 for weight in one.weights),
+                "slashed": one.slashed,
+                "paid": one.paid,
+            }
+            for one in attackers
+        ],
+        "honest": {
+            "rounds_rejected": sum(caught(one) for one in others),
+            "slashed": sum(one.slashed for one in others),
+            "mean_paid": round(mean(one.paid for one in others), 1),
+        },
+        "outcomes": list(report.outcomes),
+        "test_accuracy": report.accuracy[-1] if report.accuracy else None,
+    }
+
+
+def _print(
+    behaviour: str, report: TaskReport, attackers: Sequence[MinerReport], others: Sequence[MinerReport]
+) -> None:
+    rounds = len(report.outcomes)
+    paid = mean(one.paid for one in others)
+    print_text("")
+    print_text(f"attack: {behaviour}", style="bold")
+    for one in attackers:
+        contributing = sum(weight > 0 for weight in one.weights)
+        print_text(
+            f"{one.miner} was caught in {caught(one)} of {rounds} rounds ({', '.join(one.verdicts)}) and contributed in {contributing}: "
+            f"slashed {one.slashed}, paid {one.paid}; an honest miner was paid {paid:.0f} on average"
+        )
+    wrongly = sum(caught(one) for one in others)
+    print_text(f"the {len(others)} honest miners: {wrongly} wrongly rejected in {rounds} rounds")
+    accepted = sum(outcome == "ACCEPTED" for outcome in report.outcomes)
+    score = report.accuracy[-1] if report.accuracy else None
+    ending = "" if score is None else f", accuracy {100 * score:.2f} % on the verifiers' test sets"
+    print_text(f"the model: {accepted} of {rounds} rounds accepted{ending}")
