@@ -20,7 +20,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.encrypted_aggregation.cells import Cell, measure
-from benchmarks.encrypted_aggregation.report import as_json, draw, machine, print_tables
+from benchmarks.encrypted_aggregation.machine import machine
+from benchmarks.encrypted_aggregation.report import as_json, draw, print_tables
 
 MINERS = (10, 20, 50, 100)
 PARAMETERS = (10_000, 100_000, 1_000_000)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from benchmarks.encrypted_aggregation import ours, peers
+from benchmarks.encrypted_aggregation.machine import machine
 
 T = TypeVar("T")
 PEER_LIMIT = 1_000_000
@@ -31,6 +32,7 @@ class Cell:
     plain_seconds: float
     workers_seconds: float | None
     workers: int
+    taken: str
 
     @property
     def key(self) -> tuple[int, int, str]:
@@ -54,6 +56,7 @@ class Cell:
             fields["plain_seconds"],
             fields["workers_seconds"],
             fields["workers"],
+            fields["taken"],
         )
 
 
@@ -69,6 +72,7 @@ def measure(miners: int, size: int, preset: str, repeats: int) -> Cell:
         plain_seconds=_alone(peers.plain_multi_krum, miners, size, min(count, 3)),
         workers_seconds=_alone(ours.screen_with_workers, miners, size, preset, workers) if small else None,
         workers=workers,
+        taken=machine(),
     )
 
 

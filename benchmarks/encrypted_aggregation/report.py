@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import linear_regression
 
@@ -18,38 +14,23 @@ from benchmarks.encrypted_aggregation.cells import Cell
 from benchmarks.encrypted_aggregation.ours import SEATS, THRESHOLD
 
 
-def machine() -> str:
-    """Processor, cores, load and date: what every figure depends on."""
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
-    return f"{model}, {os.cpu_count()} cores, {load}, Python {platform.python_version()}, {_commit()}{date}"
-
-
-def _commit() -> str:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=Path(__file__).parent,
-        )
-    except OSError:
-        return ""
-    return f"commit {found.stdout.strip()}, " if found.returncode == 0 else ""
+def taken(cells: Sequence[Cell]) -> list[str]:
+    """Where and when, once for each commit the cells were measured at: the first and the last of its cells."""
+    groups: dict[str, list[str]] = {}
+    for cell in cells:
+        groups.setdefault(cell.taken.split("commit ")[-1].split(",")[0], []).append(cell.taken)
+    return [
+        first if len(some) == 1 else f"{some[0]} to {some[-1].rsplit(', ', 1)[-1]}"
+        for some in groups.values()
+        for first in some[:1]
+    ]
 
 
 def as_json(cells: Sequence[Cell]) -> dict[str, object]:
     """Every cell, and the worst over the cells of the figures with a goal."""
     ratios = [cell.ratio_pairwise for cell in cells if cell.ratio_pairwise is not None]
     return {
-        "machine": machine(),
+        "taken": taken(cells),
         "committee": f"{THRESHOLD} of {SEATS}",
         "ratio_pairwise": min(ratios) if ratios else None,
         "bytes_per_parameter": max(cell.ours.bytes_per_parameter for cell in cells),
@@ -75,7 +56,9 @@ def as_json(cells: Sequence[Cell]) -> dict[str, object]:
 def print_tables(cells: Sequence[Cell]) -> None:
     """Markdown tables, so that docs can hold what the command printed."""
     console = Console(highlight=False, width=400)
-    console.print(f"{machine()}; {THRESHOLD} of {SEATS} seats, preset {cells[0].ours.preset}; one core\n")
+    for line in taken(cells):
+        console.print(line)
+    console.print(f"{THRESHOLD} of {SEATS} seats, preset {cells[0].ours.preset}; one core\n")
     _table(
         console,
         [
@@ -227,7 +210,7 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("seconds on one core")
     panels[1].legend(fontsize=7)
-    figure.suptitle(machine(), fontsize=7)
+    figure.suptitle("\n".join(taken(cells)), fontsize=6)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
