@@ -1,0 +1,144 @@
+"""A long play: in every round other miners attack in other ways, and nothing gets stuck, lost or rejected without a reason.
+
+QUORUMLEARN_ATTACK_ROUNDS sets the number of rounds (4). Who attacks and how follows from TASK_SEED and the round alone. The figures
+of a play go to the test's folder and, with `pytest -s`, to the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections import Counter
+
+import pytest
+from quorumlearn import seeds
+from quorumlearn.attacks import make_behaviour
+from quorumlearn.nodes import run
+from quorumlearn.nodes.miner import Miner
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+
+from tests.scenarios.stage import LIVE, SEATS, NodeThread, Stage, running
+
+ROUNDS = int(os.environ.get("QUORUMLEARN_ATTACK_ROUNDS", "4"))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + 60 * ROUNDS)]
+
+TASK = "random-attacks"
+TASK_SEED = 11
+BYZANTINE = 2
+ROUND_SECONDS = 150.0  # more than all of a round's deadlines that anything here makes it wait for
+MINERS = {
+    f"miners{organisation}/miner{number}": "honest" for organisation in (1, 2) for number in (1, 2, 3, 4)
+}
+STAKES = {"miner": 20_000, "miner_slash": 20, "verifier": 200, "verifier_slash": 50, "challenge": 50}
+SHORT = {"commit": 40, "reveal": 5}
+ALONE = (
+    *("noise", "noise:3", "zero", "sign-flip", "sign-flip:20", "scaling", "label-flip", "backdoor"),
+    *("replay-plaintext", "replay-ciphertext", "replay-rerandomised", "withhold", "malformed", "overflow"),
+)
+WATCHING = ("copy", "mimic", "alie", "inner-product", "adaptive")
+CERTAIN = {
+    "withhold": b.WITHHELD,
+    "malformed": b.MALFORMED,
+    "overflow": b.OUT_OF_RANGE,
+    "zero": b.OUT_OF_RANGE,
+}
+FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE, b.DUPLICATE, b.OUTLIER)
+
+
+def attackers(number: int, miners: list[str]) -> dict[str, str]:
+    """Up to BYZANTINE of the round's miners, each with what it does; who watches, watches honest ones of its organisation."""
+    drawn = random.Random(seeds.derive(TASK_SEED, "attackers", number))
+    chosen = drawn.sample(sorted(miners), drawn.randint(0, BYZANTINE))
+    does = {}
+    for one in chosen:
+        organisation = one.partition("/")[0]
+        honest = [
+            who.partition("/")[2]
+            for who in sorted(miners)
+            if who.startswith(organisation + "/") and who not in chosen
+        ]
+        kind = drawn.choice(ALONE + WATCHING)
+        if kind in {"copy", "mimic"}:
+            kind += f":{honest[0]}"
+        elif kind in WATCHING:
+            kind += f":{','.join(honest)}"
+        does[one] = kind
+    return does
+
+
+class Turncoat(Miner):
+    """A miner that is honest in one round and attacks in another."""
+
+    def act(self, view: b.TaskView) -> bool:
+        does = attackers(view.round.number, list(view.round.miners)) if view.round.miners else {}
+        self.behaviour = make_behaviour(does.get(self.me, "honest"))
+        return super().act(view)
+
+
+def conserved(stage: Stage) -> bool:
+    totals = stage.market().totals()
+    return bool(totals.minted == totals.balances + totals.escrows + totals.stakes)
+
+
+def test_no_round_is_stuck_no_token_lost_and_every_rejection_has_its_reason(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "Miner", Turncoat)
+    market = stage.market()
+    files = stage.node_files(TASK, MINERS)
+    with running(*(NodeThread(file) for file in files.values())) as nodes:
+        stage.publish(
+            TASK,
+            rounds=ROUNDS,
+            seed=TASK_SEED,
+            public_blocks=["bottom"],
+            workload={"name": "mnist-cnn", "config": {"batch_size": "64"}},
+            miners={"minimum": 5, "maximum": len(MINERS), "byzantine": BYZANTINE},
+            stakes=STAKES,
+            timeouts=SHORT,
+            reward={"per_round": 100},
+        )
+        for number in range(1, ROUNDS + 1):
+            view = stage.wait(
+                TASK,
+                lambda view: view.round.number > number or view.state.status not in LIVE,  # noqa: B023
+                nodes,
+                ROUND_SECONDS,
+            )
+            assert conserved(stage), f"tokens were made or lost in round {number}"
+    assert view.state.status == t.COMPLETED
+    rounds = list(market.rounds(TASK))
+    assert [one.number for one in rounds] == list(range(1, ROUNDS + 1))
+    figures: Counter[str] = Counter()
+    for round_ in rounds:
+        assert round_.outcome in (b.ACCEPTED, b.REJECTED, b.ABORTED), round_.number
+        assert round_.outcome == b.ACCEPTED or round_.reason, f"round {round_.number} ended without a reason"
+        figures[f"round {b.Outcome.Name(round_.outcome)} {round_.reason}".strip()] += 1
+        verdicts = {one.miner: one for one in round_.selection.verdicts}
+        if round_.outcome == b.ACCEPTED:
+            assert set(verdicts) == set(round_.miners)
+        does = attackers(round_.number, list(round_.miners))
+        for miner, verdict in verdicts.items():
+            assert verdict.reason != b.REASON_UNSPECIFIED
+            assert (verdict.weight > 0) == (verdict.reason == b.CONTRIBUTES)
+            behaviour = does.get(miner, "honest").partition(":")[0]
+            figures[f"{behaviour} {b.Reason.Name(verdict.reason)}"] += 1
+            if behaviour in CERTAIN:
+                assert verdict.reason == CERTAIN[behaviour], f"{behaviour} in round {round_.number}"
+            if behaviour == "honest":
+                assert verdict.reason in (b.CONTRIBUTES, b.NOT_SELECTED, b.OUTLIER), f"round {round_.number}"
+    (stage.folder / "random-attacks.json").write_text(json.dumps(figures, indent=1, sort_keys=True))
+    print(json.dumps(figures, indent=1, sort_keys=True))  # noqa: T201
+    honest = sum(count for name, count in figures.items() if name.startswith("honest "))
+    assert figures["honest OUTLIER"] <= max(1, honest // 50), "honest miners were taken for attackers"
+    slashed = sum(
+        stake.slashed for stake in market.stakes(TASK) if not stake.account_id.startswith("Verifier")
+    )
+    faults = sum(v.reason in FAULTS for one in rounds for v in one.selection.verdicts)
+    assert slashed == STAKES["miner_slash"] * faults
+    assert market.escrow(TASK).amount == 0
+    assert conserved(stage)
+    for seat in SEATS:
+        assert market.stake(TASK, stage.name(f"{seat}/verifier")).slashed == 0
