@@ -133,8 +133,10 @@ class TransactionLedger:
         raise SimulationError("ExecuteQuery not supported for leveldb")
 
     def _private_hash(self, request: shim.GetState) -> bytes:
-        self._public(request.collection or "(none)")
-        return b""
+        raise SimulationError(
+            f"collection [{request.collection}] not defined in the collection config for chaincode "
+            f"[{self.namespace}]"
+        )
 
     def _purge(self, request: shim.PurgePrivateState) -> bytes:
         if not request.collection:
@@ -144,10 +146,8 @@ class TransactionLedger:
 
     def _public(self, collection: str) -> None:
         if collection:
-            raise SimulationError(
-                f"collection {self.channel}/{self.namespace}/{collection} could not be found: "
-                "the devnet has no private data collections"
-            )
+            place = f"{self.channel}/{self.namespace}/{collection}"
+            raise SimulationError(f"collection {place} could not be found")
 
     def _begin(self, iterator: RangeIterator | HistoryIterator, paged: bool, limit: int) -> bytes:
         name = uuid.uuid4().hex

@@ -238,7 +238,7 @@ class ChaincodeStream:
             specification = chaincode_pb2.ChaincodeSpec.FromString(message.payload)
             target, _, channel = specification.chaincode_id.name.partition("/")
             if channel not in {"", running.call.channel}:
-                raise SimulationError(f"failed to find ledger for channel: {channel[:250]}")
+                raise SimulationError(f"Failed to get policy manager for channel [{channel[:250]}]")
             call = Call(
                 running.call.channel,
                 running.call.txid,

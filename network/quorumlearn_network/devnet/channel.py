@@ -13,9 +13,8 @@ from quorumlearn_network.devnet.lifecycle import Definition
 from quorumlearn_network.devnet.msp import Membership
 from quorumlearn_network.devnet.orderer import Orderer
 from quorumlearn_network.devnet.policy import layouts, read_policy
+from quorumlearn_network.devnet.proposal import denied
 from quorumlearn_network.devnet.simulator import Interest
-
-_READERS = "/Channel/Application/Readers"
 
 
 class Channel:
@@ -75,20 +74,18 @@ class Channel:
         return self._ready_first(self._layouts[mark], chaincode)
 
     def check_reader(self, channel: str, serialized: bytes, data: bytes, signature: bytes) -> None:
-        """PolicyError unless a member of the channel signed `data`."""
+        """PolicyError unless a member of the channel signed `data`; as in Fabric, one with an expired
+        certificate is a member still.
+        """
         if channel != self.name:
             raise PolicyError(f"Failed to get policy manager for channel [{channel[:250]}]")
         try:
             identity = self.membership.identity(serialized)
-            allowed = identity.problem is None and not identity.expired and identity.verify(data, signature)
+            allowed = identity.problem is None and identity.verify(data, signature)
         except IdentityError:
             allowed = False
         if not allowed:
-            raise PolicyError(
-                f"Failed evaluating policy on signed data during check policy on channel [{channel}] "
-                f"with policy [{_READERS}]: [implicit policy evaluation failed - 0 sub-policies were satisfied, "
-                "but this policy requires 1 of the 'Readers' sub-policies to be satisfied]"
-            )
+            raise PolicyError(denied(channel, "Readers"))
 
     def _definition(self, name: str) -> Definition:
         definition = self._definitions.get(name)

@@ -18,12 +18,11 @@ from google.protobuf.message import DecodeError
 
 from quorumlearn_network.devnet.chain import CommittedBlock
 from quorumlearn_network.devnet.channel import Channel
-from quorumlearn_network.devnet.envelope import Code, channel_header_of, event_of, read_endorsed
+from quorumlearn_network.devnet.envelope import channel_header_of, event_of, read_endorsed
 from quorumlearn_network.devnet.errors import LedgerUnavailableError, NotFoundError, PolicyError
 from quorumlearn_network.devnet.rpc_status import Context
 
 TIME_WINDOW = 15 * 60
-_LAST = (1 << 64) - 1
 _Response = Callable[[common_pb2.Block, CommittedBlock], events_pb2.DeliverResponse]
 
 
@@ -49,7 +48,10 @@ class Deliver:
         self, requests: AsyncIterator[common_pb2.Envelope], context: Context
     ) -> AsyncIterator[events_pb2.DeliverResponse]:
         def respond(_: common_pb2.Block, committed: CommittedBlock) -> events_pb2.DeliverResponse:
-            return events_pb2.DeliverResponse(filtered_block=filtered(committed, self._channel.name))
+            try:
+                return events_pb2.DeliverResponse(filtered_block=filtered(committed, self._channel.name))
+            except DecodeError:  # colluding endorsers got an event into a block that is none
+                return events_pb2.DeliverResponse(status=common_pb2.BAD_REQUEST)
 
         async for response in self._serve(requests, respond):
             yield response
@@ -108,9 +110,9 @@ class Deliver:
             return self._channel.chain.height - 1
         if kind == "next_commit":
             return self._channel.chain.height
-        if kind == "specified":
+        if kind == "specified" and position.specified.number <= self._channel.chain.height:
             return int(position.specified.number)
-        raise _RefusedError(common_pb2.BAD_REQUEST)
+        raise _RefusedError(common_pb2.NOT_FOUND)
 
     def _stop(self, seek: ab_pb2.SeekInfo, start: int) -> int:
         kind = seek.stop.WhichOneof("Type")
@@ -124,9 +126,7 @@ class Deliver:
             if stop < start:
                 raise _RefusedError(common_pb2.BAD_REQUEST)
             return stop
-        if kind == "next_commit":
-            return _LAST
-        raise _RefusedError(common_pb2.BAD_REQUEST)
+        return 0  # any other stop is block 0 to Fabric: after that, the stream does not end
 
     def _authorised(self, envelope: common_pb2.Envelope) -> ab_pb2.SeekInfo:
         try:
@@ -154,10 +154,14 @@ class Deliver:
             self._channel.check_reader(self._channel.name, creator, envelope.payload, envelope.signature)
         except PolicyError as error:
             raise _RefusedError(common_pb2.FORBIDDEN) from error
+        if self._channel.membership.identity(creator).expired:
+            raise _RefusedError(common_pb2.FORBIDDEN)
 
 
 def filtered(committed: CommittedBlock, channel: str) -> events_pb2.FilteredBlock:
-    """A block reduced to transaction ids, codes and events without their payloads."""
+    """A block reduced to transaction ids, codes and events without their payloads, also those of invalid
+    transactions. DecodeError for an event that cannot be read.
+    """
     found = events_pb2.FilteredBlock(channel_id=channel, number=committed.number)
     for position, data in enumerate(committed.block.data.data):
         header = channel_header_of(data)
@@ -170,7 +174,7 @@ def filtered(committed: CommittedBlock, channel: str) -> events_pb2.FilteredBloc
         if transaction is None:
             continue
         entry.transaction_actions.SetInParent()
-        event = event_of(transaction) if committed.flags[position] == Code.VALID else None
+        event = event_of(transaction)
         if event is not None:
             event.ClearField("payload")
             entry.transaction_actions.chaincode_actions.add(chaincode_event=event)

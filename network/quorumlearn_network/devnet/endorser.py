@@ -1,9 +1,6 @@
-"""One organisation's peer as an endorser: checks a proposal, runs the chaincode, signs the result.
+"""One organisation's peer as an endorser: runs the chaincode of a checked proposal, signs the result.
 
-The checks and their sentences follow Fabric's core/endorser: shape, transaction id, creator (certificate,
-expiry, signature), no transaction of that id on the ledger, and a creator who is a member of the channel. In
-addition the channel header must carry a timestamp, which Fabric's own clients always set and contracts rely
-on.
+Sentences follow Fabric's core/endorser and core/chaincode.
 """
 
 from __future__ import annotations
@@ -11,47 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fabric_protos.common import common_pb2
+from fabric_protos.common import policies_pb2
 from fabric_protos.peer import chaincode_pb2, proposal_pb2, proposal_response_pb2
 from fabric_protos.peer import chaincode_shim_pb2 as shim
 from google.protobuf.message import DecodeError
 
-from quorumlearn_network.devnet.blocks import proposal_hash, transaction_id
+from quorumlearn_network.devnet.blocks import proposal_hash
 from quorumlearn_network.devnet.chain import Chain
 from quorumlearn_network.devnet.chaincode_stream import Call, ChaincodeStream
-from quorumlearn_network.devnet.errors import ExecutionError, IdentityError, ProposalError
+from quorumlearn_network.devnet.errors import ExecutionError
 from quorumlearn_network.devnet.ledger import Snapshot
 from quorumlearn_network.devnet.lifecycle import LIFECYCLE, Definition, sequence_key
-from quorumlearn_network.devnet.msp import Identity, Membership, SigningIdentity
-from quorumlearn_network.devnet.qscc import QSCC, run_qscc
+from quorumlearn_network.devnet.msp import Identity, SigningIdentity
+from quorumlearn_network.devnet.proposal import UNREADABLE, Proposal, unpack_proposal
+from quorumlearn_network.devnet.qscc import QSCC, refuse_call, run_qscc
 from quorumlearn_network.devnet.simulator import Interest, Simulator
 
 ERROR_THRESHOLD = 400
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A signed proposal, taken apart; nothing about it has been checked yet."""
-
-    signed: proposal_pb2.SignedProposal
-    header: common_pb2.Header
-    channel_header: common_pb2.ChannelHeader
-    signature_header: common_pb2.SignatureHeader
-    payload: proposal_pb2.ChaincodeProposalPayload
-    chaincode: str
-    input: chaincode_pb2.ChaincodeInput
-
-    @property
-    def channel(self) -> str:
-        return str(self.channel_header.channel_id)
-
-    @property
-    def txid(self) -> str:
-        return str(self.channel_header.tx_id)
-
-    @property
-    def has_transient(self) -> bool:
-        return len(self.payload.TransientMap) > 0
 
 
 @dataclass(frozen=True)
@@ -62,71 +35,6 @@ class Endorsed:
     payload: bytes
     endorsement: proposal_response_pb2.Endorsement | None
     interests: tuple[Interest, ...]
-
-
-def unpack_proposal(signed: proposal_pb2.SignedProposal) -> Proposal:
-    """Take a proposal apart. ProposalError: it is not one."""
-    try:
-        proposal = proposal_pb2.Proposal.FromString(signed.proposal_bytes)
-        header = common_pb2.Header.FromString(proposal.header)
-        channel_header = common_pb2.ChannelHeader.FromString(header.channel_header)
-        signature_header = common_pb2.SignatureHeader.FromString(header.signature_header)
-        payload = proposal_pb2.ChaincodeProposalPayload.FromString(proposal.payload)
-        invocation = chaincode_pb2.ChaincodeInvocationSpec.FromString(payload.input)
-        extension = proposal_pb2.ChaincodeHeaderExtension.FromString(channel_header.extension)
-    except DecodeError as error:
-        raise ProposalError(f"the proposal cannot be read: {error}") from error
-    if not channel_header.channel_id:
-        raise ProposalError("no channel id provided")
-    name = str(invocation.chaincode_spec.chaincode_id.name)
-    if not name:
-        raise ProposalError(f"no chaincode name is provided, channel id [{channel_header.channel_id}]")
-    if extension.chaincode_id.name != name:
-        raise ProposalError("the chaincode in the header extension is not the one in the invocation")
-    if not invocation.chaincode_spec.HasField("input"):
-        raise ProposalError("chaincode input did not contain any input")
-    return Proposal(
-        signed, header, channel_header, signature_header, payload, name, invocation.chaincode_spec.input
-    )
-
-
-def check_proposal(proposal: Proposal, channel: str, membership: Membership, chain: Chain) -> Identity:
-    """Fabric's checks before simulation; the creator. ProposalError says which one failed."""
-    header, signer = proposal.channel_header, proposal.signature_header
-    refused = "error validating proposal: "
-    if proposal.channel != channel:
-        raise ProposalError(f"channel '{proposal.channel}' not found")
-    if header.type not in {common_pb2.ENDORSER_TRANSACTION, common_pb2.CONFIG}:
-        raise ProposalError(f"{refused}invalid header type {header.type}")
-    if header.epoch != 0:
-        raise ProposalError(f"{refused}epoch is non-zero")
-    if not signer.nonce:
-        raise ProposalError(f"{refused}nonce is empty")
-    if not signer.creator:
-        raise ProposalError(f"{refused}creator is empty")
-    if not header.HasField("timestamp"):
-        raise ProposalError(f"{refused}the channel header has no timestamp")
-    expected = transaction_id(signer.nonce, signer.creator)
-    if proposal.txid != expected:
-        raise ProposalError(f"{refused}incorrectly computed txid '{proposal.txid}' -- expected '{expected}'")
-    try:
-        creator = membership.identity(signer.creator)
-    except IdentityError as error:
-        raise ProposalError(
-            f"{refused}access denied: channel [{channel}] creator org unknown, creator is malformed"
-        ) from error
-    denied = f"{refused}access denied: channel [{channel}] creator org [{creator.msp_id}]"
-    if creator.problem is not None:
-        raise ProposalError(denied)
-    if not creator.verify(proposal.signed.proposal_bytes, proposal.signed.signature):
-        raise ProposalError(denied)
-    if creator.expired:
-        raise ProposalError("proposal client identity expired")
-    if chain.ledger.transaction(proposal.txid) is not None:
-        raise ProposalError(
-            f"duplicate transaction found [{proposal.txid}]. Creator [{signer.creator.hex()}]"
-        )
-    return creator
 
 
 class Peer:
@@ -185,13 +93,14 @@ class Peer:
             message.chaincode_event.chaincode_id = proposal.chaincode
             message.chaincode_event.tx_id = proposal.txid
             event = message.chaincode_event.SerializeToString()
-        results = simulator.results()
-        return self._sign(
-            proposal, response, results, event, definition.version, tuple(simulator.interests())
-        )
+        results, interests = simulator.results(), tuple(simulator.interests())
+        _check_key_policies(interests)
+        return self._sign(proposal, response, results, event, definition.version, interests)
 
     async def invoke(self, call: Call, simulator: Simulator) -> shim.ChaincodeMessage:
         """Run one chaincode in a simulation, also on behalf of another chaincode."""
+        if call.chaincode == QSCC:
+            return refuse_call(call.txid, unpack_proposal(call.proposal).chaincode)
         definition = self._definitions.get(call.chaincode)
         stream = self.streams.get(call.chaincode)
         if definition is None or stream is None:
@@ -231,3 +140,15 @@ class Peer:
             endorser=self._signer.serialized, signature=self._signer.sign(payload + self._signer.serialized)
         )
         return Endorsed(response, payload, endorsement, interests)
+
+
+def _check_key_policies(interests: tuple[Interest, ...]) -> None:
+    """ExecutionError if a written key is under a policy that is none: an endorser cannot say who must sign."""
+    for interest in interests:
+        for policy in interest.key_policies:
+            try:
+                policies_pb2.SignaturePolicyEnvelope.FromString(policy)
+            except DecodeError as error:
+                raise ExecutionError(
+                    f"error in simulation: error unmarshalling SignaturePolicyEnvelope: {UNREADABLE}"
+                ) from error

@@ -6,13 +6,15 @@ import grpc
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2
 
 from quorumlearn_network.devnet.channel import Channel
-from quorumlearn_network.devnet.endorser import Peer, check_proposal, unpack_proposal
+from quorumlearn_network.devnet.endorser import Peer
 from quorumlearn_network.devnet.errors import (
     ExecutionError,
     LedgerUnavailableError,
     ProposalError,
     SimulationError,
+    UnauthorisedError,
 )
+from quorumlearn_network.devnet.proposal import check_admission, check_proposal, unpack_proposal
 from quorumlearn_network.devnet.rpc_status import Context, RpcError, abort
 
 
@@ -31,8 +33,9 @@ class Endorser:
         channel = self._channel
         try:
             proposal = unpack_proposal(request)
+            check_admission(proposal, channel.membership)
             check_proposal(proposal, channel.name, channel.membership, channel.chain)
-        except ProposalError as error:
+        except (ProposalError, UnauthorisedError) as error:
             await abort(context, RpcError(grpc.StatusCode.UNKNOWN, str(error)))
         try:
             snapshot = channel.chain.ledger.snapshot()

@@ -22,9 +22,6 @@ from quorumlearn_network.devnet.endorser import (
     ERROR_THRESHOLD,
     Endorsed,
     Peer,
-    Proposal,
-    check_proposal,
-    unpack_proposal,
 )
 from quorumlearn_network.devnet.errors import (
     ExecutionError,
@@ -32,8 +29,16 @@ from quorumlearn_network.devnet.errors import (
     PolicyError,
     ProposalError,
     SimulationError,
+    UnauthorisedError,
 )
 from quorumlearn_network.devnet.ledger import Snapshot
+from quorumlearn_network.devnet.proposal import (
+    Proposal,
+    check_admission,
+    check_named,
+    check_proposal,
+    unpack_proposal,
+)
 from quorumlearn_network.devnet.rpc_status import RpcError
 
 _Status = grpc.StatusCode
@@ -57,21 +62,29 @@ class Endorsing:
         self._peer = peer
 
     async def evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:
-        proposal = self._unpack(request.proposed_transaction, "failed to unpack transaction proposal: ")
+        try:
+            proposal = _unpack(request.proposed_transaction)
+            check_named(proposal)
+        except ProposalError as error:
+            reason = f"failed to unpack transaction proposal: {error}"
+            raise RpcError(_Status.INVALID_ARGUMENT, reason) from error
+        if proposal.channel != self._channel.name:
+            raise RpcError(_Status.UNAVAILABLE, no_config(proposal.channel))
         targets = list(request.target_organizations)
         if proposal.has_transient and not targets:
             targets = [self._peer.msp_id]
         peers = [
             peer
             for peer in self._channel.peers_from(self._peer.msp_id)
-            if peer.has(proposal.chaincode) and (not targets or peer.msp_id in targets)
+            if peer.has(proposal.asked) and (not targets or peer.msp_id in targets)
         ]
         if not peers:
             reason = (
-                f"no peers available to evaluate chaincode {proposal.chaincode} in channel {proposal.channel}"
+                f"no peers available to evaluate chaincode {proposal.asked} in channel {proposal.channel}"
             )
             raise RpcError(_Status.FAILED_PRECONDITION, reason)
         details: list[gateway_pb2.ErrorDetail] = []
+        code = _Status.ABORTED
         snapshot = self._snapshot()
         try:
             for peer in peers:
@@ -79,6 +92,7 @@ class Endorsing:
                     endorsed = await self._process(peer, proposal, snapshot)
                 except _PeerError as failure:
                     details.append(_detail(peer, failure.message))
+                    code = failure.code
                     if not failure.retry:
                         raise RpcError(
                             failure.code,
@@ -89,16 +103,17 @@ class Endorsing:
                     return gateway_pb2.EvaluateResponse(result=endorsed.response)
         finally:
             snapshot.close()
-        raise RpcError(
-            _Status.ABORTED, "failed to evaluate transaction, see attached details for more info", details
-        )
+        raise RpcError(code, "failed to evaluate transaction, see attached details for more info", details)
 
     async def endorse(self, request: gateway_pb2.EndorseRequest) -> gateway_pb2.EndorseResponse:
         if not request.proposed_transaction.proposal_bytes:
             raise RpcError(
                 _Status.INVALID_ARGUMENT, "the proposed transaction must contain a signed proposal"
             )
-        proposal = self._unpack(request.proposed_transaction, "")
+        try:
+            proposal = _unpack(request.proposed_transaction)
+        except ProposalError as error:
+            raise RpcError(_Status.INVALID_ARGUMENT, str(error)) from error
         snapshot = self._snapshot()
         try:
             if request.endorsing_organizations:
@@ -112,9 +127,8 @@ class Endorsing:
 
     async def _chosen_peers(self, proposal: Proposal, snapshot: Snapshot) -> list[Endorsed]:
         """The own peer first; its result says which policies count, and so which peers to ask besides."""
-        available = [
-            peer for peer in self._channel.peers_from(self._peer.msp_id) if peer.has(proposal.chaincode)
-        ]
+        peers = self._channel.peers_from(self._peer.msp_id) if proposal.channel == self._channel.name else []
+        available = [peer for peer in peers if peer.has(proposal.asked)]
         if proposal.has_transient and self._peer not in available:
             raise RpcError(
                 _Status.FAILED_PRECONDITION,
@@ -133,7 +147,7 @@ class Endorsing:
                 [_detail(first, failure.message)],
             ) from failure
         try:
-            layouts = self._channel.layouts(first.msp_id, result.interests, proposal.chaincode)
+            layouts = self._channel.layouts(first.msp_id, result.interests, proposal.asked)
         except PolicyError as error:
             raise _no_combination(str(error)) from error
         groups = [[self._channel.peers[msp_id] for msp_id in layout] for layout in layouts]
@@ -141,15 +155,19 @@ class Endorsing:
 
     def _in_layout(self, proposal: Proposal, available: Sequence[Peer]) -> list[Peer]:
         """Without a chaincode of its own, the gateway begins with a peer that the chaincode's policy counts."""
+        if proposal.channel != self._channel.name:
+            raise _no_combination(
+                f"No metadata was found for chaincode {proposal.asked} in channel {proposal.channel}"
+            )
         try:
-            layouts = self._channel.layouts(self._peer.msp_id, (), proposal.chaincode)
+            layouts = self._channel.layouts(self._peer.msp_id, (), proposal.asked)
         except PolicyError as error:
             raise _no_combination(str(error)) from error
         return [peer for peer in available if peer.msp_id in layouts[0]]
 
     def _named_peers(self, proposal: Proposal, msp_ids: Sequence[str]) -> list[Peer]:
         peers = self._channel.peers
-        missing = [name for name in msp_ids if name not in peers or not peers[name].has(proposal.chaincode)]
+        missing = [name for name in msp_ids if name not in peers or not peers[name].has(proposal.asked)]
         if missing or proposal.channel != self._channel.name:
             names = ", ".join(missing or msp_ids)
             raise RpcError(_Status.UNAVAILABLE, f"failed to find any endorsing peers for org(s): {names}")
@@ -194,9 +212,16 @@ class Endorsing:
         )
 
     async def _process(self, peer: Peer, proposal: Proposal, snapshot: Snapshot) -> Endorsed:
+        distant = (
+            peer is not self._peer
+        )  # then a refusal is an error of gRPC, and nothing more is known of it
         try:
+            check_admission(proposal, self._channel.membership)
             check_proposal(proposal, self._channel.name, self._channel.membership, self._channel.chain)
-        except ProposalError as error:
+        except (ProposalError, UnauthorisedError) as error:
+            if distant or isinstance(error, UnauthorisedError):
+                said = f"rpc error: code = Unknown desc = {error}" if distant else str(error)
+                raise _PeerError(_Status.UNAVAILABLE, said, retry=True) from error
             raise _PeerError(_Status.FAILED_PRECONDITION, str(error), retry=False) from error
         try:
             endorsed = await peer.process(proposal, snapshot)
@@ -216,13 +241,16 @@ class Endorsing:
         except LedgerUnavailableError as error:
             raise RpcError(_Status.INTERNAL, str(error)) from error
 
-    def _unpack(self, signed: proposal_pb2.SignedProposal, prefix: str) -> Proposal:
-        if not signed.proposal_bytes:
-            raise RpcError(_Status.INVALID_ARGUMENT, f"{prefix}a signed proposal is required")
-        try:
-            return unpack_proposal(signed)
-        except ProposalError as error:
-            raise RpcError(_Status.INVALID_ARGUMENT, f"{prefix}{error}") from error
+
+def no_config(channel: str) -> str:
+    """What the gateway says of a channel that it does not know."""
+    return f"failed to get config for channel [{channel}]: could not get last config for channel {channel}"
+
+
+def _unpack(signed: proposal_pb2.SignedProposal) -> Proposal:
+    if not signed.proposal_bytes:
+        raise ProposalError("a signed proposal is required")
+    return unpack_proposal(signed)
 
 
 def _prepare(proposal: Proposal, collected: Sequence[Endorsed]) -> common_pb2.Envelope:

@@ -38,6 +38,10 @@ class ProposalError(DevnetError):
     """A proposal that a peer refuses before it runs the chaincode."""
 
 
+class UnauthorisedError(DevnetError):
+    """A request that a peer does not even look at: an expired certificate, or a clock that is far off."""
+
+
 class ExecutionError(DevnetError):
     """The chaincode could not be run, ended its stream, timed out, or answered with an ERROR message."""
 

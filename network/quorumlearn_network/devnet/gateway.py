@@ -18,13 +18,14 @@ from google.protobuf.message import DecodeError
 
 from quorumlearn_network.devnet.channel import Channel
 from quorumlearn_network.devnet.endorser import Peer
-from quorumlearn_network.devnet.endorsing import Endorsing
+from quorumlearn_network.devnet.endorsing import Endorsing, no_config
 from quorumlearn_network.devnet.errors import (
     LedgerUnavailableError,
     NotFoundError,
     OrderError,
     PolicyError,
 )
+from quorumlearn_network.devnet.proposal import UNREADABLE
 from quorumlearn_network.devnet.rpc_status import Context, RpcError, abort
 
 _log = logging.getLogger(__name__)
@@ -89,8 +90,7 @@ class Gateway:
         if not request.prepared_transaction.signature:
             raise RpcError(_Status.INVALID_ARGUMENT, "prepared transaction must be signed")
         if request.channel_id != self._channel.name:
-            reason = f"failed to get config for channel [{request.channel_id}]: channel does not exist"
-            raise RpcError(_Status.FAILED_PRECONDITION, reason)
+            raise RpcError(_Status.FAILED_PRECONDITION, no_config(request.channel_id))
         try:
             self._channel.orderer.submit(request.prepared_transaction)
         except OrderError as error:
@@ -114,7 +114,7 @@ class Gateway:
         try:
             request = gateway_pb2.CommitStatusRequest.FromString(signed.request)
         except DecodeError as error:
-            raise RpcError(_Status.INVALID_ARGUMENT, f"invalid status request: {error}") from error
+            raise RpcError(_Status.INVALID_ARGUMENT, f"invalid status request: {UNREADABLE}") from error
         if not request.identity:
             raise RpcError(_Status.INVALID_ARGUMENT, "no identity provided")
         if not request.channel_id:
@@ -136,7 +136,9 @@ class Gateway:
         try:
             request = gateway_pb2.ChaincodeEventsRequest.FromString(signed.request)
         except DecodeError as error:
-            raise RpcError(_Status.INVALID_ARGUMENT, f"invalid chaincode events request: {error}") from error
+            raise RpcError(
+                _Status.INVALID_ARGUMENT, f"invalid chaincode events request: {UNREADABLE}"
+            ) from error
         self._check_reader(request.channel_id, request.identity, signed.request, signed.signature)
         try:
             number, after = self._first_block(request)
@@ -163,7 +165,8 @@ class Gateway:
             return int(request.start_position.specified.number), after
         if kind in {None, "next_commit"}:
             return chain.height, after
-        raise RpcError(_Status.INVALID_ARGUMENT, f"invalid start position type: {kind}")
+        named = f"*orderer.SeekPosition_{kind.title()}"
+        raise RpcError(_Status.INVALID_ARGUMENT, f"invalid start position type: {named}")
 
     def _check_reader(self, channel: str, identity: bytes, data: bytes, signature: bytes) -> None:
         try:

@@ -1,8 +1,8 @@
 """Block 0: the channel configuration, which names the organisations and how they decide.
 
 A CONFIG envelope as configtxgen makes it: capabilities V3_0 / V2_5, each organisation's MSP and policies
-(Readers and Writers are its members, Endorsement its peers), the orderer's batch settings. It is not signed.
-Consensus type `solo`: one process orders.
+(Readers are its admins, peers and clients, Writers its admins and clients, Endorsement its peers), the
+orderer's batch settings. It is not signed. Consensus type `solo`: one process orders.
 """
 
 from __future__ import annotations
@@ -109,11 +109,13 @@ def _channel_group(
 
 def _organisation(group: configtx_pb2.ConfigGroup, msp: Msp, endorses: bool) -> None:
     group.mod_policy = "Admins"
-    roles = {"Readers": Role.MEMBER, "Writers": Role.MEMBER, "Admins": Role.ADMIN}
+    writers = [Role.ADMIN, Role.CLIENT] if msp.units else [Role.MEMBER]
+    readers = [Role.MEMBER] if not (endorses and msp.units) else [Role.ADMIN, Role.PEER, Role.CLIENT]
+    roles = {"Readers": readers, "Writers": writers if endorses else [Role.MEMBER], "Admins": [Role.ADMIN]}
     if endorses:
-        roles["Endorsement"] = Role.PEER
-    for name, role in roles.items():
-        policy = role_policy(1, [(msp.msp_id, role)]).SerializeToString()
+        roles["Endorsement"] = [Role.PEER]
+    for name, allowed in roles.items():
+        policy = role_policy(1, [(msp.msp_id, role) for role in allowed]).SerializeToString()
         _policy(group, name, policies_pb2.Policy(type=policies_pb2.Policy.SIGNATURE, value=policy))
     _value(group, "MSP", msp.config())
 

@@ -51,13 +51,22 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """A certificate of some MSP. `problem` says why it is not valid; an invalid identity has no roles."""
+    """A certificate of some MSP. `problem` says why it is not valid; an invalid identity has no roles.
+
+    `foreign` is one that no authority of the MSP issued: Fabric does not even take it for an identity.
+    """
 
     msp_id: str
     serialized: bytes = field(repr=False)
     certificate: x509.Certificate = field(repr=False)
     roles: frozenset[Role]
     problem: str | None
+    foreign: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may propose and submit: clients and admins, and any member where units are not in use."""
+        return bool(self.roles & {Role.CLIENT, Role.ADMIN}) or self.roles == {Role.MEMBER}
 
     @property
     def expired(self) -> bool:
@@ -167,7 +176,8 @@ class Msp:
         """The identity of `certificate` under this MSP, valid or with its problem."""
         problem = self._problem(certificate)
         roles = frozenset[Role]() if problem else self._roles(certificate)
-        return Identity(self.msp_id, serialized, certificate, roles, problem)
+        foreign = problem is not None and not self._chains(certificate, depth=0)
+        return Identity(self.msp_id, serialized, certificate, roles, problem, foreign)
 
     def config(self) -> msp_config_pb2.MSPConfig:
         """This MSP as the channel configuration carries it."""

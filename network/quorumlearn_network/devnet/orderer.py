@@ -19,6 +19,7 @@ from quorumlearn_network.devnet.chain import Chain
 from quorumlearn_network.devnet.config import BatchConfig
 from quorumlearn_network.devnet.errors import IdentityError, LedgerUnavailableError, OrderError
 from quorumlearn_network.devnet.msp import Membership
+from quorumlearn_network.devnet.proposal import UNREADABLE
 
 _log = logging.getLogger(__name__)
 _WRITERS = (
@@ -92,16 +93,21 @@ class Orderer:
         self._queue.put_nowait((envelope.SerializeToString(), size, asyncio.get_running_loop().time()))
 
     def _check(self, envelope: common_pb2.Envelope, size: int) -> None:
+        unknown = "could not determine channel ID: "
+        what = "Payload"
         try:
             payload = common_pb2.Payload.FromString(envelope.payload)
+            what = "ChannelHeader"
             channel = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+            what = "SignatureHeader"
             signer = common_pb2.SignatureHeader.FromString(payload.header.signature_header)
         except DecodeError as error:
-            raise OrderError(common_pb2.BAD_REQUEST, "could not determine channel ID: bad header") from error
+            reason = f"{unknown}error unmarshalling {what}: {UNREADABLE}"
+            raise OrderError(common_pb2.BAD_REQUEST, reason) from error
         if not payload.HasField("header"):
-            raise OrderError(common_pb2.BAD_REQUEST, "could not determine channel ID: no header was set")
+            raise OrderError(common_pb2.BAD_REQUEST, f"{unknown}header not set")
         if channel.channel_id != self._channel:
-            raise OrderError(common_pb2.BAD_REQUEST, f"channel {channel.channel_id[:250]!r} does not exist")
+            raise OrderError(common_pb2.BAD_REQUEST, "channel does not exist")
         if channel.type in {common_pb2.CONFIG, common_pb2.CONFIG_UPDATE, common_pb2.ORDERER_TRANSACTION}:
             raise OrderError(common_pb2.BAD_REQUEST, "the devnet's channel configuration does not change")
         limit = self._config.absolute_max_bytes
@@ -116,7 +122,7 @@ class Orderer:
             _forbidden()
         if identity.expired:
             raise OrderError(common_pb2.BAD_REQUEST, "broadcast client identity expired")
-        if identity.problem is not None or not identity.verify(envelope.payload, envelope.signature):
+        if not identity.writes or not identity.verify(envelope.payload, envelope.signature):
             _forbidden()
 
     async def _run(self) -> None:

@@ -1,10 +1,14 @@
-"""The system chaincode `qscc`: queries of the chain and its blocks, answered from the ledger itself."""
+"""The system chaincode `qscc`: queries of the chain and its blocks, answered from the ledger itself.
+
+It can be asked by clients only, not by other chaincodes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from fabric_protos.common import common_pb2, ledger_pb2
+from fabric_protos.peer import chaincode_shim_pb2 as shim
 from fabric_protos.peer import proposal_response_pb2, transaction_pb2
 from google.protobuf.message import Message
 
@@ -45,7 +49,17 @@ def run_qscc(chain: Chain, channel: str, arguments: Sequence[bytes]) -> proposal
             return _by_transaction(chain, name, text)
     except LedgerUnavailableError as error:
         return _error(str(error))
-    return _error(f"Requested function {name} not found.")
+    return _error(f"access denied for [{name}][{where}]: [Unmapped policy for qscc/{name}]")
+
+
+def refuse_call(txid: str, caller: str) -> shim.ChaincodeMessage:
+    """What a chaincode is told that calls this one."""
+    refusal = _error(
+        "Rejecting invoke of QSCC from another chaincode because of potential for deadlocks, "
+        f"original invocation for '{caller}'"
+    )
+    completed = shim.ChaincodeMessage.COMPLETED
+    return shim.ChaincodeMessage(type=completed, payload=refusal.SerializeToString(), txid=txid)
 
 
 def _by_transaction(chain: Chain, name: str, txid: str) -> proposal_response_pb2.Response:

@@ -14,7 +14,8 @@ from google.rpc import status_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-# gRPC's usual limit on all metadata of a response is 8 kB, and details travel in it twice encoded.
+# gRPC's usual limit on all metadata of a response is 8 kB, and details travel in it encoded in base64.
+_MAX_METADATA = 7600
 _MAX_MESSAGE = 1500
 _MAX_DETAILS = 3000
 
@@ -33,10 +34,13 @@ class RpcError(Exception):
 
 async def abort(context: Context, error: RpcError) -> NoReturn:
     """End the call with `error`, shortened to what fits into gRPC's metadata."""
-    message = _clip(error.message, _MAX_MESSAGE)
+    texts = [error.message, *(detail.message for detail in error.details)]
+    size = len(error.message) + sum(len(text.encode()) + 80 for text in texts) * 4 // 3
+    fits = size <= _MAX_METADATA
+    message = error.message if fits else _clip(error.message, _MAX_MESSAGE)
     trailing: tuple[tuple[str, bytes], ...] = ()
     if error.details:
-        each = _MAX_DETAILS // len(error.details)
+        each = _MAX_METADATA if fits else _MAX_DETAILS // len(error.details)
         status = status_pb2.Status(code=error.code.value[0], message=message)
         for detail in error.details:
             packed = AnyMessage()

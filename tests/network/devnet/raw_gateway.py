@@ -147,8 +147,8 @@ class Client:
 
     def seek(
         self,
-        start: ab_pb2.SeekPosition,
-        stop: ab_pb2.SeekPosition,
+        start: ab_pb2.SeekPosition | None,
+        stop: ab_pb2.SeekPosition | None,
         behaviour: int = ab_pb2.SeekInfo.BLOCK_UNTIL_READY,
         channel: str = CHANNEL,
         age: int = 0,

@@ -140,7 +140,9 @@ def test_deliver_refuses_as_fabric_does(net: Net, owner: Client, tmp_path: Path)
         return int(response.status)
 
     assert only_status(owner, owner.seek(specified(2), specified(1))) == common_pb2.BAD_REQUEST
-    assert only_status(owner, owner.seek(ab_pb2.SeekPosition(), NEWEST)) == common_pb2.BAD_REQUEST
+    assert only_status(owner, owner.seek(None, NEWEST)) == common_pb2.BAD_REQUEST
+    assert only_status(owner, owner.seek(ab_pb2.SeekPosition(), NEWEST)) == common_pb2.NOT_FOUND
+    assert only_status(owner, owner.seek(specified(10_000), specified(10_000))) == common_pb2.NOT_FOUND
     assert only_status(owner, owner.seek(OLDEST, NEWEST, channel="elsewhere")) == common_pb2.NOT_FOUND
     assert only_status(owner, owner.seek(OLDEST, NEWEST, age=3600)) == common_pb2.BAD_REQUEST
     assert only_status(owner, common_pb2.Envelope(payload=b"\xff")) == common_pb2.BAD_REQUEST

@@ -172,7 +172,7 @@ def test_another_chaincode_runs_in_the_same_transaction(verifier: Client) -> Non
 def test_calls_that_cannot_be_made_are_errors_of_the_chaincode(owner: Client, verifier: Client) -> None:
     assert "chaincode nothing not found" in reason_of(verifier, "call", "nothing", "get", "k")
     assert "exists, but chaincode is not installed" in reason_of(owner, "call", "other", "get", "k")
-    assert "failed to find ledger for channel: elsewhere" in reason_of(
+    assert "Failed to get policy manager for channel [elsewhere]" in reason_of(
         verifier, "call", "other/elsewhere", "get"
     )
     assert "exists" in reason_of(verifier, "call", "kv", "get", "k")

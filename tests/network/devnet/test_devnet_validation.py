@@ -9,11 +9,12 @@ import grpc
 import pytest
 from fabric_protos.common import common_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
+from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
 from quorumlearn_network.devnet.policy import parse_policy
 
 from tests.network.devnet.conftest import Members, Net
-from tests.network.devnet.raw_gateway import Client, content_of
+from tests.network.devnet.raw_gateway import Client, content_of, details_of
 
 
 def rewritten(
@@ -164,12 +165,19 @@ def test_a_key_whose_policy_changes_earlier_in_the_block_is_not_written_under_th
     assert written[0] == "ENDORSEMENT_POLICY_FAILURE"
 
 
-def test_a_key_policy_that_is_garbage_locks_the_key(owner: Client) -> None:
+def test_a_key_policy_that_is_garbage_locks_the_key(owner: Client, members: Members) -> None:
     assert owner.submit("put-with-policy", "locked", "1", b"\xff\xff\xff").code == "VALID"
-    assert owner.submit("put", "locked", "2", orgs=["V1MSP", "V2MSP"]).code == "ENDORSEMENT_POLICY_FAILURE"
-    with pytest.raises(grpc.RpcError) as failed:
-        owner.endorse("put", "locked", "2")
-    assert failed.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    for orgs in ([], ["V1MSP", "V2MSP"]):
+        with pytest.raises(grpc.RpcError) as failed:
+            owner.endorse("put", "locked", "2", orgs=orgs)
+        assert failed.value.code() is grpc.StatusCode.ABORTED
+        assert "error unmarshalling SignaturePolicyEnvelope" in details_of(failed.value)[0][1]
+    txid, envelope = owner.endorse("put", "unlocked", "2", orgs=["V1MSP", "V2MSP"])
+    forced = colluding(
+        owner, members, envelope, lambda action: setattr(action, "results", _written("kv", "locked"))
+    )
+    assert code_of(owner, forced, txid) == "ENDORSEMENT_POLICY_FAILURE"
+    assert owner.evaluate("get", "locked") == b"1"
 
 
 def test_the_same_transaction_again_is_a_duplicate_and_the_first_status_stands(owner: Client) -> None:
@@ -257,6 +265,16 @@ def test_what_colluding_endorsers_cannot_get_through(
     owner: Client, members: Members, change: Callable[[proposal_pb2.ChaincodeAction], None], code: str
 ) -> None:
     txid, envelope = owner.endorse("put", "colluding", "x", orgs=["V1MSP", "V2MSP"])
+    assert code_of(owner, colluding(owner, members, envelope, change), txid) == code
+
+
+def colluding(
+    client: Client,
+    members: Members,
+    envelope: common_pb2.Envelope,
+    change: Callable[[proposal_pb2.ChaincodeAction], None],
+) -> common_pb2.Envelope:
+    """The envelope with its results changed, endorsed again by two peers who would sign anything."""
 
     def collude(content: transaction_pb2.ChaincodeActionPayload) -> None:
         response = proposal_response_pb2.ProposalResponsePayload.FromString(
@@ -270,14 +288,18 @@ def test_what_colluding_endorsers_cannot_get_through(
         del content.action.endorsements[:]
         content.action.endorsements.extend(resigned(members, data, ["V1MSP", "V2MSP"]))
 
-    assert code_of(owner, with_content(owner, envelope, collude), txid) == code
+    return with_content(client, envelope, collude)
 
 
 def _unknown_namespace() -> bytes:
-    writes = {"undefined": b"\x1a\x06\x0a\x01k\x1a\x01v"}
+    return _written("undefined", "k")
+
+
+def _written(namespace: str, key: str) -> bytes:
+    """A read-write set of one blind write."""
+    written = kv_rwset_pb2.KVRWSet(writes=[kv_rwset_pb2.KVWrite(key=key, value=b"v")])
     found = rwset_pb2.TxReadWriteSet()
-    for name, rwset in writes.items():
-        found.ns_rwset.add(namespace=name, rwset=rwset)
+    found.ns_rwset.add(namespace=namespace, rwset=written.SerializeToString())
     return bytes(found.SerializeToString())
 
 
@@ -320,7 +342,7 @@ def test_the_orderer_refuses_what_it_can_see_is_wrong(owner: Client, net: Net) -
     envelope.signature = owner.signer.sign(b"something else")
     assert "status=FORBIDDEN" in refusal(envelope)
     assert "status=BAD_REQUEST" in refusal(common_pb2.Envelope(payload=b"\xff", signature=b"x"))
-    assert "no header was set" in refusal(common_pb2.Envelope(signature=b"x"))
+    assert "header not set" in refusal(common_pb2.Envelope(signature=b"x"))
     large = rewritten(owner, envelope, lambda payload: setattr(payload, "data", bytes(11 << 20)))
     assert "exceeds maximum allowed 10485760 bytes" in refusal(large)
     with contextlib.suppress(grpc.RpcError):
