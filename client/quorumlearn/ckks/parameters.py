@@ -303,7 +303,7 @@ class Parameters:
 def _smallest(draft: Parameters, minimum_security_bits: int) -> Parameters:
     """`draft` with the primes and the scale that pass `check` at its degree with the smallest update.
 
-    Each prime more makes everything slower in proportion, so it has to save a twentieth of the size.
+    Each prime more makes everything slower in proportion, so it has to save a twentieth of the size; so has a wide one.
     """
     draft._check_numbers()
     best: Parameters | None = None
@@ -327,12 +327,13 @@ def _smallest(draft: Parameters, minimum_security_bits: int) -> Parameters:
 
 
 def _cost(p: Parameters) -> float:
-    return p.update_bytes * 1.05 ** len(p.coeff_modulus_bits)
+    slow = any(bits > _FAST_PRIME_BITS for bits in p.coeff_modulus_bits)
+    return p.update_bytes * 1.05 ** (len(p.coeff_modulus_bits) + slow)
 
 
 def _leading(room: int) -> list[tuple[int, ...]]:
     """What c0 might drop of `room` bits: nothing, or one or two primes that nearly fill it."""
-    one = [(bits,) for bits in range(min(room, _FAST_PRIME_BITS), MIN_PRIME_BITS - 1, -1)][:4]
+    one = [(bits,) for bits in range(min(room, MAX_PRIME_BITS), MIN_PRIME_BITS - 1, -1)][:6]
     both = range(min(room, 2 * _FAST_PRIME_BITS), 2 * MIN_PRIME_BITS - 1, -1)
     return [(), *one, *[(bits // 2, bits - bits // 2) for bits in both][:4]]
 
