@@ -27,6 +27,7 @@ MAX_CHALLENGE_WINDOW = 30 * 24 * 3600
 MAX_MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 MAX_UPDATE_SIZE = 10**9
 MAX_ENTRIES = 64
+MAX_RULE_PARTS = 8
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
@@ -47,7 +48,7 @@ def check_spec(spec: TaskSpec, config: Config) -> None:
     _within("max_miners", spec.max_miners, 1, MAX_MINERS)
     _within("min_miners", spec.min_miners, 1, spec.max_miners)
     _within("byzantine", spec.byzantine, 0, (spec.max_miners - 1) // 2)
-    _word("rule.name", spec.rule.name)
+    _rule_name(spec.rule.name)
     _map("rule.parameters", dict(spec.rule.parameters))
     _mode(spec.mode)
     _committee(spec.committee, config)
@@ -67,6 +68,14 @@ def _within(name: str, value: int, low: int, high: int) -> None:
 def _word(name: str, text: str) -> None:
     if not _WORD.fullmatch(text):
         raise bad(f"{name} is {shown(text)}: 1 to 64 of A-Z a-z 0-9 _ . -, beginning with a letter or digit")
+
+
+def _rule_name(text: str) -> None:
+    """A rule, or what comes before it and a rule, joined by `+`."""
+    parts = text.split("+")
+    _within("the number of parts of rule.name", len(parts), 1, MAX_RULE_PARTS)
+    for part in parts:
+        _word("rule.name" if len(parts) == 1 else "a part of rule.name", part)
 
 
 def _map(name: str, entries: dict[str, str]) -> None:

@@ -29,7 +29,7 @@ def changed(path: str, value: object) -> TaskSpec:
     return made
 
 
-WITHIN: list[tuple[str, object]] = [
+WITHIN: list[("rule.name", "bucketing+nnm+multi-krum"), tuple[str, object]] = [
     ("task_id", "a" * 63),
     ("title", ""),
     ("title", "Zürich " * 28),
@@ -74,6 +74,9 @@ BEYOND: list[tuple[str, object]] = [
     ("min_miners", 5),
     ("byzantine", 2),
     ("rule.name", ""),
+    ("rule.name", "nnm+"),
+    ("rule.name", "nnm multi-krum"),
+    ("rule.name", "+".join(["nnm"] * 9)),
     ("committee.msp_ids", []),
     ("committee.msp_ids", ["V1MSP", "V1MSP", "V2MSP"]),
     ("committee.msp_ids", ["V1MSP", "V2MSP", "OwnerMSP"]),
