@@ -29,7 +29,8 @@ def changed(path: str, value: object) -> TaskSpec:
     return made
 
 
-WITHIN: list[("rule.name", "bucketing+nnm+multi-krum"), tuple[str, object]] = [
+WITHIN: list[tuple[str, object]] = [
+    ("rule.name", "bucketing+nnm+multi-krum"),
     ("task_id", "a" * 63),
     ("title", ""),
     ("title", "Zürich " * 28),
