@@ -14,6 +14,7 @@ from collections import Counter
 import pytest
 from quorumlearn import seeds
 from quorumlearn.attacks import make_behaviour
+from quorumlearn.learning import get_workload, to_bytes
 from quorumlearn.nodes import run
 from quorumlearn.nodes.miner import Miner
 from quorumlearn_proto import block_pb2 as b
@@ -37,6 +38,7 @@ ALONE = (
     *("noise", "noise:3", "zero", "sign-flip", "sign-flip:20", "scaling", "label-flip", "backdoor"),
     *("replay-plaintext", "replay-ciphertext", "replay-rerandomised", "withhold", "malformed", "overflow"),
 )
+PRIVATE = "private-model"
 WATCHING = ("copy", "mimic", "alie", "inner-product", "adaptive")
 CERTAIN = {
     "withhold": b.WITHHELD,
@@ -69,12 +71,30 @@ def attackers(number: int, miners: list[str]) -> dict[str, str]:
 
 
 class Turncoat(Miner):
-    """A miner that is honest in one round and attacks in another."""
+    """A miner that is honest in one round and attacks in another.
+
+    What it poisons is the update and not itself: the private part of its model is afterwards as it was, for a miner that has
+    unlearned its own part is far from the others for good, and rightly an outlier.
+    """
+
+    _number = 0
+    _restore: bytes | None = None
 
     def act(self, view: b.TaskView) -> bool:
-        does = attackers(view.round.number, list(view.round.miners)) if view.round.miners else {}
-        self.behaviour = make_behaviour(does.get(self.me, "honest"))
+        if view.round.number != self._number:
+            self._number = view.round.number
+            if self._restore is not None:
+                self.journal.put(PRIVATE, self._restore)
+            does = attackers(self._number, list(view.round.miners)) if self._number else {}
+            self.behaviour = make_behaviour(does.get(self.me, "honest"))
+            poisons = self.behaviour.name in {"label-flip", "backdoor"}
+            self._restore = self._private_part(view) if poisons else None
         return super().act(view)
+
+    def _private_part(self, view: b.TaskView) -> bytes:
+        spec = view.task.spec
+        workload = get_workload(spec.workload.name, dict(spec.workload.config))
+        return to_bytes(self._private(workload, spec.workload.public_blocks, spec.seed))
 
 
 def conserved(stage: Stage) -> bool:
