@@ -61,6 +61,10 @@ def publish(
     tolerance: 2%
     challenge_window: 3600                        seconds
     seed: 0
+
+    \b
+    A workload's config: epochs, batch_size, learning_rate, momentum; dp_clip and dp_noise (together) make training
+    differentially private, with epsilon reported at dp_delta (1e-5); late_rounds (0) takes updates that were late.
     """
     from quorumlearn.artifacts import ArtifactStore
     from quorumlearn.nodes import taskfile
