@@ -107,7 +107,7 @@ def render(record: Record) -> str:
         "The official Node gateway client and a chaincode on the official Node runtime run on both networks as well "
         "(`tests/conformance/test_official_node.py`).",
         "",
-        "What the devnet does not have, and no case asks for: several channels, changes of a channel's configuration, "
+        "What the devnet does not have at all: several channels, changes of a channel's configuration, "
         "private data collections, CouchDB and its rich queries, the orderer's own services, snapshots, discovery.",
         "",
         "This page is written by `python -m tests.conformance.record table`.",

@@ -150,12 +150,8 @@ def live(network: Network) -> Observation:
 def positions(network: Network) -> Observation:
     sent = network.must_submit("event", "placed", "")
     return {
-        "oldest": refused(
-            network, opened(network.owner, ab_pb2.SeekPosition(oldest=ab_pb2.SeekOldest()), timeout=1)
-        ),
-        "newest": refused(
-            network, opened(network.owner, ab_pb2.SeekPosition(newest=ab_pb2.SeekNewest()), timeout=1)
-        ),
+        "oldest": refused(network, opened(network.owner, ab_pb2.SeekPosition(oldest=ab_pb2.SeekOldest()))),
+        "newest": refused(network, opened(network.owner, ab_pb2.SeekPosition(newest=ab_pb2.SeekNewest()))),
         "to come": refused(network, opened(network.owner, specified(sent.block + 1000), timeout=1)),
     }
 
@@ -205,7 +201,7 @@ def garbage(network: Network) -> Observation:
     return {
         name: refused(
             network,
-            gateway.ChaincodeEvents(gateway_pb2.SignedChaincodeEventsRequest(request=data), timeout=5),
+            gateway.ChaincodeEvents(gateway_pb2.SignedChaincodeEventsRequest(request=data), timeout=30),
         )
         for name, data in (("empty", b""), ("garbage", b"\xff\xff"))
     }

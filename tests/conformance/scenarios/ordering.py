@@ -173,13 +173,13 @@ def status_stranger(network: Network) -> Observation:
 
 @case("CommitStatus asked by a peer")
 def status_peer(network: Network) -> Observation:
-    return _asked(network, network.client(network.peer_signer("V1MSP")))
+    return _asked(network, network.client(network.peer_signer("V1MSP")), timeout=1)
 
 
 @case("CommitStatus with an expired certificate")
 def status_expired(network: Network) -> Observation:
     folder = ensure_user(network.organisation("V2MSP"), "late", validity=datetime.timedelta(seconds=-1))
-    return _asked(network, network.client(SigningIdentity.load("V2MSP", folder)))
+    return _asked(network, network.client(SigningIdentity.load("V2MSP", folder)), timeout=1)
 
 
 @case("CommitStatus of a transaction that nobody sent")
@@ -229,15 +229,15 @@ def _status(network: Network, request: bytes) -> Observation:
     )
 
     def ask() -> str:
-        found = network.owner.gateway.CommitStatus(signed, timeout=2)
+        found = network.owner.gateway.CommitStatus(signed, timeout=30)
         return transaction_pb2.TxValidationCode.Name(found.result)
 
     return outcome(network, ask)
 
 
-def _asked(network: Network, client: Client, channel: str = CHANNEL) -> Observation:
+def _asked(network: Network, client: Client, channel: str = CHANNEL, timeout: float = 30) -> Observation:
     request = gateway_pb2.CommitStatusRequest(
         channel_id=channel, transaction_id="0" * 64, identity=client.signer.serialized
     ).SerializeToString()
     signed = gateway_pb2.SignedCommitStatusRequest(request=request, signature=client.signer.sign(request))
-    return outcome(network, lambda: str(client.gateway.CommitStatus(signed, timeout=2)))
+    return outcome(network, lambda: str(client.gateway.CommitStatus(signed, timeout=timeout)))
