@@ -180,7 +180,7 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
     counts = sorted({cell.ours.miners for cell in cells})
     d = sizes[len(sizes) // 2] if 100_000 not in sizes else 100_000
     n = 50 if 50 in counts else counts[0]
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(13, 4.6), sharey=True)
     for panel, label, x, some in (
         (
             panels[0],
@@ -209,7 +209,7 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
         panel.set(xscale="log", yscale="log", xlabel=label)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("seconds on one core")
-    panels[1].legend(fontsize=7)
+    panels[1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     figure.suptitle("\n".join(taken(cells)), fontsize=6)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
