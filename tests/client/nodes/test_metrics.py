@@ -21,13 +21,13 @@ def test_steps_rounds_and_transactions_are_served() -> None:
     view = b.TaskView(state=t.TaskState(task_id="metered", head=Head(height=3)))
     view.round.CopyFrom(b.Round(number=4, phase=b.SCREEN))
     metrics.seen(view)
-    with metrics.timed(metrics.STEPS, "sketch updates"):
+    with metrics.timed(metrics.STEPS, "a step of this test"):
         pass
     text = read(port)
     assert 'quorumlearn_round{task="metered"} 4.0' in text
     assert f'quorumlearn_phase{{task="metered"}} {float(b.SCREEN)}' in text
     assert 'quorumlearn_block_height{task="metered"} 3.0' in text
-    assert 'quorumlearn_step_seconds_count{step="sketch updates"} 1.0' in text
+    assert 'quorumlearn_step_seconds_count{step="a step of this test"} 1.0' in text
 
 
 def test_a_step_that_fails_is_not_timed() -> None:
