@@ -5,7 +5,7 @@ A behaviour is text in a node's file: a name, then what it takes, separated by c
 | behaviour | what its miner does |
 | --- | --- |
 | `honest` | trains and submits what it learned |
-| `noise[:DEVIATION]` | submits Gaussian noise (0.1) |
+| `noise[:DEVIATION]` | submits Gaussian noise (0.5) |
 | `zero` | submits nothing but zeros: a free rider |
 | `sign-flip[:FACTOR]` | submits minus FACTOR (1) times its own update |
 | `scaling[:FACTOR]` | submits FACTOR (10) times its own update |
@@ -59,7 +59,7 @@ class _Kind:
 
 _KINDS = {
     "honest": _Kind(),
-    "noise": _Kind(trains=False, strength=0.1),
+    "noise": _Kind(trains=False, strength=0.5),
     "zero": _Kind(trains=False),
     "sign-flip": _Kind(strength=1.0),
     "scaling": _Kind(strength=10.0),
