@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from collections.abc import Iterable
 
@@ -15,6 +16,11 @@ from quorumlearn_network.spec import (
     PeerSpec,
     join_address,
 )
+
+OWN_PORTS = range(
+    20_000, 32_000
+)  # Linux gives 32768 and above to outgoing connections, others 49152 and above
+TRIES = 200
 
 
 class PortError(NetworkError):
@@ -86,12 +92,19 @@ def check_free(addresses: Iterable[tuple[str, int]]) -> None:
 
 
 def _free_port(host: str, held: contextlib.ExitStack) -> int:
-    try:
-        bound = held.enter_context(_bind(host, 0))
-    except OSError as error:
-        raise PortError(f"no free port on {host!r}: {error.strerror or error}") from error
-    port: int = bound.getsockname()[1]
-    return port
+    """A port that nobody listens on, below those that the system gives to outgoing connections: one of these could
+    take it between now and the start of what is to listen there.
+    """
+    failure: OSError | None = None
+    for port in random.SystemRandom().sample(OWN_PORTS, TRIES):
+        try:
+            held.enter_context(_bind(host, port))
+        except OSError as error:
+            failure = error
+        else:
+            return port
+    reason = failure.strerror if failure is not None else "all are taken"
+    raise PortError(f"no free port on {host!r}: {reason}")
 
 
 def _bind(host: str, port: int) -> socket.socket:
