@@ -5,7 +5,7 @@ from __future__ import annotations
 import byzfl
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn.robust import (
     RULES,
@@ -97,9 +97,8 @@ def test_nearest_neighbour_mixing_is_byzfls_before_any_rule(seed: int, f: int, m
     mixed = byzfl.NNM(f)(x)
     np.testing.assert_allclose(NearestNeighbours(f).matrix(x) @ x, mixed, rtol=1e-9, atol=1e-9)
     scores = np.sort(MultiKrum(f).weights(mixed).scores)
-    assume(
-        np.diff(scores).min() > 1e-6 * scores[-1]
-    )  # neighbours may mix to equals, and ties are broken differently
+    if f > 0 and np.diff(scores).min() <= 1e-6 * scores[-1]:
+        return  # neighbours mixed to equals: which of them is selected, the oracle decides otherwise
     np.testing.assert_allclose(
         aggregate(Mixed(NearestNeighbours(f), MultiKrum(f)), x),
         byzfl.MultiKrum(f)(mixed),
