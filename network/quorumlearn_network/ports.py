@@ -98,7 +98,7 @@ def _free_port(host: str, held: contextlib.ExitStack) -> int:
     failure: OSError | None = None
     for port in random.SystemRandom().sample(OWN_PORTS, TRIES):
         try:
-            held.enter_context(_bind(host, port))
+            held.enter_context(_bind(host, port, reuse=False))
         except OSError as error:
             failure = error
         else:
@@ -107,11 +107,12 @@ def _free_port(host: str, held: contextlib.ExitStack) -> int:
     raise PortError(f"no free port on {host!r}: {reason}")
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, reuse: bool = True) -> socket.socket:
+    """A socket bound there. With `reuse` a port passes that another such socket holds but does not listen on."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse))
         bound.bind(address)
     except OSError:
         bound.close()
