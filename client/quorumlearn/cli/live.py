@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto import task_pb2 as t
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -122,7 +121,3 @@ class TaskWatch:
         if phase not in row.seconds:
             return Text("")
         return Text(f"{row.seconds[phase]:.1f} s", style="bold cyan" if phase == row.phase else "")
-
-
-def status_name(view: b.TaskView) -> str:
-    return t.TaskStatus.Name(view.state.status)
