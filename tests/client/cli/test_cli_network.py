@@ -214,7 +214,10 @@ def test_following_ends_with_ctrl_c_and_130(folder: Path) -> None:
         assert following.stdout is not None
         assert json.loads(following.stdout.readline())["event"] == "rewards:Initialise"
         following.send_signal(signal.SIGINT)
-        _, err = following.communicate(timeout=20)
+        try:
+            _, err = following.communicate(timeout=20)
+        finally:
+            following.kill()
     assert following.returncode == 130
     assert err == b"error: interrupted\n"
 
