@@ -1,19 +1,10 @@
+from quorumlearn_proto import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    PURPOSE_UNSPECIFIED: _ClassVar[Purpose]
-    KEY_TEST_DECRYPTION: _ClassVar[Purpose]
-    AGGREGATE_DECRYPTION: _ClassVar[Purpose]
-PURPOSE_UNSPECIFIED: Purpose
-KEY_TEST_DECRYPTION: Purpose
-AGGREGATE_DECRYPTION: Purpose
 
 class PublicShare(_message.Message):
     __slots__ = ("task_id", "round", "attempt", "seat", "polynomial")
@@ -76,10 +67,10 @@ class PartialDecryption(_message.Message):
     task_id: str
     round: int
     seat: int
-    purpose: Purpose
+    purpose: _common_pb2.Purpose
     ciphertext: str
     residues: bytes
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., ciphertext: _Optional[str] = ..., residues: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., ciphertext: _Optional[str] = ..., residues: _Optional[bytes] = ...) -> None: ...
 
 class SketchShares(_message.Message):
     __slots__ = ("task_id", "round", "seat", "coverage", "boxes")

@@ -13,8 +13,8 @@ class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PHASE_UNSPECIFIED: _ClassVar[Phase]
     KEY: _ClassVar[Phase]
     COMMIT: _ClassVar[Phase]
-    REVEAL: _ClassVar[Phase]
     BEACON: _ClassVar[Phase]
+    REVEAL: _ClassVar[Phase]
     SCREEN: _ClassVar[Phase]
     SELECT: _ClassVar[Phase]
     OPEN: _ClassVar[Phase]
@@ -36,8 +36,24 @@ class CeremonyStep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KEY_REVEAL: _ClassVar[CeremonyStep]
     KEY_TEST: _ClassVar[CeremonyStep]
     KEY_CONFIRM: _ClassVar[CeremonyStep]
+    KEY_OPEN: _ClassVar[CeremonyStep]
+    KEY_BLAME: _ClassVar[CeremonyStep]
     KEY_READY: _ClassVar[CeremonyStep]
     KEY_FAILED: _ClassVar[CeremonyStep]
+
+class Fault(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FAULT_UNSPECIFIED: _ClassVar[Fault]
+    MISSED_STEP: _ClassVar[Fault]
+    FALSE_VOTE: _ClassVar[Fault]
+    BAD_PUBLIC_SHARE: _ClassVar[Fault]
+    BAD_DEALING: _ClassVar[Fault]
+    BAD_TEST_PARTIAL: _ClassVar[Fault]
+    BAD_SEALING_KEY: _ClassVar[Fault]
+    FALSE_CONFIRMATION: _ClassVar[Fault]
+    UNFOUNDED_COMPLAINT: _ClassVar[Fault]
+    BAD_SKETCH_SHARES: _ClassVar[Fault]
+    BAD_PARTIAL: _ClassVar[Fault]
 
 class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -51,6 +67,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DUPLICATE: _ClassVar[Reason]
     OUTLIER: _ClassVar[Reason]
     NOT_SELECTED: _ClassVar[Reason]
+    FALSE_CLAIM: _ClassVar[Reason]
 
 class BallotReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -75,8 +92,8 @@ class ChallengeStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 PHASE_UNSPECIFIED: Phase
 KEY: Phase
 COMMIT: Phase
-REVEAL: Phase
 BEACON: Phase
+REVEAL: Phase
 SCREEN: Phase
 SELECT: Phase
 OPEN: Phase
@@ -92,8 +109,21 @@ KEY_COMMIT: CeremonyStep
 KEY_REVEAL: CeremonyStep
 KEY_TEST: CeremonyStep
 KEY_CONFIRM: CeremonyStep
+KEY_OPEN: CeremonyStep
+KEY_BLAME: CeremonyStep
 KEY_READY: CeremonyStep
 KEY_FAILED: CeremonyStep
+FAULT_UNSPECIFIED: Fault
+MISSED_STEP: Fault
+FALSE_VOTE: Fault
+BAD_PUBLIC_SHARE: Fault
+BAD_DEALING: Fault
+BAD_TEST_PARTIAL: Fault
+BAD_SEALING_KEY: Fault
+FALSE_CONFIRMATION: Fault
+UNFOUNDED_COMPLAINT: Fault
+BAD_SKETCH_SHARES: Fault
+BAD_PARTIAL: Fault
 REASON_UNSPECIFIED: Reason
 CONTRIBUTES: Reason
 ABSENT: Reason
@@ -104,6 +134,7 @@ OUT_OF_RANGE: Reason
 DUPLICATE: Reason
 OUTLIER: Reason
 NOT_SELECTED: Reason
+FALSE_CLAIM: Reason
 BALLOT_REASON_UNSPECIFIED: BallotReason
 GOOD: BallotReason
 WRONG_MODEL: BallotReason
@@ -182,7 +213,7 @@ class Ceremony(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., step: _Optional[_Union[CeremonyStep, str]] = ..., deadline_ms: _Optional[int] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class KeyContribution(_message.Message):
-    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "public_share", "beacon_commitment", "sealed_shares", "test_partial", "confirmed_key", "beacon", "sealing_key")
+    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "public_share", "beacon_commitment", "sealed_shares", "test_partial", "confirmed_key", "beacon", "sealing_key", "complaint", "opened_sealing_key", "blame")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +226,9 @@ class KeyContribution(_message.Message):
     CONFIRMED_KEY_FIELD_NUMBER: _ClassVar[int]
     BEACON_FIELD_NUMBER: _ClassVar[int]
     SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
+    COMPLAINT_FIELD_NUMBER: _ClassVar[int]
+    OPENED_SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
+    BLAME_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     attempt: int
@@ -207,23 +241,110 @@ class KeyContribution(_message.Message):
     confirmed_key: _common_pb2.ArtifactRef
     beacon: str
     sealing_key: bytes
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., public_share: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon_commitment: _Optional[str] = ..., sealed_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., test_partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., confirmed_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., sealing_key: _Optional[bytes] = ...) -> None: ...
+    complaint: str
+    opened_sealing_key: bytes
+    blame: BlameVote
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., public_share: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon_commitment: _Optional[str] = ..., sealed_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., test_partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., confirmed_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., sealing_key: _Optional[bytes] = ..., complaint: _Optional[str] = ..., opened_sealing_key: _Optional[bytes] = ..., blame: _Optional[_Union[BlameVote, _Mapping]] = ...) -> None: ...
+
+class Blame(_message.Message):
+    __slots__ = ("seat", "fault", "detail")
+    SEAT_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    seat: int
+    fault: Fault
+    detail: str
+    def __init__(self, seat: _Optional[int] = ..., fault: _Optional[_Union[Fault, str]] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class BlameVote(_message.Message):
+    __slots__ = ("blames",)
+    BLAMES_FIELD_NUMBER: _ClassVar[int]
+    blames: _containers.RepeatedCompositeFieldContainer[Blame]
+    def __init__(self, blames: _Optional[_Iterable[_Union[Blame, _Mapping]]] = ...) -> None: ...
+
+class Accusation(_message.Message):
+    __slots__ = ("task_id", "round", "accuser", "seat", "fault", "detail", "verifier")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    ACCUSER_FIELD_NUMBER: _ClassVar[int]
+    SEAT_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    round: int
+    accuser: int
+    seat: int
+    fault: Fault
+    detail: str
+    verifier: str
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., accuser: _Optional[int] = ..., seat: _Optional[int] = ..., fault: _Optional[_Union[Fault, str]] = ..., detail: _Optional[str] = ..., verifier: _Optional[str] = ...) -> None: ...
+
+class Misconduct(_message.Message):
+    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "fault", "step", "accusers", "evidence", "slashed", "at_ms", "detail")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SEAT_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ACCUSERS_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SLASHED_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    round: int
+    attempt: int
+    seat: int
+    verifier: str
+    fault: Fault
+    step: str
+    accusers: _containers.RepeatedScalarFieldContainer[int]
+    evidence: _containers.RepeatedCompositeFieldContainer[_common_pb2.ArtifactRef]
+    slashed: int
+    at_ms: int
+    detail: str
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., fault: _Optional[_Union[Fault, str]] = ..., step: _Optional[str] = ..., accusers: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Iterable[_Union[_common_pb2.ArtifactRef, _Mapping]]] = ..., slashed: _Optional[int] = ..., at_ms: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class Authorisation(_message.Message):
+    __slots__ = ("task_id", "round", "purpose", "updates", "weights", "beacon", "openings", "at_ms")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    BEACON_FIELD_NUMBER: _ClassVar[int]
+    OPENINGS_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    round: int
+    purpose: _common_pb2.Purpose
+    updates: _containers.RepeatedCompositeFieldContainer[_common_pb2.ArtifactRef]
+    weights: _containers.RepeatedScalarFieldContainer[int]
+    beacon: str
+    openings: int
+    at_ms: int
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., updates: _Optional[_Iterable[_Union[_common_pb2.ArtifactRef, _Mapping]]] = ..., weights: _Optional[_Iterable[int]] = ..., beacon: _Optional[str] = ..., openings: _Optional[int] = ..., at_ms: _Optional[int] = ...) -> None: ...
 
 class Submission(_message.Message):
-    __slots__ = ("task_id", "round", "miner", "manifest_digest", "commit_tx", "manifest")
+    __slots__ = ("task_id", "round", "miner", "manifest_digest", "commit_tx", "manifest", "claim")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     MINER_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TX_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     miner: str
     manifest_digest: str
     commit_tx: str
     manifest: Manifest
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., commit_tx: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ...) -> None: ...
+    claim: str
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., commit_tx: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., claim: _Optional[str] = ...) -> None: ...
 
 class Manifest(_message.Message):
     __slots__ = ("task_id", "round", "miner", "base_block", "update", "sample_count", "trace_root")
@@ -372,7 +493,7 @@ class Challenge(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., height: _Optional[int] = ..., challenger: _Optional[str] = ..., deposit: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., status: _Optional[_Union[ChallengeStatus, str]] = ...) -> None: ...
 
 class TaskView(_message.Message):
-    __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms")
+    __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms", "accusations", "authorisations", "misconducts")
     TASK_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
@@ -386,6 +507,9 @@ class TaskView(_message.Message):
     CHALLENGES_FIELD_NUMBER: _ClassVar[int]
     CAN_ADVANCE_FIELD_NUMBER: _ClassVar[int]
     NOW_MS_FIELD_NUMBER: _ClassVar[int]
+    ACCUSATIONS_FIELD_NUMBER: _ClassVar[int]
+    AUTHORISATIONS_FIELD_NUMBER: _ClassVar[int]
+    MISCONDUCTS_FIELD_NUMBER: _ClassVar[int]
     task: _task_pb2.Task
     state: _task_pb2.TaskState
     round: Round
@@ -399,4 +523,7 @@ class TaskView(_message.Message):
     challenges: _containers.RepeatedCompositeFieldContainer[Challenge]
     can_advance: bool
     now_ms: int
-    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ...) -> None: ...
+    accusations: _containers.RepeatedCompositeFieldContainer[Accusation]
+    authorisations: _containers.RepeatedCompositeFieldContainer[Authorisation]
+    misconducts: _containers.RepeatedCompositeFieldContainer[Misconduct]
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ..., accusations: _Optional[_Iterable[_Union[Accusation, _Mapping]]] = ..., authorisations: _Optional[_Iterable[_Union[Authorisation, _Mapping]]] = ..., misconducts: _Optional[_Iterable[_Union[Misconduct, _Mapping]]] = ...) -> None: ...

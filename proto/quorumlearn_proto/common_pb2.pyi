@@ -1,9 +1,21 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PURPOSE_UNSPECIFIED: _ClassVar[Purpose]
+    KEY_TEST_DECRYPTION: _ClassVar[Purpose]
+    AGGREGATE_DECRYPTION: _ClassVar[Purpose]
+    SKETCH_DECRYPTION: _ClassVar[Purpose]
+PURPOSE_UNSPECIFIED: Purpose
+KEY_TEST_DECRYPTION: Purpose
+AGGREGATE_DECRYPTION: Purpose
+SKETCH_DECRYPTION: Purpose
 
 class ArtifactRef(_message.Message):
     __slots__ = ("digest", "size")

@@ -48,6 +48,22 @@ class SubmissionPage(_message.Message):
     bookmark: str
     def __init__(self, submissions: _Optional[_Iterable[_Union[_block_pb2.Submission, _Mapping]]] = ..., bookmark: _Optional[str] = ...) -> None: ...
 
+class MisconductPage(_message.Message):
+    __slots__ = ("misconducts", "bookmark")
+    MISCONDUCTS_FIELD_NUMBER: _ClassVar[int]
+    BOOKMARK_FIELD_NUMBER: _ClassVar[int]
+    misconducts: _containers.RepeatedCompositeFieldContainer[_block_pb2.Misconduct]
+    bookmark: str
+    def __init__(self, misconducts: _Optional[_Iterable[_Union[_block_pb2.Misconduct, _Mapping]]] = ..., bookmark: _Optional[str] = ...) -> None: ...
+
+class AuthorisationPage(_message.Message):
+    __slots__ = ("authorisations", "bookmark")
+    AUTHORISATIONS_FIELD_NUMBER: _ClassVar[int]
+    BOOKMARK_FIELD_NUMBER: _ClassVar[int]
+    authorisations: _containers.RepeatedCompositeFieldContainer[_block_pb2.Authorisation]
+    bookmark: str
+    def __init__(self, authorisations: _Optional[_Iterable[_Union[_block_pb2.Authorisation, _Mapping]]] = ..., bookmark: _Optional[str] = ...) -> None: ...
+
 class ParticipationPage(_message.Message):
     __slots__ = ("participations", "bookmark")
     PARTICIPATIONS_FIELD_NUMBER: _ClassVar[int]

@@ -34,7 +34,7 @@ CANCELLED: TaskStatus
 EXPIRED: TaskStatus
 
 class TaskSpec(_message.Message):
-    __slots__ = ("task_id", "title", "workload", "initial_model", "dataset_manifest", "rounds", "min_miners", "max_miners", "byzantine", "rule", "mode", "committee", "ckks", "timeouts", "reward", "stakes", "tolerance_bp", "challenge_window_seconds", "seed")
+    __slots__ = ("task_id", "title", "workload", "initial_model", "dataset_manifest", "rounds", "min_miners", "max_miners", "byzantine", "rule", "mode", "committee", "ckks", "timeouts", "reward", "stakes", "tolerance_bp", "challenge_window_seconds", "seed", "min_aggregate")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class TaskSpec(_message.Message):
     TOLERANCE_BP_FIELD_NUMBER: _ClassVar[int]
     CHALLENGE_WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGGREGATE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     title: str
     workload: Workload
@@ -73,7 +74,8 @@ class TaskSpec(_message.Message):
     tolerance_bp: int
     challenge_window_seconds: int
     seed: int
-    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., dataset_manifest: _Optional[str] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    min_aggregate: int
+    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., dataset_manifest: _Optional[str] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ..., min_aggregate: _Optional[int] = ...) -> None: ...
 
 class Workload(_message.Message):
     __slots__ = ("name", "config", "public_blocks")
@@ -108,12 +110,14 @@ class RobustRule(_message.Message):
     def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Committee(_message.Message):
-    __slots__ = ("msp_ids", "threshold")
+    __slots__ = ("msp_ids", "threshold", "reserve_msp_ids")
     MSP_IDS_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_MSP_IDS_FIELD_NUMBER: _ClassVar[int]
     msp_ids: _containers.RepeatedScalarFieldContainer[str]
     threshold: int
-    def __init__(self, msp_ids: _Optional[_Iterable[str]] = ..., threshold: _Optional[int] = ...) -> None: ...
+    reserve_msp_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, msp_ids: _Optional[_Iterable[str]] = ..., threshold: _Optional[int] = ..., reserve_msp_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CkksParameters(_message.Message):
     __slots__ = ("poly_modulus_degree", "coeff_modulus_bits", "scale_bits", "sign_scale_bits", "step_bits", "bound_steps", "max_weight_sum", "flooding_bits", "sketch_size", "update_size")
@@ -236,13 +240,15 @@ class Participation(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., miner: _Optional[str] = ..., joined_at_ms: _Optional[int] = ..., work: _Optional[int] = ..., left: bool = ...) -> None: ...
 
 class Seat(_message.Message):
-    __slots__ = ("task_id", "seat", "verifier", "joined_at_ms")
+    __slots__ = ("task_id", "seat", "verifier", "joined_at_ms", "leaves_after")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_FIELD_NUMBER: _ClassVar[int]
     JOINED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_AFTER_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     seat: int
     verifier: str
     joined_at_ms: int
-    def __init__(self, task_id: _Optional[str] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., joined_at_ms: _Optional[int] = ...) -> None: ...
+    leaves_after: int
+    def __init__(self, task_id: _Optional[str] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., joined_at_ms: _Optional[int] = ..., leaves_after: _Optional[int] = ...) -> None: ...

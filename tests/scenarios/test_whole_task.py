@@ -13,8 +13,8 @@ from quorumlearn.nodes.market import Market
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.artifact_pb2 import AGGREGATE_DECRYPTION, Aggregate, PartialDecryption
-from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.artifact_pb2 import Aggregate, PartialDecryption
+from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, ArtifactRef
 
 from tests.scenarios.stage import (
     FUNDS,

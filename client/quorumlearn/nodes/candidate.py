@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import AGGREGATE_DECRYPTION, Aggregate
-from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.artifact_pb2 import Aggregate
+from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, ArtifactRef
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import (
-    KEY_TEST_DECRYPTION,
     CollectiveKey,
     PartialDecryption,
     PublicShare,
     SealedShares,
 )
-from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
 
 from quorumlearn import ckks, seeds
 from quorumlearn.artifacts import ArtifactStore

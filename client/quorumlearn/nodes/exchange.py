@@ -14,12 +14,11 @@ from quorumlearn_proto.artifact_pb2 import (
     CollectiveKey,
     PartialDecryption,
     PublicShare,
-    Purpose,
     SealedBox,
     SealedShares,
     SketchShares,
 )
-from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.common_pb2 import ArtifactRef, Purpose
 
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import sealing

@@ -9,12 +9,8 @@ from dataclasses import dataclass, field
 import structlog
 from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import (
-    AGGREGATE_DECRYPTION,
-    PartialDecryption,
-    SketchPayload,
-    SketchShares,
-)
+from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
+from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
