@@ -78,22 +78,30 @@ class Contract:
     ) -> bytes:
         """Call a function, have it endorsed, ordered and committed, and return its result.
 
-        A transaction that lost a race (MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT) is endorsed and submitted
-        again as a new one, after a wait, up to `Options.conflict` attempts. Else SizeError, EndorseError,
-        SubmitError, CommitStatusError or CommitError.
+        A transaction that lost a race (MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, or peers that endorsed
+        different results because they were not at the same block) is endorsed and submitted again as a new one,
+        after a wait, up to `Options.conflict` attempts. Else SizeError, EndorseError, SubmitError,
+        CommitStatusError or CommitError.
         """
         connection = self._connection
         delays = connection.options.conflict.delays(connection.random)
         while True:
-            transaction = self.propose(
+            proposal = self.propose(
                 function, *args, transient=transient, endorsing_organisations=endorsing_organisations
-            ).endorse()
-            status = transaction.submit().status()
-            if status.successful:
-                return transaction.result
-            delay = next(delays, None) if status.code in CONFLICTS else None
-            if delay is None:
-                raise CommitError(status.transaction_id, status.code, status.block, connection.endpoint)
+            )
+            try:
+                transaction = proposal.endorse()
+            except EndorseError as error:
+                delay = next(delays, None) if error.disagreement else None
+                if delay is None:
+                    raise
+            else:
+                status = transaction.submit().status()
+                if status.successful:
+                    return transaction.result
+                delay = next(delays, None) if status.code in CONFLICTS else None
+                if delay is None:
+                    raise CommitError(status.transaction_id, status.code, status.block, connection.endpoint)
             connection.closed.wait(delay)
             connection.check_open()
 

@@ -17,6 +17,7 @@ from google.rpc import status_pb2
 
 _DETAILS = "grpc-status-details-bin"
 _NO_CONNECTION = ("failed to connect", "Failed to connect", "DNS resolution failed", "empty address list")
+_DISAGREEMENT = "ProposalResponsePayloads do not match"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class EvaluateError(GatewayError):
 
 class EndorseError(GatewayError):
     """The peers did not endorse; nothing was sent to the orderer."""
+
+    @property
+    def disagreement(self) -> bool:
+        """Whether peers endorsed different results: one of them has yet to see a block that another has."""
+        return any(detail.message.startswith(_DISAGREEMENT) for detail in self.details)
 
 
 class SubmitError(GatewayError):

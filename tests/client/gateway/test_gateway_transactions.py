@@ -161,6 +161,19 @@ def test_a_lost_race_is_endorsed_anew(gateway: Gateway, peer: ScriptedPeer, code
     assert len({request.transaction_id for request in peer.requests["Endorse"]}) == 3
 
 
+def test_peers_that_are_not_at_the_same_block_are_asked_again(gateway: Gateway, peer: ScriptedPeer) -> None:
+    behind = ("p1:2", "BMSP", "ProposalResponsePayloads do not match")
+    for _ in range(2):
+        peer.fail("Endorse", grpc.StatusCode.ABORTED, "failed to collect enough endorsements", behind)
+    assert contract(gateway).submit("put", "k", "v") == b"done:v"
+    assert len({request.transaction_id for request in peer.requests["Endorse"]}) == 3
+    for _ in range(QUICK.conflict.attempts):
+        peer.fail("Endorse", grpc.StatusCode.ABORTED, "failed to collect enough endorsements", behind)
+    with pytest.raises(EndorseError) as caught:
+        contract(gateway).submit("put", "k", "v")
+    assert caught.value.disagreement
+
+
 def test_a_race_lost_too_often_is_a_commit_error(gateway: Gateway, peer: ScriptedPeer) -> None:
     peer.codes.extend([MVCC] * 9)
     with pytest.raises(CommitError, match="MVCC_READ_CONFLICT") as caught:
