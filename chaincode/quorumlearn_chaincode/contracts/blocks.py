@@ -70,9 +70,10 @@ def commit(call: Call, name: str, number: str, manifest_digest: str) -> None:
     _miner_event(call, round_)
 
 
-def reveal(call: Call, name: str, number: str, text: str) -> None:
+def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
     round_ = round_in(call, name, number, Phase.REVEAL)
     manifest = record(Manifest, text)
+    digest("claim", claim)
     submission = call.ledger.get(SUBMISSIONS, name, round_.number, call.actor)
     if submission is None:
         raise Refusal(Code.WRONG_ROLE, f"{call.actor} has not committed in round {round_.number} of {name}")
@@ -90,6 +91,7 @@ def reveal(call: Call, name: str, number: str, text: str) -> None:
             Code.DUPLICATE_UPDATE, f"the update {update} was revealed in {name} before: an update counts once"
         )
     submission.manifest.CopyFrom(manifest)
+    submission.claim = claim
     call.ledger.put(SUBMISSIONS, submission, name, round_.number, call.actor)
     call.ledger.put(UPDATES, manifest.update, name, update)
     _miner_event(call, round_)

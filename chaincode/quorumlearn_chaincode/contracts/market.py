@@ -83,7 +83,7 @@ FUNCTIONS = {
         _changes("blocks:TestKey", "task round attempt contribution", keys.test_key, VERIFIER),
         _changes("blocks:ConfirmKey", "task round attempt contribution", keys.confirm_key, VERIFIER),
         _changes("blocks:Commit", "task round manifest_digest", blocks.commit, MINER),
-        _changes("blocks:Reveal", "task round manifest", blocks.reveal, MINER),
+        _changes("blocks:Reveal", "task round manifest claim", blocks.reveal, MINER),
         _changes("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon, VERIFIER),
         _changes("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch, VERIFIER),
         _changes("blocks:VoteSelection", "task round selection", blocks.vote_selection, VERIFIER),

@@ -9,7 +9,14 @@ from quorumlearn_proto.task_pb2 import RewardSplit
 
 WHOLE_BP = 10_000
 SLASHED: frozenset[Reason] = frozenset(
-    {Reason.MISSING_ARTIFACT, Reason.MALFORMED, Reason.OUT_OF_RANGE, Reason.DUPLICATE, Reason.OUTLIER}
+    {
+        Reason.MISSING_ARTIFACT,
+        Reason.MALFORMED,
+        Reason.OUT_OF_RANGE,
+        Reason.FALSE_CLAIM,
+        Reason.DUPLICATE,
+        Reason.OUTLIER,
+    }
 )
 """Verdicts that cost a slash when the selection is fixed; WITHHELD has cost its slash when REVEAL closed."""
 

@@ -76,7 +76,7 @@ def close_commit(
         return None
     if len(submissions) < spec.min_miners:
         return ended(Outcome.ABORTED, Why.TOO_FEW_COMMITS)
-    return Closing(Phase.REVEAL)
+    return Closing(Phase.BEACON)
 
 
 def close_reveal(spec: TaskSpec, submissions: Sequence[Submission], expired: bool) -> Closing | None:
@@ -87,7 +87,7 @@ def close_reveal(spec: TaskSpec, submissions: Sequence[Submission], expired: boo
         return Closing(
             Phase.ENDED, outcome=Outcome.ABORTED, reason=Why.TOO_FEW_REVEALS, slashed_miners=withheld
         )
-    return Closing(Phase.BEACON, slashed_miners=withheld)
+    return Closing(Phase.SCREEN, slashed_miners=withheld)
 
 
 def close_beacon(
@@ -105,7 +105,7 @@ def close_beacon(
         return Closing(
             Phase.ENDED, outcome=Outcome.ABORTED, reason=Why.TOO_FEW_VERIFIERS, slashed_seats=missing
         )
-    return Closing(Phase.SCREEN, seats=tuple(secrets), slashed_seats=missing, beacon=combine(secrets))
+    return Closing(Phase.REVEAL, seats=tuple(secrets), slashed_seats=missing, beacon=combine(secrets))
 
 
 def close_screen(

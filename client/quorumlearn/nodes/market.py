@@ -16,11 +16,14 @@ from typing import Protocol, TypeVar
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
+    Accusation,
+    Authorisation,
     Ballot,
     Block,
     Candidate,
     KeyContribution,
     Manifest,
+    Misconduct,
     Round,
     Selection,
     Submission,
@@ -30,7 +33,9 @@ from quorumlearn_proto.common_pb2 import ArtifactRef, Config
 from quorumlearn_proto.page_pb2 import (
     AccountPage,
     AccountStatement,
+    AuthorisationPage,
     BlockPage,
+    MisconductPage,
     RoundPage,
     StakePage,
     SubmissionPage,
@@ -126,6 +131,9 @@ class Market:
     def join_committee(self, task: str) -> None:
         self._submit("tasks:JoinCommittee", task)
 
+    def leave_committee(self, task: str) -> None:
+        self._submit("tasks:LeaveCommittee", task)
+
     def join(self, task: str) -> None:
         self._submit("tasks:Join", task)
 
@@ -145,15 +153,17 @@ class Market:
     # blocks
 
     def key_step(self, function: str, ceremony: tuple[str, int, int], contribution: KeyContribution) -> None:
-        """`function` is CommitKey, RevealKey, TestKey or ConfirmKey; `ceremony` is (task, round, attempt)."""
+        """`function` is CommitKey, RevealKey, TestKey, ConfirmKey, OpenKey or BlameKey; `ceremony` is (task, round,
+        attempt)."""
         task, number, attempt = ceremony
         self._submit(f"blocks:{function}", task, str(number), str(attempt), _json(contribution))
 
     def commit(self, task: str, number: int, manifest_digest: str) -> None:
         self._submit("blocks:Commit", task, str(number), manifest_digest)
 
-    def reveal(self, task: str, number: int, manifest: Manifest) -> None:
-        self._submit("blocks:Reveal", task, str(number), _json(manifest))
+    def reveal(self, task: str, number: int, manifest: Manifest, claim: str) -> None:
+        """`claim` is the digest (64 lower-case hex digits) of the sketch that the miner's own values have."""
+        self._submit("blocks:Reveal", task, str(number), _json(manifest), claim)
 
     def reveal_beacon(self, task: str, number: int, secret: bytes) -> None:
         self._submit("blocks:RevealBeacon", task, str(number), secret.hex())
@@ -163,6 +173,10 @@ class Market:
 
     def vote_selection(self, task: str, number: int, selection: Selection) -> None:
         self._submit("blocks:VoteSelection", task, str(number), _json(selection))
+
+    def accuse(self, task: str, number: int, accusation: Accusation) -> None:
+        """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""
+        self._submit("blocks:Accuse", task, str(number), _json(accusation))
 
     def post_partial(self, task: str, number: int, aggregate: str, partial: ArtifactRef) -> None:
         self._submit("blocks:PostPartial", task, str(number), aggregate, _json(partial))
@@ -206,6 +220,14 @@ class Market:
     def submissions(self, task: str, number: int) -> Iterator[Submission]:
         for page in self._pages(SubmissionPage, "blocks:Submissions", task, str(number)):
             yield from page.submissions
+
+    def misconducts(self, task: str) -> Iterator[Misconduct]:
+        for page in self._pages(MisconductPage, "blocks:Misconducts", task):
+            yield from page.misconducts
+
+    def authorisations(self, task: str) -> Iterator[Authorisation]:
+        for page in self._pages(AuthorisationPage, "blocks:Authorisations", task):
+            yield from page.authorisations
 
     def _submit(self, function: str, *args: str) -> None:
         with metrics.timed(metrics.TRANSACTIONS, function):

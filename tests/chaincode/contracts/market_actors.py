@@ -125,6 +125,10 @@ def secret(seat: int, number: int) -> str:
     return sha(f"secret {seat} {number}")
 
 
+def reveal_words(manifest: Manifest, number: int = 1) -> tuple[str, ...]:
+    return "blocks:Reveal", TASK, str(number), js(manifest), sha(f"sketch of {manifest.miner}")
+
+
 def commitment(seat: int, number: int) -> str:
     return hashlib.sha256(bytes.fromhex(secret(seat, number))).hexdigest()
 
@@ -252,7 +256,7 @@ class Play:
     def reveal(self, who: Sequence[str] | None = None) -> None:
         for miner in self.round().miners if who is None else who:
             manifest = self.manifest(miner)
-            self.send(miner, "blocks:Reveal", TASK, str(manifest.round), js(manifest))
+            self.send(miner, *reveal_words(manifest, manifest.round))
 
     def beacon(self, seats: Sequence[int] | None = None) -> None:
         number = self.round().number
@@ -322,8 +326,8 @@ class Play:
         steps = {
             Phase.KEY: self.honest_ceremony,
             Phase.COMMIT: lambda: (self.commit(), self.advance()),
-            Phase.REVEAL: lambda: (self.reveal(), self.advance()),
             Phase.BEACON: self.beacon,
+            Phase.REVEAL: lambda: (self.reveal(), self.advance()),
             Phase.SCREEN: self.sketch,
             Phase.SELECT: self.select,
             Phase.OPEN: self.open,

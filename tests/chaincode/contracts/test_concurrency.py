@@ -17,6 +17,7 @@ from tests.chaincode.contracts.market_actors import (
     commitment,
     js,
     ref,
+    reveal_words,
     secret,
     spec,
 )
@@ -45,14 +46,14 @@ def test_a_hundred_commits_and_reveals_endorsed_together_all_commit() -> None:
     for simulation in commits:
         play.peer.commit(simulation)
     play.advance()
+    play.beacon()
     reveals = [
-        play.peer.endorse(identity(miner), "blocks:Reveal", TASK, "1", js(manifest))
-        for miner, manifest in manifests.items()
+        play.peer.endorse(identity(miner), *reveal_words(manifest)) for miner, manifest in manifests.items()
     ]
     for simulation in reveals:
         play.peer.commit(simulation)
     play.advance()
-    assert play.round().phase == Phase.BEACON
+    assert play.round().phase == Phase.SCREEN
     for simulation in commits:
         assert prefixes(simulation.reads) == {"config", "round", "submission"}
         assert prefixes(simulation.writes) == {"submission"}
@@ -119,7 +120,7 @@ def test_of_two_completing_votes_the_second_is_retried_and_moves_the_round() -> 
         play.peer.commit(both[1])
     assert play.round().phase == Phase.BEACON
     play.beacon([3])
-    assert play.round().phase == Phase.SCREEN
+    assert play.round().phase == Phase.REVEAL
 
 
 def test_the_first_seats_step_and_the_last_cannot_both_be_lost() -> None:

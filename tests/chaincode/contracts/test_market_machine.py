@@ -35,6 +35,8 @@ WORDS = st.one_of(
     st.sampled_from([OWNER, "M1MSP/miner02", "V1MSP/vera", "TreasuryMSP/treasury", js(spec())]),
     st.text(max_size=20),
 )
+MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
+VERIFIERS_PHASES = (Phase.BEACON, Phase.SCREEN, Phase.SELECT, Phase.OPEN, Phase.PROPOSE, Phase.VALIDATE)
 OPEN = (TaskStatus.PUBLISHED, TaskStatus.RUNNING)
 
 
@@ -70,7 +72,7 @@ class MarketMachine(RuleBasedStateMachine):
             round_ = self.play.round()
             if round_.phase == Phase.KEY:
                 self.honest_ceremony()
-            elif round_.phase in (Phase.COMMIT, Phase.REVEAL):
+            elif round_.phase in MINERS_PHASES:
                 self.miners_act(set(), True)
             else:
                 self.verifiers_act({1, 2, 3}, [1, 1, 1, 1, 1], Reason.NOT_SELECTED, 0, BallotReason.GOOD)
@@ -106,7 +108,7 @@ class MarketMachine(RuleBasedStateMachine):
                     lambda f=function, s=seat: self.play.key_step(f, s, ceremony.round, ceremony.attempt)
                 )
 
-    @precondition(lambda self: self._phase() in (Phase.COMMIT, Phase.REVEAL))
+    @precondition(lambda self: self._phase() in MINERS_PHASES)
     @rule(left_out=st.sets(st.integers(0, 4), max_size=2), close=st.booleans())
     def miners_act(self, left_out: set[int], close: bool) -> None:
         committing = self._phase() == Phase.COMMIT
@@ -117,7 +119,7 @@ class MarketMachine(RuleBasedStateMachine):
         if close:
             self._try(self.play.advance)
 
-    @precondition(lambda self: Phase.BEACON <= self._phase() <= Phase.VALIDATE)
+    @precondition(lambda self: self._phase() in VERIFIERS_PHASES)
     @rule(
         seats=st.one_of(st.just({1, 2, 3}), st.just({1, 2, 3}), SUBSETS),
         weights=st.lists(st.integers(0, 2), min_size=5, max_size=5),

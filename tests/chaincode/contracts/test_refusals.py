@@ -40,6 +40,7 @@ from tests.chaincode.contracts.market_actors import (
     config,
     js,
     ref,
+    reveal_words,
     secret,
     sha,
     spec,
@@ -317,9 +318,10 @@ def test_a_reveal_is_what_was_committed_and_about_this_round() -> None:
         play.send(miner, "blocks:Commit", TASK, "1", canonical.digest(manifest))
         play.commit(play.miners[1:])
         play.advance()
-        assert code(play.send, miner, "blocks:Reveal", TASK, "1", js(manifest)) == Code.BAD_ARGUMENT
+        play.beacon()
+        assert code(play.send, miner, *reveal_words(manifest)) == Code.BAD_ARGUMENT
         other = play.manifest(miner, sample_count=5)
-        assert code(play.send, miner, "blocks:Reveal", TASK, "1", js(other)) == Code.DIGEST_MISMATCH
+        assert code(play.send, miner, *reveal_words(other)) == Code.DIGEST_MISMATCH
 
 
 def test_an_update_is_revealed_once() -> None:
@@ -330,10 +332,11 @@ def test_an_update_is_revealed_once() -> None:
     play.send(copier, "blocks:Commit", TASK, "1", canonical.digest(copy))
     play.commit([miner for miner in play.miners if miner != copier])
     play.advance()
+    play.beacon()
     play.reveal([first])
-    assert code(play.send, copier, "blocks:Reveal", TASK, "1", js(copy)) == Code.DUPLICATE_UPDATE
+    assert code(play.send, copier, *reveal_words(copy)) == Code.DUPLICATE_UPDATE
     assert code(play.reveal, [first]) == Code.ALREADY_REVEALED
-    assert code(play.send, "M1MSP/stranger", "blocks:Reveal", TASK, "1", js(copy)) == Code.WRONG_ROLE
+    assert code(play.send, "M1MSP/stranger", *reveal_words(copy)) == Code.WRONG_ROLE
 
 
 # blocks, verifiers
@@ -383,6 +386,7 @@ def test_a_seat_takes_part_in_its_phases_only_once_and_only_while_it_stays() -> 
     play.beacon([2])
     play.wait()
     play.advance()
+    play.to(Phase.SCREEN)
     assert code(play.sketch, [3]) == Code.WRONG_ROLE
     play.sketch([1])
     assert code(play.sketch, [1]) == Code.ALREADY_POSTED

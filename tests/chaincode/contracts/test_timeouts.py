@@ -197,6 +197,7 @@ def test_who_does_not_commit_is_absent_and_loses_nothing() -> None:
     play = at(Phase.COMMIT)
     play.commit(play.miners[:3])
     expire(play)
+    play.beacon()
     play.reveal(play.miners[:3])
     play.advance()
     play.whole_round()
@@ -210,7 +211,7 @@ def test_who_withholds_is_slashed_once_and_the_round_goes_on() -> None:
     play = at(Phase.REVEAL)
     play.reveal(play.miners[:3])
     expire(play)
-    assert play.round().phase == Phase.BEACON
+    assert play.round().phase == Phase.SCREEN
     assert play.stake(play.miners[3]).slashed == 40
     play.whole_round()
     assert play.stake(play.miners[3]).slashed == 40
@@ -232,7 +233,7 @@ def test_a_seat_that_withholds_its_beacon_is_slashed_and_leaves() -> None:
     play = at(Phase.BEACON)
     play.beacon([1, 3])
     expire(play)
-    assert play.round().phase == Phase.SCREEN
+    assert play.round().phase == Phase.REVEAL
     assert list(play.round().seats) == [1, 3]
     assert play.stake(play.seats[2]).slashed == 50
 
@@ -448,7 +449,7 @@ def test_a_phase_does_not_begin_in_the_past() -> None:
         play.send(play.seats[3], *words, timestamp_ms=play.peer.clock_ms - 10_001)
     assert caught.value.code == Code.STALE_TIMESTAMP
     play.send(play.seats[3], *words, timestamp_ms=play.peer.clock_ms - 10_000)
-    assert play.round().phase == Phase.SCREEN
+    assert play.round().phase == Phase.REVEAL
 
 
 def test_time_alone_ends_a_task_however_far_it_came() -> None:

@@ -58,7 +58,7 @@ def test_the_blocks_are_one_hash_linked_chain_from_the_specification() -> None:
 def test_a_round_records_when_each_phase_was_entered() -> None:
     play = Play()
     play.start()
-    for phase in (Phase.COMMIT, Phase.REVEAL, Phase.BEACON, Phase.SCREEN, Phase.SELECT, Phase.OPEN):
+    for phase in (Phase.COMMIT, Phase.BEACON, Phase.REVEAL, Phase.SCREEN, Phase.SELECT, Phase.OPEN):
         play.wait(1)
         play.to(phase)
         assert play.round().deadline_ms == play.peer.clock_ms + 100_000
