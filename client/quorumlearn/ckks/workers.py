@@ -112,7 +112,12 @@ class Workers:
             waiting.extend(again)
 
     def _submit(self, p: Parameters, plan: SketchPlan, data: bytes) -> Future[Sketched]:
-        return self._running().submit(_sketched, p, plan.beacon, data)
+        try:
+            return self._running().submit(_sketched, p, plan.beacon, data)
+        except BrokenProcessPool as error:  # by an update before this one: both are done again
+            broken: Future[Sketched] = Future()
+            broken.set_exception(error)
+            return broken
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
