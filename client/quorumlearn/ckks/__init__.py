@@ -15,6 +15,7 @@ steps = open_partials(p, total, {seat: partial_decrypt(p, share, total), ...})
 mean = dequantise(steps, weight_sum, p)
 """
 
+from quorumlearn.ckks.audit import Flaw, Wrong, audit_dealing
 from quorumlearn.ckks.ciphertexts import Ciphertexts, aggregate, encrypt, parse
 from quorumlearn.ckks.decryption import find_bad, open_partials, partial_decrypt, test_ciphertext, test_values
 from quorumlearn.ckks.errors import (
@@ -51,6 +52,7 @@ __all__ = [
     "Ciphertexts",
     "CkksError",
     "Explanation",
+    "Flaw",
     "KeyShare",
     "MalformedCiphertext",
     "MalformedKey",
@@ -65,7 +67,9 @@ __all__ = [
     "SketchPlan",
     "WorkerDied",
     "Workers",
+    "Wrong",
     "aggregate",
+    "audit_dealing",
     "claim",
     "claim_of",
     "collective_key",

@@ -68,6 +68,10 @@ class SecretPolynomial:
         return self._residues
 
 
+ERROR_BOUND = 40
+"""Largest coefficient of a seat's error: 12 standard deviations."""
+
+
 @dataclass(frozen=True)
 class KeyShare:
     """What one seat draws: its secret, and the public share b_i that it commits to and then shows."""
@@ -78,8 +82,8 @@ class KeyShare:
 
 @lru_cache(maxsize=1)
 def _gaussian_table() -> r.Residues:
-    """Cumulative weights of the discrete Gaussian on -40..40 (12 standard deviations), scaled to 2^63."""
-    points = np.arange(-40, 41, dtype=np.float64)
+    """Cumulative weights of the discrete Gaussian on -ERROR_BOUND..ERROR_BOUND, scaled to 2^63."""
+    points = np.arange(-ERROR_BOUND, ERROR_BOUND + 1, dtype=np.float64)
     weights = np.exp(-(points**2) / (2 * KEY_ERROR_STD**2))
     table: r.Residues = (np.cumsum(weights / weights.sum()) * 2.0**63).astype(np.uint64)
     table[-1] = np.uint64(1 << 63)
@@ -88,7 +92,7 @@ def _gaussian_table() -> r.Residues:
 
 def _gaussian(degree: int) -> r.Integers:
     draws = np.frombuffer(os.urandom(8 * degree), dtype="<u8") >> np.uint64(1)
-    return (np.searchsorted(_gaussian_table(), draws, side="right") - 40).astype(np.int64)
+    return (np.searchsorted(_gaussian_table(), draws, side="right") - ERROR_BOUND).astype(np.int64)
 
 
 def _seed(common_seed: bytes) -> bytes:
@@ -102,13 +106,18 @@ def _common(p: Parameters, seed: bytes) -> r.Residues:
     return common
 
 
+def common_polynomial(p: Parameters, common_seed: bytes) -> r.Residues:
+    """The polynomial a of this seed (task, round, attempt): (primes, N), NTT form, read-only."""
+    return _common(p, _seed(common_seed))
+
+
 def new_key_share(p: Parameters, common_seed: bytes) -> KeyShare:
     """A fresh secret and its public share under the common polynomial of this seed (task, round, attempt)."""
     q = r.column(p.primes)
     secret = seal.new_secret(p.poly_modulus_degree, p.coeff_modulus_bits)
     error = r.from_integers(_gaussian(p.poly_modulus_degree), q)
     noise = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, error[None])[0]
-    public = r.negate(r.add(r.multiply(_common(p, _seed(common_seed)), secret, q), noise, q), q)
+    public = r.negate(r.add(r.multiply(common_polynomial(p, common_seed), secret, q), noise, q), q)
     return KeyShare(SecretPolynomial(secret), write(p, Kind.PUBLIC_SHARE, public[None]))
 
 
