@@ -41,18 +41,17 @@ def choose_ports(spec: NetworkSpec, before: NetworkSpec | None) -> NetworkSpec:
             if old is None or old.host != peer.host:
                 old = PeerSpec(host=peer.host)
             port = peer.port or old.port or _free_port(peer.host, held)
+            operations = peer.operations_port or old.operations_port or _free_port(peer.host, held)
             chaincode_port = peer.chaincode_port or old.chaincode_port
-            if spec.fabric is not None:
-                operations = peer.operations_port or old.operations_port or _free_port(peer.host, held)
-                chaincode_port = chaincode_port or _free_port(peer.host, held)
-                return PeerSpec(
-                    host=peer.host, port=port, chaincode_port=chaincode_port, operations_port=operations
-                )
-            if not chaincode_port:
+            if not chaincode_port and spec.fabric is not None:
+                chaincode_port = _free_port(peer.host, held)
+            elif not chaincode_port:
                 if peer.host not in shared:
                     shared[peer.host] = _free_port(peer.host, held)
                 chaincode_port = shared[peer.host]
-            return PeerSpec(host=peer.host, port=port, chaincode_port=chaincode_port)
+            return PeerSpec(
+                host=peer.host, port=port, chaincode_port=chaincode_port, operations_port=operations
+            )
 
         organisations = tuple(one.model_copy(update={"peer": chosen(one)}) for one in spec.organisations)
         fabric = _choose_orderers(spec, before, held)

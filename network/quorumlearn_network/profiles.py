@@ -50,6 +50,7 @@ def render_devnet(spec: NetworkSpec) -> str:
                 "msp": f"organisations/{one.name}/peers/peer0/msp",
                 "tls": f"organisations/{one.name}/peers/peer0/tls",
                 "address": one.peer.address,
+                "operations": one.peer.operations_address,
                 "chaincode": {chaincode.name: one.peer.chaincode_address},
             }
             for one in spec.organisations

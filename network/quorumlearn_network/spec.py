@@ -96,7 +96,7 @@ class UserSpec(_Strict):
 class PeerSpec(_Strict):
     """Where an organisation's peer answers, and where that peer finds its chaincode service.
 
-    `operations_port` is where a Fabric peer answers for its health and metrics; the devnet has none.
+    `operations_port` is where it answers for its metrics, and a Fabric peer for its health too.
     """
 
     host: Host = DEFAULT_HOST
@@ -111,6 +111,10 @@ class PeerSpec(_Strict):
     @property
     def chaincode_address(self) -> str:
         return join_address(self.host, self.chaincode_port)
+
+    @property
+    def operations_address(self) -> str:
+        return join_address(self.host, self.operations_port or 0)
 
 
 class OrganisationSpec(_Strict):

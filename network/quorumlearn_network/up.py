@@ -279,7 +279,11 @@ def _processes(spec: NetworkSpec, folder: Path) -> list[_Planned]:
             Detached(folder, DEVNET),
             (sys.executable, "-m", "quorumlearn_network.devnet", "--config", str(folder / "devnet.json")),
             {},
-            tuple((one.peer.host, one.peer.port) for one in spec.organisations),
+            tuple(
+                (one.peer.host, port)
+                for one in spec.organisations
+                for port in (one.peer.port, one.peer.operations_port or 0)
+            ),
         )
     )
     return planned

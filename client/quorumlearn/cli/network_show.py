@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from quorumlearn_network.fabric.report import FabricReport, report
 from quorumlearn_network.folder import NetworkStatus
+from quorumlearn_network.spec import OrganisationSpec
 
 from quorumlearn.cli.access import open_gateway
 from quorumlearn.cli.terminal import Exit, Failure, print_json, print_table, print_text
@@ -42,6 +43,7 @@ def _fields(result: NetworkStatus, height: int | None, nodes: FabricReport | Non
                 "msp_id": one.msp_id,
                 "roles": list(one.roles),
                 "peer": one.peer.address,
+                "metrics": _metrics(one),
                 "users": [user.name for user in one.users],
             }
             for one in spec.organisations
@@ -64,13 +66,14 @@ def _fields(result: NetworkStatus, height: int | None, nodes: FabricReport | Non
 def _tables(result: NetworkStatus, height: int | None, nodes: FabricReport | None) -> None:
     spec = result.spec
     print_table(
-        ("organisation", "MSP", "roles", "peer", "users"),
+        ("organisation", "MSP", "roles", "peer", "metrics", "users"),
         [
             (
                 one.name,
                 one.msp_id,
                 ", ".join(one.roles),
                 one.peer.address,
+                _metrics(one) or "-",
                 ", ".join(user.name for user in one.users),
             )
             for one in spec.organisations
@@ -105,6 +108,11 @@ def _tables(result: NetworkStatus, height: int | None, nodes: FabricReport | Non
             f"\nchaincode {known.name} {known.version}, sequence {known.sequence}, endorsed by {known.policy}; "
             f"approved by {', '.join(known.approvals)}"
         )
+
+
+def _metrics(one: OrganisationSpec) -> str | None:
+    """Where its peer's metrics are, if that is known: with several hosts only their own know."""
+    return f"http://{one.peer.operations_address}/metrics" if one.peer.operations_port else None
 
 
 def _height(result: NetworkStatus) -> int | None:

@@ -26,6 +26,7 @@ from quorumlearn_network.devnet.gateway import Gateway
 from quorumlearn_network.devnet.genesis import check_members, genesis_block
 from quorumlearn_network.devnet.ledger import Ledger
 from quorumlearn_network.devnet.lifecycle import Definition, commit_transaction, needs_commit
+from quorumlearn_network.devnet.metrics import PeerMetrics
 from quorumlearn_network.devnet.msp import Membership, Msp, Role, SigningIdentity
 from quorumlearn_network.devnet.orderer import Orderer
 from quorumlearn_network.devnet.validator import Validator
@@ -141,6 +142,7 @@ class Network:
         self._config = config
         self._servers: list[grpc.aio.Server] = []
         self._streams: list[ChaincodeStream] = []
+        self._metrics: list[PeerMetrics] = []
         self._ledger: Ledger | None = None
         self._orderer: Orderer | None = None
 
@@ -156,6 +158,8 @@ class Network:
         """End calls, streams and ordering, and close the ledger."""
         await asyncio.gather(*(server.stop(_GRACE) for server in self._servers))
         await asyncio.gather(*(stream.stop() for stream in self._streams))
+        for metrics in self._metrics:
+            await asyncio.to_thread(metrics.stop)
         if self._orderer is not None:
             await self._orderer.stop()
         if self._ledger is not None:
@@ -228,7 +232,9 @@ class Network:
         self._servers.append(server)
         self.addresses[entry.msp_id] = address
         identity = channel.membership.identity(signer.serialized)
-        peer = Peer(address, signer, identity, definitions, channel.chain)
+        peer = Peer(
+            address, signer, identity, definitions, channel.chain, self._measure(entry, channel.chain)
+        )
         packages = {chaincode.name: chaincode.package_id for chaincode in self._config.chaincodes}
         timeouts = (self._config.execute_timeout_ms / 1000, self._config.chaincode_connect_ms / 1000)
         for name, where in entry.chaincode.items():
@@ -240,6 +246,16 @@ class Network:
         gateway_pb2_grpc.add_GatewayServicer_to_server(Gateway(channel, peer), server)
         events_pb2_grpc.add_DeliverServicer_to_server(Deliver(channel), server)
         peer_pb2_grpc.add_EndorserServicer_to_server(Endorser(channel, peer), server)
+
+    def _measure(self, entry: OrganisationConfig, chain: Chain) -> PeerMetrics:
+        metrics = PeerMetrics(self._config.channel)
+        self._metrics.append(metrics)
+        metrics.begin(chain.height)
+        chain.watchers.append(metrics.committed)
+        if entry.operations is not None:
+            host, _, port = entry.operations.rpartition(":")
+            metrics.serve(host.strip("[]"), int(port))
+        return metrics
 
 
 def _check_role(membership: Membership, signer: SigningIdentity, role: Role) -> None:

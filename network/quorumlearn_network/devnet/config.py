@@ -2,7 +2,7 @@
 
 One channel, one orderer identity, any number of organisations. Every organisation has one peer: an MSP folder
 in Fabric's layout (`cacerts`, `signcerts`, `keystore`, `config.yaml`), a TLS folder (`server.crt`,
-`server.key`), a gRPC address, and the addresses of its chaincode services. Chaincode definitions carry an
+`server.key`), a gRPC address, perhaps one for its metrics, and the addresses of its chaincode services. Chaincode definitions carry an
 endorsement policy in Fabric's policy language. Relative paths are taken from the folder of the file; a port
 of 0 binds a free one.
 """
@@ -64,6 +64,7 @@ class OrganisationConfig(_Model):
     msp: Path
     tls: Path
     address: Address
+    operations: Address | None = None
     chaincode: dict[str, Address] = Field(default_factory=dict)
 
 

@@ -19,6 +19,7 @@ from quorumlearn_network.devnet.chaincode_stream import Call, ChaincodeStream
 from quorumlearn_network.devnet.errors import ExecutionError
 from quorumlearn_network.devnet.ledger import Snapshot
 from quorumlearn_network.devnet.lifecycle import LIFECYCLE, Definition, sequence_key
+from quorumlearn_network.devnet.metrics import PeerMetrics
 from quorumlearn_network.devnet.msp import Identity, SigningIdentity
 from quorumlearn_network.devnet.proposal import UNREADABLE, Proposal, unpack_proposal
 from quorumlearn_network.devnet.qscc import QSCC, refuse_call, run_qscc
@@ -47,6 +48,7 @@ class Peer:
         identity: Identity,
         definitions: Mapping[str, Definition],
         chain: Chain,
+        metrics: PeerMetrics,
     ) -> None:
         self.msp_id = signer.msp_id
         self.address = address
@@ -55,6 +57,7 @@ class Peer:
         self._signer = signer
         self._definitions = definitions
         self._chain = chain
+        self._metrics = metrics
 
     def has(self, chaincode: str) -> bool:
         """Whether the chaincode is installed here."""
@@ -62,6 +65,10 @@ class Peer:
 
     async def process(self, proposal: Proposal, snapshot: Snapshot) -> Endorsed:
         """Simulate and endorse. ExecutionError: the chaincode could not be run to its end."""
+        with self._metrics.proposal(proposal.chaincode):
+            return await self._process(proposal, snapshot)
+
+    async def _process(self, proposal: Proposal, snapshot: Snapshot) -> Endorsed:
         simulator = Simulator(snapshot, proposal.txid)
         if proposal.chaincode == QSCC:
             response = run_qscc(self._chain, proposal.channel, list(proposal.input.args))

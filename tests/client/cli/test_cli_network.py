@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 import typer
+from prometheus_client.parser import text_string_to_metric_families
 from quorumlearn.cli import app, run
 from quorumlearn.cli.access import market_contract, open_gateway
 from quorumlearn.cli.terminal import Exit, Failure, explain, print_table, print_text
@@ -206,6 +209,31 @@ def test_another_description_is_refused_while_a_ledger_is_there(
     assert "--wipe" in err
     assert processes(folder) == before
     assert len(read_network(folder).verifiers) == 3
+
+
+def test_every_peer_answers_for_its_metrics(cli: Any) -> None:
+    shown = cli("network", "status")[1]
+    assert cli("token", "mint", "OwnerMSP/owner=5", "--as", "treasury/treasury")[0] == 0
+    for one in shown["organisations"]:
+        deadline = time.monotonic() + 20
+        while (now := _metrics(one["metrics"]))["ledger_blockchain_height"] <= shown["height"]:
+            assert time.monotonic() < deadline
+        assert now["ledger_transaction_count_total"] >= 1
+        assert now["ledger_block_processing_time_count"] >= 1
+    asked = [
+        _metrics(one["metrics"])["endorser_successful_proposals_total"] for one in shown["organisations"]
+    ]
+    assert sum(value > 0 for value in asked) >= 2
+
+
+def _metrics(address: str) -> dict[str, float]:
+    """Each metric's sum over its labels."""
+    found: dict[str, float] = {}
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        for family in text_string_to_metric_families(answer.read().decode()):
+            for sample in family.samples:
+                found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    return found
 
 
 def test_following_ends_with_ctrl_c_and_130(folder: Path) -> None:
