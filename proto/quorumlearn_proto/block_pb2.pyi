@@ -493,7 +493,7 @@ class Challenge(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., height: _Optional[int] = ..., challenger: _Optional[str] = ..., deposit: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., status: _Optional[_Union[ChallengeStatus, str]] = ...) -> None: ...
 
 class TaskView(_message.Message):
-    __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms", "accusations", "authorisations", "misconducts")
+    __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms", "accusations", "authorisations", "misconducts", "free_seats")
     TASK_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
@@ -510,6 +510,7 @@ class TaskView(_message.Message):
     ACCUSATIONS_FIELD_NUMBER: _ClassVar[int]
     AUTHORISATIONS_FIELD_NUMBER: _ClassVar[int]
     MISCONDUCTS_FIELD_NUMBER: _ClassVar[int]
+    FREE_SEATS_FIELD_NUMBER: _ClassVar[int]
     task: _task_pb2.Task
     state: _task_pb2.TaskState
     round: Round
@@ -526,4 +527,5 @@ class TaskView(_message.Message):
     accusations: _containers.RepeatedCompositeFieldContainer[Accusation]
     authorisations: _containers.RepeatedCompositeFieldContainer[Authorisation]
     misconducts: _containers.RepeatedCompositeFieldContainer[Misconduct]
-    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ..., accusations: _Optional[_Iterable[_Union[Accusation, _Mapping]]] = ..., authorisations: _Optional[_Iterable[_Union[Authorisation, _Mapping]]] = ..., misconducts: _Optional[_Iterable[_Union[Misconduct, _Mapping]]] = ...) -> None: ...
+    free_seats: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ..., accusations: _Optional[_Iterable[_Union[Accusation, _Mapping]]] = ..., authorisations: _Optional[_Iterable[_Union[Authorisation, _Mapping]]] = ..., misconducts: _Optional[_Iterable[_Union[Misconduct, _Mapping]]] = ..., free_seats: _Optional[_Iterable[int]] = ...) -> None: ...
