@@ -1,4 +1,8 @@
-"""A miner: trains from the head, commits to an encrypted update, reveals it, and proposes the block when drawn."""
+"""A miner: trains from the head, commits to an encrypted update, reveals it, and proposes the block when drawn.
+
+What it encrypted stays in its journal, ciphertext and values, until the round has ended: restarted, it reveals the same ciphertext
+and can still claim its sketch.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +80,9 @@ class Miner:
         return bool(self.behaviour.watches)
 
     def finished(self, view: b.TaskView) -> bool:
-        return ended(view)
+        over = ended(view)
+        self._forget(view, over)
+        return over
 
     def act(self, view: b.TaskView) -> bool:
         number = view.round.number
@@ -252,24 +258,27 @@ class Miner:
                 update=ArtifactRef(digest=hashlib.sha256(update).hexdigest(), size=len(update)),
                 sample_count=self._trained[3],
             )
-            for old in self.journal.names():
-                if old.startswith("round-"):
-                    self.journal.erase(old)
+            self.journal.put(f"round-{now.number}/values", self._trained[2].astype("<i8").tobytes())
             self.journal.put(f"round-{now.number}/update", update)
             self.journal.put(f"round-{now.number}/manifest", canonical.to_json(manifest))
         self.market.commit(spec.task_id, now.number, canonical.digest(manifest))
         log.info("committed", task=spec.task_id, round=now.number, identity=self.me)
 
     def _reveal(self, view: b.TaskView) -> None:
+        """Show the ciphertexts, and claim the sketch that the beacon gives the values in them."""
         spec, now = view.task.spec, view.round
         manifest = self._manifest(now.number)
-        update = self.journal.get(f"round-{now.number}/update")
-        if manifest is None or update is None:
+        update, values = (self.journal.get(f"round-{now.number}/{name}") for name in ("update", "values"))
+        if manifest is None or update is None or values is None:
             raise exchange.ExchangeError(
                 f"the journal has lost the update of round {now.number}; it cannot be revealed"
             )
+        parameters = parameters_of(spec)
+        plan = ckks.SketchPlan.from_beacon(parameters, bytes.fromhex(now.beacon))
+        steps = np.frombuffer(values, dtype="<i8").astype(np.int64)
         self.store.put(update)
-        self.market.reveal(spec.task_id, now.number, manifest)
+        claim = ckks.claim(parameters, plan, steps, self.me).hex()
+        self.market.reveal(spec.task_id, now.number, manifest, claim)
         log.info("revealed", task=spec.task_id, round=now.number, identity=self.me)
 
     def _propose(self, view: b.TaskView) -> None:
@@ -288,6 +297,13 @@ class Miner:
             ),
         )
         log.info("proposed", task=spec.task_id, round=now.number, identity=self.me)
+
+    def _forget(self, view: b.TaskView, over: bool) -> None:
+        """Erase what rounds that have ended left in the journal: the values were this miner's alone."""
+        for name in self.journal.names():
+            kind, _, number = name.partition("-")
+            if kind == "round" and (over or int(number) < view.round.number):
+                self.journal.erase(name)
 
     def _manifest(self, number: int) -> b.Manifest | None:
         data = self.journal.get(f"round-{number}/manifest") if number else None
