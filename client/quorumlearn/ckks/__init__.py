@@ -17,7 +17,14 @@ mean = dequantise(steps, weight_sum, p)
 
 from quorumlearn.ckks.audit import Flaw, Wrong, audit_dealing
 from quorumlearn.ckks.ciphertexts import Ciphertexts, aggregate, encrypt, parse
-from quorumlearn.ckks.decryption import find_bad, open_partials, partial_decrypt, test_ciphertext, test_values
+from quorumlearn.ckks.decryption import (
+    check_partial,
+    find_bad,
+    open_partials,
+    partial_decrypt,
+    test_ciphertext,
+    test_values,
+)
 from quorumlearn.ckks.errors import (
     BadPartial,
     CkksError,
@@ -30,12 +37,22 @@ from quorumlearn.ckks.errors import (
     WorkerDied,
 )
 from quorumlearn.ckks.explanation import Explanation
-from quorumlearn.ckks.keys import KeyShare, SecretPolynomial, collective_key, deal, new_key_share, sum_shares
+from quorumlearn.ckks.keys import (
+    KeyShare,
+    SecretPolynomial,
+    collective_key,
+    deal,
+    new_key_share,
+    read_public,
+    read_share,
+    sum_shares,
+)
 from quorumlearn.ckks.packing import dequantise, pack, quantise, unpack
 from quorumlearn.ckks.parameters import PRESETS, Parameters, Preset
 from quorumlearn.ckks.sketches import (
     SketchCiphertext,
     SketchPlan,
+    check_sketch_share,
     claim,
     claim_of,
     find_bad_sketch,
@@ -43,6 +60,8 @@ from quorumlearn.ckks.sketches import (
     plain_sketch,
     sketch,
     sketch_share,
+    sketch_shares_agree,
+    sum_fits,
 )
 from quorumlearn.ckks.workers import Workers
 
@@ -70,6 +89,8 @@ __all__ = [
     "Wrong",
     "aggregate",
     "audit_dealing",
+    "check_partial",
+    "check_sketch_share",
     "claim",
     "claim_of",
     "collective_key",
@@ -86,8 +107,12 @@ __all__ = [
     "partial_decrypt",
     "plain_sketch",
     "quantise",
+    "read_public",
+    "read_share",
     "sketch",
     "sketch_share",
+    "sketch_shares_agree",
+    "sum_fits",
     "sum_shares",
     "test_ciphertext",
     "test_values",

@@ -25,7 +25,7 @@ from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.budget import FAILURE_BITS, UNIFORMS, Flooding, tail
 from quorumlearn.ckks.ciphertexts import Ciphertexts, frozen, lifted, stored
 from quorumlearn.ckks.container import Kind, read, write
-from quorumlearn.ckks.errors import BadPartial, CkksError, MalformedShare, ParameterError
+from quorumlearn.ckks.errors import BadPartial, MalformedShare, ParameterError
 from quorumlearn.ckks.keys import read_key, read_share
 from quorumlearn.ckks.packing import encode, gather
 from quorumlearn.ckks.parameters import Parameters
@@ -71,7 +71,7 @@ def flooding_terms(
     total = low % q
     if limbs == 2:
         high = (words[1] & np.uint64((1 << (flooding.width - _LIMB)) - 1)).sum(axis=0, dtype=np.uint64)
-        total = r.add(total, r.multiply(high % q, r.constant(1 << _LIMB, primes), q), q)
+        total = r.add(total, r.scale(high % q, 1 << _LIMB, primes), q)
     centre = UNIFORMS * ((1 << flooding.width) - 1) // 2
     return r.add(total, r.constant(-centre, primes), q)
 
@@ -88,8 +88,7 @@ def partial_decrypt(p: Parameters, share: bytes, c: Ciphertexts) -> bytes:
     """
     _same(p, c)
     q = r.column(p.primes)
-    factor = r.constant(shamir.clearing(p.seats, p.threshold).share_factor, p.primes)
-    secret = r.multiply(read_share(p, share), factor, q)
+    secret = r.scale(read_share(p, share), shamir.clearing(p.seats, p.threshold).share_factor, p.primes)
     key = flooding_key(share, p.digest, hashlib.sha256(c.c1.tobytes()).digest())
     products = np.stack([r.multiply(chunk, secret, q) for chunk in c.c1])
     parts = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, products)
@@ -114,6 +113,11 @@ def open_partials(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) 
         )
         raise BadPartial(f"the partial decryptions of seats {sorted(partials)} do not open: {known}", bad)
     return gather(p, np.rint(_steps(p, public, parts)).astype(np.int64), c.size)
+
+
+def check_partial(p: Parameters, c: Ciphertexts, partial: bytes) -> None:
+    """Raises MalformedShare unless the bytes are a partial decryption of `c`; whether a right one, they do not show."""
+    _read(p, c, partial)
 
 
 def find_bad(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> tuple[int, ...]:
@@ -145,7 +149,7 @@ def combine(
     """The sum of integer factors times residues, seats in order."""
     total: r.Residues | None = None
     for (_, part), factor in zip(sorted(parts.items()), factors, strict=True):
-        term = r.multiply(part, r.constant(factor, p.primes), q)
+        term = r.scale(part, factor, p.primes)
         total = term if total is None else r.add(total, term, q)
     if total is None:
         raise ParameterError("no shares to combine")
@@ -157,7 +161,7 @@ def scaled(p: Parameters, public: r.Residues, parts: Mapping[int, r.Residues]) -
     clear, q = shamir.clearing(p.seats, p.threshold), r.column(p.primes)
     factor = clear.share_factor * clear.combine_factor
     total = combine(p, parts, shamir.combining(p.seats, p.threshold, sorted(parts)), q)
-    total = r.add(total, r.multiply(public, r.constant(factor, p.primes), q), q)
+    total = r.add(total, r.scale(public, factor, p.primes), q)
     return r.centred(total, p.primes) / (float(factor) * 2.0**p.shift)
 
 
@@ -194,14 +198,17 @@ def _read_all(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> d
     out = {}
     for seat, data in sorted(partials.items()):
         try:
-            counts = ((len(c.c1), len(p.primes)),)
-            (parts,), binding = read(p, Kind.PARTIAL, data, MalformedShare, counts=counts)
-        except CkksError as error:
+            out[seat] = _read(p, c, data)
+        except MalformedShare as error:
             raise MalformedShare(f"seat {seat}: {error}") from None
-        if binding != c.digest():
-            raise MalformedShare(f"seat {seat}: this partial decryption is of other ciphertexts")
-        out[seat] = parts
     return out
+
+
+def _read(p: Parameters, c: Ciphertexts, partial: bytes) -> r.Residues:
+    (parts,), binding = read(p, Kind.PARTIAL, partial, MalformedShare, counts=((len(c.c1), len(p.primes)),))
+    if binding != c.digest():
+        raise MalformedShare("this partial decryption is of other ciphertexts")
+    return parts
 
 
 def _public(p: Parameters, c: Ciphertexts) -> r.Residues:

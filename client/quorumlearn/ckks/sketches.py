@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -37,12 +37,13 @@ from quorumlearn.ckks.budget import SKETCH_POLYNOMIALS
 from quorumlearn.ckks.ciphertexts import Ciphertexts, lifted
 from quorumlearn.ckks.container import Kind, read, write
 from quorumlearn.ckks.decryption import blame, check_enough, consistent, flooding_key, flooding_terms, scaled
-from quorumlearn.ckks.errors import BadPartial, MalformedShare, OutOfRange, ParameterError
+from quorumlearn.ckks.errors import BadPartial, MalformedShare, OutOfRange, ParameterError, QuantiseError
 from quorumlearn.ckks.keys import read_share
 from quorumlearn.ckks.packing import check_values, lay_out
 from quorumlearn.ckks.parameters import Parameters
 
 _BATCH = 15
+_LIMB = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ class SketchPlan:
         return SketchPlan(p, beacon, digest, signs, tuple(positions))
 
     @cached_property
-    def transformed(self) -> tuple[r.Integers, r.Floats]:
+    def transformed(self) -> r.Integers:
         """The signs in NTT form, (M, chunks, primes, N), as `residues.dot` wants them; made once a round."""
         p = self.parameters
         q = r.column(p.primes)
@@ -84,7 +85,7 @@ class SketchPlan:
                 polynomials = r.from_integers(signs[at : at + _BATCH].astype(np.int64), q)
                 polynomials = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, polynomials)
                 out[m, at : at + _BATCH] = r.halved(polynomials, q)
-        return out, r.quotients(out, q)
+        return out
 
     def pick(self, polynomials: r.Residues) -> r.Residues:
         """The planned coefficients (primes, k) of M polynomials (M, primes, N), coefficient form."""
@@ -112,11 +113,11 @@ def sketch(p: Parameters, plan: SketchPlan, c: Ciphertexts) -> SketchCiphertext:
     """The encrypted sketch of one update: everybody's is the same."""
     if c.parameters != p or plan.parameters != p or c.kind is not Kind.UPDATE:
         raise ParameterError(f"{c!r} and the plan must be an update and a plan of these parameters")
-    signs, quotients = plan.transformed
+    signs = plan.transformed
     q, kept_q = r.column(p.primes), r.column(p.kept_primes)
-    masks = r.dot(r.halved(c.c1, q), signs, quotients, q)
+    masks = r.dot(c.c1, signs, q)
     kept = slice(p.dropped, None)
-    heads = r.dot(r.halved(c.c0, kept_q), signs[:, :, kept], quotients[:, :, kept], kept_q)
+    heads = r.dot(c.c0, signs[:, :, kept], kept_q)
     heads = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, heads, p.dropped)
     return SketchCiphertext(lifted(p, plan.pick(heads)), masks)
 
@@ -124,8 +125,8 @@ def sketch(p: Parameters, plan: SketchPlan, c: Ciphertexts) -> SketchCiphertext:
 def sketch_share(p: Parameters, plan: SketchPlan, share: bytes, s: SketchCiphertext) -> bytes:
     """This seat's k flooded coefficients for one sketch; the same bytes each time. Seal them."""
     q = r.column(p.primes)
-    factor = r.constant(shamir.clearing(p.seats, p.threshold).share_factor, p.primes)
-    products = r.multiply(s.masks, r.multiply(read_share(p, share), factor, q), q)
+    secret = r.scale(read_share(p, share), shamir.clearing(p.seats, p.threshold).share_factor, p.primes)
+    products = r.multiply(s.masks, secret, q)
     picked = plan.pick(seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, products))
     key = flooding_key(share, plan.digest, hashlib.sha256(s.masks.tobytes()).digest())
     noise = flooding_terms(p.budget.sketch, key, 0, p.sketch_size, p.primes)
@@ -168,6 +169,16 @@ def find_bad_sketch(
     return bad
 
 
+def check_sketch_share(p: Parameters, s: SketchCiphertext, share: bytes) -> None:
+    """Raises MalformedShare unless the bytes are a share of this sketch; whether a right one, they do not show."""
+    _read(p, s, share)
+
+
+def sketch_shares_agree(p: Parameters, s: SketchCiphertext, shares: Mapping[int, bytes]) -> bool:
+    """Whether t or more sketch shares lie on one polynomial: always true for t of them. Raises MalformedShare."""
+    return consistent(p, _read_all(p, s, shares), p.budget.sketch.std)
+
+
 def claim(p: Parameters, plan: SketchPlan, values: r.Integers, who: str) -> bytes:
     """What a miner says, once the beacon is out, of the sketch that its own values (d,) have: 32 bytes.
 
@@ -179,21 +190,50 @@ def claim(p: Parameters, plan: SketchPlan, values: r.Integers, who: str) -> byte
 
 def claim_of(p: Parameters, plan: SketchPlan, opened: r.Floats, who: str) -> bytes:
     """The `claim` of an update with this sketch (k,): what the miner's must equal once the sketch is opened."""
-    steps = np.rint(np.ldexp(opened / math.sqrt(2 / p.sketch_size), p.step_bits)).astype("<i8")
-    return r.stream("sketch claim", plan.digest, who.encode(), steps.tobytes(), size=32)
+    return r.stream(
+        "sketch claim", plan.digest, who.encode(), _steps(p, opened).astype("<i8").tobytes(), size=32
+    )
+
+
+def sum_fits(
+    p: Parameters, plan: SketchPlan, values: r.Integers, sketches: Iterable[tuple[int, r.Floats]]
+) -> bool:
+    """Whether an opened sum (d,) has exactly the sum of these weights times opened sketches (k,) as its sketch.
+
+    What is wrong with the sum shows unless the sketch's k rows all map it to zero.
+    """
+    if values.dtype != np.int64 or values.shape != (p.update_size,):
+        raise QuantiseError(f"values are {values.dtype} {values.shape}, wanted int64 ({p.update_size},)")
+    expected = np.zeros(p.sketch_size, dtype=np.int64)
+    for weight, opened in sketches:
+        expected += weight * _steps(p, opened)
+    low = (values + _LIMB // 2) % _LIMB - _LIMB // 2
+    found = _plain_steps(plan, low) + _LIMB * _plain_steps(plan, (values - low) // _LIMB)
+    return bool((found == expected).all())
 
 
 def plain_sketch(p: Parameters, plan: SketchPlan, values: r.Integers) -> r.Floats:
     """The sketch (k,) of plain values (d,) by numpy's Fourier transform: the oracle of `open_sketch`."""
     check_values(p, values)
+    return _own_units(p, _plain_steps(plan, values).astype(np.float64))
+
+
+def _plain_steps(plan: SketchPlan, values: r.Integers) -> r.Integers:
+    """The sketch (k,) in steps of values (d,) that are small enough for float64 to round rightly: within 2^24, say."""
+    p = plan.parameters
     degree = p.poly_modulus_degree
     twist = np.exp(1j * np.pi * np.arange(degree) / degree)
     spectrum = np.fft.fft(lay_out(p, values) * twist)
     out = []
     for signs, at in zip(plan.signs, plan.positions, strict=True):
         product = np.fft.ifft((spectrum * np.fft.fft(signs * twist)).sum(axis=0)) * twist.conj()
-        out.append(np.rint(product.real[at]))
-    return _own_units(p, np.concatenate(out))
+        out.append(np.rint(product.real[at]).astype(np.int64))
+    return np.concatenate(out)
+
+
+def _steps(p: Parameters, sketch: r.Floats) -> r.Integers:
+    """An opened sketch (k,) back in the whole steps that it is."""
+    return np.rint(np.ldexp(sketch / math.sqrt(2 / p.sketch_size), p.step_bits)).astype(np.int64)
 
 
 def _own_units(p: Parameters, steps: r.Floats) -> r.Floats:
@@ -233,13 +273,15 @@ def _read_all(p: Parameters, s: SketchCiphertext, shares: Mapping[int, bytes]) -
     out = {}
     for seat, data in sorted(shares.items()):
         try:
-            counts = ((1, len(p.primes)),)
-            (parts,), binding = read(
-                p, Kind.SKETCH_SHARE, data, MalformedShare, counts=counts, length=p.sketch_size
-            )
+            out[seat] = _read(p, s, data)
         except MalformedShare as error:
             raise MalformedShare(f"seat {seat}: {error}") from None
-        if binding != s.digest:
-            raise MalformedShare(f"seat {seat}: this share is of another sketch")
-        out[seat] = parts[0]
     return out
+
+
+def _read(p: Parameters, s: SketchCiphertext, share: bytes) -> r.Residues:
+    counts = ((1, len(p.primes)),)
+    (parts,), binding = read(p, Kind.SKETCH_SHARE, share, MalformedShare, counts=counts, length=p.sketch_size)
+    if binding != s.digest:
+        raise MalformedShare("this share is of another sketch")
+    return parts[0]
