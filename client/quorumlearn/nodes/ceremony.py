@@ -1,50 +1,48 @@
 """A verifier's part in the key ceremony of one round (docs/protocol.md, design: protocol 3.1).
 
 Commit to b_i, show it and seal Shamir shares of s_i to the others, test that the sum of the shares decrypts, confirm the
-collective key. Secrets live in the journal below `round-N/attempt-A` and are erased with the round: `secret` (s_i, until its
-shares are dealt), `sealing` (the round's private sealing key), `share` (this seat's share of s), `beacon`.
+collective key. What another seat spoiled raises `Faulty`, and becomes a complaint (`complaint`) when it cannot pass any more.
+
+Secrets live in the journal below `round-N/attempt-A` and are erased with the round: `secret` (s_i, until its shares are
+dealt), `sealing` (the round's private sealing key), `share` (this seat's share of s), `beacon`. The sealing key of an attempt
+that failed is opened (`open`), so that the fault can be found. That of an attempt that became the round's key protects the
+round's sketches and is never opened: not once this seat has seen it ready (the journal keeps `ready`), and not while the
+ledger shows no reason why the attempt has failed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import (
-    CollectiveKey,
-    PartialDecryption,
-    PublicShare,
-    SealedShares,
-)
+from quorumlearn_proto.artifact_pb2 import PartialDecryption, PublicShare, SealedShares
 from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
 
 from quorumlearn import ckks, seeds
-from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange, sealing
-from quorumlearn.nodes.encryption import common_seed, polynomial_bytes
+from quorumlearn.nodes.attempt import Attempt, Finding, complaint_of, line
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.subsets import first_that_opens
+
+
+class LostSecretError(Exception):
+    """The journal lacks a secret of this round (it was erased or moved); the seat sits the round out."""
+
+
+class KeptClosedError(Exception):
+    """The ledger asks for the private sealing key of an attempt that is, or may be, the round's key."""
 
 
 @dataclass(frozen=True)
 class CeremonyPart:
     """What one seat does in one attempt of one round's ceremony. `beacon_key` makes beacons repeatable."""
 
-    parameters: ckks.Parameters
-    store: ArtifactStore
+    attempt: Attempt
     journal: Journal
-    task: str
-    number: int
-    attempt: int
     seat: int
     beacon_key: bytes | None = None
-
-    @property
-    def _context(self) -> str:
-        return f"{self.task}/{self.number}/{self.attempt}/share"
 
     def commit(self) -> b.KeyContribution:
         """Draw s_i, the sealing key and the part of the beacon; name their public sides by digest."""
@@ -57,80 +55,77 @@ class CeremonyPart:
             sealing_key=sealing.public_key(sealing_key),
         )
 
-    def reveal(self, parts: dict[int, b.KeyContribution]) -> b.KeyContribution:
+    def reveal(self) -> b.KeyContribution:
         """Put b_i in the store and deal s_i to the seats that committed."""
-        self.store.put(self._entry("public"))
+        attempt = self.attempt
+        attempt.store.put(self._entry("public"))
         sealed = self.journal.get("sealed")
         if sealed is None:
-            secret = ckks.SecretPolynomial.restore(self.parameters, self._entry("secret"))
-            shares = ckks.deal(self.parameters, secret, sorted(parts))
-            keys = {seat: part.sealing_key for seat, part in parts.items()}
+            secret = ckks.SecretPolynomial.restore(attempt.parameters, self._entry("secret"))
+            shares = ckks.deal(attempt.parameters, secret, sorted(attempt.parts))
+            keys = {seat: part.sealing_key for seat, part in attempt.parts.items()}
             record = SealedShares(
-                task_id=self.task,
-                round=self.number,
-                attempt=self.attempt,
+                task_id=attempt.task,
+                round=attempt.number,
+                attempt=attempt.attempt,
                 seat=self.seat,
-                boxes=exchange.seal_for(keys, shares, self._context, self.seat),
+                boxes=exchange.seal_for(keys, shares, attempt.context, self.seat),
             )
             sealed = record.SerializeToString(deterministic=True)
             self.journal.put("sealed", sealed)
         self.journal.erase("secret")
-        return b.KeyContribution(sealed_shares=self.store.put(sealed))
+        return b.KeyContribution(sealed_shares=attempt.store.put(sealed))
 
-    def test(self, parts: dict[int, b.KeyContribution]) -> b.KeyContribution:
+    def test(self) -> b.KeyContribution:
         """Add up the shares dealt to this seat and decrypt, in part, a ciphertext that everyone can make."""
-        key = self._collective_key(parts)
-        dealt = []
-        for sender in dealers(parts):
-            record = exchange.get(
-                self.store,
-                SealedShares,
-                parts[sender].sealed_shares,
-                polynomial_bytes(self.parameters) * self.parameters.seats,
-                task_id=self.task,
-                round=self.number,
-                attempt=self.attempt,
-                seat=sender,
-            )
-            boxes = list(record.boxes)
-            dealt.append(
-                exchange.unseal_from(boxes, self._entry("sealing"), self._context, sender, self.seat)
-            )
-        share = ckks.sum_shares(self.parameters, dealt)
+        attempt, private = self.attempt, self._entry("sealing")
+        sample = attempt.sample(attempt.collective_key())
+        dealt = [
+            attempt.dealt(attempt.boxes(dealer), dealer, self.seat, private) for dealer in attempt.dealers
+        ]
+        share = ckks.sum_shares(attempt.parameters, dealt)
         self.journal.put("share", share)
-        sample = ckks.test_ciphertext(self.parameters, key, self._test_seed)
         tested = PartialDecryption(
-            task_id=self.task,
-            round=self.number,
+            task_id=attempt.task,
+            round=attempt.number,
             seat=self.seat,
             purpose=KEY_TEST_DECRYPTION,
             ciphertext=sample.digest().hex(),
-            residues=self._once("test", lambda: ckks.partial_decrypt(self.parameters, share, sample)),
+            residues=self._once("test", lambda: ckks.partial_decrypt(attempt.parameters, share, sample)),
         )
-        return b.KeyContribution(test_partial=exchange.put(self.store, tested))
+        return b.KeyContribution(test_partial=exchange.put(attempt.store, tested))
 
-    def confirm(self, parts: dict[int, b.KeyContribution], seats: list[int]) -> b.KeyContribution:
-        """Combine the test's partial decryptions; only a key that decrypts is confirmed."""
-        key = self._collective_key(parts)
-        sample = ckks.test_ciphertext(self.parameters, key, self._test_seed)
-        partials = {
-            seat: exchange.partial(
-                self.store,
-                parts[seat].test_partial,
-                polynomial_bytes(self.parameters),
-                seat=seat,
-                ciphertext=sample.digest().hex(),
-                purpose=KEY_TEST_DECRYPTION,
-            )
-            for seat in seats
-        }
-        opened = first_that_opens(self.parameters, sample, partials)
-        if not (opened == ckks.test_values(self.parameters, self._test_seed)).all():
-            raise ckks.BadPartial("the collective key decrypts the test ciphertext to something else")
-        record = CollectiveKey(
-            task_id=self.task, round=self.number, attempt=self.attempt, seats=dealers(parts), key=key
-        )
-        return b.KeyContribution(confirmed_key=exchange.put(self.store, record))
+    def confirm(self, seats: Sequence[int]) -> b.KeyContribution:
+        """Combine the test's partial decryptions of these seats; a key is confirmed only if all of them agree and open to
+        the known values. What is wrong otherwise is said in a complaint."""
+        attempt = self.attempt
+        key = attempt.collective_key()
+        sample = attempt.sample(key)
+        partials = {seat: attempt.tested(seat, sample) for seat in seats}
+        try:
+            opened = ckks.open_partials(attempt.parameters, sample, partials)
+        except ckks.BadPartial as error:
+            if error.seats:
+                return complaint_about(Finding(error.seats[0], b.BAD_TEST_PARTIAL, str(error)))
+            return complaint(str(error))
+        except ckks.MalformedShare as error:
+            return complaint(str(error))
+        if not (opened == ckks.test_values(attempt.parameters, attempt.test_seed)).all():
+            return complaint("the collective key decrypts the test ciphertext to something else")
+        return b.KeyContribution(confirmed_key=exchange.put(attempt.store, attempt.key_record(key)))
+
+    def open(self) -> b.KeyContribution:
+        """The private sealing key of a failed attempt; KeptClosedError if this attempt is, or may be, the round's key."""
+        where = f"{self.attempt.task}, round {self.attempt.number}, attempt {self.attempt.attempt}"
+        if self.journal.get("ready") is not None:
+            raise KeptClosedError(f"{where}: this seat has seen its key ready; its sealing key stays closed")
+        if not self.attempt.has_failed:
+            raise KeptClosedError(f"{where}: nobody complained and all confirmed one key; it stays closed")
+        return b.KeyContribution(opened_sealing_key=self._entry("sealing"))
+
+    def note_ready(self) -> None:
+        """Remember that this attempt became the round's key."""
+        self._once("ready", lambda: b"ready")
 
     def beacon(self) -> bytes:
         """This seat's part of the round's beacon."""
@@ -144,37 +139,14 @@ class CeremonyPart:
         """The round's private sealing key."""
         return self._entry("sealing")
 
-    def _collective_key(self, parts: dict[int, b.KeyContribution]) -> bytes:
-        publics = {}
-        for seat in dealers(parts):
-            record = exchange.get(
-                self.store,
-                PublicShare,
-                parts[seat].public_share,
-                polynomial_bytes(self.parameters),
-                task_id=self.task,
-                round=self.number,
-                attempt=self.attempt,
-                seat=seat,
-            )
-            publics[seat] = record.polynomial
-        return ckks.collective_key(self.parameters, self._common_seed, publics)
-
-    @property
-    def _common_seed(self) -> bytes:
-        return common_seed(self.task, self.number, self.attempt)
-
-    @property
-    def _test_seed(self) -> bytes:
-        return b"test/" + self._common_seed
-
     def _draw(self) -> bytes:
-        drawn = ckks.new_key_share(self.parameters, self._common_seed)
-        self.journal.put("secret", drawn.secret.reveal(self.parameters))
+        attempt = self.attempt
+        drawn = ckks.new_key_share(attempt.parameters, attempt.common_seed)
+        self.journal.put("secret", drawn.secret.reveal(attempt.parameters))
         record = PublicShare(
-            task_id=self.task,
-            round=self.number,
-            attempt=self.attempt,
+            task_id=attempt.task,
+            round=attempt.number,
+            attempt=attempt.attempt,
             seat=self.seat,
             polynomial=drawn.public,
         )
@@ -183,7 +155,7 @@ class CeremonyPart:
     def _beacon(self) -> bytes:
         if self.beacon_key is None:
             return secrets.token_bytes(32)
-        return seeds.secret(self.beacon_key, "beacon", self.task, self.number)
+        return seeds.secret(self.beacon_key, "beacon", self.attempt.task, self.attempt.number)
 
     def _once(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The journal's entry, made and written first if there is none."""
@@ -197,15 +169,22 @@ class CeremonyPart:
         known = self.journal.get(name)
         if known is None:
             raise LostSecretError(
-                f"the journal has no {name!r} for {self.task} round {self.number}: this seat cannot take part in the round"
+                f"the journal has no {name!r} for {self.attempt.task} round {self.attempt.number}: "
+                "this seat cannot take part in the round"
             )
         return known
 
 
-class LostSecretError(Exception):
-    """The journal lacks a secret of this round (it was erased or moved); the seat sits the round out."""
+def complaint(why: str) -> b.KeyContribution:
+    """In place of an artifact: why this seat has none."""
+    return b.KeyContribution(complaint=line(why))
 
 
-def dealers(parts: dict[int, b.KeyContribution]) -> list[int]:
-    """The seats whose keys add up to the collective key: those that dealt their shares."""
-    return sorted(seat for seat, part in parts.items() if part.HasField("sealed_shares"))
+def complaint_about(finding: Finding) -> b.KeyContribution:
+    """A complaint that names the seat and its fault: t of them are believed (nodes.blame)."""
+    return complaint(complaint_of(finding))
+
+
+def last_call(ceremony: b.Ceremony, step_seconds: int, now_ms: int) -> bool:
+    """Whether a step that waits for another seat's artifact must give up: a third of its time is left."""
+    return now_ms >= ceremony.deadline_ms - step_seconds * 1000 // 3

@@ -28,6 +28,9 @@ class Step(Enum):
     KEY_REVEAL = "reveal key share"
     KEY_TEST = "test key"
     KEY_CONFIRM = "confirm key"
+    KEY_OPEN = "open sealing key"
+    KEY_BLAME = "vote whose fault"
+    LEAVE_SEAT = "leave seat"
     BEACON = "reveal beacon"
     SCREEN = "sketch updates"
     SELECT = "vote weights"
@@ -62,25 +65,42 @@ def miner_step(view: b.TaskView, me: str, *, trained: bool, ready: bool) -> Step
     return None
 
 
-def verifier_steps(view: b.TaskView, me: str, msp_id: str) -> list[tuple[Step, int]]:
+def verifier_steps(
+    view: b.TaskView, me: str, msp_id: str, *, seated: bool = False, leaving: bool = False
+) -> list[tuple[Step, int]]:
     """Open steps and their round (of a challenge: the height): the round under way first, then the next round's ceremony.
 
-    Once the task has ended only challenges are left.
+    Once the task has ended only challenges are left. `seated`: it has held a seat of this task, so that one that it has no
+    more is not taken again; `leaving`: it is to leave the committee, and acts until its last round is over.
     """
     seat = seat_of(view, me)
     if ended(view):
         return [] if seat is None else _challenge_steps(view, seat)
     if seat is None:
-        seats = list(view.task.spec.committee.msp_ids)
-        free = msp_id in seats and seats.index(msp_id) + 1 not in {taken.seat for taken in view.seats}
-        return [(Step.TAKE_SEAT, 0)] if free and view.state.status == t.PUBLISHED else []
+        return [(Step.TAKE_SEAT, 0)] if not (seated or leaving) and _may_take(view, msp_id) else []
     steps = []
+    if leaving and not next(one for one in view.seats if one.seat == seat).leaves_after:
+        steps.append((Step.LEAVE_SEAT, 0))
     if (step := _round_step(view, seat)) is not None:
         steps.append((step, view.round.number))
     for ceremony in sorted(view.ceremonies, key=lambda one: one.round):
         if (step := _key_step(view, ceremony, seat)) is not None:
             steps.append((step, ceremony.round))
     return steps + _challenge_steps(view, seat)
+
+
+def _may_take(view: b.TaskView, msp_id: str) -> bool:
+    """Whether a seat is free for a verifier of this organisation: its own at any time, another's once the task runs."""
+    committee = view.task.spec.committee
+    if any(held.verifier.partition("/")[0] == msp_id for held in view.seats):
+        return False
+    if msp_id in committee.msp_ids:
+        own = list(committee.msp_ids).index(msp_id) + 1
+        if view.state.status == t.PUBLISHED:
+            return own not in {held.seat for held in view.seats}
+        return own in view.free_seats
+    running = view.state.status == t.RUNNING
+    return running and msp_id in committee.reserve_msp_ids and len(view.free_seats) > 0
 
 
 def _challenge_steps(view: b.TaskView, seat: int) -> list[tuple[Step, int]]:
@@ -114,6 +134,7 @@ def _round_step(view: b.TaskView, seat: int) -> Step | None:
 
 
 def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
+    """A complaint stands in place of the artifact that its step asks for."""
     part = contribution(view, ceremony.round, seat)
     if seat not in ceremony.seats:
         return None
@@ -121,15 +142,15 @@ def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
         return Step.KEY_COMMIT if part is None else None
     if part is None:
         return None
-    open_steps = {
-        b.KEY_REVEAL: (Step.KEY_REVEAL, "sealed_shares"),
-        b.KEY_TEST: (Step.KEY_TEST, "test_partial"),
-        b.KEY_CONFIRM: (Step.KEY_CONFIRM, "confirmed_key"),
+    open_steps: dict[int, tuple[Step, bool]] = {
+        b.KEY_REVEAL: (Step.KEY_REVEAL, part.HasField("sealed_shares")),
+        b.KEY_TEST: (Step.KEY_TEST, part.HasField("test_partial") or bool(part.complaint)),
+        b.KEY_CONFIRM: (Step.KEY_CONFIRM, part.HasField("confirmed_key") or bool(part.complaint)),
+        b.KEY_OPEN: (Step.KEY_OPEN, bool(part.opened_sealing_key)),
+        b.KEY_BLAME: (Step.KEY_BLAME, part.HasField("blame")),
     }
-    if ceremony.step not in open_steps:
-        return None
-    step, field = open_steps[ceremony.step]
-    return None if part.HasField(field) else step
+    step, done = open_steps.get(ceremony.step, (None, True))
+    return None if done else step
 
 
 def seat_of(view: b.TaskView, me: str) -> int | None:

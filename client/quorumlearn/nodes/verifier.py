@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,9 +15,10 @@ from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
-from quorumlearn.artifacts import ArtifactError, ArtifactStore
-from quorumlearn.nodes import candidate, exchange, metrics, screening, steps
-from quorumlearn.nodes.ceremony import CeremonyPart
+from quorumlearn.artifacts import ArtifactError, ArtifactMissing, ArtifactStore
+from quorumlearn.nodes import blame, candidate, exchange, metrics, screening, steps
+from quorumlearn.nodes.attempt import Attempt, Faulty
+from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint_about, last_call
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
@@ -40,6 +42,8 @@ class Verifier:
     test_set: Callable[[], learning.Split]
     position: Callable[[str], tuple[int, int]]
     beacon_key: bytes | None = None
+    leaving: bool = False
+    clock: Callable[[], float] = time.time
     patience: float = 0.0
     _sketched: tuple[int, list[screening.Sketched]] | None = None
     _scores: dict[str, learning.Score] = field(default_factory=dict)
@@ -59,12 +63,17 @@ class Verifier:
         seat = steps.seat_of(view, self.me)
         if seat is not None:
             self.patience = PATIENCE_PER_SEAT * (seat - 1)
+            if not steps.ended(view):
+                self._remember(view, seat)
         failure: Exception | None = None
-        for step, number in steps.verifier_steps(view, self.me, self.msp_id):
+        seated = self.journal.get(SEATED) is not None
+        for step, number in steps.verifier_steps(
+            view, self.me, self.msp_id, seated=seated, leaving=self.leaving
+        ):
             try:
                 with metrics.timed(metrics.STEPS, step.value):
                     self._do(step, number, view)
-            except (ArtifactError, exchange.ExchangeError, ckks.CkksError) as error:
+            except (ArtifactError, exchange.ExchangeError, ckks.CkksError, KeptClosedError) as error:
                 failure = (
                     failure or error
                 )  # another step may be open that does not wait for this one's artifact
@@ -80,6 +89,8 @@ class Verifier:
         if step is Step.TAKE_SEAT:
             check_playable(self.store, view.task.spec)
             self.market.join_committee(task)
+        elif step is Step.LEAVE_SEAT:
+            self.market.leave_committee(task)
         elif step in KEY_STEPS:
             self._key_step(step, number, view)
         elif step is Step.BEACON:
@@ -96,18 +107,42 @@ class Verifier:
             self.market.vote_challenge(task, number, self._judge_block(view, number))
 
     def _key_step(self, step: Step, number: int, view: b.TaskView) -> None:
-        part = self._part(view, number)
-        parts = steps.contributions(view, number)
-        ceremony = steps.ceremony_of(view, number)
+        part, ceremony = self._part(view, number), steps.ceremony_of(view, number)
+        seconds = view.task.spec.timeouts.key
+        giving_up = last_call(ceremony, seconds, int(self.clock() * 1000))
+        try:
+            contribution = self._key_contribution(step, part, ceremony, giving_up)
+        except Faulty as fault:
+            if fault.late and not giving_up:
+                raise
+            log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
+            contribution = complaint_about(fault.finding)
+        self.market.key_step(KEY_STEPS[step], (part.attempt.task, number, part.attempt.attempt), contribution)
+
+    def _key_contribution(
+        self, step: Step, part: CeremonyPart, ceremony: b.Ceremony, giving_up: bool
+    ) -> b.KeyContribution:
         if step is Step.KEY_COMMIT:
-            contribution = part.commit()
-        elif step is Step.KEY_REVEAL:
-            contribution = part.reveal({seat: parts[seat] for seat in ceremony.seats})
-        elif step is Step.KEY_TEST:
-            contribution = part.test(parts)
-        else:
-            contribution = part.confirm(parts, list(ceremony.seats))
-        self.market.key_step(KEY_STEPS[step], (part.task, number, part.attempt), contribution)
+            return part.commit()
+        if step is Step.KEY_REVEAL:
+            return part.reveal()
+        if step is Step.KEY_TEST:
+            return part.test()
+        if step is Step.KEY_CONFIRM:
+            return part.confirm(list(ceremony.seats))
+        if step is Step.KEY_OPEN:
+            return part.open()
+        if not giving_up and (absent := blame.absent(part.attempt)):
+            raise ArtifactMissing(f"{len(absent)} artifacts of a failed ceremony are not in the store (yet)")
+        return b.KeyContribution(blame=blame.vote(blame.judge(part.attempt)))
+
+    def _remember(self, view: b.TaskView, seat: int) -> None:
+        """What must outlive a restart: that this identity had a seat, and which attempts became rounds' keys."""
+        if self.journal.get(SEATED) is None:
+            self.journal.put(SEATED, b"seated")
+        for ceremony in view.ceremonies:
+            if ceremony.step == b.KEY_READY and seat in ceremony.seats:
+                self._part(view, ceremony.round).note_ready()
 
     def _screen(self, view: b.TaskView) -> None:
         """Sketch every revealed update once; seal this seat's shares of the sketches to the other seats."""
@@ -285,12 +320,15 @@ class Verifier:
         spec = view.task.spec
         attempt = steps.ceremony_of(view, number).attempt
         return CeremonyPart(
-            parameters=parameters_of(spec),
-            store=self.store,
+            attempt=Attempt(
+                parameters=parameters_of(spec),
+                store=self.store,
+                task=spec.task_id,
+                number=number,
+                attempt=attempt,
+                parts=steps.contributions(view, number),
+            ),
             journal=self.journal.below(f"round-{number}/attempt-{attempt}"),
-            task=spec.task_id,
-            number=number,
-            attempt=attempt,
             seat=self._seat(view),
             beacon_key=self.beacon_key,
         )
@@ -314,7 +352,10 @@ KEY_STEPS = {
     Step.KEY_REVEAL: "RevealKey",
     Step.KEY_TEST: "TestKey",
     Step.KEY_CONFIRM: "ConfirmKey",
+    Step.KEY_OPEN: "OpenKey",
+    Step.KEY_BLAME: "BlameKey",
 }
+SEATED = "seated"
 
 
 def _sketch_context(view: b.TaskView) -> str:

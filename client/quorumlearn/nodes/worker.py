@@ -23,7 +23,7 @@ from quorumlearn.ckks import CkksError
 from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import ModelError, WorkloadError
 from quorumlearn.nodes import metrics
-from quorumlearn.nodes.ceremony import LostSecretError
+from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.feed import TaskFeed, next_deadline
 from quorumlearn.nodes.journal import JournalError
@@ -32,7 +32,15 @@ from quorumlearn.robust import RuleError
 
 log = structlog.get_logger()
 
-TRANSIENT = (GatewayError, ArtifactError, ExchangeError, CkksError, LostSecretError, JournalError)
+TRANSIENT = (
+    GatewayError,
+    ArtifactError,
+    ExchangeError,
+    CkksError,
+    LostSecretError,
+    KeptClosedError,
+    JournalError,
+)
 TASK_FAULTS = (WorkloadError, ModelError, RuleError)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 QUIET_REFUSALS = {"NOT_DUE", "WRONG_PHASE"}

@@ -1,0 +1,208 @@
+"""One attempt of a key ceremony, as ledger and store show it to everybody.
+
+What a seat posted is read here and nowhere else, so that the seats of the ceremony (nodes.ceremony) and those who judge it
+afterwards (nodes.blame) agree on what is well-formed. What is not raises `Faulty`, which names the seat and its fault. An
+artifact that is not in the store may only be late: then `Faulty.late` says so, and a caller with time tries again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.artifact_pb2 import (
+    CollectiveKey,
+    PartialDecryption,
+    PublicShare,
+    SealedBox,
+    SealedShares,
+)
+from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
+
+from quorumlearn import ckks
+from quorumlearn.artifacts import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    ArtifactStore,
+    ArtifactTooLarge,
+    BadReference,
+)
+from quorumlearn.nodes import exchange
+from quorumlearn.nodes.encryption import common_seed, polynomial_bytes
+from quorumlearn.nodes.exchange import ExchangeError, Record
+
+MAX_LINE = 200  # characters of a complaint or a detail that the ledger takes
+BOX_BYTES = 2048  # of a sealed box beside the share in it
+_FAULTS = {
+    b.Fault.Name(fault): fault
+    for fault in (b.BAD_SEALING_KEY, b.BAD_PUBLIC_SHARE, b.BAD_DEALING, b.BAD_TEST_PARTIAL)
+}
+_COMPLAINT = re.compile(r"seat ([0-9]{1,4}), ([A-Z_]{1,40}): ")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one seat did wrong in a ceremony, and why it is thought so, for people."""
+
+    seat: int
+    fault: b.Fault
+    why: str
+
+
+class Faulty(ExchangeError):
+    """What a seat posted cannot be used. `late`: its artifact is not in the store, but may come."""
+
+    def __init__(self, finding: Finding, *, late: bool = False) -> None:
+        super().__init__(complaint_of(finding))
+        self.finding = finding
+        self.late = late
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """`parts` are the attempt's contributions by seat."""
+
+    parameters: ckks.Parameters
+    store: ArtifactStore
+    task: str
+    number: int
+    attempt: int
+    parts: Mapping[int, b.KeyContribution]
+
+    @property
+    def context(self) -> str:
+        """What the sealed shares are bound to, beside sender and recipient."""
+        return f"{self.task}/{self.number}/{self.attempt}/share"
+
+    @property
+    def common_seed(self) -> bytes:
+        return common_seed(self.task, self.number, self.attempt)
+
+    @property
+    def test_seed(self) -> bytes:
+        return b"test/" + self.common_seed
+
+    @property
+    def dealers(self) -> list[int]:
+        """The seats whose keys add up to the collective key: those that dealt their shares."""
+        return sorted(seat for seat, part in self.parts.items() if part.HasField("sealed_shares"))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the ledger shows why the attempt is no key: a complaint, or confirmations of two keys."""
+        confirmed = {
+            (part.confirmed_key.digest, part.confirmed_key.size)
+            for part in self.parts.values()
+            if part.HasField("confirmed_key")
+        }
+        return len(confirmed) > 1 or any(part.complaint for part in self.parts.values())
+
+    def public_share(self, seat: int) -> bytes:
+        """A dealer's b_i; Faulty (BAD_PUBLIC_SHARE) if it is none."""
+        record = self._read(
+            PublicShare, seat, self.parts[seat].public_share, b.BAD_PUBLIC_SHARE, attempt=self.attempt
+        )
+        try:
+            ckks.read_public(self.parameters, record.polynomial)
+        except ckks.MalformedKey as error:
+            raise Faulty(Finding(seat, b.BAD_PUBLIC_SHARE, str(error))) from error
+        return record.polynomial
+
+    def collective_key(self) -> bytes:
+        """The key that the dealers' public shares add up to."""
+        publics = {seat: self.public_share(seat) for seat in self.dealers}
+        return ckks.collective_key(self.parameters, self.common_seed, publics)
+
+    def key_record(self, key: bytes) -> CollectiveKey:
+        """What a seat that confirms the key puts in the store."""
+        return CollectiveKey(
+            task_id=self.task, round=self.number, attempt=self.attempt, seats=self.dealers, key=key
+        )
+
+    def key_reference(self, key: bytes) -> ArtifactRef:
+        """What a seat that confirms the key names on the ledger."""
+        data = self.key_record(key).SerializeToString(deterministic=True)
+        return ArtifactRef(digest=hashlib.sha256(data).hexdigest(), size=len(data))
+
+    def boxes(self, dealer: int) -> list[SealedBox]:
+        """What a dealer sealed to the seats; Faulty (BAD_DEALING) if it is nothing of the kind."""
+        record = self._read(
+            SealedShares,
+            dealer,
+            self.parts[dealer].sealed_shares,
+            b.BAD_DEALING,
+            limit=self.parameters.seats * (polynomial_bytes(self.parameters) + BOX_BYTES),
+            attempt=self.attempt,
+        )
+        return list(record.boxes)
+
+    def dealt(self, boxes: Sequence[SealedBox], dealer: int, recipient: int, private: bytes) -> bytes:
+        """The share in a dealer's boxes for this recipient; Faulty (BAD_DEALING) if there is none that opens to it."""
+        try:
+            share = exchange.unseal_from(list(boxes), private, self.context, dealer, recipient)
+            ckks.read_share(self.parameters, share)
+        except (ExchangeError, ckks.MalformedShare) as error:
+            why = str(error) if isinstance(error, ExchangeError) else f"to seat {recipient}: {error}"
+            raise Faulty(Finding(dealer, b.BAD_DEALING, why)) from error
+        return share
+
+    def sample(self, key: bytes) -> ckks.Ciphertexts:
+        """The test's ciphertext, which everybody can make."""
+        return ckks.test_ciphertext(self.parameters, key, self.test_seed)
+
+    def tested(self, seat: int, sample: ckks.Ciphertexts) -> bytes:
+        """A seat's partial decryption of the test; Faulty (BAD_TEST_PARTIAL) if it is none."""
+        record = self._read(
+            PartialDecryption,
+            seat,
+            self.parts[seat].test_partial,
+            b.BAD_TEST_PARTIAL,
+            purpose=KEY_TEST_DECRYPTION,
+            ciphertext=sample.digest().hex(),
+        )
+        return record.residues
+
+    def _read(
+        self,
+        kind: type[Record],
+        seat: int,
+        ref: ArtifactRef,
+        fault: b.Fault,
+        limit: int | None = None,
+        **expected: object,
+    ) -> Record:
+        limit = polynomial_bytes(self.parameters) if limit is None else limit
+        named = f"{kind.DESCRIPTOR.name} {ref.digest[:12]}"
+        try:
+            return exchange.get(
+                self.store, kind, ref, limit, task_id=self.task, round=self.number, seat=seat, **expected
+            )
+        except (ArtifactMissing, ArtifactCorrupt) as error:
+            raise Faulty(Finding(seat, fault, f"{named} is not in the store"), late=True) from error
+        except (ArtifactTooLarge, BadReference) as error:
+            raise Faulty(
+                Finding(seat, fault, f"{named} has {ref.size} bytes, {limit + exchange.OVERHEAD} are allowed")
+            ) from error
+        except ExchangeError as error:
+            raise Faulty(Finding(seat, fault, str(error))) from error
+
+
+def complaint_of(finding: Finding) -> str:
+    """A complaint in the words that `named_in` reads."""
+    return line(f"seat {finding.seat}, {b.Fault.Name(finding.fault)}: {finding.why}")
+
+
+def named_in(complaint: str) -> tuple[int, b.Fault] | None:
+    """The seat and the fault that a complaint names; None for one in other words."""
+    found = _COMPLAINT.match(complaint)
+    fault = None if found is None else _FAULTS.get(found[2])
+    return None if found is None or fault is None else (int(found[1]), fault)
+
+
+def line(text: str) -> str:
+    """The text as the ledger takes it: printable, and not too long."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown if len(shown) <= MAX_LINE else shown[: MAX_LINE - 3] + "..."
