@@ -11,6 +11,7 @@ import re
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
+    Accusation,
     Ballot,
     BallotReason,
     BlockStatus,
@@ -26,7 +27,7 @@ from quorumlearn_proto.block_pb2 import (
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import TaskStatus
 
-from . import challenges
+from . import accusations, challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
 from .beacon import opens
 from .call import Call
@@ -99,7 +100,7 @@ def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
 
 def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, Phase.BEACON, seat)
+    round_ = round_of_seat(call, name, number, seat, Phase.BEACON)
     if not _SECRET.fullmatch(secret):
         raise bad("the beacon's part is not 32 bytes in lower-case hex")
     ceremony = call.ledger.get(CEREMONIES, name, round_.number)
@@ -118,7 +119,7 @@ def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
 
 def post_sketch(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, Phase.SCREEN, seat)
+    round_ = round_of_seat(call, name, number, seat, Phase.SCREEN)
     screening = call.ledger.get(SCREENINGS, name, round_.number, seat) or Screening(
         task_id=name, round=round_.number, seat=seat, verifier=call.actor
     )
@@ -131,7 +132,7 @@ def post_sketch(call: Call, name: str, number: str, text: str) -> None:
 
 def vote_selection(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, Phase.SELECT, seat)
+    round_ = round_of_seat(call, name, number, seat, Phase.SELECT)
     selection = record(Selection, text)
     for verdict in selection.verdicts:
         line("a verdict's detail", verdict.detail)
@@ -145,9 +146,16 @@ def vote_selection(call: Call, name: str, number: str, text: str) -> None:
     call.event.moved = advance(call, task, deadlines=False)
 
 
+def accuse(call: Call, name: str, number: str, text: str) -> None:
+    task, seat = seat_of(call, name)
+    round_ = round_of_seat(call, name, number, seat, *accusations.FAULT_OF_PHASE)
+    settled = accusations.accuse(call, task, round_, seat, record(Accusation, text))
+    call.event.moved = advance(call, task, deadlines=False) or settled
+
+
 def post_partial(call: Call, name: str, number: str, aggregate: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, Phase.OPEN, seat)
+    round_ = round_of_seat(call, name, number, seat, Phase.OPEN)
     screening = _screening(call, round_, seat)
     if screening.HasField("partial"):
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its partial decryption")
@@ -175,7 +183,7 @@ def propose(call: Call, name: str, number: str, text: str) -> None:
 
 def vote_block(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, Phase.VALIDATE, seat)
+    round_ = round_of_seat(call, name, number, seat, Phase.VALIDATE)
     key = (name, round_.number, round_.proposer_turn, seat)
     ballot = _ballot(call, text, name, round_.number, seat, round_.candidate.model.digest)
     if call.ledger.get(BALLOTS, *key) is not None:

@@ -1,37 +1,72 @@
-"""The key ceremony's rules: when a step closes, and what follows.
+"""The key ceremony's rules: when a step closes, who is left out, and what follows.
 
-KEY_COMMIT, KEY_REVEAL, KEY_TEST, KEY_CONFIRM, one after the other; each closes when all seats taking part
-have acted, or on its deadline without those missing. Fewer than t left, or confirmations of different
-keys, begin a new attempt with the whole committee, but without those who contradicted t equal
-confirmations: one liar could else stop every attempt. The third attempt that fails fails the ceremony.
+- KEY_COMMIT, KEY_REVEAL, KEY_TEST, KEY_CONFIRM, one after the other; each closes when all seats taking part have
+  acted, or on its deadline. A complaint stands in for the artifacts of KEY_TEST and KEY_CONFIRM.
+- All confirm one key: KEY_READY. A complaint, as soon as KEY_TEST or KEY_CONFIRM closes, or confirmations of
+  different keys: KEY_OPEN, in which the seats open their sealing keys, then KEY_BLAME, in which they vote whose
+  fault it was, then a new attempt.
+- Seats only ever leave: who is missing from a step, and who is blamed by t equal votes, takes no part in what is
+  left of the ceremony.
+- Fewer than t seats left, or v + 1 failed attempts: KEY_FAILED. What opens with fewer than t seats waits for its
+  deadline, so that a task short of verifiers does not run through its rounds at once.
+
 Pure: no ledger, no time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, KeyContribution
-from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import Blame, BlameVote, Ceremony, CeremonyStep, Fault, KeyContribution
 
-ATTEMPTS = 3
+Contributions = Mapping[int, KeyContribution]
+
+FAULTS = frozenset(
+    {
+        Fault.BAD_PUBLIC_SHARE,
+        Fault.BAD_DEALING,
+        Fault.BAD_TEST_PARTIAL,
+        Fault.BAD_SEALING_KEY,
+        Fault.FALSE_CONFIRMATION,
+        Fault.UNFOUNDED_COMPLAINT,
+    }
+)
+"""Faults that seats may vote in KEY_BLAME."""
 
 _DONE: dict[CeremonyStep, Callable[[KeyContribution], bool]] = {
     CeremonyStep.KEY_COMMIT: lambda part: part.HasField("public_share"),
     CeremonyStep.KEY_REVEAL: lambda part: part.HasField("sealed_shares"),
-    CeremonyStep.KEY_TEST: lambda part: part.HasField("test_partial"),
-    CeremonyStep.KEY_CONFIRM: lambda part: part.HasField("confirmed_key"),
+    CeremonyStep.KEY_TEST: lambda part: part.HasField("test_partial") or bool(part.complaint),
+    CeremonyStep.KEY_CONFIRM: lambda part: part.HasField("confirmed_key") or bool(part.complaint),
+    CeremonyStep.KEY_OPEN: lambda part: bool(part.opened_sealing_key),
+    CeremonyStep.KEY_BLAME: lambda part: part.HasField("blame"),
 }
 _NEXT = {
     CeremonyStep.KEY_COMMIT: CeremonyStep.KEY_REVEAL,
     CeremonyStep.KEY_REVEAL: CeremonyStep.KEY_TEST,
     CeremonyStep.KEY_TEST: CeremonyStep.KEY_CONFIRM,
     CeremonyStep.KEY_CONFIRM: CeremonyStep.KEY_READY,
+    CeremonyStep.KEY_OPEN: CeremonyStep.KEY_BLAME,
 }
 
 
+@dataclass(frozen=True)
+class StepClosing:
+    """What closing a step means: the ceremony afterwards (deadline not set), who was missing, who is blamed.
+
+    `accusers` are the seats whose equal votes the blames rest on.
+    """
+
+    ceremony: Ceremony
+    missed: tuple[int, ...]
+    blames: tuple[Blame, ...] = ()
+    accusers: tuple[int, ...] = ()
+
+
 def under_way(ceremony: Ceremony) -> bool:
-    return ceremony.step in _NEXT
+    return ceremony.step in _DONE
 
 
 def done(step: CeremonyStep, contribution: KeyContribution) -> bool:
@@ -40,32 +75,84 @@ def done(step: CeremonyStep, contribution: KeyContribution) -> bool:
 
 
 def close_step(
-    ceremony: Ceremony,
-    contributions: Mapping[int, KeyContribution],
-    committee: Sequence[int],
-    threshold: int,
-    expired: bool,
-) -> Ceremony | None:
-    """The ceremony after its step (deadline not set), None if the step is not due.
+    ceremony: Ceremony, contributions: Contributions, seats: int, threshold: int, expired: bool
+) -> StepClosing | None:
+    """What closing the ceremony's step means, None if it is not due.
 
-    `contributions` are those of this attempt by seat, `committee` all seats of the task.
+    `contributions` are those of this attempt by seat, `seats` is the number v of the committee's.
     """
     acted = [
         seat for seat in ceremony.seats if seat in contributions and done(ceremony.step, contributions[seat])
     ]
-    if len(acted) < len(ceremony.seats) and not expired:
+    missed = tuple(seat for seat in ceremony.seats if seat not in acted)
+    if (missed or len(acted) < threshold) and not expired:
         return None
     if len(acted) < threshold:
-        return _again(ceremony, committee)
-    if ceremony.step != CeremonyStep.KEY_CONFIRM:
-        return _to(ceremony, _NEXT[ceremony.step], acted)
-    agreeing = _largest_agreement(acted, contributions)
-    if len(agreeing) == len(acted):
-        ready = _to(ceremony, CeremonyStep.KEY_READY, acted)
-        ready.collective_key.CopyFrom(contributions[acted[0]].confirmed_key)
-        return ready
-    liars = set(acted) - set(agreeing) if len(agreeing) >= threshold else set()
-    return _again(ceremony, [seat for seat in committee if seat not in liars])
+        return StepClosing(_to(ceremony, CeremonyStep.KEY_FAILED, acted), missed)
+    if ceremony.step == CeremonyStep.KEY_BLAME:
+        return _close_blame(ceremony, contributions, acted, missed, seats, threshold)
+    if _has_failed(ceremony.step, [contributions[seat] for seat in acted]):
+        return StepClosing(_to(ceremony, CeremonyStep.KEY_OPEN, acted), missed)
+    following = _to(ceremony, _NEXT[ceremony.step], acted)
+    if following.step == CeremonyStep.KEY_READY:
+        following.collective_key.CopyFrom(contributions[acted[0]].confirmed_key)
+    return StepClosing(following, missed)
+
+
+def blame_fault(vote: BlameVote, contributions: Contributions) -> str:
+    """What contradicts the ledger in a vote of blame, "" if nothing does. A seat may blame itself."""
+    seats = [blame.seat for blame in vote.blames]
+    if len(set(seats)) != len(seats):
+        return "it names a seat twice"
+    for blame in vote.blames:
+        part = contributions.get(blame.seat)
+        if part is None:
+            return f"seat {blame.seat} did not take part in this attempt"
+        if blame.fault not in FAULTS:
+            return f"fault {_name(blame.fault)} of seat {blame.seat} is none of a ceremony's"
+        if blame.fault == Fault.UNFOUNDED_COMPLAINT and not part.complaint:
+            return f"seat {blame.seat} has not complained"
+        if blame.fault == Fault.FALSE_CONFIRMATION and not part.HasField("confirmed_key"):
+            return f"seat {blame.seat} has confirmed no key"
+        if blame.fault == Fault.BAD_TEST_PARTIAL and not part.HasField("test_partial"):
+            return f"seat {blame.seat} has posted no test partial decryption"
+    return ""
+
+
+def _has_failed(step: CeremonyStep, parts: Sequence[KeyContribution]) -> bool:
+    if any(part.complaint for part in parts) and step != CeremonyStep.KEY_OPEN:
+        return True
+    keys = {(part.confirmed_key.digest, part.confirmed_key.size) for part in parts}
+    return step == CeremonyStep.KEY_CONFIRM and len(keys) > 1
+
+
+def _close_blame(
+    ceremony: Ceremony,
+    contributions: Contributions,
+    acted: Sequence[int],
+    missed: tuple[int, ...],
+    seats: int,
+    threshold: int,
+) -> StepClosing:
+    votes: dict[bytes, list[int]] = {}
+    for seat in acted:
+        votes.setdefault(canonical.to_json(_bare(contributions[seat].blame)), []).append(seat)
+    accusers = max(votes.values(), key=len)
+    agreed = contributions[accusers[0]].blame.blames if len(accusers) >= threshold else ()
+    blames = tuple(sorted(agreed, key=lambda blame: blame.seat))
+    left = [seat for seat in acted if seat not in {blame.seat for blame in blames}]
+    if len(left) < threshold or ceremony.attempt > seats:
+        following = _to(ceremony, CeremonyStep.KEY_FAILED, left)
+    else:
+        following = _to(ceremony, CeremonyStep.KEY_COMMIT, left)
+        following.attempt += 1
+    return StepClosing(following, missed, blames, tuple(accusers) if blames else ())
+
+
+def _bare(vote: BlameVote) -> BlameVote:
+    """The vote by seat and without the details for people: what votes are compared by."""
+    ordered = sorted(vote.blames, key=lambda blame: blame.seat)
+    return BlameVote(blames=[Blame(seat=blame.seat, fault=blame.fault) for blame in ordered])
 
 
 def _to(ceremony: Ceremony, step: CeremonyStep, seats: Sequence[int]) -> Ceremony:
@@ -74,20 +161,5 @@ def _to(ceremony: Ceremony, step: CeremonyStep, seats: Sequence[int]) -> Ceremon
     )
 
 
-def _again(ceremony: Ceremony, seats: Sequence[int]) -> Ceremony:
-    if ceremony.attempt >= ATTEMPTS:
-        return _to(ceremony, CeremonyStep.KEY_FAILED, list(ceremony.seats))
-    fresh = _to(ceremony, CeremonyStep.KEY_COMMIT, seats)
-    fresh.attempt += 1
-    return fresh
-
-
-def _largest_agreement(seats: Sequence[int], contributions: Mapping[int, KeyContribution]) -> list[int]:
-    def key(seat: int) -> tuple[str, int]:
-        ref: ArtifactRef = contributions[seat].confirmed_key
-        return ref.digest, ref.size
-
-    groups: dict[tuple[str, int], list[int]] = {}
-    for seat in seats:
-        groups.setdefault(key(seat), []).append(seat)
-    return max(groups.values(), key=len)
+def _name(fault: Fault) -> str:
+    return Fault.Name(fault) if fault in Fault.values() else str(int(fault))

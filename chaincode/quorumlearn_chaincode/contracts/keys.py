@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, KeyContribution
+from quorumlearn_proto.block_pb2 import BlameVote, Ceremony, CeremonyStep, KeyContribution
 from quorumlearn_proto.task_pb2 import Task, TaskStatus
 
-from .arguments import MAX_SEALING_KEY, MIN_SEALING_KEY, artifact, bad, digest, record, task_id, whole
+from .arguments import MAX_SEALING_KEY, MIN_SEALING_KEY, artifact, bad, digest, line, record, task_id, whole
 from .call import Call
-from .ceremony import ATTEMPTS, done, under_way
+from .ceremony import blame_fault, done, under_way
 from .errors import Code, Refusal
 from .rounds import advance, close_ceremony
-from .specification import MAX_ROUNDS
+from .specification import MAX_ROUNDS, MAX_SEATS
 from .standing import seat_of
 from .tables import CEREMONIES, CONTRIBUTIONS
 
@@ -21,8 +21,7 @@ def commit_key(call: Call, name: str, number: str, attempt: str, text: str) -> N
     given = _given(text, ("public_share", "beacon_commitment", "sealing_key"))
     artifact("public_share", given.public_share)
     digest("beacon_commitment", given.beacon_commitment)
-    if not MIN_SEALING_KEY <= len(given.sealing_key) <= MAX_SEALING_KEY:
-        raise bad(f"sealing_key has {len(given.sealing_key)} bytes: {MIN_SEALING_KEY} to {MAX_SEALING_KEY}")
+    _sealing_key("sealing_key", given.sealing_key)
     _contribute(call, name, number, attempt, CeremonyStep.KEY_COMMIT, given)
 
 
@@ -33,15 +32,44 @@ def reveal_key(call: Call, name: str, number: str, attempt: str, text: str) -> N
 
 
 def test_key(call: Call, name: str, number: str, attempt: str, text: str) -> None:
-    given = _given(text, ("test_partial",))
-    artifact("test_partial", given.test_partial)
+    given = _artifact_or_complaint(text, "test_partial")
     _contribute(call, name, number, attempt, CeremonyStep.KEY_TEST, given)
 
 
 def confirm_key(call: Call, name: str, number: str, attempt: str, text: str) -> None:
-    given = _given(text, ("confirmed_key",))
-    artifact("confirmed_key", given.confirmed_key)
+    given = _artifact_or_complaint(text, "confirmed_key")
     _contribute(call, name, number, attempt, CeremonyStep.KEY_CONFIRM, given)
+
+
+def open_key(call: Call, name: str, number: str, attempt: str, text: str) -> None:
+    given = _given(text, ("opened_sealing_key",))
+    _sealing_key("opened_sealing_key", given.opened_sealing_key)
+    _contribute(call, name, number, attempt, CeremonyStep.KEY_OPEN, given)
+
+
+def blame_key(call: Call, name: str, number: str, attempt: str, text: str) -> None:
+    given = _given(text, ("blame",))
+    if not given.HasField("blame"):
+        raise bad("blame is missing: give a vote, without blames if it was nobody's fault")
+    for blame in given.blame.blames:
+        line("a blame's detail", blame.detail)
+    _contribute(call, name, number, attempt, CeremonyStep.KEY_BLAME, given)
+
+
+def _artifact_or_complaint(text: str, field: str) -> KeyContribution:
+    given = _given(text, (field, "complaint"))
+    if given.HasField(field) == bool(given.complaint):
+        raise bad(f"give either {field} or a complaint, why there is none")
+    if given.complaint:
+        line("complaint", given.complaint)
+    else:
+        artifact(field, getattr(given, field))
+    return given
+
+
+def _sealing_key(name: str, key: bytes) -> None:
+    if not MIN_SEALING_KEY <= len(key) <= MAX_SEALING_KEY:
+        raise bad(f"{name} has {len(key)} bytes: {MIN_SEALING_KEY} to {MAX_SEALING_KEY}")
 
 
 def _given(text: str, fields: tuple[str, ...]) -> KeyContribution:
@@ -70,6 +98,8 @@ def _contribute(
     held = call.ledger.get(CONTRIBUTIONS, *key) or KeyContribution()
     if done(step, held):
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has done {CeremonyStep.Name(step)}")
+    if given.HasField("blame"):
+        _check_blame(call, given.blame, ceremony)
     held.MergeFrom(given)
     held.MergeFrom(mine)
     call.ledger.put(CONTRIBUTIONS, held, *key)
@@ -80,7 +110,7 @@ def _contribute(
 
 
 def _ceremony(call: Call, task: Task, number: str, attempt: str, step: CeremonyStep) -> Ceremony:
-    wanted, counted = whole("round", number, 1, MAX_ROUNDS), whole("attempt", attempt, 1, ATTEMPTS)
+    wanted, counted = whole("round", number, 1, MAX_ROUNDS), whole("attempt", attempt, 1, MAX_SEATS + 1)
     ceremony = call.ledger.get(CEREMONIES, task.spec.task_id, wanted)
     if ceremony is None:
         raise Refusal(
@@ -96,6 +126,13 @@ def _ceremony(call: Call, task: Task, number: str, attempt: str, step: CeremonyS
     if state.round > wanted or state.status != TaskStatus.RUNNING:
         raise Refusal(Code.WRONG_PHASE, f"round {wanted} of {task.spec.task_id} is over")
     return ceremony
+
+
+def _check_blame(call: Call, vote: BlameVote, ceremony: Ceremony) -> None:
+    parts = call.ledger.scan(CONTRIBUTIONS, ceremony.task_id, ceremony.round, ceremony.attempt)
+    fault = blame_fault(vote, {part.seat: part for part in parts})
+    if fault:
+        raise bad(f"the blame contradicts the ledger: {fault}")
 
 
 def _round_may_go_on(call: Call, task: Task, number: int) -> None:

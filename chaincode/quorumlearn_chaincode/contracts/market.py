@@ -72,6 +72,7 @@ FUNCTIONS = {
         _query("rewards:Config", "", rewards.get_config),
         _changes("tasks:Publish", "spec", tasks.publish, OWNER),
         _changes("tasks:JoinCommittee", "task", tasks.join_committee, VERIFIER),
+        _changes("tasks:LeaveCommittee", "task", tasks.leave_committee, VERIFIER),
         _changes("tasks:Join", "task", tasks.join, MINER),
         _changes("tasks:Leave", "task", tasks.leave, MINER),
         _changes("tasks:Cancel", "task", tasks.cancel, OWNER),
@@ -82,11 +83,14 @@ FUNCTIONS = {
         _changes("blocks:RevealKey", "task round attempt contribution", keys.reveal_key, VERIFIER),
         _changes("blocks:TestKey", "task round attempt contribution", keys.test_key, VERIFIER),
         _changes("blocks:ConfirmKey", "task round attempt contribution", keys.confirm_key, VERIFIER),
+        _changes("blocks:OpenKey", "task round attempt contribution", keys.open_key, VERIFIER),
+        _changes("blocks:BlameKey", "task round attempt contribution", keys.blame_key, VERIFIER),
         _changes("blocks:Commit", "task round manifest_digest", blocks.commit, MINER),
         _changes("blocks:Reveal", "task round manifest claim", blocks.reveal, MINER),
         _changes("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon, VERIFIER),
         _changes("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch, VERIFIER),
         _changes("blocks:VoteSelection", "task round selection", blocks.vote_selection, VERIFIER),
+        _changes("blocks:Accuse", "task round accusation", blocks.accuse, VERIFIER),
         _changes("blocks:PostPartial", "task round aggregate partial", blocks.post_partial, VERIFIER),
         _changes("blocks:Propose", "task round candidate", blocks.propose, MINER),
         _changes("blocks:VoteBlock", "task round ballot", blocks.vote_block, VERIFIER),
@@ -101,6 +105,8 @@ FUNCTIONS = {
         _query("blocks:Blocks", "task page_size bookmark", views.blocks),
         _query("blocks:Rounds", "task page_size bookmark", views.rounds),
         _query("blocks:Submissions", "task round page_size bookmark", views.submissions),
+        _query("blocks:Misconducts", "task page_size bookmark", views.misconducts),
+        _query("blocks:Authorisations", "task page_size bookmark", views.authorisations),
     )
 }
 

@@ -4,12 +4,15 @@ Each function takes a phase's records and says what closing it means, or None wh
 complete (everyone who can still act has acted) or expired. Pure: no ledger, no time; `rounds` loads, asks
 and applies. More than half of the seats make a quorum (the specification's check), so at most one value
 has t equal votes.
+
+A seat that is missing from a phase, or votes otherwise than t equal votes on what has one answer, is at fault
+and leaves the round, so a round has at most one fault of a seat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from quorumlearn_proto import canonical
@@ -41,6 +44,8 @@ class Why(StrEnum):
     TOO_FEW_VERIFIERS = "TOO_FEW_VERIFIERS"
     NO_SELECTION = "NO_SELECTION"
     NO_CONTRIBUTION = "NO_CONTRIBUTION"
+    TOO_FEW_CONTRIBUTIONS = "TOO_FEW_CONTRIBUTIONS"
+    SHARES_CONTRADICT = "SHARES_CONTRADICT"
     NO_AGGREGATE = "NO_AGGREGATE"
     NO_PROPOSAL = "NO_PROPOSAL"
     NO_DECISION = "NO_DECISION"
@@ -50,14 +55,14 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Closing:
-    """What closing a phase means. `seats` are those that stay; None leaves them as they are."""
+    """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round."""
 
     next: Phase
-    seats: tuple[int, ...] | None = None
     outcome: Outcome = Outcome.OUTCOME_UNSPECIFIED
     reason: str = ""
     slashed_miners: tuple[str, ...] = ()
-    slashed_seats: tuple[int, ...] = ()
+    missed: tuple[int, ...] = ()
+    false_votes: tuple[int, ...] = ()
     paid_seats: tuple[int, ...] = ()
     beacon: str = ""
     selection: Selection | None = None
@@ -98,27 +103,24 @@ def close_beacon(
         for seat in round_.seats
         if seat in contributions and contributions[seat].beacon
     }
-    missing = tuple(seat for seat in round_.seats if seat not in secrets)
-    if missing and not expired:
+    missed = _missing(round_, secrets)
+    if missed and not expired:
         return None
     if len(secrets) < spec.committee.threshold:
-        return Closing(
-            Phase.ENDED, outcome=Outcome.ABORTED, reason=Why.TOO_FEW_VERIFIERS, slashed_seats=missing
-        )
-    return Closing(Phase.REVEAL, seats=tuple(secrets), slashed_seats=missing, beacon=combine(secrets))
+        return _aborted(Why.TOO_FEW_VERIFIERS, missed)
+    return Closing(Phase.REVEAL, missed=missed, beacon=combine(secrets))
 
 
 def close_screen(
     spec: TaskSpec, round_: Round, screenings: Mapping[int, Screening], expired: bool
 ) -> Closing | None:
-    posted = tuple(
-        seat for seat in round_.seats if seat in screenings and screenings[seat].HasField("sketch_shares")
-    )
-    if len(posted) < len(round_.seats) and not expired:
+    posted = [seat for seat in screenings if screenings[seat].HasField("sketch_shares")]
+    missed = _missing(round_, posted)
+    if missed and not expired:
         return None
-    if len(posted) < spec.committee.threshold:
-        return ended(Outcome.ABORTED, Why.TOO_FEW_VERIFIERS)
-    return Closing(Phase.SELECT, seats=posted)
+    if len(round_.seats) - len(missed) < spec.committee.threshold:
+        return _aborted(Why.TOO_FEW_VERIFIERS, missed)
+    return Closing(Phase.SELECT, missed=missed)
 
 
 def close_select(
@@ -129,28 +131,25 @@ def close_select(
         for seat in round_.seats
         if seat in screenings and screenings[seat].HasField("selection")
     }
-    if len(votes) < len(round_.seats) and not expired:
+    missed = _missing(round_, votes)
+    if missed and not expired:
         return None
     agreed = _quorum({seat: canonical.digest(bare(vote)) for seat, vote in votes.items()}, spec)
     if not agreed:
-        return ended(Outcome.ABORTED, Why.NO_SELECTION)
+        return _aborted(Why.NO_SELECTION, missed)
     selection = votes[agreed[0]]
-    dissent = tuple(seat for seat in votes if seat not in agreed)
-    faulty = tuple(slashed_by(selection.verdicts))
-    if not any(verdict.weight for verdict in selection.verdicts):
-        return Closing(
-            Phase.ENDED,
-            seats=agreed,
-            outcome=Outcome.REJECTED,
-            reason=Why.NO_CONTRIBUTION,
-            slashed_miners=faulty,
-            slashed_seats=dissent,
-            paid_seats=agreed,
-            selection=selection,
-        )
-    return Closing(
-        Phase.OPEN, seats=agreed, slashed_miners=faulty, slashed_seats=dissent, selection=selection
+    closing = Closing(
+        Phase.OPEN,
+        missed=missed,
+        false_votes=tuple(seat for seat in votes if seat not in agreed),
+        slashed_miners=tuple(slashed_by(selection.verdicts)),
+        selection=selection,
     )
+    contributing = sum(verdict.weight > 0 for verdict in selection.verdicts)
+    if contributing >= min_aggregate(spec):
+        return closing
+    why = Why.TOO_FEW_CONTRIBUTIONS if contributing else Why.NO_CONTRIBUTION
+    return replace(closing, next=Phase.ENDED, outcome=Outcome.REJECTED, reason=why, paid_seats=agreed)
 
 
 def close_open(
@@ -161,34 +160,54 @@ def close_open(
         for seat in round_.seats
         if seat in screenings and screenings[seat].HasField("partial")
     }
-    if len(posted) < len(round_.seats) and not expired:
+    missed = _missing(round_, posted)
+    if missed and not expired:
         return None
     agreed = _quorum(posted, spec)
     if not agreed:
-        return ended(Outcome.ABORTED, Why.NO_AGGREGATE)
-    return Closing(Phase.PROPOSE, seats=agreed, aggregate_ciphertext=posted[agreed[0]])
+        return _aborted(Why.NO_AGGREGATE, missed)
+    false_votes = tuple(seat for seat in posted if seat not in agreed)
+    return Closing(
+        Phase.PROPOSE, missed=missed, false_votes=false_votes, aggregate_ciphertext=posted[agreed[0]]
+    )
 
 
 def close_propose(round_: Round, expired: bool) -> Closing | None:
-    return _next_proposer(round_, ()) if expired else None
+    return _next_proposer(round_) if expired else None
 
 
 def close_validate(
     spec: TaskSpec, round_: Round, ballots: Mapping[int, Ballot], expired: bool
 ) -> Closing | None:
-    if len(ballots) < len(round_.seats) and not expired:
+    votes = {seat: ballots[seat].reason for seat in round_.seats if seat in ballots}
+    missed = _missing(round_, votes)
+    if missed and not expired:
         return None
     t = spec.committee.threshold
-    good = tuple(seat for seat in ballots if ballots[seat].reason == BallotReason.GOOD)
-    against = tuple(seat for seat in ballots if seat not in good)
-    broken = [seat for seat in against if ballots[seat].reason != BallotReason.SCORE_FELL]
+    good = tuple(seat for seat in votes if votes[seat] == BallotReason.GOOD)
+    wrong = tuple(seat for seat in votes if votes[seat] == BallotReason.WRONG_MODEL)
+    gone = tuple(seat for seat in votes if votes[seat] == BallotReason.UNAVAILABLE)
+    against = tuple(seat for seat in votes if seat not in good)
     if len(good) >= t:
-        return Closing(Phase.ENDED, outcome=Outcome.ACCEPTED, paid_seats=good)
-    if len(broken) >= t:
-        return _next_proposer(round_, (round_.candidate.proposer,))
+        return Closing(
+            Phase.ENDED, outcome=Outcome.ACCEPTED, paid_seats=good, missed=missed, false_votes=wrong
+        )
+    if len(wrong) + len(gone) >= t:
+        false_votes = good if len(wrong) >= t else ()
+        following = _next_proposer(round_)
+        return replace(
+            following, slashed_miners=(round_.candidate.proposer,), missed=missed, false_votes=false_votes
+        )
     if len(against) >= t:
-        return Closing(Phase.ENDED, outcome=Outcome.REJECTED, reason=Why.VOTED_DOWN, paid_seats=against)
-    return ended(Outcome.ABORTED, Why.NO_DECISION)
+        return Closing(
+            Phase.ENDED, outcome=Outcome.REJECTED, reason=Why.VOTED_DOWN, paid_seats=against, missed=missed
+        )
+    return _aborted(Why.NO_DECISION, missed)
+
+
+def min_aggregate(spec: TaskSpec) -> int:
+    """How many miners an aggregate must hold to be opened."""
+    return spec.min_aggregate or min(2, spec.min_miners)
 
 
 def bare(selection: Selection) -> Selection:
@@ -237,7 +256,15 @@ def _quorum(values: Mapping[int, str], spec: TaskSpec) -> tuple[int, ...]:
     return ()
 
 
-def _next_proposer(round_: Round, slashed: tuple[str, ...]) -> Closing:
+def _missing(round_: Round, acted: Container[int]) -> tuple[int, ...]:
+    return tuple(seat for seat in round_.seats if seat not in acted)
+
+
+def _aborted(reason: Why, missed: tuple[int, ...]) -> Closing:
+    return Closing(Phase.ENDED, outcome=Outcome.ABORTED, reason=reason, missed=missed)
+
+
+def _next_proposer(round_: Round) -> Closing:
     if round_.proposer_turn + 1 < len(round_.proposers):
-        return Closing(Phase.PROPOSE, slashed_miners=slashed, next_turn=True)
-    return Closing(Phase.ENDED, outcome=Outcome.ABORTED, reason=Why.NO_PROPOSAL, slashed_miners=slashed)
+        return Closing(Phase.PROPOSE, next_turn=True)
+    return ended(Outcome.ABORTED, Why.NO_PROPOSAL)

@@ -8,13 +8,16 @@ conflicts with, what miners write.
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, Outcome, Phase, PhaseTime, Round
+from quorumlearn_proto.block_pb2 import CeremonyStep, Outcome, Phase, PhaseTime, Round
 from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 
+from .authorisation import authorise_aggregate, authorise_sketches
 from .beacon import draw_order
 from .call import Call
 from .ceremony import close_step, under_way
 from .challenges import expire_challenges
+from .committee import seats
+from .misconduct import record_blames, record_missing_steps, record_round_faults
 from .phases import (
     Closing,
     Why,
@@ -37,9 +40,8 @@ from .settlement import (
     open_ceremony,
     open_round,
     participation,
-    seat_account,
 )
-from .tables import BALLOTS, CEREMONIES, CONTRIBUTIONS, ROUNDS, SCREENINGS, SEATS, SUBMISSIONS
+from .tables import BALLOTS, CEREMONIES, CONTRIBUTIONS, ROUNDS, SCREENINGS, SUBMISSIONS
 from .tokens import slash
 
 MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
@@ -69,22 +71,17 @@ def close_ceremony(call: Call, task: Task, number: int, expired: bool) -> bool:
         return False
     if expired and not call.passed(ceremony.deadline_ms):
         return False
-    contributions = call.ledger.scan(CONTRIBUTIONS, task_id, number, ceremony.attempt)
-    committee = (
-        [seat.seat for seat in call.ledger.scan(SEATS, task_id)] if _may_fail(ceremony, expired) else []
-    )
-    following = close_step(
-        ceremony,
-        {entry.seat: entry for entry in contributions},
-        committee,
-        task.spec.committee.threshold,
-        expired,
-    )
-    if following is None:
+    scanned = call.ledger.scan(CONTRIBUTIONS, task_id, number, ceremony.attempt)
+    contributions = {entry.seat: entry for entry in scanned}
+    committee = task.spec.committee
+    closing = close_step(ceremony, contributions, len(committee.msp_ids), committee.threshold, expired)
+    if closing is None:
         return False
-    if under_way(following):
-        following.deadline_ms = call.deadline(task.spec.timeouts.key)
-    call.ledger.put(CEREMONIES, following, task_id, number)
+    record_missing_steps(call, task, ceremony, closing.missed)
+    record_blames(call, task, ceremony, closing.blames, closing.accusers, contributions)
+    if under_way(closing.ceremony):
+        closing.ceremony.deadline_ms = call.deadline(task.spec.timeouts.key)
+    call.ledger.put(CEREMONIES, closing.ceremony, task_id, number)
     return True
 
 
@@ -113,10 +110,6 @@ def enter(call: Call, task: Task, round_: Round, phase: Phase) -> None:
     call.ledger.put(ROUNDS, round_, round_.task_id, round_.number)
 
 
-def _may_fail(ceremony: Ceremony, expired: bool) -> bool:
-    return expired or ceremony.step == CeremonyStep.KEY_CONFIRM
-
-
 def _move_once(call: Call, task: Task, deadlines: bool) -> bool:
     state = call.state(task.spec.task_id)
     if state.status == TaskStatus.PUBLISHED:
@@ -135,11 +128,11 @@ def _move_once(call: Call, task: Task, deadlines: bool) -> bool:
 def _start(call: Call, task: Task, state: TaskState) -> bool:
     spec = task.spec
     miners = len(eligible_miners(call, task))
-    seats = len(call.ledger.scan(SEATS, spec.task_id))
-    complete = miners == spec.max_miners and seats == len(spec.committee.msp_ids)
+    taken = len(seats(call, spec.task_id))
+    complete = miners == spec.max_miners and taken == len(spec.committee.msp_ids)
     if not complete and not call.passed(state.join_deadline_ms):
         return False
-    if seats < spec.committee.threshold:
+    if taken < spec.committee.threshold:
         finish(call, task, state, TaskStatus.EXPIRED, TOO_FEW_VERIFIERS)
     elif miners < spec.min_miners:
         finish(call, task, state, TaskStatus.EXPIRED, TOO_FEW_MINERS)
@@ -209,11 +202,7 @@ def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Clo
     spec = task.spec
     for miner in closing.slashed_miners:
         slash(call, spec.task_id, round_.number, miner, spec.stakes.miner_slash)
-    for seat in closing.slashed_seats:
-        verifier = seat_account(call, spec.task_id, seat)
-        slash(call, spec.task_id, round_.number, verifier, spec.stakes.verifier_slash)
-    if closing.seats is not None:
-        round_.seats[:] = closing.seats
+    record_round_faults(call, task, round_, closing.missed, closing.false_votes)
     if closing.beacon:
         round_.beacon = closing.beacon
     if closing.selection is not None:
@@ -224,6 +213,10 @@ def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Clo
     if closing.next_turn:
         round_.proposer_turn += 1
         round_.ClearField("candidate")
+    if closing.next == Phase.SCREEN:
+        authorise_sketches(call, round_)
+    if closing.next == Phase.OPEN:
+        authorise_aggregate(call, round_)
     if closing.next == Phase.ENDED:
         end_round(call, task, state, round_, closing)
     else:

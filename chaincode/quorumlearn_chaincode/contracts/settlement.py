@@ -28,9 +28,10 @@ from quorumlearn_proto.common_pb2 import Head
 from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
 
 from .call import Call
+from .committee import holder, release_seats, seats_for
 from .payment import miners_shares, proposer_share, verifier_share
 from .phases import Closing, bare
-from .tables import BALLOTS, BLOCKS, CEREMONIES, MINERS, ROUNDS, SEATS, STAKES, STATES, SUBMISSIONS
+from .tables import BALLOTS, BLOCKS, CEREMONIES, MINERS, ROUNDS, STAKES, STATES, SUBMISSIONS
 from .tokens import pay, refund_escrow, return_stake
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
@@ -63,6 +64,7 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     if closing.outcome == Outcome.ACCEPTED:
         _accept(call, task, state, round_)
     _pay_seats(call, task, round_, closing.paid_seats)
+    release_seats(call, task.spec.task_id, round_.number)
     if round_.number == task.spec.rounds:
         finish(call, task, state, TaskStatus.COMPLETED)
     elif state.cancel_requested:
@@ -87,7 +89,7 @@ def open_round(call: Call, task: Task, state: TaskState, number: int) -> None:
 
 
 def open_ceremony(call: Call, task: Task, number: int) -> None:
-    """Open a round's ceremony with every seat of the task, unless it is open."""
+    """Open a round's ceremony with the seats that can take part, unless it is open."""
     if call.ledger.get(CEREMONIES, task.spec.task_id, number) is None:
         ceremony = Ceremony(
             task_id=task.spec.task_id,
@@ -95,7 +97,7 @@ def open_ceremony(call: Call, task: Task, number: int) -> None:
             attempt=1,
             step=CeremonyStep.KEY_COMMIT,
             deadline_ms=call.deadline(task.spec.timeouts.key),
-            seats=[seat.seat for seat in call.ledger.scan(SEATS, task.spec.task_id)],
+            seats=seats_for(call, task, number),
         )
         call.ledger.put(CEREMONIES, ceremony, task.spec.task_id, number)
 
@@ -151,6 +153,7 @@ def _block(call: Call, round_: Round) -> Block:
         verdicts=bare(round_.selection).verdicts,
         proposer=round_.candidate.proposer,
     )
+    ballots = call.ledger.scan(BALLOTS, round_.task_id, round_.number, round_.proposer_turn)
     submissions = {
         entry.miner: entry for entry in call.ledger.scan(SUBMISSIONS, round_.task_id, round_.number)
     }
@@ -158,7 +161,7 @@ def _block(call: Call, round_: Round) -> Block:
         core=core,
         digest=canonical.digest(core),
         status=BlockStatus.GOOD_BLOCK,
-        ballots=call.ledger.scan(BALLOTS, round_.task_id, round_.number, round_.proposer_turn),
+        ballots=[ballot for ballot in ballots if ballot.seat in round_.seats],
         manifests=[submissions[m].manifest_digest if m in submissions else "" for m in round_.miners],
         beacon=round_.beacon,
         aggregate_ciphertext=round_.aggregate_ciphertext,
@@ -169,15 +172,7 @@ def _block(call: Call, round_: Round) -> Block:
 def _pay_seats(call: Call, task: Task, round_: Round, seats: tuple[int, ...]) -> None:
     amount = verifier_share(task.spec.reward, len(task.spec.committee.msp_ids))
     for number in seats:
-        pay(call, task.spec.task_id, round_.number, seat_account(call, task.spec.task_id, number), amount)
-
-
-def seat_account(call: Call, task_id: str, number: int) -> str:
-    """The identity that holds a seat known to be taken."""
-    seat = call.ledger.get(SEATS, task_id, number)
-    if seat is None:
-        raise RuntimeError(f"seat {number} of task {task_id} takes part but has no record")
-    return seat.verifier
+        pay(call, task.spec.task_id, round_.number, holder(call, task.spec.task_id, number), amount)
 
 
 def participation(call: Call, task_id: str, miner: str) -> Participation:

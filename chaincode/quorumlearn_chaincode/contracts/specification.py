@@ -57,6 +57,8 @@ def check_spec(spec: TaskSpec, config: Config) -> None:
     _reward(spec.reward, spec.rounds)
     _stakes(spec.stakes)
     _within("tolerance_bp", spec.tolerance_bp, 0, WHOLE_BP)
+    if spec.min_aggregate:
+        _within("min_aggregate, unless it is left out,", spec.min_aggregate, 2, spec.min_miners)
     _within("challenge_window_seconds", spec.challenge_window_seconds, 0, MAX_CHALLENGE_WINDOW)
 
 
@@ -105,17 +107,24 @@ def _mode_name(mode: Mode) -> str:
 
 
 def _committee(committee: Committee, config: Config) -> None:
-    msp_ids = list(committee.msp_ids)
+    msp_ids, reserves = list(committee.msp_ids), list(committee.reserve_msp_ids)
     v, t = len(msp_ids), committee.threshold
     _within("the number of committee.msp_ids", v, 1, MAX_SEATS)
-    if len(set(msp_ids)) != v:
-        raise bad("committee.msp_ids names an organisation twice: each has one seat")
+    _within("the number of committee.reserve_msp_ids", len(reserves), 0, MAX_SEATS)
+    _organisations("committee.msp_ids", msp_ids, config)
+    _organisations("committee.reserve_msp_ids", reserves, config)
+    both = sorted(set(msp_ids) & set(reserves))
+    if both:
+        raise bad(f"committee.reserve_msp_ids names {both[0]}, which has a seat of its own")
+    _within(f"committee.threshold for {v} seats", t, max(v // 2 + 1, min(v, 2)), v)
+
+
+def _organisations(name: str, msp_ids: list[str], config: Config) -> None:
+    if len(set(msp_ids)) != len(msp_ids):
+        raise bad(f"{name} names an organisation twice: each has one seat")
     for msp_id in msp_ids:
         if VERIFIER not in (organisation_roles(config, msp_id) or ()):
-            raise bad(
-                f"committee.msp_ids names {shown(msp_id)}, which the Config does not know as a verifier"
-            )
-    _within(f"committee.threshold for {v} seats", t, max(v // 2 + 1, min(v, 2)), v)
+            raise bad(f"{name} names {shown(msp_id)}, which the Config does not know as a verifier")
 
 
 def _ckks(ckks: CkksParameters) -> None:

@@ -10,11 +10,14 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_proto.block_pb2 import (
+    Accusation,
+    Authorisation,
     Ballot,
     Block,
     Ceremony,
     Challenge,
     KeyContribution,
+    Misconduct,
     Round,
     Screening,
     Submission,
@@ -42,13 +45,16 @@ STAKES = Table("stake", Stake)  # (task, identity)
 TASKS = Table("task", Task)  # (task); endorsed by the owner's organisation and one verifier organisation
 STATES = Table("state", TaskState)  # (task)
 MINERS = Table("miner", Participation)  # (task, identity)
-SEATS = Table("seat", Seat)  # (task, seat)
+SEATS = Table("seat", Seat)  # (task, seat); without a verifier once its holder has left
 ROUNDS = Table("round", Round)  # (task, round)
 CEREMONIES = Table("ceremony", Ceremony)  # (task, round)
 CONTRIBUTIONS = Table("contribution", KeyContribution)  # (task, round, attempt, seat)
 SUBMISSIONS = Table("submission", Submission)  # (task, round, miner)
 UPDATES = Table("update", ArtifactRef)  # (task, digest of an update once revealed)
 SCREENINGS = Table("screening", Screening)  # (task, round, seat)
+ACCUSATIONS = Table("accusation", Accusation)  # (task, round, accuser, accused, fault)
+MISCONDUCTS = Table("misconduct", Misconduct)  # (task, round, attempt, seat, fault)
+AUTHORISATIONS = Table("authorisation", Authorisation)  # (task, round, purpose)
 BALLOTS = Table("ballot", Ballot)  # (task, round, proposer's turn, seat)
 BLOCKS = Table("block", Block)  # (task, height)
 CHALLENGES = Table("challenge", Challenge)  # (task, height)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Phase
 from quorumlearn_proto.page_pb2 import ParticipationPage, TaskPage, TaskSummary
-from quorumlearn_proto.task_pb2 import Participation, Seat, Task, TaskSpec, TaskState, TaskStatus
+from quorumlearn_proto.task_pb2 import Participation, Task, TaskSpec, TaskState, TaskStatus
 
+from . import committee
 from .arguments import page, record, task_id
 from .call import Call
 from .errors import Code, Refusal
 from .rounds import current_round
 from .settlement import finish, genesis, head_of
 from .specification import MAX_SPEC_BYTES, check_spec
-from .standing import seat_number
-from .tables import BLOCKS, MINERS, SEATS, STATES, TASKS
+from .tables import BLOCKS, MINERS, STATES, TASKS
 from .tokens import lock_escrow, lock_stake, return_stake, stake_of
 
 
@@ -46,19 +46,12 @@ def publish(call: Call, text: str) -> None:
 
 def join_committee(call: Call, name: str) -> None:
     task = call.task(task_id(name))
-    _open_for_joining(call, name)
-    number = seat_number(call, task)
-    taken = call.ledger.get(SEATS, name, number)
-    if taken is not None:
-        raise Refusal(Code.SEAT_TAKEN, f"seat {number} of {call.msp_id} is taken by {taken.verifier}")
-    mining = call.ledger.get(MINERS, name, call.actor)
-    if mining is not None and not mining.left:
-        raise Refusal(
-            Code.ALREADY_JOINED, f"{call.actor} is a miner of {name}: leave first, or use another identity"
-        )
-    seat = Seat(task_id=name, seat=number, verifier=call.actor, joined_at_ms=call.now_ms)
-    call.ledger.put(SEATS, seat, name, number)
-    lock_stake(call, name, call.actor, task.spec.stakes.verifier)
+    committee.take_seat(call, task, _open_for_joining(call, name))
+
+
+def leave_committee(call: Call, name: str) -> None:
+    task = call.task(task_id(name))
+    committee.leave_seat(call, task, _open_for_joining(call, name))
 
 
 def join(call: Call, name: str) -> None:
@@ -67,10 +60,8 @@ def join(call: Call, name: str) -> None:
     miner = call.ledger.get(MINERS, name, call.actor)
     if miner is not None and not miner.left:
         raise Refusal(Code.ALREADY_JOINED, f"{call.actor} is a miner of {name} already")
-    if call.msp_id in task.spec.committee.msp_ids:
-        seat = call.ledger.get(SEATS, name, seat_number(call, task))
-        if seat is not None and seat.verifier == call.actor:
-            raise Refusal(Code.ALREADY_JOINED, f"{call.actor} verifies {name}: mine with another identity")
+    if committee.verifies(call, task):
+        raise Refusal(Code.ALREADY_JOINED, f"{call.actor} verifies {name}: mine with another identity")
     if miner is None:
         miner = Participation(task_id=name, miner=call.actor)
     miner.left = False

@@ -99,8 +99,8 @@ def return_stake(call: Call, stake: Stake) -> None:
         call.ledger.put(STAKES, stake, stake.task_id, stake.account_id)
 
 
-def slash(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> None:
-    """Take at most `amount` of a participant's stake for the treasury."""
+def slash(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> int:
+    """Take at most `amount` of a participant's stake for the treasury; what was taken."""
     stake = stake_of(call, task_id, account_id)
     taken = min(amount, stake.amount)
     if taken:
@@ -108,6 +108,7 @@ def slash(call: Call, task_id: str, round_number: int, account_id: str, amount: 
         stake.slashed += taken
         call.ledger.put(STAKES, stake, task_id, account_id)
         to_treasury(call, task_id, round_number, account_id, taken)
+    return taken
 
 
 def to_treasury(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> None:

@@ -6,23 +6,32 @@ from dataclasses import replace
 
 from quorumlearn_proto.block_pb2 import Block, KeyContribution, Round, TaskView
 from quorumlearn_proto.common_pb2 import Head
-from quorumlearn_proto.page_pb2 import BlockPage, RoundPage, SubmissionPage
+from quorumlearn_proto.page_pb2 import (
+    AuthorisationPage,
+    BlockPage,
+    MisconductPage,
+    RoundPage,
+    SubmissionPage,
+)
 
 from .arguments import page, task_id, whole
 from .call import Call
 from .challenges import undecided
+from .committee import free_seats, seats
 from .errors import Code, Refusal
 from .rounds import advance
 from .specification import MAX_ROUNDS
 from .tables import (
+    ACCUSATIONS,
+    AUTHORISATIONS,
     BALLOTS,
     BLOCKS,
     CEREMONIES,
     CONTRIBUTIONS,
     MINERS,
+    MISCONDUCTS,
     ROUNDS,
     SCREENINGS,
-    SEATS,
     SUBMISSIONS,
 )
 
@@ -78,10 +87,23 @@ def submissions(call: Call, name: str, number: str, page_size: str, bookmark: st
     return SubmissionPage(submissions=rows, bookmark=following)
 
 
+def misconducts(call: Call, name: str, page_size: str, bookmark: str) -> MisconductPage:
+    call.task(task_id(name))
+    rows, following = call.ledger.page(MISCONDUCTS, *page(page_size, bookmark), name)
+    return MisconductPage(misconducts=rows, bookmark=following)
+
+
+def authorisations(call: Call, name: str, page_size: str, bookmark: str) -> AuthorisationPage:
+    call.task(task_id(name))
+    rows, following = call.ledger.page(AUTHORISATIONS, *page(page_size, bookmark), name)
+    return AuthorisationPage(authorisations=rows, bookmark=following)
+
+
 def _view(call: Call, name: str, number: int) -> TaskView:
     task, state, ledger = call.task(name), call.state(name), call.ledger
     answer = TaskView(task=task, state=state, now_ms=call.now_ms)
-    answer.seats.extend(ledger.scan(SEATS, name))
+    answer.seats.extend(seats(call, name))
+    answer.free_seats.extend(free_seats(call, task, state))
     answer.miners.extend(entry.miner for entry in ledger.scan(MINERS, name) if not entry.left)
     answer.challenges.extend(undecided(call, name))
     round_ = ledger.get(ROUNDS, name, number) if number else None
@@ -90,8 +112,11 @@ def _view(call: Call, name: str, number: int) -> TaskView:
         answer.submissions.extend(ledger.scan(SUBMISSIONS, name, number))
         answer.screenings.extend(ledger.scan(SCREENINGS, name, number))
         answer.ballots.extend(ledger.scan(BALLOTS, name, number, round_.proposer_turn))
+        answer.accusations.extend(ledger.scan(ACCUSATIONS, name, number))
+        answer.authorisations.extend(ledger.scan(AUTHORISATIONS, name, number))
         for ceremony_of in (number, number + 1):
             answer.contributions.extend(_ceremony(call, answer, ceremony_of))
+            answer.misconducts.extend(ledger.scan(MISCONDUCTS, name, ceremony_of))
     answer.can_advance = advance(replace(call, ledger=ledger.scratch()), task, deadlines=True)
     return answer
 

@@ -1,0 +1,82 @@
+"""Accusations in a round: a seat's word that another's shares are false.
+
+- SELECT: BAD_SKETCH_SHARES. PROPOSE and VALIDATE: BAD_PARTIAL. Each seat accuses each other once of each.
+- The words of t seats that are still in the round, of one fault, put the accused out: a slash, a Misconduct with
+  the shares that it rests on, and no part in the round from then on. Fewer than t seats left: the round is
+  aborted.
+- Seat 0 accuses nobody: the shares contradict each other and it cannot be told whose are false. t such words
+  abort the round.
+- An accuser whom no others follow loses nothing: shares that were sealed wrong to one member only this one sees.
+"""
+
+from __future__ import annotations
+
+from quorumlearn_proto.block_pb2 import Accusation, Fault, Outcome, Phase, Round
+from quorumlearn_proto.task_pb2 import Task
+
+from .arguments import bad, line
+from .call import Call
+from .errors import Code, Refusal
+from .misconduct import record_accused
+from .phases import Why, ended
+from .settlement import end_round
+from .tables import ACCUSATIONS, ROUNDS
+
+FAULT_OF_PHASE: dict[Phase, Fault] = {
+    Phase.SELECT: Fault.BAD_SKETCH_SHARES,
+    Phase.PROPOSE: Fault.BAD_PARTIAL,
+    Phase.VALIDATE: Fault.BAD_PARTIAL,
+}
+
+
+def accuse(call: Call, task: Task, round_: Round, accuser: int, given: Accusation) -> bool:
+    """Write a seat's accusation; whether it put the accused out or ended the round."""
+    accusation = Accusation(
+        task_id=round_.task_id,
+        round=round_.number,
+        accuser=accuser,
+        verifier=call.actor,
+        seat=given.seat,
+        fault=given.fault,
+        detail=line("detail", given.detail),
+    )
+    _check(given, accusation, round_)
+    at = (round_.task_id, round_.number)
+    key = (*at, accuser, given.seat, int(given.fault))
+    if call.ledger.get(ACCUSATIONS, *key) is not None:
+        raise Refusal(Code.ALREADY_VOTED, f"seat {accuser} has accused seat {given.seat} of this")
+    call.ledger.put(ACCUSATIONS, accusation, *key)
+    words = [
+        entry
+        for entry in call.ledger.scan(ACCUSATIONS, *at)
+        if (entry.seat, entry.fault) == (given.seat, given.fault) and entry.accuser in round_.seats
+    ]
+    t = task.spec.committee.threshold
+    if len(words) < t:
+        return False
+    if given.seat == 0:
+        _abort(call, task, round_, Why.SHARES_CONTRADICT)
+        return True
+    record_accused(call, task, round_, words)
+    call.ledger.put(ROUNDS, round_, *at)
+    if len(round_.seats) < t:
+        _abort(call, task, round_, Why.TOO_FEW_VERIFIERS)
+    return True
+
+
+def _check(given: Accusation, kept: Accusation, round_: Round) -> None:
+    for field in ("task_id", "round", "accuser", "verifier"):
+        if getattr(given, field) not in (type(getattr(kept, field))(), getattr(kept, field)):
+            raise bad(f"{field} is not the submitter's: leave it out, or give {getattr(kept, field)}")
+    expected = FAULT_OF_PHASE[round_.phase]
+    if given.fault != expected:
+        phase = Phase.Name(round_.phase)
+        raise bad(f"fault is not {Fault.Name(expected)}, which is what seats are accused of in {phase}")
+    if given.seat == kept.accuser:
+        raise bad(f"seat is {given.seat}, the submitter's own: name another, or 0 for none")
+    if given.seat and given.seat not in round_.seats:
+        raise bad(f"seat is {given.seat}: of {list(round_.seats)}, who take part in the round, or 0 for none")
+
+
+def _abort(call: Call, task: Task, round_: Round, why: Why) -> None:
+    end_round(call, task, call.state(round_.task_id), round_, ended(Outcome.ABORTED, why))
