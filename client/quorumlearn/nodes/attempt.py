@@ -36,11 +36,9 @@ from quorumlearn.nodes.exchange import ExchangeError, Record
 
 MAX_LINE = 200  # characters of a complaint or a detail that the ledger takes
 BOX_BYTES = 2048  # of a sealed box beside the share in it
-_FAULTS = {
-    b.Fault.Name(fault): fault
-    for fault in (b.BAD_SEALING_KEY, b.BAD_PUBLIC_SHARE, b.BAD_DEALING, b.BAD_TEST_PARTIAL)
-}
-_COMPLAINT = re.compile(r"seat ([0-9]{1,4}), ([A-Z_]{1,40}): ")
+_FAULTS = {b.Fault.Name(fault): fault for fault in (b.BAD_PUBLIC_SHARE, b.BAD_DEALING, b.BAD_TEST_PARTIAL)}
+_ABSENT = "is not in the store"
+_WITHHELD = re.compile(rf"seat ([0-9]{{1,4}}), ([A-Z_]{{1,40}}): [A-Za-z]+ [0-9a-f]{{12}} {_ABSENT}")
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ class Attempt:
                 self.store, kind, ref, limit, task_id=self.task, round=self.number, seat=seat, **expected
             )
         except (ArtifactMissing, ArtifactCorrupt) as error:
-            raise Faulty(Finding(seat, fault, f"{named} is not in the store"), late=True) from error
+            raise Faulty(Finding(seat, fault, f"{named} {_ABSENT}"), late=True) from error
         except (ArtifactTooLarge, BadReference) as error:
             raise Faulty(
                 Finding(seat, fault, f"{named} has {ref.size} bytes, {limit + exchange.OVERHEAD} are allowed")
@@ -191,13 +189,13 @@ class Attempt:
 
 
 def complaint_of(finding: Finding) -> str:
-    """A complaint in the words that `named_in` reads."""
+    """A complaint in the words that `withheld_in` reads."""
     return line(f"seat {finding.seat}, {b.Fault.Name(finding.fault)}: {finding.why}")
 
 
-def named_in(complaint: str) -> tuple[int, b.Fault] | None:
-    """The seat and the fault that a complaint names; None for one in other words."""
-    found = _COMPLAINT.match(complaint)
+def withheld_in(complaint: str) -> tuple[int, b.Fault] | None:
+    """The seat whose artifact was not there, and the fault that this is, as a complaint says; None for any other complaint."""
+    found = _WITHHELD.fullmatch(complaint)
     fault = None if found is None else _FAULTS.get(found[2])
     return None if found is None or fault is None else (int(found[1]), fault)
 

@@ -8,8 +8,8 @@ and an outsider who asks it of the same records finds the same. Rules, of which 
   shares of a ternary secret (ckks.audit; needs t opened keys);
 - BAD_TEST_PARTIAL: its test partial is missing, or other bytes than its share gives (partial_decrypt is deterministic);
 - FALSE_CONFIRMATION: it confirmed another key than the public shares give;
-- what t complaints say of it: among t seats one is honest. So an artifact that was withheld until the complaints were made,
-  and shown afterwards, does not put its author in the right;
+- what t complaints say it withheld: among t seats one is honest, so what is shown only after the complaints does not put its
+  author in the right. Nothing else that a complaint says is believed: who was dealt a false share looks like a liar;
 - UNFOUNDED_COMPLAINT: it complained, nobody is at fault, fewer than t complained, and nobody who posted a test partial
   kept its key closed.
 Who did not act at all the ledger sees by itself (MISSED_STEP).
@@ -27,7 +27,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn import ckks
 from quorumlearn.nodes import sealing
-from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line, named_in
+from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line, withheld_in
 
 Shares = Mapping[int, Mapping[int, bytes]]
 
@@ -43,7 +43,7 @@ def judge(attempt: Attempt) -> tuple[Finding, ...]:
         *_sealing_keys(attempt, keys),
         *_dealings(attempt, keys, shares),
         *_tests_and_confirmations(attempt, shares),
-        *_named_by_many(attempt),
+        *_withheld(attempt),
     ]
     if not findings:
         findings = list(_unfounded(attempt))
@@ -150,11 +150,11 @@ def _tests_and_confirmations(attempt: Attempt, shares: Shares) -> Iterator[Findi
             yield Finding(seat, b.FALSE_CONFIRMATION, why)
 
 
-def _named_by_many(attempt: Attempt) -> Iterator[Finding]:
-    said = Counter(named_in(part.complaint) for part in attempt.parts.values() if part.complaint)
-    for named, count in sorted(said.items(), key=lambda item: item[0] or (0, 0)):
-        if named is not None and named[0] in attempt.parts and count >= attempt.parameters.threshold:
-            yield Finding(*named, f"{count} seats complained of it")
+def _withheld(attempt: Attempt) -> Iterator[Finding]:
+    said = Counter(withheld_in(part.complaint) for part in attempt.parts.values())
+    for (seat, fault), count in sorted((about, n) for about, n in said.items() if about is not None):
+        if seat in attempt.parts and count >= attempt.parameters.threshold:
+            yield Finding(seat, fault, f"{count} seats did not find it in the store")
 
 
 def _unfounded(attempt: Attempt) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
 
 from quorumlearn import ckks, seeds
 from quorumlearn.nodes import exchange, sealing
-from quorumlearn.nodes.attempt import Attempt, Finding, complaint_of, line
+from quorumlearn.nodes.attempt import Attempt, line
 from quorumlearn.nodes.journal import Journal
 
 
@@ -104,11 +104,7 @@ class CeremonyPart:
         partials = {seat: attempt.tested(seat, sample) for seat in seats}
         try:
             opened = ckks.open_partials(attempt.parameters, sample, partials)
-        except ckks.BadPartial as error:
-            if error.seats:
-                return complaint_about(Finding(error.seats[0], b.BAD_TEST_PARTIAL, str(error)))
-            return complaint(str(error))
-        except ckks.MalformedShare as error:
+        except (ckks.BadPartial, ckks.MalformedShare) as error:
             return complaint(str(error))
         if not (opened == ckks.test_values(attempt.parameters, attempt.test_seed)).all():
             return complaint("the collective key decrypts the test ciphertext to something else")
@@ -178,11 +174,6 @@ class CeremonyPart:
 def complaint(why: str) -> b.KeyContribution:
     """In place of an artifact: why this seat has none."""
     return b.KeyContribution(complaint=line(why))
-
-
-def complaint_about(finding: Finding) -> b.KeyContribution:
-    """A complaint that names the seat and its fault: t of them are believed (nodes.blame)."""
-    return complaint(complaint_of(finding))
 
 
 def last_call(ceremony: b.Ceremony, step_seconds: int, now_ms: int) -> bool:

@@ -18,7 +18,7 @@ from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactError, ArtifactMissing, ArtifactStore
 from quorumlearn.nodes import blame, candidate, exchange, metrics, screening, steps
 from quorumlearn.nodes.attempt import Attempt, Faulty
-from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint_about, last_call
+from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint, last_call
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
@@ -116,7 +116,7 @@ class Verifier:
             if fault.late and not giving_up:
                 raise
             log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
-            contribution = complaint_about(fault.finding)
+            contribution = complaint(str(fault))
         self.market.key_step(KEY_STEPS[step], (part.attempt.task, number, part.attempt.attempt), contribution)
 
     def _key_contribution(
