@@ -10,12 +10,17 @@ from google.protobuf.message import Message
 from quorumlearn_chaincode.runtime import ClientIdentity, Response
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
+    Accusation,
     Ballot,
     BallotReason,
+    Blame,
+    BlameVote,
     Block,
     Candidate,
+    Fault,
     KeyContribution,
     Manifest,
+    Misconduct,
     Phase,
     Reason,
     Round,
@@ -24,7 +29,7 @@ from quorumlearn_proto.block_pb2 import (
     Verdict,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef, Config, OrganisationRoles
-from quorumlearn_proto.page_pb2 import TaskSummary
+from quorumlearn_proto.page_pb2 import MisconductPage, TaskSummary
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import (
     CkksParameters,
@@ -211,6 +216,7 @@ class Play:
 
     # The ceremony
     def key_step(self, function: str, seat: int, number: int, attempt: int = 1, key: str = "key") -> Response:
+        """One step of an honest seat; `key` is what it confirms."""
         parts = {
             "CommitKey": KeyContribution(
                 public_share=ref(f"share {seat} {number}"),
@@ -220,9 +226,30 @@ class Play:
             "RevealKey": KeyContribution(sealed_shares=ref(f"sealed {seat} {number}")),
             "TestKey": KeyContribution(test_partial=ref(f"partial {seat} {number}")),
             "ConfirmKey": KeyContribution(confirmed_key=ref(f"{key} {number}")),
+            "OpenKey": KeyContribution(opened_sealing_key=SEALING_KEY),
         }
-        words = (f"blocks:{function}", TASK, str(number), str(attempt), js(parts[function]))
+        return self.contribute(function, seat, parts[function], number, attempt)
+
+    def contribute(
+        self, function: str, seat: int, part: KeyContribution, number: int = 1, attempt: int = 1
+    ) -> Response:
+        words = (f"blocks:{function}", TASK, str(number), str(attempt), js(part))
         return self.send(self.seats[seat], *words)
+
+    def complain(self, function: str, seat: int, number: int = 1, attempt: int = 1) -> Response:
+        return self.contribute(function, seat, KeyContribution(complaint="no share"), number, attempt)
+
+    def blame(
+        self, seat: int, faults: Mapping[int, Fault], number: int = 1, attempt: int = 1, detail: str = ""
+    ) -> Response:
+        """A seat's vote on whose fault a failed attempt was, by seat."""
+        vote = BlameVote(
+            blames=[Blame(seat=who, fault=fault, detail=detail) for who, fault in faults.items()]
+        )
+        return self.contribute("BlameKey", seat, KeyContribution(blame=vote), number, attempt)
+
+    def misconducts(self) -> list[Misconduct]:
+        return list(self.ask(MisconductPage, "blocks:Misconducts", TASK, "1000", "").misconducts)
 
     def ceremony(self, number: int, seats: Sequence[int] | None = None, attempt: int = 1) -> None:
         for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey"):
@@ -290,6 +317,12 @@ class Play:
         number, chosen = str(self.round().number), selection or self.selection()
         for seat in seats or list(self.round().seats):
             self.send(self.seats[seat], "blocks:VoteSelection", TASK, number, js(chosen))
+
+    def accuse(self, accuser: int, seat: int, fault: Fault, **changes: object) -> Response:
+        accusation = Accusation(seat=seat, fault=fault, detail=f"seen by {accuser}")
+        accusation.MergeFrom(Accusation(**changes))  # type: ignore[arg-type]
+        words = ("blocks:Accuse", TASK, str(self.round().number), js(accusation))
+        return self.send(self.seats[accuser], *words)
 
     def open(self, seats: Sequence[int] | None = None, aggregate: str = "aggregate") -> None:
         number = str(self.round().number)

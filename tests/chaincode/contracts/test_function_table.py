@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from quorumlearn_chaincode.contracts import FUNCTIONS, Code, Function, Refusal
 from quorumlearn_chaincode.runtime import ClientIdentity
-from quorumlearn_proto.block_pb2 import KeyContribution
+from quorumlearn_proto.block_pb2 import BlameVote, KeyContribution
 
 from tests.chaincode.contracts.ledger_stub import Peer, identity
 from tests.chaincode.contracts.market_actors import SEALING_KEY, TREASURY, Play, config, js, ref
@@ -27,6 +27,7 @@ PLAUSIBLE = {
     "page_size": "10",
     "bookmark": "",
     "manifest_digest": "0" * 64,
+    "claim": "0" * 64,
     "secret": "0" * 64,
     "aggregate": "0" * 64,
     "reason": "wrong",
@@ -121,7 +122,7 @@ def test_a_certificate_narrowed_to_other_roles_is_refused(
 @pytest.mark.parametrize("function", OF_A_TASK, ids=lambda f: f.name)
 def test_an_unknown_task_is_named_in_the_refusal(peer: Peer, function: Function) -> None:
     call = words(function)
-    if function.name in ("blocks:CommitKey", "blocks:RevealKey", "blocks:TestKey", "blocks:ConfirmKey"):
+    if "contribution" in function.parameters:
         call[4] = _contribution(function.name)
     if function.name == "rewards:Stake":
         assert refused(peer, identity("M1MSP/miner02"), *call).code == Code.NO_SUCH_STAKE
@@ -138,7 +139,7 @@ def test_an_unknown_task_is_named_in_the_refusal(peer: Peer, function: Function)
 def test_a_malformed_task_id_is_refused(peer: Peer, function: Function, task: str) -> None:
     call = words(function)
     call[1] = task
-    if function.name in ("blocks:CommitKey", "blocks:RevealKey", "blocks:TestKey", "blocks:ConfirmKey"):
+    if "contribution" in function.parameters:
         call[4] = _contribution(function.name)
     assert refused(peer, identity(HOLDERS[function.role]), *call).code == Code.BAD_ARGUMENT
 
@@ -210,5 +211,7 @@ def _contribution(function: str) -> str:
         "blocks:RevealKey": KeyContribution(sealed_shares=ref("sealed")),
         "blocks:TestKey": KeyContribution(test_partial=ref("partial")),
         "blocks:ConfirmKey": KeyContribution(confirmed_key=ref("key")),
+        "blocks:OpenKey": KeyContribution(opened_sealing_key=SEALING_KEY),
+        "blocks:BlameKey": KeyContribution(blame=BlameVote()),
     }
     return js(parts[function])

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from quorumlearn_chaincode.contracts import Code, Refusal
-from quorumlearn_proto.block_pb2 import BallotReason, CeremonyStep, Outcome, Phase, Reason, Round
-from quorumlearn_proto.task_pb2 import TaskStatus
+from quorumlearn_proto.block_pb2 import BallotReason, Fault, Outcome, Phase, Reason, Round
+from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
 
 from tests.chaincode.contracts.market_actors import (
     FUNDS,
@@ -25,11 +25,21 @@ GOOD, FELL = BallotReason.GOOD, BallotReason.SCORE_FELL
 WRONG, GONE = BallotReason.WRONG_MODEL, BallotReason.UNAVAILABLE
 
 
-def at(phase: Phase) -> Play:
+def at(phase: Phase, task: TaskSpec | None = None) -> Play:
+    """Round 1 in this phase; the next round's key is made, so that nobody misses a step of it."""
     play = Play()
-    play.start()
+    play.start(task)
+    play.to(Phase.COMMIT)
+    play.ceremony(2)
     play.to(phase)
     return play
+
+
+def missed(play: Play) -> list[tuple[int, str]]:
+    """Who was found missing, and where."""
+    found = play.misconducts()
+    assert all(entry.fault == Fault.MISSED_STEP and not entry.accusers for entry in found)
+    return [(entry.seat, entry.step) for entry in found]
 
 
 def first_round(play: Play) -> Round:
@@ -99,88 +109,6 @@ def test_who_has_left_is_in_no_round_even_where_nothing_can_be_slashed() -> None
     assert list(play.round().miners) == sorted(play.miners[1:])
 
 
-# The ceremony
-
-
-@pytest.mark.parametrize("missing_from", ["CommitKey", "RevealKey", "TestKey", "ConfirmKey"])
-def test_a_seat_missing_from_a_ceremony_step_is_left_out(missing_from: str) -> None:
-    play = Play()
-    play.start()
-    late = False
-    for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey"):
-        late = late or function == missing_from
-        for seat in (1, 3) if late else (1, 2, 3):
-            play.key_step(function, seat, 1)
-        if function == missing_from:
-            expire(play)
-    assert play.round().phase == Phase.COMMIT
-    assert list(play.round().seats) == [1, 3]
-    assert list(play.view().ceremonies[1].seats) == [1, 2, 3]
-
-
-def test_three_failed_attempts_abort_the_round_and_the_next_opens() -> None:
-    play = Play()
-    play.start()
-    for attempt in (1, 2, 3):
-        assert play.view().ceremonies[0].attempt == attempt
-        play.key_step("CommitKey", 1, 1, attempt)
-        expire(play)
-    assert first_round(play).outcome == Outcome.ABORTED
-    assert first_round(play).reason == "KEY_FAILED"
-    view = play.view()
-    assert (view.round.number, view.round.phase, view.ceremonies[0].attempt) == (2, Phase.KEY, 1)
-
-
-def test_a_lone_contradiction_begins_an_attempt_without_the_liar() -> None:
-    play = Play()
-    play.start()
-    for function in ("CommitKey", "RevealKey", "TestKey"):
-        for seat in play.seats:
-            play.key_step(function, seat, 1)
-    for seat in play.seats:
-        play.key_step("ConfirmKey", seat, 1, key="lie" if seat == 2 else "key")
-    ceremony = play.view().ceremonies[0]
-    assert (ceremony.attempt, ceremony.step, list(ceremony.seats)) == (2, CeremonyStep.KEY_COMMIT, [1, 3])
-    play.ceremony(1, [1, 3], attempt=2)
-    assert play.round().phase == Phase.COMMIT
-
-
-def test_contradictions_without_a_quorum_begin_an_attempt_with_everyone() -> None:
-    play = Play()
-    play.start()
-    for function in ("CommitKey", "RevealKey", "TestKey"):
-        for seat in play.seats:
-            play.key_step(function, seat, 1)
-    for seat in play.seats:
-        play.key_step("ConfirmKey", seat, 1, key=f"key of {seat}")
-    ceremony = play.view().ceremonies[0]
-    assert (ceremony.attempt, list(ceremony.seats)) == (2, [1, 2, 3])
-    assert not ceremony.HasField("collective_key")
-
-
-def test_the_next_key_is_made_while_this_round_trains() -> None:
-    play = at(Phase.COMMIT)
-    play.ceremony(2)
-    play.whole_round()
-    assert (play.round().number, play.round().phase) == (2, Phase.COMMIT)
-    assert play.round().HasField("collective_key")
-
-
-def test_a_next_key_that_failed_aborts_its_round_at_once() -> None:
-    play = Play()
-    slow = spec(rounds=3)
-    slow.timeouts.commit = 10 * TIMEOUT_S
-    play.start(slow)
-    play.to(Phase.COMMIT)
-    for _ in range(3):
-        expire(play)
-    assert play.view().ceremonies[1].step == CeremonyStep.KEY_FAILED
-    not_due(play)
-    play.whole_round()
-    assert play.ask(Round, "blocks:Round", TASK, "2").reason == "KEY_FAILED"
-    assert (play.round().number, play.round().base.height) == (3, 1)
-
-
 # Miners
 
 
@@ -236,6 +164,7 @@ def test_a_seat_that_withholds_its_beacon_is_slashed_and_leaves() -> None:
     assert play.round().phase == Phase.REVEAL
     assert list(play.round().seats) == [1, 3]
     assert play.stake(play.seats[2]).slashed == 50
+    assert missed(play) == [(2, "BEACON")]
 
 
 def test_too_few_beacons_abort() -> None:
@@ -246,12 +175,13 @@ def test_too_few_beacons_abort() -> None:
     assert play.balance(SLASHES) == 100
 
 
-def test_a_seat_without_sketch_shares_leaves_unslashed() -> None:
+def test_a_seat_without_sketch_shares_is_slashed_and_leaves() -> None:
     play = at(Phase.SCREEN)
     play.sketch([2, 3])
     expire(play)
     assert (play.round().phase, list(play.round().seats)) == (Phase.SELECT, [2, 3])
-    assert play.stake(play.seats[1]).slashed == 0
+    assert play.stake(play.seats[1]).slashed == 50
+    assert missed(play) == [(1, "SCREEN")]
     with pytest.raises(Refusal) as caught:
         play.select(seats=[1])
     assert caught.value.code == Code.WRONG_ROLE
@@ -261,6 +191,7 @@ def test_too_few_sketches_abort() -> None:
     play = at(Phase.SCREEN)
     expire(play)
     assert first_round(play).reason == "TOO_FEW_VERIFIERS"
+    assert missed(play) == [(1, "SCREEN"), (2, "SCREEN"), (3, "SCREEN")]
 
 
 def test_who_votes_against_the_quorum_is_slashed_and_leaves() -> None:
@@ -279,12 +210,21 @@ def test_a_vote_may_be_changed_until_the_phase_closes() -> None:
     assert play.stake(play.seats[1]).slashed == 0
 
 
-def test_who_does_not_vote_leaves_unslashed() -> None:
+def test_who_does_not_vote_is_slashed_and_leaves() -> None:
     play = at(Phase.SELECT)
     play.select(seats=[1, 2])
     expire(play)
     assert (play.round().phase, list(play.round().seats)) == (Phase.OPEN, [1, 2])
-    assert play.stake(play.seats[3]).slashed == 0
+    assert play.stake(play.seats[3]).slashed == 50
+    assert missed(play) == [(3, "SELECT")]
+
+
+def test_who_posts_no_partial_decryption_is_slashed_and_leaves() -> None:
+    play = at(Phase.OPEN)
+    play.open(seats=[2, 3])
+    expire(play)
+    assert (play.round().phase, list(play.round().seats)) == (Phase.PROPOSE, [2, 3])
+    assert missed(play) == [(1, "OPEN")]
 
 
 def test_no_equal_votes_abort_and_slash_nobody() -> None:
@@ -417,6 +357,7 @@ def test_the_ballots_decide(
     play.vote(votes)
     if len(votes) < 3:
         expire(play)
+    assert missed(play) == [(seat, "VALIDATE") for seat in (1, 2, 3) if seat not in votes]
     ended = first_round(play)
     assert (ended.outcome, ended.reason) == (outcome, reason)
     assert [play.stake(play.seats[seat]).paid for seat in (1, 2, 3)] == paid
@@ -470,22 +411,24 @@ def test_time_alone_ends_a_task_however_far_it_came() -> None:
 
 
 def test_a_slash_takes_no_more_than_is_left_of_the_stake() -> None:
-    play = Play()
     harsh = spec()
     harsh.stakes.verifier_slash = 150
-    play.start(harsh)
+    play = at(Phase.COMMIT, harsh)
     for slashed in (150, 200):
         play.to(Phase.BEACON)
         play.beacon([1, 3])
         expire(play)
         assert play.stake(play.seats[2]).slashed == slashed
         play.whole_round()
+    assert [(entry.round, entry.slashed) for entry in play.misconducts()] == [(1, 150), (2, 50)]
     assert play.balance(SLASHES) == 200
     assert play.balance(play.seats[2]) == FUNDS - 200
 
 
 def test_a_ceremony_ends_with_its_task() -> None:
-    play = at(Phase.COMMIT)
+    play = Play()
+    play.start()
+    play.to(Phase.COMMIT)
     play.key_step("CommitKey", 1, 2)
     play.send(OWNER, "tasks:Cancel", TASK)
     play.whole_round()
