@@ -47,7 +47,7 @@ from quorumlearn.ckks.keys import (
     read_share,
     sum_shares,
 )
-from quorumlearn.ckks.packing import dequantise, pack, quantise, unpack
+from quorumlearn.ckks.packing import dequantise, quantise
 from quorumlearn.ckks.parameters import PRESETS, Parameters, Preset
 from quorumlearn.ckks.sketches import (
     SketchCiphertext,
@@ -102,7 +102,6 @@ __all__ = [
     "new_key_share",
     "open_partials",
     "open_sketch",
-    "pack",
     "parse",
     "partial_decrypt",
     "plain_sketch",
@@ -116,5 +115,4 @@ __all__ = [
     "sum_shares",
     "test_ciphertext",
     "test_values",
-    "unpack",
 ]

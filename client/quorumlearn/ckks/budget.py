@@ -15,14 +15,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from quorumlearn.ckks.sampling import BINOMIAL_BITS
 from quorumlearn.ckks.shamir import clearing
 
 FAILURE_BITS = 40
 """A sum of honest updates opens wrongly, or an honest update fails the sketch, at most once in 2^40."""
 KEY_ERROR_STD = 3.2
 """Standard deviation of each seat's error in its public share."""
-SEAL_ERROR_VARIANCE = 10.5
-"""SEAL encrypts with a centred binomial error of 42 bits."""
+ENCRYPTION_ERROR_VARIANCE = BINOMIAL_BITS / 4
+"""Of each coefficient of the errors with which an update is encrypted."""
 UNIFORMS = 4
 """A flooding term is the sum of this many uniform integers of `width` bits."""
 FISHER = 1.04
@@ -105,8 +106,8 @@ def _fresh_std(degree: int, seats: int) -> float:
     """Standard deviation of e u + e0 + e1 s: the noise of a fresh ciphertext."""
     secret_variance = 2 * seats / 3
     return math.sqrt(
-        degree * (seats * KEY_ERROR_STD**2 * 2 / 3 + SEAL_ERROR_VARIANCE * secret_variance)
-        + SEAL_ERROR_VARIANCE
+        degree * (seats * KEY_ERROR_STD**2 * 2 / 3 + ENCRYPTION_ERROR_VARIANCE * secret_variance)
+        + ENCRYPTION_ERROR_VARIANCE
     )
 
 

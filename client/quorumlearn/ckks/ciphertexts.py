@@ -5,7 +5,7 @@ Rules:
   leading primes (`Parameters.dropped`), rounded, and kept modulo the others: what is lost is smaller than the
   flooding, and as c0 is public it betrays nothing;
 - values sit in the polynomials' coefficients: one integer of grid steps each, times 2^shift (see packing);
-- encryption is SEAL's public-key encryption of zero plus the message before c0 is rounded, so it is randomised;
+- encryption is the usual one of Ring-LWE, (b u + e0 + m, a u + e1) with everything but the message fresh (see sampling);
 - a foreign container is only ever parsed into checked residues; its bytes never reach SEAL;
 - a sum is a function of ciphertexts alone, the same bytes for everybody who adds the same in any order.
 """
@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from quorumlearn.ckks import residues as r
-from quorumlearn.ckks import seal
+from quorumlearn.ckks import sampling, seal
 from quorumlearn.ckks.container import Kind, read, write
 from quorumlearn.ckks.errors import MalformedCiphertext, ParameterError
 from quorumlearn.ckks.keys import read_key
@@ -89,9 +89,8 @@ def stored(p: Parameters, heads: r.Residues, messages: r.Residues) -> r.Residues
                 low[:, i + 1 :] = r.multiply(
                     r.add(low[:, i + 1 :], r.from_integers(-digit, later), later), inverse, later
                 )
-            unit = r.constant(math.prod(lost[:i]), p.kept_primes)
             taken = r.from_integers(-digit, kept)
-            rest = r.add(rest, taken if i == 0 else r.multiply(taken, unit, kept), kept)
+            rest = r.add(rest, r.scale(taken, math.prod(lost[:i]), p.kept_primes), kept)
     out = r.add(heads[:, p.dropped :], seal.to_ntt(degree, bits, rest, p.dropped), kept)
     whole = math.prod(p.primes[: p.dropped])
     inverse = np.array([[pow(whole, -1, q)] for q in p.kept_primes], dtype=np.uint64)
@@ -101,8 +100,7 @@ def stored(p: Parameters, heads: r.Residues, messages: r.Residues) -> r.Residues
 def lifted(p: Parameters, c0: r.Residues) -> r.Residues:
     """(..., kept primes, N) of a stored c0 times the dropped primes: (..., primes, N), zero modulo these."""
     out = np.zeros((*c0.shape[:-2], len(p.primes), c0.shape[-1]), dtype=np.uint64)
-    factor = r.constant(math.prod(p.primes[: p.dropped]), p.kept_primes)
-    out[..., p.dropped :, :] = r.multiply(c0, factor, r.column(p.kept_primes))
+    out[..., p.dropped :, :] = r.scale(c0, math.prod(p.primes[: p.dropped]), p.kept_primes)
     return out
 
 
@@ -119,16 +117,25 @@ def encrypt_part(p: Parameters, key: bytes, values: r.Integers, start: int) -> t
     """c0 (chunks, kept primes, N) and c1 (chunks, primes, N) of checked values that begin with chunk `start`."""
     degree = p.poly_modulus_degree
     chunks = -(-len(values) // degree)
-    encryptor = seal.Encryptor(degree, p.coeff_modulus_bits, read_key(p, key))
+    public, q = read_key(p, key), r.column(p.primes)
     c0 = np.empty((chunks, len(p.kept_primes), degree), dtype=np.uint64)
     c1 = np.empty((chunks, len(p.primes), degree), dtype=np.uint64)
     for at in range(0, chunks, _BATCH):
         end = min(at + _BATCH, chunks)
-        zeros = encryptor.zeros(end - at)
+        heads, errors, c1[at:end] = zeros(p, public, end - at)
         messages = encode_part(p, values[at * degree : end * degree], start + at)
-        c0[at:end] = stored(p, zeros[:, 0], messages)
-        c1[at:end] = zeros[:, 1]
+        c0[at:end] = stored(p, heads, r.add(messages, r.from_integers(errors, q), q))
     return c0, c1
+
+
+def zeros(p: Parameters, public: r.Residues, count: int) -> tuple[r.Residues, r.Integers, r.Residues]:
+    """`count` fresh encryptions of zero under (b, a): b u and c1 = a u + e1, NTT form, and e0, coefficients (count, N)."""
+    degree, q = p.poly_modulus_degree, r.column(p.primes)
+    drawn = np.concatenate([sampling.ternary(count, degree), sampling.binomial(count, degree)])
+    drawn = seal.to_ntt(degree, p.coeff_modulus_bits, r.from_integers(drawn, q))
+    u, e1 = drawn[:count], drawn[count:]
+    b, a = public
+    return r.multiply(u, b, q), sampling.binomial(count, degree), r.add(r.multiply(u, a, q), e1, q)
 
 
 def parse(p: Parameters, data: bytes) -> Ciphertexts:
@@ -177,6 +184,6 @@ def aggregate(p: Parameters, items: Iterable[tuple[int, Ciphertexts]]) -> Cipher
 
 
 def _accumulate(primes: tuple[int, ...], total: r.Residues, weight: int, addends: r.Residues) -> None:
-    q, factor = r.column(primes), r.constant(weight, primes)
+    q = r.column(primes)
     for chunk, addend in zip(total, addends, strict=True):
-        chunk[...] = r.add(chunk, addend if weight == 1 else r.multiply(addend, factor, q), q)
+        chunk[...] = r.add(chunk, addend if weight == 1 else r.scale(addend, weight, primes), q)

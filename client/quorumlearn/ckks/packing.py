@@ -1,4 +1,4 @@
-"""Fixed point: model tensors as one vector, a vector as integers of grid steps, integers as polynomials.
+"""Fixed point: a vector as integers of grid steps, integers as polynomials.
 
 Rules:
 - values are clipped to the bound, then rounded half to even onto the grid of 2^-step_bits;
@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -20,33 +19,6 @@ from numpy.typing import NDArray
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks.errors import QuantiseError
 from quorumlearn.ckks.parameters import Parameters
-
-Array = NDArray[Any]
-
-
-def pack(tensors: Mapping[str, Array]) -> r.Floats:
-    """All tensors, in the mapping's order, as one float64 vector (d,). Raises QuantiseError."""
-    for name, tensor in tensors.items():
-        if not np.issubdtype(tensor.dtype, np.floating):
-            raise QuantiseError(
-                f"tensor {name!r} is of {tensor.dtype}: only floating point tensors can be averaged"
-            )
-    if not tensors:
-        raise QuantiseError("no tensors to pack")
-    return np.concatenate([tensor.astype(np.float64).reshape(-1) for tensor in tensors.values()])
-
-
-def unpack(flat: r.Floats, like: Mapping[str, Array]) -> dict[str, Array]:
-    """The vector (d,) cut back into tensors of the names, order, shapes and types of `like`."""
-    size = sum(tensor.size for tensor in like.values())
-    if flat.shape != (size,):
-        raise QuantiseError(f"{flat.shape} values for tensors of {size}")
-    out: dict[str, Array] = {}
-    at = 0
-    for name, tensor in like.items():
-        out[name] = flat[at : at + tensor.size].reshape(tensor.shape).astype(tensor.dtype)
-        at += tensor.size
-    return out
 
 
 def quantise(update: NDArray[np.floating[Any]], p: Parameters) -> r.Integers:
@@ -124,6 +96,4 @@ def encode(p: Parameters, values: r.Integers, start: int, stop: int) -> r.Residu
 
 def encode_part(p: Parameters, values: r.Integers, start: int) -> r.Residues:
     """Plaintext polynomials (chunks, primes, N) of values that begin with chunk `start`."""
-    q = r.column(p.primes)
-    steps = r.from_integers(lay_out(p, values, start), q)
-    return r.multiply(steps, r.constant(1 << p.shift, p.primes), q)
+    return r.multiples(lay_out(p, values, start), 1 << p.shift, p.primes)

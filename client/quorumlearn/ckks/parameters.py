@@ -29,8 +29,6 @@ HEADER_BYTES = 44
 MAX_UPDATE_SIZE = 1 << 28
 MAX_FLOODING_BITS = 80
 MIN_PRIME_BITS = 30
-_FAST_PRIME_BITS = 54
-"""Sketches take several products at once up to here (see residues); wider primes only where they save one."""
 
 
 @dataclass(frozen=True)
@@ -303,7 +301,7 @@ class Parameters:
 def _smallest(draft: Parameters, minimum_security_bits: int) -> Parameters:
     """`draft` with the primes and the scale that pass `check` at its degree with the smallest update.
 
-    Each prime more makes everything slower in proportion, so it has to save a twentieth of the size; so has a wide one.
+    Each prime more makes everything slower in proportion, so it has to save a twentieth of the size.
     """
     draft._check_numbers()
     best: Parameters | None = None
@@ -327,14 +325,13 @@ def _smallest(draft: Parameters, minimum_security_bits: int) -> Parameters:
 
 
 def _cost(p: Parameters) -> float:
-    slow = any(bits > _FAST_PRIME_BITS for bits in p.coeff_modulus_bits)
-    return p.update_bytes * 1.05 ** (len(p.coeff_modulus_bits) + slow)
+    return p.update_bytes * 1.05 ** len(p.coeff_modulus_bits)
 
 
 def _leading(room: int) -> list[tuple[int, ...]]:
     """What c0 might drop of `room` bits: nothing, or one or two primes that nearly fill it."""
     one = [(bits,) for bits in range(min(room, MAX_PRIME_BITS), MIN_PRIME_BITS - 1, -1)][:6]
-    both = range(min(room, 2 * _FAST_PRIME_BITS), 2 * MIN_PRIME_BITS - 1, -1)
+    both = range(min(room, 2 * MAX_PRIME_BITS), 2 * MIN_PRIME_BITS - 1, -1)
     return [(), *one, *[(bits // 2, bits - bits // 2) for bits in both][:4]]
 
 

@@ -1,11 +1,10 @@
-"""Arithmetic modulo primes of at most 56 bits on numpy arrays, their bit packing, and SHAKE-256 streams.
+"""Arithmetic modulo primes of at most 60 bits on numpy arrays, their bit packing, and SHAKE-256 streams.
 
 Rules:
 - an array of residues is uint64, its last two axes are (primes, N); the primes come as a column (primes, 1);
 - every residue handed in is below its prime; every residue handed out is too;
-- a product is exact: its quotient is estimated in float64, the rest follows in wrap-around 64-bit integers. An estimate
-  of G summed products below 2^(2b-2) is off by at most G (G + 4) 2^(b-55); `_group` picks G so that the rest still
-  fits 63 bits with its sign, and `_settle` takes it below its prime;
+- a product is exact: its quotient is estimated in float64, the rest follows in wrap-around 64-bit integers. The estimate
+  is good to far less than one where one factor has at most 32 bits, so a wide factor is taken in two limbs of 30;
 - bits are packed little-endian, residue after residue, with no gap.
 """
 
@@ -14,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +20,20 @@ from numpy.typing import NDArray
 Residues = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
 
-MAX_PRIME_BITS = 56
-"""Above it the rest of a product could leave 63 bits, so wrong is the float64 estimate of its quotient."""
+MAX_PRIME_BITS = 60
+"""SEAL's limit, and that of two limbs."""
+_LIMB = 30
+_LOW = np.uint64((1 << _LIMB) - 1)
 _WORD = 64
-_LARGEST_GROUP = 64
-_FEW = 1 << 14
-"""Below so many values all 64 of a group are packed at once, above it one after the other over all groups."""
 _SURE_BITS = 51
-"""Up to here that estimate is wrong by less than one before it is cut to an integer."""
+"""Up to here the estimate of a product's quotient is wrong by less than one before it is cut to an integer."""
+_SINGLE_BITS = 50
+"""Up to here `dot` takes residues whole: the estimates of so many sums of `_GROUP` are off by few primes."""
+_GROUP = 128
+_AT_ONCE = 1 << 16
+"""So many values of an operand does `dot` hold in the caches."""
 
 
 def column(primes: Sequence[int]) -> Residues:
@@ -39,75 +42,103 @@ def column(primes: Sequence[int]) -> Residues:
 
 
 def multiply(a: Residues, b: Residues, q: Residues) -> Residues:
-    """a * b modulo q, exact, element by element; shapes broadcast."""
+    """a * b modulo q, exact, element by element; shapes broadcast. Fastest where b is the smaller."""
     inverse = 1.0 / q.astype(np.float64)
-    estimate = a.astype(np.float64)
-    estimate = estimate * b.astype(np.float64)
+    if int(q.max()).bit_length() > _SURE_BITS:
+        # a = high 2^30 + low, so a b is high (2^30 b) + low b: two quotients below 2^30
+        upper = _scaled(b, 1 << _LIMB, q)
+        high, low = (a >> np.uint64(_LIMB)).view(np.int64), (a & _LOW).view(np.int64)
+        estimate = high.astype(np.float64) * (upper * inverse)
+        estimate += low.astype(np.float64) * (b * inverse)
+        product = high * upper.view(np.int64)
+        product += low * b.view(np.int64)
+        return _rest(product, estimate, q)
+    estimate = a.astype(np.float64) * b.astype(np.float64)
     estimate *= inverse
     rest = a * b
     rest -= estimate.astype(np.int64).view(np.uint64) * q
-    signed = rest.view(np.int64)
-    if int(q.max()).bit_length() > _SURE_BITS:
-        _settle(signed, q)
-    else:
-        signed += q.view(np.int64) * (signed < 0)
-        rest -= q * (rest >= q)
+    np.minimum(rest, rest + q, out=rest)
+    np.minimum(rest, rest - q, out=rest)
     return rest
 
 
-def _settle(signed: Integers, q: Residues) -> None:
-    """Takes integers within +-2^62 below their primes, in place."""
-    column_ = q.view(np.int64)
-    signed -= np.floor(signed * (1.0 / q.astype(np.float64))).astype(np.int64) * column_
-    signed += column_ * (signed < 0)
-    signed -= column_ * (signed >= column_)
+def scale(a: Residues, factor: int, primes: Sequence[int]) -> Residues:
+    """a times a Python integer of any size and sign, modulo the primes."""
+    if abs(factor) <= 1 << _LIMB:
+        return _scaled(a, factor, column(primes))
+    return multiply(a, constant(factor, primes), column(primes))
+
+
+def _scaled(a: Residues, factor: int, q: Residues) -> Residues:
+    """a times an integer of at most 31 bits."""
+    return _rest(
+        a.view(np.int64) * np.int64(factor), a.astype(np.float64) * (factor / q.astype(np.float64)), q
+    )
+
+
+def _rest(product: Integers, estimate: Floats, q: Residues) -> Residues:
+    """The residues of products, known modulo 2^64, whose quotients by q are known to less than a half."""
+    product -= np.rint(estimate, out=estimate).astype(np.int64) * q.view(np.int64)
+    rest = product.view(np.uint64)  # within +-q: below zero it wraps, and is the larger of the two
+    np.minimum(rest, rest + q, out=rest)
+    return rest
 
 
 def halved(a: Residues, q: Residues) -> Integers:
-    """Residues as signed integers in -q/2..q/2: what `dot` wants of its operands."""
+    """Residues as signed integers in -q/2..q/2: what `dot` wants of its second operand."""
     signed = a.view(np.int64)
     column_ = q.view(np.int64)
     out: Integers = signed - column_ * (signed > column_ >> 1)
     return out
 
 
-def quotients(b: Integers, q: Residues) -> Floats:
-    """b / q in float64: what `dot` wants of an operand that is used again and again."""
-    return b.astype(np.float64) / q.astype(np.float64)
+def dot(a: Residues, b: Integers, q: Residues) -> Residues:
+    """Sums over the first axis of a (J, primes, N) and of `halved` b (M, J, primes, N): residues (M, primes, N), exact.
 
-
-def _group(bits: int) -> int:
-    """The largest G with G (G + 4) 2^(2 bits - 55) at most 2^62."""
-    room = 2.0 ** (62 + 55 - 2 * bits)
-    return max(1, min(_LARGEST_GROUP, int((4 + room) ** 0.5) - 2))
-
-
-def dot(a: Integers, b: Integers, b_over_q: Floats, q: Residues) -> Residues:
-    """Sums over the first axis of a: (J, ...) and b: (M, J, ...) give residues (M, ...), modulo q, exact.
-
-    Both are `halved`, `b_over_q` is `quotients(b, q)`. Many times as fast as `multiply`: one pass for the
-    estimate, one for the product.
+    Many times as fast as `multiply`: products are added up before they are reduced.
     """
-    many, count = b.shape[:2]
-    out = np.zeros((many, *a.shape[1:]), dtype=np.uint64)
-    step = _group(int(q.max()).bit_length())
-    column_ = q.view(np.int64)
-    for at in range(0, count, step):
-        part = slice(at, min(at + step, count))
-        floats = a[part].astype(np.float64)
-        for m in range(many):
-            estimate = np.einsum("j...,j...->...", floats, b_over_q[m, part])
-            rest = np.einsum("j...,j...->...", a[part], b[m, part])
-            rest -= np.rint(estimate).astype(np.int64) * column_
-            _settle(rest, q)
-            out[m] = add(out[m], rest.view(np.uint64), q)
+    out = np.zeros((len(b), *a.shape[1:]), dtype=np.uint64)
+    for i in range(len(q)):
+        for at in range(0, len(a), _GROUP):
+            part = _dot_group(a[at : at + _GROUP, i], b[:, at : at + _GROUP, i], q[i])
+            out[:, i] = add(out[:, i], part, q[i])
     return out
+
+
+def _dot_group(a: Residues, b: Integers, q: Residues) -> Residues:
+    """`dot` modulo one prime of at most `_GROUP` rows: (J, N) and (M, J, N) give (M, N).
+
+    A limb below 2^30 (a residue below 2^50) times a halved residue has a quotient below 2^29 (2^49). The float64 sum of
+    128 such is off by less than 2^(29 + 7 - 53 + 8) = 2^-9 (2^11, which leaves a rest below 2^61).
+    """
+    prime = int(q[0])
+    limbs = 1 if prime.bit_length() <= _SINGLE_BITS else 2
+    rest = np.zeros((limbs, len(b), a.shape[-1]), dtype=np.int64)
+    estimate = np.zeros(rest.shape)
+    step = max(1, _AT_ONCE // a.shape[-1])
+    for at in range(0, len(a), step):
+        rows, those = a[at : at + step], b[:, at : at + step]
+        floats = those.astype(np.float64)
+        for i, part in enumerate((rows,) if limbs == 1 else (rows & _LOW, rows >> np.uint64(_LIMB))):
+            signed = part.view(np.int64)
+            rest[i] += np.einsum("jn,mjn->mn", signed, those)
+            estimate[i] += np.einsum("jn,mjn->mn", signed.astype(np.float64), floats)
+    estimate /= prime
+    rest -= np.rint(estimate, out=estimate).astype(np.int64) * q.view(np.int64)
+    parts = _rest(rest, rest / prime, q)
+    return parts[0] if limbs == 1 else add(parts[0], _scaled(parts[1], 1 << _LIMB, q), q)
+
+
+def _settle(signed: Integers, prime: np.int64) -> None:
+    """Takes integers within +-2^62 below the prime, in place."""
+    signed -= np.rint(signed * (1.0 / float(prime))).astype(np.int64) * prime
+    signed += prime * (signed < 0)
 
 
 def add(a: Residues, b: Residues, q: Residues) -> Residues:
     """a + b modulo q."""
     total = a + b
-    total -= q * (total >= q)
+    np.minimum(total, total - q, out=total)  # below zero it wraps, and is the larger of the two
     return total
 
 
@@ -122,11 +153,19 @@ def constant(value: int, primes: Sequence[int]) -> Residues:
 
 
 def from_integers(values: Integers, q: Residues) -> Residues:
-    """Signed integers (..., N) as residues (..., primes, N)."""
+    """Signed integers (..., N) below 2^60 as residues (..., primes, N)."""
     column_, wide = q.view(np.int64), values[..., None, :]
     if values.size and max(-int(values.min()), int(values.max())) < int(column_.min()):
-        return (wide + column_ * (wide < 0)).view(np.uint64)
-    return np.mod(wide, column_).astype(np.uint64)
+        return np.minimum(wide.view(np.uint64), (wide + column_).view(np.uint64))
+    return _rest(wide + 0 * column_, wide * (1.0 / q.astype(np.float64)), q)
+
+
+def multiples(values: Integers, factor: int, primes: Sequence[int]) -> Residues:
+    """Signed integers (..., N) below 2^32, times a Python integer of any size, as residues (..., primes, N)."""
+    q = column(primes)
+    by = constant(factor, primes).view(np.int64)
+    wide = values[..., None, :]
+    return _rest(wide * by, wide * (by / q.astype(np.float64)), q)
 
 
 def below(a: Residues, q: Residues) -> bool:
@@ -174,58 +213,51 @@ def unpack_bits(data: bytes | memoryview, primes: Sequence[int], degree: int, po
     """The inverse of `pack_bits`: (polynomials, primes, N rounded up to 64). Length and range are the caller's to check."""
     degree = -(-degree // _WORD) * _WORD
     out = np.empty((polynomials, len(primes), degree), dtype=np.uint64)
-    words = np.frombuffer(data, dtype="<u8").reshape(polynomials, -1)
+    packed = np.frombuffer(data, dtype=np.uint8).reshape(polynomials, -1)
     at = 0
     for i, q in enumerate(primes):
-        bits = q.bit_length()
-        size = degree * bits // 64
-        out[:, i] = _unpack(words[:, at : at + size], bits, degree)
+        size = degree * q.bit_length() // 8
+        out[:, i] = _unpack(packed[:, at : at + size], q.bit_length(), degree)
         at += size
     return out
 
 
-@lru_cache(maxsize=64)
-def _places(bits: int) -> tuple[Integers, Residues, Integers]:
-    """Of 64 values of so many bits: the word each begins in, its offset there, and which reach into the next."""
-    word, offset = np.divmod(np.arange(_WORD) * bits, _WORD)
-    return word, offset.astype(np.uint64), np.flatnonzero(offset + bits > _WORD)
+def _windows(data: Bytes, bits: int, i: int, count: int) -> tuple[Residues, Bytes | None, np.uint64]:
+    """Of every 8 values of so many bits, which fill `bits` bytes, number i: the 8 bytes in which it begins, the byte
+    after them if it reaches that far, and its offset. Both are views; `data` has 8 bytes to spare.
+    """
+    at, offset = divmod(i * bits, 8)
+    first: Residues = np.ndarray((count,), "<u8", data, at, (bits,))
+    across = offset + bits > _WORD
+    return first, np.ndarray((count,), np.uint8, data, at + 8, (bits,)) if across else None, np.uint64(offset)
 
 
-def _pack(values: Residues, bits: int) -> Residues:
-    """(polynomials, N) to (polynomials, N * bits / 64): each 64 values make `bits` words."""
-    place, offset, across = _places(bits)
-    if values.size < _FEW:
-        groups = values.reshape(-1, _WORD)
-        words = np.bitwise_or.reduceat(groups << offset, np.searchsorted(place, np.arange(bits)), axis=1)
-        words[:, place[across] + 1] |= groups[:, across] >> (np.uint64(_WORD) - offset[across])
-        return words.astype("<u8").reshape(len(values), -1)
-    rows = np.ascontiguousarray(values.reshape(-1, _WORD).T)
-    words = np.zeros((bits, rows.shape[1]), dtype=np.uint64)
-    for i, row in enumerate(rows):
-        words[place[i]] |= row << offset[i]
-        if offset[i] + bits > _WORD:
-            words[place[i] + 1] |= row >> np.uint64(_WORD - int(offset[i]))
-    return np.ascontiguousarray(words.T, dtype="<u8").reshape(len(values), -1)
+def _pack(values: Residues, bits: int) -> Bytes:
+    """(polynomials, N) to (polynomials, N * bits / 8) bytes."""
+    groups = values.reshape(-1, 8)
+    data = np.zeros(len(groups) * bits + 8, dtype=np.uint8)
+    for i in range(8):
+        first, after, offset = _windows(data, bits, i, len(groups))
+        first |= groups[:, i] << offset
+        if after is not None:
+            after |= (groups[:, i] >> (np.uint64(_WORD) - offset)).astype(np.uint8)
+    return data[:-8].reshape(len(values), -1)
 
 
-def _unpack(words: Residues, bits: int, degree: int) -> Residues:
+def _unpack(packed: Bytes, bits: int, degree: int) -> Residues:
     """The inverse of `_pack`."""
-    place, offset, across = _places(bits)
+    count = packed.size // bits
+    data = np.zeros(packed.size + 8, dtype=np.uint8)
+    data[:-8].reshape(packed.shape)[...] = packed
+    values = np.empty((count, 8), dtype=np.uint64)
     mask = np.uint64((1 << bits) - 1)
-    groups = words.reshape(-1, bits)
-    if len(groups) * _WORD < _FEW:
-        values = groups[:, place].astype(np.uint64) >> offset
-        values[:, across] |= groups[:, place[across] + 1] << (np.uint64(_WORD) - offset[across])
-        values &= mask
-        return values.reshape(-1, degree)
-    columns = np.ascontiguousarray(groups.T, dtype=np.uint64)
-    rows = np.empty((_WORD, columns.shape[1]), dtype=np.uint64)
-    for i in range(_WORD):
-        np.right_shift(columns[place[i]], offset[i], out=rows[i])
-        if offset[i] + bits > _WORD:
-            rows[i] |= columns[place[i] + 1] << np.uint64(_WORD - int(offset[i]))
-        rows[i] &= mask
-    return np.ascontiguousarray(rows.T).reshape(-1, degree)
+    for i in range(8):
+        first, after, offset = _windows(data, bits, i, count)
+        value = first >> offset
+        if after is not None:
+            value |= after.astype(np.uint64) << (np.uint64(_WORD) - offset)
+        values[:, i] = value & mask
+    return values.reshape(-1, degree)
 
 
 def stream(domain: str, *parts: bytes, size: int) -> bytes:

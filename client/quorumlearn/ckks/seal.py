@@ -1,8 +1,8 @@
 """The only module that touches Microsoft SEAL (TenSEAL's `sealapi`).
 
 Rules:
-- SEAL sees own secrets, own messages and residues already checked to be below their primes, never foreign
-  bytes;
+- SEAL finds the primes, draws a seat's secret and transforms; it sees own secrets, own messages and residues already
+  checked to be below their primes, never foreign bytes;
 - SEAL objects go in and out through its own save and load, which know file names only: each call has a file
   of its own in memory (memfd) where the system has it, else in a private temporary folder; nothing is shared
   between calls, threads or processes;
@@ -39,7 +39,7 @@ _HEADER = 16
 _CIPHERTEXT = 97
 _SECRET = 72
 _BATCH = 15
-"""SEAL takes ciphertexts of up to 16 polynomials; one keeps the ciphertext from looking transparent."""
+"""SEAL takes ciphertexts of up to 16 polynomials; one may be needed to keep them from looking transparent."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,8 @@ def _private_file() -> Iterator[str]:
 def _save(thing: Any, body_size: int) -> bytes:
     """The body of an object, which has this many bytes."""
     with _private_file() as path:
-        return _save_at(path, thing, body_size)
-
-
-def _save_at(path: str, thing: Any, body_size: int) -> bytes:
-    thing.save(path)
-    data = Path(path).read_bytes()
+        thing.save(path)
+        data = Path(path).read_bytes()
     size = struct.unpack_from("<Q", data, 8)[0] if len(data) >= _HEADER else -1
     if data[:2] != _MAGIC or size != len(data):
         raise CkksError("SEAL saved an object in a form this version does not know; use tenseal 0.3.18")
@@ -175,18 +171,18 @@ def _transform(where: Ring, polynomials: Residues, *, forward: bool) -> Residues
     out = np.empty_like(polynomials)
     evaluator = api.Evaluator(where.context)
     parms_id = where.context.first_parms_id()
-    guard = np.ones((1, *polynomials.shape[1:]), dtype=np.uint64)
     for at in range(0, len(polynomials), _BATCH):
         part = polynomials[at : at + _BATCH]
-        body = _ciphertext_body(parms_id, part[:1], guard, part[1:], ntt=not forward)
+        # SEAL refuses a ciphertext that is zero but for its first polynomial
+        guard = np.ones((0 if part[1:].any() else 1, *part.shape[1:]), dtype=np.uint64)
+        body = _ciphertext_body(parms_id, part, guard, ntt=not forward)
         ciphertext = _load(api.Ciphertext(), where.context, *body)
         if forward:
             evaluator.transform_to_ntt_inplace(ciphertext)
         else:
             evaluator.transform_from_ntt_inplace(ciphertext)
         done = _polynomials(_save(ciphertext, _CIPHERTEXT + 8 * (part.size + guard.size)))
-        out[at] = done[0]
-        out[at + 1 : at + len(part)] = done[2:]
+        out[at : at + len(part)] = done[: len(part)]
     return out
 
 
@@ -209,25 +205,3 @@ def new_secret(degree: int, bits: tuple[int, ...]) -> Residues:
     where = ring(degree, bits)
     body = _save(api.KeyGenerator(where.context).secret_key(), _SECRET + 8 * len(bits) * degree)
     return np.frombuffer(body, dtype="<u8", offset=_SECRET).reshape(len(bits), degree).astype(np.uint64)
-
-
-class Encryptor:
-    """Encrypts zero under a public key given as residues (2, primes, N), NTT form."""
-
-    def __init__(self, degree: int, bits: tuple[int, ...], key: Residues) -> None:
-        self._ring = ring(degree, bits)
-        context = self._ring.context
-        public = _load(api.PublicKey(), context, *_ciphertext_body(context.key_parms_id(), key, ntt=True))
-        self._encryptor = api.Encryptor(context, public)
-
-    def zeros(self, count: int) -> Residues:
-        """Fresh encryptions of zero: (count, 2, primes, N), NTT form."""
-        primes, degree = len(self._ring.primes), self._ring.degree
-        out = np.empty((count, 2, primes, degree), dtype=np.uint64)
-        parms_id, ciphertexts = self._ring.context.key_parms_id(), [api.Ciphertext() for _ in range(count)]
-        for ciphertext in ciphertexts:  # all before any is saved: saving compresses, which empties the caches
-            self._encryptor.encrypt_zero(parms_id, ciphertext)
-        with _private_file() as path:
-            for one, ciphertext in zip(out, ciphertexts, strict=True):
-                one[...] = _polynomials(_save_at(path, ciphertext, _CIPHERTEXT + 8 * one.size))
-        return out

@@ -112,8 +112,7 @@ def share(
     out = {}
     for seat in seats:
         value = np.zeros_like(secret)
-        x = r.constant(seat, primes)
         for coefficient in reversed(higher):
-            value = r.multiply(r.add(value, coefficient, q), x, q)
+            value = r.scale(r.add(value, coefficient, q), seat, primes)
         out[seat] = r.add(value, secret, q)
     return out

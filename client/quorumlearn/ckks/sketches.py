@@ -284,4 +284,5 @@ def _read(p: Parameters, s: SketchCiphertext, share: bytes) -> r.Residues:
     (parts,), binding = read(p, Kind.SKETCH_SHARE, share, MalformedShare, counts=counts, length=p.sketch_size)
     if binding != s.digest:
         raise MalformedShare("this share is of another sketch")
-    return parts[0]
+    part: r.Residues = parts[0]
+    return part

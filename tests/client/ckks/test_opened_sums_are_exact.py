@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quorumlearn import ckks
 from quorumlearn.ckks import decryption, packing, seal, shamir
 from quorumlearn.ckks import residues as r
-from quorumlearn.ckks.ciphertexts import lifted
+from quorumlearn.ckks.ciphertexts import lifted, zeros
 from quorumlearn.ckks.container import Kind, write
 from quorumlearn.ckks.keys import read_key
 
@@ -51,10 +51,10 @@ def test_measured_noise_stays_within_the_budget(real):
     c = real.encrypt(values)
     q = r.column(p.primes)
     secret = real.raw_secret()
-    encryptor = seal.Encryptor(p.poly_modulus_degree, p.coeff_modulus_bits, read_key(p, real.key))
-    zeros = encryptor.zeros(4)
-    raw = np.stack([r.add(c0, r.multiply(c1, secret, q), q) for c0, c1 in zeros])
+    heads, errors, c1 = zeros(p, read_key(p, real.key), 4)
+    raw = r.add(heads, r.multiply(c1, secret, q), q)
     coefficients = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, raw)
+    coefficients = r.add(coefficients, r.from_integers(errors, q), q)
     assert 0.9 < r.centred(coefficients, p.primes).std() / budget.fresh_std < 1.05
 
     raw = np.stack(

@@ -124,7 +124,7 @@ def test_insecure_sets_are_refused_unless_asked_for():
         ("poly_modulus_degree", 1 << 40),
         ("coeff_modulus_bits", ()),
         ("coeff_modulus_bits", (50,)),
-        ("coeff_modulus_bits", (48, 48, 60)),
+        ("coeff_modulus_bits", (48, 48, 61)),
         ("coeff_modulus_bits", (10, 10)),
         ("coeff_modulus_bits", (50,) * 9),
         ("scale_bits", 0),
@@ -229,35 +229,6 @@ def test_values_off_the_contract_are_not_encrypted(small):
     for weight_sum in (0, c.p.max_weight_sum + 1):
         with pytest.raises(ckks.QuantiseError):
             ckks.dequantise(good, weight_sum, c.p)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.lists(st.integers(0, 4), max_size=3), st.sampled_from(["f2", "f4", "f8"])),
-        min_size=1,
-        max_size=5,
-    )
-)
-def test_tensors_survive_packing_in_order(shapes):
-    rng = np.random.default_rng(0)
-    tensors = {f"layer{i}": rng.normal(size=shape).astype(kind) for i, (shape, kind) in enumerate(shapes)}
-    flat = ckks.pack(tensors)
-    assert flat.dtype == np.float64
-    back = ckks.unpack(flat, tensors)
-    assert list(back) == list(tensors)
-    for name, tensor in tensors.items():
-        assert back[name].dtype == tensor.dtype
-        assert np.array_equal(back[name], tensor)
-    with pytest.raises(ckks.QuantiseError):
-        ckks.unpack(np.append(flat, 0.0), tensors)
-
-
-def test_integer_tensors_are_refused_by_name():
-    with pytest.raises(ckks.QuantiseError, match="'steps' is of int64"):
-        ckks.pack({"weight": np.zeros(2), "steps": np.zeros(2, dtype=np.int64)})
-    with pytest.raises(ckks.QuantiseError):
-        ckks.pack({})
 
 
 def test_laying_out_and_gathering_are_inverse(small):

@@ -17,6 +17,7 @@ PRIMES = [
     (2251799813554177, 2251799813160961),
     (18014398508400641, 1125899906826241),
     (72057594037641217, 72057594037616641, 1073479681),
+    (288230376151130113, 1152921504606584833),
 ]
 
 
@@ -35,6 +36,24 @@ def test_products_sums_and_negatives_are_exact(primes, data):
     assert r.multiply(x, y, q).ravel().tolist() == [m * n % k for m, n, k in pairs]
     assert r.add(x, y, q).ravel().tolist() == [(m + n) % k for m, n, k in pairs]
     assert r.negate(x, q).ravel().tolist() == [-m % k for m, _, k in pairs]
+    wide = np.array([a[i] for i in range(len(primes))], dtype=np.int64) - (1 << 59)
+    for row in wide:
+        assert r.from_integers(row, q).tolist() == [[int(v) % k for v in row] for k in primes]
+
+
+@pytest.mark.parametrize("primes", PRIMES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_multiples_by_any_integer_are_exact(primes, data):
+    factor = data.draw(
+        st.one_of(st.integers(-(2**130), 2**130), st.sampled_from([0, 1, -1, 2**30, -(2**30), 2**30 + 1]))
+    )
+    a = [[data.draw(edges(q)) for _ in range(4)] for q in primes]
+    scaled = r.scale(np.array(a, dtype=np.uint64), factor, primes)
+    assert scaled.tolist() == [[m * factor % q for m in row] for row, q in zip(a, primes, strict=True)]
+    small = data.draw(st.lists(st.integers(-(2**32), 2**32), min_size=1, max_size=4))
+    residues = r.multiples(np.array(small, dtype=np.int64), factor, primes)
+    assert residues.tolist() == [[m * factor % q for m in small] for q in primes]
 
 
 @pytest.mark.parametrize("primes", PRIMES)
@@ -55,7 +74,7 @@ def test_a_million_products_are_exact(primes):
 
 
 @pytest.mark.parametrize("primes", PRIMES)
-@pytest.mark.parametrize("count", [1, 7, 70, 300])
+@pytest.mark.parametrize("count", [1, 7, 70, 128, 300])
 def test_sums_of_products_are_exact_for_the_largest_residues(primes, count):
     rng = np.random.default_rng(count)
     q = r.column(primes)
@@ -66,8 +85,7 @@ def test_sums_of_products_are_exact_for_the_largest_residues(primes, count):
     a[:, :, 8:], b[:, :, :, 8:] = q // 2 - a[:, :, 8:] % 4, q // 2 + b[:, :, :, 8:] % 3
     a[-1, :, :4] = rng.integers(0, min(primes), (len(primes), 4))
     want = (a.astype(object)[None] * b.astype(object)).sum(axis=1) % q.astype(object)
-    c, d = r.halved(a, q), r.halved(b, q)
-    assert np.array_equal(r.dot(c, d, r.quotients(d, q), q), want.astype(np.uint64))
+    assert np.array_equal(r.dot(a, r.halved(b, q), q), want.astype(np.uint64))
 
 
 @pytest.mark.parametrize("primes", PRIMES)
