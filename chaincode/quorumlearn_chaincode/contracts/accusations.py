@@ -2,8 +2,7 @@
 
 - SELECT: BAD_SKETCH_SHARES. PROPOSE and VALIDATE: BAD_PARTIAL. Each seat accuses each other once of each.
 - The words of t seats that are still in the round, of one fault, put the accused out: a slash, a Misconduct with
-  the shares that it rests on, and no part in the round from then on. Fewer than t seats left: the round is
-  aborted.
+  the shares that it rests on, and no part in the round from then on. The t accusers stay, so the round goes on.
 - Seat 0 accuses nobody: the shares contradict each other and it cannot be told whose are false. t such words
   abort the round.
 - An accuser whom no others follow loses nothing: shares that were sealed wrong to one member only this one sees.
@@ -51,16 +50,14 @@ def accuse(call: Call, task: Task, round_: Round, accuser: int, given: Accusatio
         for entry in call.ledger.scan(ACCUSATIONS, *at)
         if (entry.seat, entry.fault) == (given.seat, given.fault) and entry.accuser in round_.seats
     ]
-    t = task.spec.committee.threshold
-    if len(words) < t:
+    if len(words) < task.spec.committee.threshold:
         return False
-    if given.seat == 0:
-        _abort(call, task, round_, Why.SHARES_CONTRADICT)
-        return True
-    record_accused(call, task, round_, words)
-    call.ledger.put(ROUNDS, round_, *at)
-    if len(round_.seats) < t:
-        _abort(call, task, round_, Why.TOO_FEW_VERIFIERS)
+    if given.seat:
+        record_accused(call, task, round_, words)
+        call.ledger.put(ROUNDS, round_, *at)
+    else:
+        closing = ended(Outcome.ABORTED, Why.SHARES_CONTRADICT)
+        end_round(call, task, call.state(round_.task_id), round_, closing)
     return True
 
 
@@ -76,7 +73,3 @@ def _check(given: Accusation, kept: Accusation, round_: Round) -> None:
         raise bad(f"seat is {given.seat}, the submitter's own: name another, or 0 for none")
     if given.seat and given.seat not in round_.seats:
         raise bad(f"seat is {given.seat}: of {list(round_.seats)}, who take part in the round, or 0 for none")
-
-
-def _abort(call: Call, task: Task, round_: Round, why: Why) -> None:
-    end_round(call, task, call.state(round_.task_id), round_, ended(Outcome.ABORTED, why))

@@ -318,7 +318,7 @@ class Play:
         for seat in seats or list(self.round().seats):
             self.send(self.seats[seat], "blocks:VoteSelection", TASK, number, js(chosen))
 
-    def accuse(self, accuser: int, seat: int, fault: Fault, **changes: object) -> Response:
+    def accuse(self, accuser: int, seat: int, fault: Fault, /, **changes: object) -> Response:
         accusation = Accusation(seat=seat, fault=fault, detail=f"seen by {accuser}")
         accusation.MergeFrom(Accusation(**changes))  # type: ignore[arg-type]
         words = ("blocks:Accuse", TASK, str(self.round().number), js(accusation))

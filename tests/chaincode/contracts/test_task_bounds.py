@@ -49,6 +49,10 @@ WITHIN: list[tuple[str, object]] = [
     ("reward.per_round", 10**15),
     ("tolerance_bp", 10_000),
     ("challenge_window_seconds", 0),
+    ("min_aggregate", 0),
+    ("min_aggregate", 2),
+    ("min_aggregate", 3),
+    ("committee.reserve_msp_ids", V[3:]),
     ("seed", 2**64 - 1),
     *[(f"timeouts.{name}", 7 * 86400) for name in Timeouts.DESCRIPTOR.fields_by_name],
 ]
@@ -82,6 +86,12 @@ BEYOND: list[tuple[str, object]] = [
     ("committee.msp_ids", ["V1MSP", "V1MSP", "V2MSP"]),
     ("committee.msp_ids", ["V1MSP", "V2MSP", "OwnerMSP"]),
     ("committee.msp_ids", V),
+    ("committee.reserve_msp_ids", ["V4MSP", "V4MSP"]),
+    ("committee.reserve_msp_ids", ["V3MSP"]),
+    ("committee.reserve_msp_ids", ["V4MSP", "OwnerMSP"]),
+    ("committee.reserve_msp_ids", ["NobodyMSP"]),
+    ("min_aggregate", 1),
+    ("min_aggregate", 4),
     ("committee.threshold", 1),
     ("committee.threshold", 4),
     ("ckks.poly_modulus_degree", 512),
@@ -157,6 +167,20 @@ def test_the_least_threshold_is_a_majority_and_two_of_several(v: int, threshold:
     made.committee.threshold = threshold
     check_spec(made, NETWORK)
     made.committee.threshold = threshold - 1
+    with pytest.raises(Refusal):
+        check_spec(made, NETWORK)
+
+
+def test_no_more_reserves_than_seats_may_ever_be() -> None:
+    with pytest.raises(Refusal) as caught:
+        check_spec(changed("committee.reserve_msp_ids", [f"V{n}MSP" for n in range(4, 21)]), config(20))
+    assert "reserve_msp_ids" in caught.value.sentence
+
+
+def test_a_task_of_one_miner_has_no_least_aggregate_to_choose() -> None:
+    made = changed("min_miners", 1)
+    check_spec(made, NETWORK)
+    made.min_aggregate = 2
     with pytest.raises(Refusal):
         check_spec(made, NETWORK)
 
