@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import Aggregate
+from quorumlearn_proto.artifact_pb2 import Aggregate, PartialDecryption
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, ArtifactRef
 
 from quorumlearn import ckks, learning
@@ -13,7 +15,6 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange
 from quorumlearn.nodes.encryption import polynomial_bytes
 from quorumlearn.nodes.screening import fetch_update
-from quorumlearn.nodes.subsets import first_that_opens
 
 
 def aggregate_ciphertexts(
@@ -33,28 +34,61 @@ def aggregate_ciphertexts(
     )
 
 
-def open_aggregate(
-    store: ArtifactStore, parameters: ckks.Parameters, round_: b.Round, screenings: list[b.Screening]
-) -> NDArray[np.int64]:
-    """The exact integers of the round's aggregate, shape (d,), from the published partial decryptions."""
-    digest = round_.aggregate_ciphertext
-    ciphertexts = ckks.parse(
-        parameters,
-        store.get(ArtifactRef(digest=digest, size=parameters.update_bytes), parameters.update_bytes),
-    )
-    partials = {
-        one.seat: exchange.partial(
-            store,
-            one.partial,
-            polynomial_bytes(parameters, parameters.chunks),
-            seat=one.seat,
-            ciphertext=digest,
-            purpose=AGGREGATE_DECRYPTION,
-        )
+def aggregate_of(store: ArtifactStore, parameters: ckks.Parameters, round_: b.Round) -> ckks.Ciphertexts:
+    """The round's aggregate as the verifiers left it in the store."""
+    ref = ArtifactRef(digest=round_.aggregate_ciphertext, size=parameters.update_bytes)
+    return ckks.parse(parameters, store.get(ref, parameters.update_bytes))
+
+
+def posted_partials(round_: b.Round, screenings: Iterable[b.Screening]) -> dict[int, ArtifactRef]:
+    """By seat, the partial decryptions of the round's aggregate that its seats have posted."""
+    return {
+        one.seat: one.partial
         for one in screenings
-        if one.seat in round_.seats and one.aggregate_ciphertext == digest and one.HasField("partial")
+        if one.seat in round_.seats
+        and one.HasField("partial")
+        and one.aggregate_ciphertext == round_.aggregate_ciphertext
     }
-    return first_that_opens(parameters, ciphertexts, partials)
+
+
+def read_partial(
+    store: ArtifactStore,
+    parameters: ckks.Parameters,
+    round_: b.Round,
+    total: ckks.Ciphertexts,
+    seat: int,
+    ref: ArtifactRef,
+) -> bytes:
+    """A seat's partial decryption of exactly this aggregate. ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge, ExchangeError or
+    MalformedShare if it is none."""
+    partial = exchange.get(
+        store,
+        PartialDecryption,
+        ref,
+        polynomial_bytes(parameters, parameters.chunks),
+        task_id=round_.task_id,
+        round=round_.number,
+        seat=seat,
+        ciphertext=round_.aggregate_ciphertext,
+        purpose=AGGREGATE_DECRYPTION,
+    )
+    ckks.check_partial(parameters, total, partial.residues)
+    return partial.residues
+
+
+def open_agreed(
+    store: ArtifactStore, parameters: ckks.Parameters, round_: b.Round, screenings: Iterable[b.Screening]
+) -> NDArray[np.int64]:
+    """The exact integers of the round's aggregate, shape (d,), if all seats of the round agree on them.
+
+    Raises ckks.BadPartial while they do not, and what `read_partial` raises: it is for the committee to put a seat out.
+    """
+    total = aggregate_of(store, parameters, round_)
+    partials = {
+        seat: read_partial(store, parameters, round_, total, seat, ref)
+        for seat, ref in posted_partials(round_, screenings).items()
+    }
+    return ckks.open_partials(parameters, total, partials)
 
 
 def weight_sum(selection: b.Selection) -> int:

@@ -176,6 +176,6 @@ def complaint(why: str) -> b.KeyContribution:
     return b.KeyContribution(complaint=line(why))
 
 
-def last_call(ceremony: b.Ceremony, step_seconds: int, now_ms: int) -> bool:
+def last_call(step: b.Ceremony | b.Round, step_seconds: int, now_ms: int) -> bool:
     """Whether a step that waits for another seat's artifact must give up: a third of its time is left."""
-    return now_ms >= ceremony.deadline_ms - step_seconds * 1000 // 3
+    return now_ms >= step.deadline_ms - step_seconds * 1000 // 3

@@ -6,10 +6,12 @@ store: file:///srv/quorumlearn/artifacts                     # artifact store sh
 state: state/hospital-a                                      # journals; private
 data: data/mnist                                             # IDX folder; without it see `quorumlearn task publish --help`
 compute_slots: 1                                             # trainings at the same time
+workers: 2                                                   # processes for encrypted updates; 0: in the node itself
 identities:
   - user: miner1
     role: miner
     tasks: ["mnist-*"]                                       # which tasks it joins
+    # leaves: ["mnist-1"]                                      # a verifier: whose committees it leaves, and takes no seat in
     shard: iid:0/8@7                                             # its part of the data
 ```
 Relative paths are relative to the file. Unknown keys are errors.
@@ -17,6 +19,7 @@ Relative paths are relative to the file. Unknown keys are errors.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +44,7 @@ class IdentityConfig(_Strict):
     user: str = Field(min_length=1)
     role: Literal["owner", "miner", "verifier"]
     tasks: tuple[str, ...] = ("*",)
+    leaves: tuple[str, ...] = ()
     shard: str = "iid:0/1"
     behaviour: str = "honest"
     seed: int | None = Field(
@@ -77,6 +81,7 @@ class NodeConfig(_Strict):
     data: Path | None = None
     download: bool = False
     compute_slots: int = Field(1, ge=1, le=64)
+    workers: int = Field(min(2, os.cpu_count() or 1), ge=0, le=64)
     identities: tuple[IdentityConfig, ...] = Field(min_length=1)
 
     @field_validator("identities")

@@ -26,7 +26,7 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
 from quorumlearn.nodes import adversary, candidate, exchange, metrics
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
-from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.journal import Journal, forget_rounds
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.steps import Step, ended, miner_step
@@ -69,6 +69,7 @@ class Miner:
     workshop: Workshop
     shard: Callable[[], learning.Split]
     behaviour: Behaviour
+    workers: ckks.Workers
     noise_key: bytes | None = field(default=None, repr=False)
     patience: float = PATIENCE
     _learned: tuple[int, str, Values, int] | None = None
@@ -81,7 +82,7 @@ class Miner:
 
     def finished(self, view: b.TaskView) -> bool:
         over = ended(view)
-        self._forget(view, over)
+        forget_rounds(self.journal, None if over else view.round.number)
         return over
 
     def act(self, view: b.TaskView) -> bool:
@@ -247,7 +248,7 @@ class Miner:
                 task_id=spec.task_id,
                 round=now.number,
             )
-            update = ckks.encrypt(parameters, key.key, self._trained[2])
+            update = self.workers.encrypt(parameters, key.key, self._trained[2])
             if self.behaviour.tampering is not None:
                 update = adversary.tampered(parameters, key.key, self.behaviour, self.journal, update)
             manifest = b.Manifest(
@@ -284,7 +285,7 @@ class Miner:
     def _propose(self, view: b.TaskView) -> None:
         spec, now = view.task.spec, view.round
         parameters = parameters_of(spec)
-        values = candidate.open_aggregate(self.store, parameters, now, list(view.screenings))
+        values = candidate.open_agreed(self.store, parameters, now, view.screenings)
         base = load_public(self.store, spec, now.base.model)
         model = candidate.next_model(base, values, now.selection, parameters)
         self.market.propose(
@@ -297,13 +298,6 @@ class Miner:
             ),
         )
         log.info("proposed", task=spec.task_id, round=now.number, identity=self.me)
-
-    def _forget(self, view: b.TaskView, over: bool) -> None:
-        """Erase what rounds that have ended left in the journal: the values were this miner's alone."""
-        for name in self.journal.names():
-            kind, _, number = name.partition("-")
-            if kind == "round" and (over or int(number) < view.round.number):
-                self.journal.erase(name)
 
     def _manifest(self, number: int) -> b.Manifest | None:
         data = self.journal.get(f"round-{number}/manifest") if number else None

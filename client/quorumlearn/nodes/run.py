@@ -1,8 +1,8 @@
 """Runs one organisation's node: finds the tasks its identities are for and gives each a worker.
 
-One thread listens to the chaincode's events for the whole process, one thread runs each identity in each task. A task that has
-ended is left alone, but for its verifiers when one of its blocks is challenged. The node stops on `stop`; with `until_done` it
-also ends by itself once every matching task has ended.
+One thread listens to the chaincode's events for the whole process, one thread runs each identity in each task, one pool of worker
+processes handles encrypted updates for them all. A task that has ended is left alone, but for its verifiers when one of its blocks is
+challenged. The node stops on `stop`; with `until_done` it also ends by itself once every matching task has ended.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.page_pb2 import TaskSummary
 
 from quorumlearn.attacks import make_behaviour
+from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import get_workload
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import TaskFeed
+from quorumlearn.nodes.journal import Journal, forget_rounds
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.miner import Miner, Workshop
-from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.organisation import Organisation, journal_folder
 from quorumlearn.nodes.owner import Owner
 from quorumlearn.nodes.steps import LIVE
 from quorumlearn.nodes.verifier import Verifier
@@ -52,6 +54,7 @@ class Node:
         self._over: set[str] = set()
         self._challenged: set[str] = set()
         self._workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
+        self._workers = Workers(organisation.config.workers)
         self._look = threading.Event()
         self._fault: BaseException | None = None
         self._anyone = organisation.config.identities[0].user
@@ -95,6 +98,7 @@ class Node:
         self.organisation.close()
         for thread in self._threads.values():
             thread.join()
+        self._workers.close()
 
     def end(self) -> None:
         """Tell the node to stop, from any thread; `run` returns within seconds."""
@@ -115,6 +119,8 @@ class Node:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
                 # torch takes seconds to import: begin while others are still joining
                 threading.Thread(target=self._guarded, args=(_import_torch,), daemon=True).start()
+            if identity.role == "verifier":
+                self._workers.start()
             feed = self._feeds[task]
             worker = Worker(
                 me=self.organisation.name(identity.user),
@@ -138,10 +144,14 @@ class Node:
         return thread is not None and (thread.is_alive() or key[0] not in self._challenged)
 
     def _look_back(self, summary: TaskSummary, market: Market) -> None:
-        """Of a task that ended, find out once whether a challenge came while this node was away."""
+        """Of a task that ended, once: erase what secrets are left if it ended while this node was away, and find out
+        whether a challenge came."""
         task = summary.task.spec.task_id
         if summary.state.status in LIVE or task in self._over:
             return
+        for identity in self.organisation.config.identities:
+            if (folder := journal_folder(self.organisation.config, identity, task)).is_dir():
+                forget_rounds(Journal(folder))
         verifies = any(identity.role == "verifier" for identity in self.organisation.config.identities)
         if verifies and market.view(task).challenges:
             self._challenged.add(task)
@@ -158,7 +168,8 @@ class Node:
             identity.role == "miner" or spec.task_id not in self._challenged
         ):
             return False
-        return identity.role == "miner" or self.organisation.msp_id(identity.user) in spec.committee.msp_ids
+        committee = (*spec.committee.msp_ids, *spec.committee.reserve_msp_ids)
+        return identity.role == "miner" or self.organisation.msp_id(identity.user) in committee
 
     def _role(self, identity: IdentityConfig, task: str) -> Role:
         org = self.organisation
@@ -174,6 +185,7 @@ class Node:
                 workshop=self._workshop,
                 shard=partial(org.shard, identity),
                 behaviour=make_behaviour(identity.behaviour),
+                workers=self._workers,
                 noise_key=org.noise_key(identity),
             )
         test_set = partial(org.test_set, identity)
@@ -187,7 +199,9 @@ class Node:
             journal=journal,
             test_set=test_set,
             position=partial(org.position, identity.user),
+            workers=self._workers,
             beacon_key=org.beacon_key(identity),
+            leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
         )
 
     def _listen(self) -> None:

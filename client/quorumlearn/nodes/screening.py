@@ -2,17 +2,14 @@
 
 Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
-- The shares of one t-subset of seats are combined for all submissions: of the subsets in order, the first that opens most of them in range.
-- When none opens in range, the shares are suspect and not the miners: no vote, rather than a wrong one.
-- A submission that this subset does not cover gets the reason that most of the others give (the lower on a tie).
+- Which sketches the seats' shares give, and which submissions have none, is said in nodes.openings.
 - Everything else is a function of the opened sketches, the order of commits on the chain and the task's rule.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,15 +21,16 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, ArtifactTooLarge
-from quorumlearn.nodes.subsets import subsets
 
 Sketch = NDArray[np.float64]
 Reason = int
 
 UNCOVERED = b.REASON_UNSPECIFIED
+COVERAGES = (b.CONTRIBUTES, b.MISSING_ARTIFACT, b.MALFORMED)
+"""What a seat may say of a submission before its sketch is opened."""
 LIMITS = ("norm_limit", "duplicate_tolerance", "outlier_factor", "least_norm")
 """Parameters of a task's rule that are the selection's, not the rule's own."""
-FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE)
+FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE, b.FALSE_CLAIM)
 
 
 @dataclass(frozen=True)
@@ -43,94 +41,59 @@ class Sketched:
     ciphertext: ckks.SketchCiphertext | None
 
 
-@dataclass(frozen=True)
-class Shares:
-    """What one seat says of the submissions: its coverage and its sketch shares, by miner."""
-
-    reasons: Mapping[str, Reason]
-    shares: Mapping[str, bytes]
-
-
 def fetch_update(store: ArtifactStore, parameters: ckks.Parameters, ref: ArtifactRef) -> ckks.Ciphertexts:
     """The submitted ciphertexts, checked. Raises ArtifactMissing, ArtifactCorrupt, MalformedCiphertext."""
+    return ckks.parse(parameters, _fetch(store, parameters, ref))
+
+
+def _fetch(store: ArtifactStore, parameters: ckks.Parameters, ref: ArtifactRef) -> bytes:
     if ref.size != parameters.update_bytes:
         raise ckks.MalformedCiphertext(
             f"an encrypted update of this task has {parameters.update_bytes} bytes, this one {ref.size}"
         )
-    return ckks.parse(parameters, store.get(ref, parameters.update_bytes))
+    return store.get(ref, parameters.update_bytes)
 
 
-def sketch_submission(
-    store: ArtifactStore, parameters: ckks.Parameters, plan: ckks.SketchPlan, submission: b.Submission
-) -> Sketched:
-    """Fetch, parse strictly and sketch; what is wrong with the submission becomes its coverage.
-
-    A store that cannot be reached is no fault of the miner: StoreUnavailable passes.
-    """
-    ref = submission.manifest.update
-    ciphertext = None
-    reason = b.CONTRIBUTES
-    try:
-        ciphertext = ckks.sketch(parameters, plan, fetch_update(store, parameters, ref))
-    except (ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge):
-        reason = b.MISSING_ARTIFACT
-    except ckks.MalformedCiphertext:
-        reason = b.MALFORMED
-    return Sketched(Coverage(miner=submission.miner, update=ref.digest, reason=reason), ciphertext)
-
-
-def open_sketches(
+def sketch_submissions(
+    store: ArtifactStore,
     parameters: ckks.Parameters,
     plan: ckks.SketchPlan,
-    sketched: Sequence[Sketched],
-    shares: Mapping[int, Shares],
-) -> dict[str, Sketch | Reason]:
-    """For each revealed miner its sketch, float64 (k,), or the Reason why it has none.
+    submissions: Sequence[b.Submission],
+    workers: ckks.Workers,
+) -> list[Sketched]:
+    """Fetch, parse strictly and sketch each; what is wrong with one becomes its coverage.
 
-    `sketched` are this verifier's ciphertexts, `shares` what each seat posted.
+    A store that cannot be reached is no fault of a miner: StoreUnavailable passes.
     """
-    best: dict[str, Sketch | Reason] = {}
-    most = -1
-    for seats in subsets(shares, parameters.threshold):
-        chosen = {seat: shares[seat] for seat in seats}
-        found = {one.coverage.miner: _open_one(parameters, plan, one, chosen) for one in sketched}
-        count = sum(not isinstance(value, int) for value in found.values())
-        if count > most:
-            best, most = found, count
-        if most == len(sketched):
-            break
-    if most == 0 and any(value in (b.OUT_OF_RANGE, UNCOVERED) for value in best.values()):
-        raise ckks.BadPartial("no sketch opens in range: the shares are suspect, not the miners")
-    return {
-        miner: _common_reason(miner, shares) if isinstance(value, int) and value == UNCOVERED else value
-        for miner, value in best.items()
-    }
+    reasons: dict[str, Reason] = {}
+    fetched: list[str] = []
+
+    def updates() -> Iterator[bytes]:
+        for one in submissions:
+            try:
+                data = _fetch(store, parameters, one.manifest.update)
+            except (ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge):
+                reasons[one.miner] = b.MISSING_ARTIFACT
+            except ckks.MalformedCiphertext:
+                reasons[one.miner] = b.MALFORMED
+            else:
+                fetched.append(one.miner)
+                yield data
+
+    found = list(workers.sketches(parameters, plan, updates()))
+    sketches = dict(zip(fetched, found, strict=True))
+    return [
+        _covered(one, sketches.get(one.miner), reasons.get(one.miner, b.MALFORMED)) for one in submissions
+    ]
 
 
-def _open_one(
-    parameters: ckks.Parameters, plan: ckks.SketchPlan, one: Sketched, chosen: Mapping[int, Shares]
-) -> Sketch | Reason:
-    miner = one.coverage.miner
-    if not all(miner in seat.shares for seat in chosen.values()):
-        return UNCOVERED
-    if one.ciphertext is None:
-        raise ArtifactMissing(
-            f"the others have sketched the update of {miner}; it does not reach this verifier"
-        )
-    given = {number: seat.shares[miner] for number, seat in chosen.items()}
-    try:
-        return ckks.open_sketch(parameters, plan, one.ciphertext, given)
-    except ckks.OutOfRange:
-        return b.OUT_OF_RANGE
-    except ckks.MalformedShare:
-        return UNCOVERED
-
-
-def _common_reason(miner: str, shares: Mapping[int, Shares]) -> Reason:
-    reasons = Counter(seat.reasons[miner] for seat in shares.values() if seat.reasons[miner] != b.CONTRIBUTES)
-    if not reasons:
-        raise ckks.BadPartial(f"the shares of {miner}'s sketch do not fit together")
-    return min(reasons, key=lambda reason: (-reasons[reason], reason))
+def _covered(
+    submission: b.Submission, found: ckks.SketchCiphertext | ckks.MalformedCiphertext | None, why: Reason
+) -> Sketched:
+    ciphertext = found if isinstance(found, ckks.SketchCiphertext) else None
+    reason = why if ciphertext is None else b.CONTRIBUTES
+    digest = submission.manifest.update.digest
+    return Sketched(Coverage(miner=submission.miner, update=digest, reason=reason), ciphertext)
 
 
 def select(

@@ -35,6 +35,7 @@ class Step(Enum):
     SCREEN = "sketch updates"
     SELECT = "vote weights"
     OPEN = "decrypt aggregate"
+    CHECK = "check decryptions"
     VALIDATE = "score candidate"
     JUDGE = "judge challenge"
 
@@ -95,10 +96,7 @@ def _may_take(view: b.TaskView, msp_id: str) -> bool:
     if any(held.verifier.partition("/")[0] == msp_id for held in view.seats):
         return False
     if msp_id in committee.msp_ids:
-        own = list(committee.msp_ids).index(msp_id) + 1
-        if view.state.status == t.PUBLISHED:
-            return own not in {held.seat for held in view.seats}
-        return own in view.free_seats
+        return list(committee.msp_ids).index(msp_id) + 1 in view.free_seats
     running = view.state.status == t.RUNNING
     return running and msp_id in committee.reserve_msp_ids and len(view.free_seats) > 0
 
@@ -125,6 +123,8 @@ def _round_step(view: b.TaskView, seat: int) -> Step | None:
         return Step.SELECT if mine is not None and not mine.HasField("selection") else None
     if now.phase == b.OPEN:
         return Step.OPEN if mine is not None and not mine.HasField("partial") else None
+    if now.phase == b.PROPOSE:
+        return Step.CHECK if mine is not None and mine.HasField("partial") else None
     if now.phase == b.VALIDATE:
         voted = any(
             ballot.seat == seat and ballot.model == now.candidate.model.digest for ballot in view.ballots

@@ -1,40 +1,32 @@
-"""Which t of the shares to combine: the lowest seats that check out, the same for every honest verifier.
+"""Which t of the shares to combine: t-subsets of the seats, one after the other.
 
-Seats are tried in the order of their sorted t-subsets. With every share good the first subset opens; a bad share only costs the
-attempts that contain it.
+With every share good the first subset opens. A few bad shares must not hide among many subsets, so the seats take turns at coming
+first: whichever seats are bad, there are early subsets without most of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import combinations, islice
-
-import numpy as np
-from numpy.typing import NDArray
-
-from quorumlearn import ckks
 
 MAX_SUBSETS = 2000
 
 
 def subsets(seats: Iterable[int], threshold: int) -> Iterator[tuple[int, ...]]:
-    """The t-subsets of the seats in lexicographic order, at most MAX_SUBSETS of them."""
-    return islice(combinations(sorted(seats), threshold), MAX_SUBSETS)
+    """Distinct t-subsets of the seats, each ascending: all of them, or MAX_SUBSETS if there are more."""
+    ordered = sorted(seats)
+    turns = [iter(combinations(ordered[at:] + ordered[:at], threshold)) for at in range(len(ordered))]
+    return islice(_distinct(turns), MAX_SUBSETS)
 
 
-def first_that_opens(
-    parameters: ckks.Parameters, ciphertexts: ckks.Ciphertexts, partials: Mapping[int, bytes]
-) -> NDArray[np.int64]:
-    """The exact integers; ckks.BadPartial if no t of the partial decryptions fit together.
-
-    Units: grid steps, shape (d,).
-    """
-    failure: ckks.CkksError | None = None
-    for seats in subsets(partials, parameters.threshold):
-        try:
-            return ckks.open_partials(parameters, ciphertexts, {seat: partials[seat] for seat in seats})
-        except (ckks.BadPartial, ckks.MalformedShare) as error:
-            failure = error
-    raise failure or ckks.BadPartial(
-        f"{len(partials)} partial decryptions do not open what {parameters.threshold} are needed for"
-    )
+def _distinct(turns: list[Iterator[tuple[int, ...]]]) -> Iterator[tuple[int, ...]]:
+    """One of each turn after the other, until all have ended."""
+    seen: set[tuple[int, ...]] = set()
+    while turns:
+        for turn in list(turns):
+            found = next(turn, None)
+            if found is None:
+                turns.remove(turn)
+            elif (subset := tuple(sorted(found))) not in seen:
+                seen.add(subset)
+                yield subset

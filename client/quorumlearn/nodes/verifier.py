@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
-from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactError, ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import blame, candidate, exchange, metrics, screening, steps
-from quorumlearn.nodes.attempt import Attempt, Faulty
+from quorumlearn.nodes import blame, candidate, exchange, metrics, steps
+from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
 from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint, last_call
-from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
-from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.journal import Journal, forget_rounds
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
+from quorumlearn.nodes.round_part import RoundPart
 from quorumlearn.nodes.steps import Step
 
 log = structlog.get_logger()
@@ -41,11 +39,12 @@ class Verifier:
     journal: Journal
     test_set: Callable[[], learning.Split]
     position: Callable[[str], tuple[int, int]]
+    workers: ckks.Workers
     beacon_key: bytes | None = None
     leaving: bool = False
     clock: Callable[[], float] = time.time
     patience: float = 0.0
-    _sketched: tuple[int, list[screening.Sketched]] | None = None
+    _playing: tuple[int, RoundPart] | None = None
     _scores: dict[str, learning.Score] = field(default_factory=dict)
 
     @property
@@ -56,7 +55,7 @@ class Verifier:
     def finished(self, view: b.TaskView) -> bool:
         """Once the task has ended and no challenge of its blocks is left undecided."""
         over = steps.ended(view)
-        self._forget(view, over)
+        forget_rounds(self.journal, None if over else view.round.number)
         return over and not view.challenges
 
     def act(self, view: b.TaskView) -> bool:
@@ -72,19 +71,21 @@ class Verifier:
         ):
             try:
                 with metrics.timed(metrics.STEPS, step.value):
-                    self._do(step, number, view)
+                    done = self._do(step, number, view)
             except (ArtifactError, exchange.ExchangeError, ckks.CkksError, KeptClosedError) as error:
                 failure = (
                     failure or error
                 )  # another step may be open that does not wait for this one's artifact
                 continue
-            log.info(step.value, task=view.task.spec.task_id, round=number, identity=self.me)
-            return True
+            if done:
+                log.info(step.value, task=view.task.spec.task_id, round=number, identity=self.me)
+                return True
         if failure is not None:
             raise failure
         return False
 
-    def _do(self, step: Step, number: int, view: b.TaskView) -> None:
+    def _do(self, step: Step, number: int, view: b.TaskView) -> bool:
+        """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger."""
         task = view.task.spec.task_id
         if step is Step.TAKE_SEAT:
             check_playable(self.store, view.task.spec)
@@ -96,15 +97,19 @@ class Verifier:
         elif step is Step.BEACON:
             self.market.reveal_beacon(task, number, self._part(view, number).beacon())
         elif step is Step.SCREEN:
-            self._screen(view)
+            self.market.post_sketch(task, number, self._round(view).sketch_shares(view))
         elif step is Step.SELECT:
             self._select(view)
         elif step is Step.OPEN:
-            self._open(view)
+            self.market.post_partial(task, number, *self._round(view).partial(view))
+        elif step is Step.CHECK:
+            return self._accuse(view, self._faulty_partials(view))
         elif step is Step.VALIDATE:
-            self.market.vote_block(task, number, self._judge_candidate(view))
+            if not self._accuse(view, self._faulty_partials(view)):
+                self.market.vote_block(task, number, self._judge_candidate(view))
         elif step is Step.JUDGE:
             self.market.vote_challenge(task, number, self._judge_block(view, number))
+        return True
 
     def _key_step(self, step: Step, number: int, view: b.TaskView) -> None:
         part, ceremony = self._part(view, number), steps.ceremony_of(view, number)
@@ -144,125 +149,52 @@ class Verifier:
             if ceremony.step == b.KEY_READY and seat in ceremony.seats:
                 self._part(view, ceremony.round).note_ready()
 
-    def _screen(self, view: b.TaskView) -> None:
-        """Sketch every revealed update once; seal this seat's shares of the sketches to the other seats."""
-        spec, now = view.task.spec, view.round
-        parameters, plan = parameters_of(spec), self._plan(view)
-        part = self._part(view, now.number)
-        name = f"round-{now.number}/sketch-shares"
-        stored = self.journal.get(name)
-        if stored is None:
-            sketched = self._sketch(view)
-            share = part.share()
-            payload = SketchPayload(
-                shares=[
-                    ckks.sketch_share(parameters, plan, share, one.ciphertext)
-                    for one in sketched
-                    if one.ciphertext is not None
-                ]
-            ).SerializeToString(deterministic=True)
-            keys = {
-                seat: contribution.sealing_key
-                for seat, contribution in steps.contributions(view, now.number).items()
-                if seat in now.seats
-            }
-            context = _sketch_context(view)
-            stored = SketchShares(
-                task_id=spec.task_id,
-                round=now.number,
-                seat=part.seat,
-                coverage=[one.coverage for one in sketched],
-                boxes=exchange.seal_for(keys, dict.fromkeys(keys, payload), context, part.seat),
-            ).SerializeToString(deterministic=True)
-            self.journal.put(name, stored)
-        self.market.post_sketch(spec.task_id, now.number, self.store.put(stored))
-
     def _select(self, view: b.TaskView) -> None:
-        spec, now = view.task.spec, view.round
-        parameters = parameters_of(spec)
-        shares = {
-            one.seat: self._shares_of(one, view)
-            for one in view.screenings
-            if one.seat in now.seats and one.HasField("sketch_shares")
-        }
-        opened = screening.open_sketches(parameters, self._plan(view), self._sketch(view), shares)
-        submissions = {one.miner: one for one in view.submissions}
-        selection = screening.select(spec, now, submissions, opened, self.position)
-        self.market.vote_selection(spec.task_id, now.number, selection)
+        """Accuse the seats whose sketch shares are false, one by one, then vote."""
+        part, last = self._round(view), self._last_call(view)
+        opened = part.opened(view, last)
+        if not self._accuse(view, [*opened.false, *_nobody(opened.undecided, b.BAD_SKETCH_SHARES)]):
+            selection = part.selection(view, last)
+            self.market.vote_selection(view.task.spec.task_id, view.round.number, selection)
 
-    def _shares_of(self, one: b.Screening, view: b.TaskView) -> screening.Shares:
-        """What another seat posted, opened; what does not hold together covers nothing."""
-        spec, now = view.task.spec, view.round
-        parameters = parameters_of(spec)
-        revealed = [sub for sub in view.submissions if sub.HasField("manifest")]
-        limit = polynomial_bytes(parameters, max(1, len(revealed)))
-        nothing = screening.Shares({sub.miner: b.MISSING_ARTIFACT for sub in revealed}, {})
-        try:
-            record = exchange.get(
-                self.store,
-                SketchShares,
-                one.sketch_shares,
-                limit,
-                task_id=spec.task_id,
-                round=now.number,
-                seat=one.seat,
-            )
-            payload = SketchPayload.FromString(
-                exchange.unseal_from(
-                    list(record.boxes),
-                    self._part(view, now.number).sealing_key(),
-                    _sketch_context(view),
-                    one.seat,
-                    self._seat(view),
+    def _faulty_partials(self, view: b.TaskView) -> list[Finding]:
+        found = self._round(view).verified(view, self._last_call(view))
+        return [*found.false, *_nobody(found.undecided, b.BAD_PARTIAL)]
+
+    def _accuse(self, view: b.TaskView, findings: Sequence[Finding]) -> bool:
+        """Accuse the first seat of the round, or nobody, that this seat has not accused of it; False if there is none left."""
+        task, now, seat = view.task.spec.task_id, view.round, self._seat(view)
+        said = {(one.seat, one.fault) for one in view.accusations if one.accuser == seat}
+        for one in findings:
+            if one.seat != seat and one.seat in (0, *now.seats) and (one.seat, one.fault) not in said:
+                log.warning(
+                    "accuses", task=task, round=now.number, identity=self.me, seat=one.seat, why=one.why
                 )
-            )
-        except (exchange.ExchangeError, DecodeError) as error:
-            log.warning("unusable sketch shares", seat=one.seat, error=str(error))
-            return nothing
-        covered = [line for line in record.coverage if line.reason == b.CONTRIBUTES]
-        known = {sub.miner: sub.manifest.update.digest for sub in revealed}
-        if {line.miner: line.update for line in record.coverage} != known or len(covered) != len(
-            payload.shares
-        ):
-            log.warning("sketch shares of other submissions than the ledger's", seat=one.seat)
-            return nothing
-        return screening.Shares(
-            {line.miner: line.reason for line in record.coverage},
-            {line.miner: share for line, share in zip(covered, payload.shares, strict=True)},
-        )
+                accusation = b.Accusation(seat=one.seat, fault=one.fault, detail=line(one.why))
+                self.market.accuse(task, now.number, accusation)
+                return True
+        return False
 
-    def _open(self, view: b.TaskView) -> None:
-        """Publish this seat's partial decryption of the selected aggregate, and of nothing else."""
-        spec, now = view.task.spec, view.round
-        parameters = parameters_of(spec)
-        submissions = {one.miner: one for one in view.submissions}
-        total = candidate.aggregate_ciphertexts(self.store, parameters, now.selection, submissions)
-        digest = self.store.put(total.to_bytes()).digest
-        name = f"round-{now.number}/partial-{digest}"
-        residues = self.journal.get(name)
-        if residues is None:
-            residues = ckks.partial_decrypt(parameters, self._part(view, now.number).share(), total)
-            self.journal.put(name, residues)
-        record = PartialDecryption(
-            task_id=spec.task_id,
-            round=now.number,
-            seat=self._seat(view),
-            purpose=AGGREGATE_DECRYPTION,
-            ciphertext=digest,
-            residues=residues,
-        )
-        self.market.post_partial(spec.task_id, now.number, digest, exchange.put(self.store, record))
+    def _last_call(self, view: b.TaskView) -> bool:
+        now = view.round
+        seconds = getattr(view.task.spec.timeouts, b.Phase.Name(now.phase).lower())
+        return last_call(now, seconds, int(self.clock() * 1000))
 
     def _judge_candidate(self, view: b.TaskView) -> b.Ballot:
-        """Recompute the candidate; if it is what the aggregate gives, score it against the base on the own test set."""
+        """Recompute the candidate; if it is what the aggregate gives, score it against the base on the own test set.
+
+        Of an aggregate that nobody can vouch for no model is good; it is not its proposer's fault.
+        """
         spec, now = view.task.spec, view.round
-        parameters = parameters_of(spec)
         ballot = b.Ballot(
             task_id=spec.task_id, round=now.number, seat=self._seat(view), model=now.candidate.model.digest
         )
+        values = self._round(view).verified(view, self._last_call(view)).values
+        if values is None:
+            ballot.reason = b.UNAVAILABLE
+            return ballot
         base = load_public(self.store, spec, now.base.model)
-        values = candidate.open_aggregate(self.store, parameters, now, list(view.screenings))
-        expected = candidate.next_model(base, values, now.selection, parameters)
+        expected = candidate.next_model(base, values, now.selection, parameters_of(spec))
         model = self.store.put(learning.to_bytes(expected))
         aggregate = self.store.put(candidate.aggregate_bytes(values, now.selection))
         if (model, aggregate) != (now.candidate.model, now.candidate.aggregate):
@@ -300,21 +232,20 @@ class Verifier:
             self._scores[digest] = workload.evaluate(learning.merge(public, private), self.test_set())
         return self._scores[digest]
 
-    def _sketch(self, view: b.TaskView) -> list[screening.Sketched]:
-        """The sketches of the round's revealed updates, kept until the next round."""
+    def _round(self, view: b.TaskView) -> RoundPart:
+        """This seat's part in the round under way."""
         number = view.round.number
-        if self._sketched is None or self._sketched[0] != number:
-            parameters, plan = parameters_of(view.task.spec), self._plan(view)
-            found = [
-                screening.sketch_submission(self.store, parameters, plan, one)
-                for one in view.submissions
-                if one.HasField("manifest")
-            ]
-            self._sketched = (number, found)
-        return self._sketched[1]
-
-    def _plan(self, view: b.TaskView) -> ckks.SketchPlan:
-        return ckks.SketchPlan.from_beacon(parameters_of(view.task.spec), bytes.fromhex(view.round.beacon))
+        if self._playing is None or self._playing[0] != number:
+            part = RoundPart(
+                spec=view.task.spec,
+                ceremony=self._part(view, number),
+                store=self.store,
+                journal=self.journal.below(f"round-{number}"),
+                workers=self.workers,
+                position=self.position,
+            )
+            self._playing = number, part
+        return self._playing[1]
 
     def _part(self, view: b.TaskView, number: int) -> CeremonyPart:
         spec = view.task.spec
@@ -338,14 +269,6 @@ class Verifier:
         assert seat is not None, "only a seat takes these steps"
         return seat
 
-    def _forget(self, view: b.TaskView, over: bool) -> None:
-        """Erase all secrets of rounds that have ended: no later compromise opens what was sent in them."""
-        current = view.round.number
-        for name in self.journal.names():
-            kind, _, number = name.partition("-")
-            if kind == "round" and (over or int(number) < current):
-                self.journal.erase(name)
-
 
 KEY_STEPS = {
     Step.KEY_COMMIT: "CommitKey",
@@ -358,5 +281,6 @@ KEY_STEPS = {
 SEATED = "seated"
 
 
-def _sketch_context(view: b.TaskView) -> str:
-    return f"{view.task.spec.task_id}/{view.round.number}/sketch"
+def _nobody(undecided: str, fault: b.Fault) -> list[Finding]:
+    """The accusation of seat 0: something is wrong and it cannot be told whose fault it is."""
+    return [Finding(0, fault, undecided)] if undecided else []

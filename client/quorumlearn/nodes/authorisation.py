@@ -1,0 +1,91 @@
+"""What a seat may decrypt: what the ledger authorised, once (docs/protocol.md, "What may be decrypted").
+
+Rules:
+- before it makes a share of anything a seat compares the ledger's Authorisation with what it is about to do: the same updates, weights
+  and beacon, no fewer than the task's least aggregate;
+- it writes that to its journal first, and answers nothing else for the same round and purpose, whatever a ledger shows it later.
+"""
+
+from __future__ import annotations
+
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import canonical
+from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
+from quorumlearn_proto.task_pb2 import TaskSpec
+
+from quorumlearn.nodes.exchange import ExchangeError
+from quorumlearn.nodes.journal import Journal
+
+
+class NotAuthorised(ExchangeError):
+    """A decryption that the ledger has not authorised, or not like this: nothing is made for it."""
+
+
+def least_aggregate(spec: TaskSpec) -> int:
+    """How many miners an aggregate must hold to be opened."""
+    return spec.min_aggregate or min(2, spec.min_miners)
+
+
+def expected(view: b.TaskView, purpose: Purpose) -> b.Authorisation:
+    """What the ledger's other records of the round come to: `at_ms` is left out, updates are in the miners' order."""
+    now = view.round
+    updates = {one.miner: one.manifest.update for one in view.submissions if one.HasField("manifest")}
+    wanted = b.Authorisation(task_id=now.task_id, round=now.number, purpose=purpose)
+    if purpose == SKETCH_DECRYPTION:
+        wanted.updates.extend(updates[miner] for miner in sorted(updates))
+        wanted.beacon, wanted.openings = now.beacon, len(updates)
+        return wanted
+    for verdict in now.selection.verdicts:
+        if verdict.weight:
+            if verdict.miner not in updates:
+                raise NotAuthorised(f"{verdict.miner} has weight {verdict.weight} and has revealed nothing")
+            wanted.updates.append(updates[verdict.miner])
+            wanted.weights.append(verdict.weight)
+    wanted.openings = 1
+    return wanted
+
+
+def fault(view: b.TaskView, given: b.Authorisation) -> str:
+    """What contradicts the round's other records in an authorisation; "" if nothing does."""
+    spec, wanted = view.task.spec, expected(view, given.purpose)
+    kept = b.Authorisation()
+    kept.CopyFrom(given)
+    kept.ClearField("at_ms")
+    if _ordered(kept) != _ordered(wanted):
+        return f"it is not of the {len(wanted.updates)} updates that the round's records name"
+    if len({ref.digest for ref in given.updates}) != len(given.updates):
+        return "it names an update twice"
+    if given.purpose == AGGREGATE_DECRYPTION:
+        if len(given.updates) < least_aggregate(spec):
+            return f"it is of {len(given.updates)} updates, the least is {least_aggregate(spec)}"
+        if sum(given.weights) > spec.ckks.max_weight_sum:
+            return f"its weights add up to {sum(given.weights)}, the most is {spec.ckks.max_weight_sum}"
+    return ""
+
+
+def take(view: b.TaskView, purpose: Purpose, journal: Journal) -> b.Authorisation:
+    """The round's authorisation for this purpose, checked and noted in the round's journal; NotAuthorised if there is none."""
+    now, name = view.round, Purpose.Name(purpose)
+    given = next((one for one in view.authorisations if one.purpose == purpose), None)
+    if given is None:
+        raise NotAuthorised(f"round {now.number} of {now.task_id} has no authorisation for {name}")
+    wrong = fault(view, given)
+    if wrong:
+        raise NotAuthorised(f"{name} in round {now.number} of {now.task_id} is refused: {wrong}")
+    entry, note = f"answered-{name.lower().replace('_', '-')}", canonical.to_json(given)
+    known = journal.get(entry)
+    if known is None:
+        journal.put(entry, note)
+    elif known != note:
+        raise NotAuthorised(
+            f"{name} in round {now.number} of {now.task_id} was answered for other data before"
+        )
+    return given
+
+
+def _ordered(one: b.Authorisation) -> tuple[object, ...]:
+    """Its content, whatever the order of a sketch's updates."""
+    updates = [(ref.digest, ref.size) for ref in one.updates]
+    if one.purpose == SKETCH_DECRYPTION:
+        updates.sort()
+    return one.task_id, one.round, one.purpose, updates, list(one.weights), one.beacon, one.openings

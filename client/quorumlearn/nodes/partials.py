@@ -1,0 +1,89 @@
+"""From partial decryptions to the aggregate: which count, and whose do not (phases PROPOSE and VALIDATE).
+
+While no more seats are faulty than a round can do without (v - t):
+- What all seats agree on is what t honest ones open. A proposer, who has no sketches, opens only that; while they disagree it waits
+  until the ledger has put a seat out. Of exactly t partial decryptions nobody can say that they agree.
+- A verifier has the sketches: of the sum that it opens the sketch must be the weighted sum of those opened, in whole numbers. Where
+  seats disagree, the t that open to such a sum are right, and who is in no such t is at fault (BAD_PARTIAL).
+- It cannot be told whose fault it is if none fit, if two different sums fit (they differ by something that all k rows of the sketch map to
+  nothing), if all agree on a sum that does not fit (then a sketch was false), or if seats contradict the sketch of a contributor.
+  Such an aggregate is `undecided`: no verifier calls its model good.
+- What remains: with exactly t seats left, a shift that the k rows map to nothing is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from quorumlearn_proto import block_pb2 as b
+
+from quorumlearn import ckks
+from quorumlearn.nodes.attempt import Finding
+from quorumlearn.nodes.subsets import subsets
+
+Values = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The aggregate's exact integers (d,), or None with the reason in `undecided`; and the seats at fault."""
+
+    values: Values | None
+    false: tuple[Finding, ...] = ()
+    undecided: str = ""
+
+
+def verify(
+    parameters: ckks.Parameters,
+    total: ckks.Ciphertexts,
+    partials: Mapping[int, bytes],
+    fits: Callable[[Values], bool],
+    *,
+    contested: bool,
+) -> Verified:
+    """`partials` are well-formed; `fits`: whether a sum has the sketch that it must have; `contested`: whether seats contradict
+    one of those sketches."""
+    threshold = parameters.threshold
+    if len(partials) < threshold:
+        return Verified(None, undecided=f"{len(partials)} partial decryptions, {threshold} are needed")
+    agreed = _opened(parameters, total, partials)
+    if agreed is not None and fits(agreed):
+        return Verified(agreed)
+    if agreed is not None:
+        return Verified(None, undecided="the sketch of the opened sum is not the sum of the sketches")
+    if len(partials) == threshold:
+        return Verified(None, undecided="the partial decryptions do not open, with none to spare")
+    if contested:
+        return Verified(
+            None, undecided="partial decryptions disagree, and so do the sketch shares of a contributor"
+        )
+    found: Values | None = None
+    right: set[int] = set()
+    for seats in subsets(partials, threshold):
+        if right.issuperset(seats):
+            continue
+        values = _opened(parameters, total, {seat: partials[seat] for seat in seats})
+        if values is None or not fits(values):
+            continue
+        if found is not None and (values != found).any():
+            return Verified(
+                None, undecided="partial decryptions disagree, and different sums fit the sketches"
+            )
+        found = values
+        right.update(seats)
+    if found is None:
+        return Verified(None, undecided="partial decryptions disagree, and no sum fits the sketches")
+    why = f"seats {sorted(right)} open a sum that fits the sketches, and none with its partial decryption"
+    return Verified(found, tuple(Finding(seat, b.BAD_PARTIAL, why) for seat in sorted(set(partials) - right)))
+
+
+def _opened(
+    parameters: ckks.Parameters, total: ckks.Ciphertexts, partials: Mapping[int, bytes]
+) -> Values | None:
+    try:
+        return ckks.open_partials(parameters, total, partials)
+    except ckks.BadPartial:
+        return None

@@ -1,0 +1,256 @@
+"""A verifier's part in one round, from the revealed updates to the opened aggregate (docs/protocol.md).
+
+SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
+read the others', open. OPEN: a partial decryption of the selected sum. PROPOSE, VALIDATE: hold all partial decryptions against each
+other and the sketches.
+
+Rules: nothing is made but what the ledger authorised (nodes.authorisation); shares and the partial decryption are written to the
+journal before they are shown, so that a restarted seat repeats itself; another seat's artifact that is not in the store is waited
+for until `last_call`, then it counts as not there. What is derived is kept in memory and derived again after a restart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
+from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
+from quorumlearn_proto.task_pb2 import TaskSpec
+
+from quorumlearn import ckks
+from quorumlearn.artifacts import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    ArtifactStore,
+    ArtifactTooLarge,
+    BadReference,
+)
+from quorumlearn.nodes import authorisation, candidate, exchange, screening
+from quorumlearn.nodes.attempt import Finding
+from quorumlearn.nodes.ceremony import CeremonyPart
+from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.openings import Opened, Shares, open_sketches
+from quorumlearn.nodes.partials import Values, Verified, verify
+
+UNUSABLE = (ArtifactTooLarge, BadReference, exchange.ExchangeError, DecodeError, ckks.MalformedShare)
+WAIT_SECONDS = 1.0
+"""How long shares that all seats show at the same time are looked for, before the step is tried again."""
+
+
+@dataclass
+class RoundPart:
+    """What one seat does in one round; `journal` holds the round's entries."""
+
+    spec: TaskSpec
+    ceremony: CeremonyPart
+    store: ArtifactStore
+    journal: Journal
+    workers: ckks.Workers
+    position: Callable[[str], tuple[int, int]]
+    _sketched: list[screening.Sketched] | None = None
+    _opened: Opened | None = None
+    _verified: tuple[dict[int, str], Verified] | None = None
+
+    @property
+    def parameters(self) -> ckks.Parameters:
+        return parameters_of(self.spec)
+
+    def sketch_shares(self, view: b.TaskView) -> ArtifactRef:
+        """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet."""
+        authorisation.take(view, SKETCH_DECRYPTION, self.journal)
+        stored = self.journal.get("sketch-shares")
+        if stored is None:
+            stored = self._sealed_shares(view).SerializeToString(deterministic=True)
+            self.journal.put("sketch-shares", stored)
+        return ArtifactRef(digest=hashlib.sha256(stored).hexdigest(), size=len(stored))
+
+    def opened(self, view: b.TaskView, last_call: bool) -> Opened:
+        """The sketches of the revealed updates, and whose shares are false."""
+        if self._opened is None:
+            self._show_shares()
+            posted: dict[int, Shares] = {}
+            unusable: list[Finding] = []
+            for one in view.screenings:
+                if one.HasField("sketch_shares"):
+                    try:
+                        posted[one.seat] = self._shares_of(one, view)
+                    except (ArtifactMissing, ArtifactCorrupt):
+                        if not last_call:
+                            raise
+                        unusable.append(
+                            Finding(one.seat, b.BAD_SKETCH_SHARES, "its shares are not in the store")
+                        )
+                    except UNUSABLE as error:
+                        unusable.append(Finding(one.seat, b.BAD_SKETCH_SHARES, str(error)))
+            revealed = [one for one in view.submissions if one.HasField("manifest")]
+            claims = {one.miner: one.claim for one in revealed}
+            opened = open_sketches(
+                self.parameters, self._plan(view), self._sketch(view), claims, posted, self.spec.byzantine
+            )
+            self._opened = Opened(
+                opened.sketches, (*unusable, *opened.false), opened.contested, opened.undecided
+            )
+            self._sketched = None
+        return self._opened
+
+    def selection(self, view: b.TaskView, last_call: bool) -> b.Selection:
+        """This seat's vote; ckks.BadPartial if the sketches mean nothing."""
+        opened = self.opened(view, last_call)
+        if opened.undecided:
+            raise ckks.BadPartial(f"no vote on round {view.round.number}: {opened.undecided}")
+        submissions = {one.miner: one for one in view.submissions}
+        return screening.select(self.spec, view.round, submissions, opened.sketches, self.position)
+
+    def partial(self, view: b.TaskView) -> tuple[str, ArtifactRef]:
+        """This seat's partial decryption of the authorised sum, and of nothing else: the sum's digest, and where it is."""
+        now = view.round
+        authorisation.take(view, AGGREGATE_DECRYPTION, self.journal)
+        stored = self.journal.get("partial")
+        if stored is None:
+            submissions = {one.miner: one for one in view.submissions}
+            total = candidate.aggregate_ciphertexts(self.store, self.parameters, now.selection, submissions)
+            stored = PartialDecryption(
+                task_id=self.spec.task_id,
+                round=now.number,
+                seat=self.ceremony.seat,
+                purpose=AGGREGATE_DECRYPTION,
+                ciphertext=self.store.put(total.to_bytes()).digest,
+                residues=ckks.partial_decrypt(self.parameters, self.ceremony.share(), total),
+            ).SerializeToString(deterministic=True)
+            self.journal.put("partial", stored)
+        return PartialDecryption.FromString(stored).ciphertext, self.store.put(stored)
+
+    def verified(self, view: b.TaskView, last_call: bool) -> Verified:
+        """The aggregate as the seats that are left in the round open it, and whose partial decryptions are false."""
+        now, parameters = view.round, self.parameters
+        posted = candidate.posted_partials(now, view.screenings)
+        known = {seat: ref.digest for seat, ref in posted.items()}
+        if self._verified is None or self._verified[0] != known:
+            opened = self.opened(view, last_call)
+            total = candidate.aggregate_of(self.store, parameters, now)
+            partials: dict[int, bytes] = {}
+            unusable: list[Finding] = []
+            for seat, ref in posted.items():
+                try:
+                    partials[seat] = candidate.read_partial(self.store, parameters, now, total, seat, ref)
+                except (ArtifactMissing, ArtifactCorrupt):
+                    if not last_call:
+                        raise
+                    unusable.append(
+                        Finding(seat, b.BAD_PARTIAL, "its partial decryption is not in the store")
+                    )
+                except UNUSABLE as error:
+                    unusable.append(Finding(seat, b.BAD_PARTIAL, str(error)))
+            found = self._held_against_sketches(view, opened, total, partials)
+            self._verified = known, Verified(found.values, (*unusable, *found.false), found.undecided)
+        return self._verified[1]
+
+    def _held_against_sketches(
+        self, view: b.TaskView, opened: Opened, total: ckks.Ciphertexts, partials: dict[int, bytes]
+    ) -> Verified:
+        weights = {one.miner: one.weight for one in view.round.selection.verdicts if one.weight}
+        sketches = []
+        for miner, weight in weights.items():
+            sketch = opened.sketches.get(miner)
+            if not isinstance(sketch, np.ndarray):
+                return Verified(None, undecided=f"{miner} was selected, and its sketch does not open here")
+            sketches.append((weight, sketch))
+        plan = self._plan(view)
+
+        def fits(values: Values) -> bool:
+            return ckks.sum_fits(self.parameters, plan, values, sketches)
+
+        contested = not opened.contested.isdisjoint(weights)
+        return verify(self.parameters, total, partials, fits, contested=contested)
+
+    def _sealed_shares(self, view: b.TaskView) -> SketchShares:
+        sketched, share, plan = self._sketch(view), self.ceremony.share(), self._plan(view)
+        payload = SketchPayload(
+            shares=[
+                ckks.sketch_share(self.parameters, plan, share, one.ciphertext)
+                for one in sketched
+                if one.ciphertext is not None
+            ]
+        ).SerializeToString(deterministic=True)
+        keys = {
+            seat: part.sealing_key
+            for seat, part in self.ceremony.attempt.parts.items()
+            if seat in view.round.seats
+        }
+        boxes = exchange.seal_for(keys, dict.fromkeys(keys, payload), _context(view), self.ceremony.seat)
+        return SketchShares(
+            task_id=self.spec.task_id,
+            round=view.round.number,
+            seat=self.ceremony.seat,
+            coverage=[one.coverage for one in sketched],
+            boxes=boxes,
+        )
+
+    def _show_shares(self) -> None:
+        stored = self.journal.get("sketch-shares")
+        if stored is not None:
+            self.store.put(stored)
+
+    def _shares_of(self, one: b.Screening, view: b.TaskView) -> Shares:
+        """What a seat posted, opened; one of UNUSABLE if it does not hold together."""
+        revealed = [sub for sub in view.submissions if sub.HasField("manifest")]
+        self.store.wait(one.sketch_shares, timeout=WAIT_SECONDS, poll=0.05)
+        record = exchange.get(
+            self.store,
+            SketchShares,
+            one.sketch_shares,
+            polynomial_bytes(self.parameters, max(1, len(revealed))),
+            task_id=self.spec.task_id,
+            round=view.round.number,
+            seat=one.seat,
+        )
+        box = exchange.unseal_from(
+            list(record.boxes), self.ceremony.sealing_key(), _context(view), one.seat, self.ceremony.seat
+        )
+        payload = SketchPayload.FromString(box)
+        covered = [line for line in record.coverage if line.reason == b.CONTRIBUTES]
+        known = {sub.miner: sub.manifest.update.digest for sub in revealed}
+        if (
+            len(record.coverage) != len(known)
+            or {line.miner: line.update for line in record.coverage} != known
+        ):
+            raise exchange.ExchangeError("its sketch shares cover other updates than the ledger's")
+        if len(covered) != len(payload.shares):
+            raise exchange.ExchangeError(
+                f"it has sketched {len(covered)} updates and shows {len(payload.shares)} shares"
+            )
+        if any(line.reason not in screening.COVERAGES for line in record.coverage):
+            raise exchange.ExchangeError("it gives a reason that no sketching gives")
+        return Shares(
+            {line.miner: line.reason for line in record.coverage},
+            {line.miner: share for line, share in zip(covered, payload.shares, strict=True)},
+        )
+
+    def _sketch(self, view: b.TaskView) -> list[screening.Sketched]:
+        """The sketches of the round's revealed updates; those that the store did not have are looked for again."""
+        submissions = [one for one in view.submissions if one.HasField("manifest")]
+        known = {
+            one.coverage.miner: one
+            for one in self._sketched or ()
+            if one.coverage.reason != b.MISSING_ARTIFACT
+        }
+        wanted = [one for one in submissions if one.miner not in known]
+        found = screening.sketch_submissions(
+            self.store, self.parameters, self._plan(view), wanted, self.workers
+        )
+        known.update({one.coverage.miner: one for one in found})
+        self._sketched = [known[one.miner] for one in submissions]
+        return self._sketched
+
+    def _plan(self, view: b.TaskView) -> ckks.SketchPlan:
+        return ckks.SketchPlan.from_beacon(self.parameters, bytes.fromhex(view.round.beacon))
+
+
+def _context(view: b.TaskView) -> str:
+    return f"{view.task.spec.task_id}/{view.round.number}/sketch"
