@@ -83,6 +83,14 @@ class Journal:
         return self.folder / name
 
 
+def forget_rounds(journal: Journal, before: int | None = None) -> None:
+    """Erase what rounds (`round-N`) left, of all or of those before this one: no later compromise opens what was sent in them."""
+    for name in journal.names():
+        kind, _, number = name.partition("-")
+        if kind == "round" and (before is None or int(number) < before):
+            journal.erase(name)
+
+
 def _overwrite(path: Path) -> None:
     with path.open("r+b") as file:
         file.write(bytes(path.stat().st_size))

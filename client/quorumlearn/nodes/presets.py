@@ -76,9 +76,10 @@ PRESETS: Mapping[str, Preset] = {
             ),
             Setting(
                 "rule",
-                {"name": "multi-krum", "parameters": {"selected": "1"}},
-                "Krum: the one update nearest to its neighbours is taken, alone",
+                {"name": "multi-krum", "parameters": {"selected": "2"}},
+                "Krum takes the one update nearest to its neighbours; here two, for one opened alone would be read",
             ),
+            Setting("min_aggregate", 2, "what the rule takes"),
             _NO_GATE,
         ),
     ),

@@ -8,7 +8,8 @@ public_blocks: [all]
 rounds: 5
 miners: {minimum: 5, maximum: 8, byzantine: 2}
 rule: {name: multi-krum}
-committee: {organisations: [AlphaMSP, BetaMSP, GammaMSP], threshold: 2}
+committee: {organisations: [AlphaMSP, BetaMSP, GammaMSP], threshold: 2, reserves: [DeltaMSP]}
+min_aggregate: 4
 encryption: {preset: default, bound: 0.5, step_bits: 14}
 timeouts: {commit: 120}
 reward: {per_round: 1000, miners: 70%, verifiers: 25%, proposer: 5%}
@@ -20,6 +21,10 @@ seed: 7
 Only `id`, `workload`, `rounds`, `miners`, `committee` and `reward.per_round` are needed; `quorumlearn task publish --help` shows
 what the rest defaults to. With `preset: NAME` the settings of a published system stand for what is left out (see
 `nodes.presets`). Unknown keys are errors. Nothing is published that the encryption's budget cannot carry.
+
+An aggregate of fewer than `min_aggregate` miners is never opened. By default that is byzantine + 2, so that it is the sum of two
+honest updates even if every Byzantine miner is in it, but no more than miners.minimum - byzantine, which is what a rule lets
+through when no more come; and two at least, where there are two.
 """
 
 from __future__ import annotations
@@ -47,6 +52,9 @@ from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.presets import with_preset
 from quorumlearn.nodes.screening import rule_of
+
+_CHOOSING = {"multi-krum": "selected", "l-nearest": "nearest"}
+"""Rules that take a number of updates and leave the rest, and the parameter that says how many."""
 
 
 def _basis_points(value: object) -> object:
@@ -82,6 +90,7 @@ class RulePart(_Strict):
 class CommitteePart(_Strict):
     organisations: tuple[str, ...] = Field(min_length=1)
     threshold: int = Field(ge=1)
+    reserves: tuple[str, ...] = ()
 
 
 class EncryptionPart(_Strict):
@@ -132,6 +141,7 @@ class TaskFile(_Strict):
     miners: MinersPart
     rule: RulePart = RulePart()
     committee: CommitteePart
+    min_aggregate: int | None = Field(None, ge=2)
     encryption: EncryptionPart = EncryptionPart.model_validate({})
     timeouts: TimeoutsPart = TimeoutsPart.model_validate({})
     reward: RewardPart
@@ -182,8 +192,28 @@ def parameters_of_file(file: TaskFile) -> ckks.Parameters:
     )
 
 
+def min_aggregate_of(file: TaskFile) -> int:
+    """The fewest miners whose sum may be opened; 0 where a round may have one miner. ConfigError for what can never be met."""
+    few, byzantine = file.miners.minimum, file.miners.byzantine
+    wanted = file.min_aggregate
+    if wanted is None:
+        wanted = 0 if few < 2 else max(2, min(byzantine + 2, few - byzantine))
+    if wanted > few:
+        raise ConfigError(
+            f"min_aggregate is {wanted}, miners.minimum {few}: lower the one or raise the other"
+        )
+    chosen = file.rule.parameters.get(_CHOOSING.get(file.rule.name, ""), "")
+    if re.fullmatch(r"[0-9]{1,9}", chosen) and int(chosen) < wanted:
+        raise ConfigError(
+            f"{file.rule.name} takes {chosen} updates and min_aggregate is {wanted}: nothing would ever be opened; "
+            "take more updates, or lower min_aggregate (to no less than 2)"
+        )
+    return wanted
+
+
 def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
-    """The task to publish. Raises learning.LearningError, ckks.ParameterError and robust.RuleError for what cannot work."""
+    """The task to publish. Raises learning.LearningError, ckks.ParameterError, robust.RuleError and ConfigError for what
+    cannot work."""
     workload, blocks = workload_and_blocks(file)
     parameters = parameters_of_file(file)
     spec = TaskSpec(
@@ -197,7 +227,11 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
         byzantine=file.miners.byzantine,
         rule=RobustRule(name=file.rule.name, parameters=file.rule.parameters),
         mode=ROBUST,
-        committee=Committee(msp_ids=file.committee.organisations, threshold=file.committee.threshold),
+        committee=Committee(
+            msp_ids=file.committee.organisations,
+            threshold=file.committee.threshold,
+            reserve_msp_ids=file.committee.reserves,
+        ),
         ckks=record_of(parameters),
         timeouts=Timeouts(**file.timeouts.model_dump(by_alias=True)),
         reward=RewardSplit(
@@ -210,6 +244,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
         tolerance_bp=file.tolerance,
         challenge_window_seconds=file.challenge_window,
         seed=file.seed,
+        min_aggregate=min_aggregate_of(file),
     )
     rule_of(spec)
     return spec

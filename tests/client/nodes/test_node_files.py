@@ -100,6 +100,8 @@ def test_bytes_that_are_no_such_file_are_refused(tmp_path: Path, load: Any, data
         ("miners.byzantine", -1, "miners.byzantine"),
         ("committee.organisations", [], "committee.organisations"),
         ("committee.threshold", 0, "committee.threshold"),
+        ("committee.reserves", "D", "committee.reserves"),
+        ("min_aggregate", 1, "min_aggregate"),
         ("reward.per_round", 0, "reward.per_round"),
         ("reward.miners", "120%", "reward.miners"),
         ("reward.miners", "70.555%", "reward.miners"),
@@ -140,6 +142,47 @@ def spec_with(field: str = "id", value: object = "mnist-1") -> Any:
 def test_a_task_that_cannot_work_is_not_made(field: str, value: object, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         spec_with(field, value)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "byzantine", "written", "opened"),
+    [
+        (1, 0, None, 0),
+        (2, 0, None, 2),
+        (3, 1, None, 2),
+        (5, 2, None, 3),
+        (8, 2, None, 4),
+        (8, 3, None, 5),
+        (3, 6, None, 2),
+        (8, 2, 8, 8),
+        (8, 2, 2, 2),
+    ],
+)
+def test_no_aggregate_is_opened_that_could_show_one_honest_update_if_the_miners_are_enough(
+    minimum: int, byzantine: int, written: int | None, opened: int
+) -> None:
+    miners = {"minimum": minimum, "maximum": 16, "byzantine": byzantine}
+    fields = {**TASK, "miners": miners, **({} if written is None else {"min_aggregate": written})}
+    assert taskfile.spec_of(TaskFile.model_validate(fields), MODEL).min_aggregate == opened
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"min_aggregate": 4}, "miners.minimum 3"),
+        ({"rule": {"name": "multi-krum", "parameters": {"selected": "1"}}}, "take more updates"),
+        ({"rule": {"name": "l-nearest", "parameters": {"nearest": "1"}}}, "take more updates"),
+    ],
+)
+def test_a_task_of_which_nothing_could_be_opened_is_not_made(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(config.ConfigError, match=words):
+        taskfile.spec_of(TaskFile.model_validate({**TASK, **fields}), MODEL)
+
+
+def test_a_tasks_reserves_stand_on_the_ledger() -> None:
+    committee = spec_with("committee.reserves", ["D", "E"]).committee
+    assert (list(committee.msp_ids), list(committee.reserve_msp_ids)) == (["A", "B", "C"], ["D", "E"])
+    assert parameters_of(spec_with("committee.reserves", ["D"])).seats == 3
 
 
 def test_a_task_says_on_the_ledger_what_its_file_says() -> None:

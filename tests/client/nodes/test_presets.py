@@ -56,7 +56,7 @@ def test_each_system_has_its_own_rule_and_means(tmp_path: Path) -> None:
         "learningchain": 3,
         "omnilytics": 2,
     }
-    assert dict(made["krum"].rule.parameters) == {"selected": "1"}
+    assert (dict(made["krum"].rule.parameters), made["krum"].min_aggregate) == ({"selected": "2"}, 2)
     assert list(made["omnilytics"].workload.public_blocks) == ["top"]
     assert made["chainfl"].workload.config["late_rounds"] == "1"
     private = {

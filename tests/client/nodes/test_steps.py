@@ -69,7 +69,40 @@ def test_a_verifier_takes_its_organisations_free_seat_only() -> None:
     assert verifier_steps(view, "V3MSP/v", "V3MSP") == []
     assert verifier_steps(view, "V1MSP/other", "V1MSP") == []
     del view.seats[1]
-    assert verifier_steps(view, "V2MSP/v", "V2MSP") == [(Step.TAKE_SEAT, 0)]
+    view.free_seats.append(2)
+    for status in (t.PUBLISHED, t.RUNNING):
+        view.state.status = status
+        assert verifier_steps(view, "V2MSP/v", "V2MSP") == [(Step.TAKE_SEAT, 0)]
+        assert verifier_steps(view, "V1MSP/other", "V1MSP") == []
+
+
+def test_a_reserve_takes_a_seat_once_the_task_runs_and_one_only() -> None:
+    view = running(b.COMMIT)
+    view.task.spec.committee.reserve_msp_ids.extend(["V4MSP", "V5MSP"])
+    assert verifier_steps(view, "V4MSP/v", "V4MSP") == []
+    view.free_seats.append(2)
+    assert verifier_steps(view, "V4MSP/v", "V4MSP") == [(Step.TAKE_SEAT, 0)]
+    view.state.status = t.PUBLISHED
+    assert verifier_steps(view, "V4MSP/v", "V4MSP") == []
+    view.state.status = t.RUNNING
+    view.seats[1].verifier = "V4MSP/other"
+    assert verifier_steps(view, "V4MSP/v", "V4MSP") == []
+
+
+def test_who_left_a_seat_or_is_to_leave_does_not_take_one_again() -> None:
+    view = running(b.COMMIT)
+    del view.seats[1]
+    view.free_seats.append(2)
+    assert verifier_steps(view, "V2MSP/v", "V2MSP", seated=True) == []
+    assert verifier_steps(view, "V2MSP/v", "V2MSP", leaving=True) == []
+
+
+def test_a_seat_that_is_to_leave_says_so_once_and_acts_to_the_end_of_its_last_round() -> None:
+    view = running(b.SCREEN)
+    both = verifier_steps(view, "V1MSP/v", "V1MSP", seated=True, leaving=True)
+    assert both == [(Step.LEAVE_SEAT, 0), (Step.SCREEN, 1)]
+    view.seats[0].leaves_after = 2
+    assert verifier_steps(view, "V1MSP/v", "V1MSP", seated=True, leaving=True) == [(Step.SCREEN, 1)]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +135,29 @@ def test_the_next_rounds_key_is_made_while_this_round_trains() -> None:
     view.ceremonies[0].step = b.KEY_REVEAL
     view.ceremonies[0].seats[:] = [1, 2]
     assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(Step.KEY_REVEAL, 2)]
+
+
+@pytest.mark.parametrize(
+    ("at", "step", "done"),
+    [
+        (b.KEY_TEST, Step.KEY_TEST, b.KeyContribution(complaint="it does not open")),
+        (b.KEY_TEST, Step.KEY_TEST, b.KeyContribution(test_partial=REF)),
+        (b.KEY_CONFIRM, Step.KEY_CONFIRM, b.KeyContribution(complaint="it does not open")),
+        (b.KEY_OPEN, Step.KEY_OPEN, b.KeyContribution(opened_sealing_key=b"key")),
+        (b.KEY_BLAME, Step.KEY_BLAME, b.KeyContribution(blame=b.BlameVote())),
+    ],
+)
+def test_each_step_of_a_ceremony_is_done_once_and_only_by_who_takes_part(
+    at: b.CeremonyStep.ValueType, step: Step, done: b.KeyContribution
+) -> None:
+    view = running(b.KEY)
+    view.ceremonies.add(round=1, attempt=2, step=at, seats=[1])
+    view.contributions.add(round=1, attempt=2, seat=1, public_share=REF)
+    view.contributions.add(round=1, attempt=2, seat=2, public_share=REF)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(step, 1)]
+    assert verifier_steps(view, "V2MSP/v", "V2MSP") == []
+    view.contributions[0].MergeFrom(done)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
 
 
 def test_a_ballot_on_an_earlier_candidate_does_not_count_for_the_next() -> None:
