@@ -150,7 +150,8 @@ class Node:
         if summary.state.status in LIVE or task in self._over:
             return
         for identity in self.organisation.config.identities:
-            if (folder := journal_folder(self.organisation.config, identity, task)).is_dir():
+            folder = journal_folder(self.organisation.config, identity, task)
+            if (task, identity.user) not in self._threads and folder.is_dir():
                 forget_rounds(Journal(folder))
         verifies = any(identity.role == "verifier" for identity in self.organisation.config.identities)
         if verifies and market.view(task).challenges:

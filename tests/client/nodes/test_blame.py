@@ -18,7 +18,6 @@ from quorumlearn_proto import block_pb2 as b
 from tests.client.nodes.played_ceremony import (
     CHEATS,
     Ceremony,
-    ComplainsOfNothing,
     FalseTest,
     NoPublicShare,
     NoTest,

@@ -148,6 +148,7 @@ def acting(c: Ceremony, step: int, now: SimpleNamespace) -> tuple[Verifier, b.Ta
         journal=Journal(c.folder / "node"),
         test_set=lambda: None,  # type: ignore[arg-type, return-value]
         position=lambda _: (0, 0),
+        workers=ckks.Workers(0),
         clock=lambda: now.seconds,
     )
     spec = t.TaskSpec(task_id=TASK, ckks=record_of(c.p), timeouts=t.Timeouts(key=30))
