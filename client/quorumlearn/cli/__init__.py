@@ -10,13 +10,14 @@ from typing import Annotated
 
 import typer
 
-from quorumlearn.cli import attack, ckks, demo, identity, ledger, network, node, task, tokens
+from quorumlearn.cli import attack, ckks, committee, demo, identity, ledger, network, node, task, tokens
 from quorumlearn.cli.terminal import EXIT_CODES, Exit, explain, printable
 
 GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("network", network.app),
     ("identity", identity.app),
     ("task", task.app),
+    ("committee", committee.app),
     ("node", node.app),
     ("ledger", ledger.app),
     ("token", tokens.app),

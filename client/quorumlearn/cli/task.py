@@ -52,6 +52,9 @@ def publish(
     miners: {minimum: 5, maximum: 8, byzantine: 2}  needed
     rule: {name: multi-krum}
     committee: {organisations: [Verifier1MSP, Verifier2MSP, Verifier3MSP], threshold: 2}  needed
+        with reserves: [Verifier4MSP]             who may take a seat that has become free
+    min_aggregate: 3                              the sum of fewer miners is not opened; by default byzantine + 2,
+                                                  at most miners.minimum - byzantine, at least 2
     encryption: {preset: default, bound: 1.0}     or fast, paranoid; see quorumlearn ckks explain
         with step_bits, flooding_bits, sketch_size to differ from the preset
     timeouts: {join: 600, key: 30, commit: 600, reveal: 120, beacon: 30,
@@ -162,7 +165,12 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
         + (f", in {b.Phase.Name(view.round.phase)}" if state.round else ""),
         "miners": f"{len(view.miners)} joined; {spec.min_miners} to {spec.max_miners}, {spec.byzantine} may cheat",
         "rule": spec.rule.name,
-        "committee": f"any {spec.committee.threshold} of {', '.join(spec.committee.msp_ids)}",
+        "committee": f"any {spec.committee.threshold} of {', '.join(spec.committee.msp_ids)}"
+        + (
+            f"; in reserve: {', '.join(spec.committee.reserve_msp_ids)}"
+            if spec.committee.reserve_msp_ids
+            else ""
+        ),
         "reward": f"{spec.reward.per_round} a round: {spec.reward.miners_bp / 100:g} % miners, "
         f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
     }
