@@ -70,16 +70,19 @@ def timed(work: Callable[[], object], repeats: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Ceremony:
+class Committee:
+    """A collective key, and each seat's share of its secret."""
+
     key: bytes
     shares: dict[int, bytes]
 
 
-def _ceremony(p: ckks.Parameters) -> _Ceremony:
+def make_committee(p: ckks.Parameters) -> Committee:
+    """A whole ceremony, all seats in one."""
     seed, seats = b"benchmark", tuple(range(1, p.seats + 1))
     drawn = {seat: ckks.new_key_share(p, seed) for seat in seats}
     dealt = {seat: ckks.deal(p, one.secret, seats) for seat, one in drawn.items()}
-    return _Ceremony(
+    return Committee(
         ckks.collective_key(p, seed, {seat: one.public for seat, one in drawn.items()}),
         {seat: ckks.sum_shares(p, [dealt[other][seat] for other in seats]) for seat in seats},
     )
@@ -89,19 +92,19 @@ def play(miners: int, size: int, preset: str, repeats: int) -> Round:
     """One cell. AssertionError if anything opens to something else than it should."""
     p = ckks.Parameters.named(preset, size, seats=SEATS, threshold=THRESHOLD, max_weight_sum=miners)
     told = p.explain()
-    made: list[_Ceremony] = []
-    ceremony_seconds = timed(lambda: made.append(_ceremony(p)), min(repeats, 3))
-    ceremony = made[-1]
+    made: list[Committee] = []
+    ceremony_seconds = timed(lambda: made.append(make_committee(p)), min(repeats, 3))
+    committee = made[-1]
     rng = np.random.default_rng(size)
     values = [ckks.quantise(rng.normal(scale=0.05, size=size), p) for _ in range(min(miners, DISTINCT))]
-    updates = [ckks.encrypt(p, ceremony.key, one) for one in values]
-    encryption_seconds = timed(lambda: ckks.encrypt(p, ceremony.key, values[0]), repeats)
+    updates = [ckks.encrypt(p, committee.key, one) for one in values]
+    encryption_seconds = timed(lambda: ckks.encrypt(p, committee.key, values[0]), repeats)
     encryption_memory = peak_memory()
 
     beacon = b"beacon"
     plan = ckks.SketchPlan.from_beacon(p, beacon)
     sketched = [ckks.sketch(p, plan, ckks.parse(p, one)) for one in updates]
-    theirs = [ckks.sketch_share(p, plan, ceremony.shares[2], one) for one in sketched]
+    theirs = [ckks.sketch_share(p, plan, committee.shares[2], one) for one in sketched]
     opened: list[np.ndarray] = []
     own: list[bytes] = []
 
@@ -110,7 +113,7 @@ def play(miners: int, size: int, preset: str, repeats: int) -> Round:
         fresh = ckks.SketchPlan.from_beacon(p, beacon)
         for i in range(miners):
             one = ckks.sketch(p, fresh, ckks.parse(p, updates[i % len(updates)]))
-            share = ckks.sketch_share(p, fresh, ceremony.shares[1], one)
+            share = ckks.sketch_share(p, fresh, committee.shares[1], one)
             own.append(share)
             opened.append(ckks.open_sketch(p, fresh, one, {1: share, 2: theirs[i % len(updates)]}))
 
@@ -133,11 +136,11 @@ def play(miners: int, size: int, preset: str, repeats: int) -> Round:
     aggregation_seconds = timed(add_up, repeats)
     aggregation_memory = peak_memory()
     total = totals[0]
-    other = ckks.partial_decrypt(p, ceremony.shares[2], total)
+    other = ckks.partial_decrypt(p, committee.shares[2], total)
     sums: list[np.ndarray] = []
 
     def decrypt() -> None:
-        mine = ckks.partial_decrypt(p, ceremony.shares[1], total)
+        mine = ckks.partial_decrypt(p, committee.shares[1], total)
         sums[:] = [ckks.open_partials(p, total, {1: mine, 2: other})]
 
     decryption_seconds = timed(decrypt, repeats)
@@ -168,9 +171,9 @@ def play(miners: int, size: int, preset: str, repeats: int) -> Round:
 def screen_with_workers(miners: int, size: int, preset: str, processes: int) -> float:
     """Seconds to parse and sketch n updates in worker processes that are already running."""
     p = ckks.Parameters.named(preset, size, seats=SEATS, threshold=THRESHOLD, max_weight_sum=miners)
-    ceremony = _ceremony(p)
+    committee = make_committee(p)
     values = ckks.quantise(np.random.default_rng(1).normal(scale=0.05, size=size), p)
-    update = ckks.encrypt(p, ceremony.key, values)
+    update = ckks.encrypt(p, committee.key, values)
     with ckks.Workers(processes) as workers:
         plan = ckks.SketchPlan.from_beacon(p, b"beacon")
         list(workers.sketches(p, plan, [update] * processes))
