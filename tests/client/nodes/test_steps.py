@@ -120,6 +120,13 @@ def test_a_verifier_does_each_phase_once(phase: b.Phase.ValueType, step: Step, d
     assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
 
 
+def test_a_seat_that_has_posted_its_partial_checks_all_of_them_while_a_miner_proposes() -> None:
+    view = running(b.PROPOSE)
+    view.screenings.add(seat=1, sketch_shares=REF, partial=REF)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(Step.CHECK, 1)]
+    assert verifier_steps(view, "V2MSP/v", "V2MSP") == []
+
+
 def test_a_verifier_that_left_the_round_sits_it_out() -> None:
     view = running(b.SCREEN)
     view.round.seats[:] = [2]
