@@ -191,3 +191,38 @@ def test_writes_are_in_the_order_of_keys_and_each_new_key_gets_its_policy_once()
     assert set(play.peer.policies) == set(play.peer.state)
     again = play.peer.endorse(identity(play.miners[0]), "rewards:Transfer", play.miners[1], "1")
     assert not again.policies
+
+
+def test_seats_that_know_of_others_pending_commit_together_and_then_the_round_moves() -> None:
+    play = Play()
+    play.start()
+    for simulation in [
+        play.peer.endorse(identity(who), *key_commit(seat, 1), "pending") for seat, who in play.seats.items()
+    ]:
+        play.peer.commit(simulation)
+    assert play.view().ceremonies[0].step == CeremonyStep.KEY_COMMIT
+    assert play.view().can_advance
+    play.advance()
+    assert play.view().ceremonies[0].step == CeremonyStep.KEY_REVEAL
+    play = Play()
+    play.start()
+    play.to(Phase.BEACON)
+    for simulation in [
+        play.peer.endorse(identity(who), "blocks:RevealBeacon", TASK, "1", secret(seat, 1), "pending")
+        for seat, who in play.seats.items()
+    ]:
+        play.peer.commit(simulation)
+        assert not simulation.ranges
+    assert play.round().phase == Phase.BEACON
+    play.advance()
+    assert play.round().phase == Phase.REVEAL
+
+
+@pytest.mark.parametrize("more", [("waiting",), ("pending", "pending"), ("",)])
+def test_nothing_but_pending_follows_a_seats_step(more: tuple[str, ...]) -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.BEACON)
+    with pytest.raises(Refusal) as caught:
+        play.send(play.seats[1], "blocks:RevealBeacon", TASK, "1", secret(1, 1), *more)
+    assert caught.value.code == Code.BAD_ARGUMENT

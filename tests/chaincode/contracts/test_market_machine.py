@@ -1,31 +1,28 @@
 """Random actors, times, orders and garbage against every function: what holds after every transaction.
 
-Checked on the raw state: minted = balances + escrows + stakes (open deposits among them); nothing negative;
-the good blocks are one hash-linked chain from the specification to the head; a refused or conflicting
-transaction changes nothing; what was paid never exceeds what was escrowed. At the end only time passes and
-anyone calls Advance: the task ends, its escrow and stakes are empty.
+Checked after each: `market_invariants`, on the raw state; a refused or conflicting transaction changes nothing.
+At the end only time passes and anyone calls Advance: the task ends, its escrow and stakes are empty.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from quorumlearn_chaincode.contracts import FUNCTIONS, Refusal
-from quorumlearn_proto import canonical
-from quorumlearn_proto.block_pb2 import Ballot, BallotReason, Block, Phase, Reason
+from quorumlearn_proto.block_pb2 import Ballot, BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
 from tests.chaincode.contracts.market_actors import OWNER, TASK, TIMEOUT_S, TREASURY, Play, js, spec
+from tests.chaincode.contracts.market_invariants import INVARIANTS, rows, tokens_are_conserved
 
 SUBSETS = st.sets(st.integers(1, 3))
 ACTORS = st.sampled_from(
     [TREASURY, OWNER, "OwnerMSP/anyone", "StrangeMSP/eve"]
-    + [f"V{n}MSP/{who}" for n in (1, 2, 3) for who in ("vera", "other")]
+    + [f"V{n}MSP/{who}" for n in range(1, 6) for who in ("vera", "other")]
     + [f"M{1 + n % 2}MSP/miner{n:02d}" for n in range(1, 6)]
 )
 WORDS = st.one_of(
@@ -35,26 +32,41 @@ WORDS = st.one_of(
     st.sampled_from([OWNER, "M1MSP/miner02", "V1MSP/vera", "TreasuryMSP/treasury", js(spec())]),
     st.text(max_size=20),
 )
+VERIFIERS = st.sampled_from([f"V{n}MSP/vera" for n in range(1, 6)])
 MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
 VERIFIERS_PHASES = (Phase.BEACON, Phase.SCREEN, Phase.SELECT, Phase.OPEN, Phase.PROPOSE, Phase.VALIDATE)
+FUNCTION_OF_STEP = {
+    CeremonyStep.KEY_COMMIT: "CommitKey",
+    CeremonyStep.KEY_REVEAL: "RevealKey",
+    CeremonyStep.KEY_TEST: "TestKey",
+    CeremonyStep.KEY_CONFIRM: "ConfirmKey",
+    CeremonyStep.KEY_OPEN: "OpenKey",
+}
 OPEN = (TaskStatus.PUBLISHED, TaskStatus.RUNNING)
 
 
 class MarketMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.play = Play(miner_count=5)
+        self.play = Play(seats=5, miner_count=5)
+        self.everyone = self.play.seats
+        self._sit()
 
     @initialize(
-        rounds=st.integers(1, 4),
+        rounds=st.integers(1, 6),
         slash=st.sampled_from([0, 40, 100]),
+        verifier_slash=st.sampled_from([0, 50, 150]),
         per_round=st.integers(1, 1000),
         enrolled=st.sampled_from([True, True, True, True, False]),
         steps=st.integers(0, 20),
     )
-    def publish(self, rounds: int, slash: int, per_round: int, enrolled: bool, steps: int) -> None:
+    def publish(
+        self, rounds: int, slash: int, verifier_slash: int, per_round: int, enrolled: bool, steps: int
+    ) -> None:
         task = spec()
         task.rounds, task.stakes.miner_slash, task.reward.per_round = rounds, slash, per_round
+        task.stakes.verifier_slash = verifier_slash
+        task.committee.reserve_msp_ids.extend(["V4MSP", "V5MSP"])
         self.play.publish(task)
         if enrolled:
             self.play.take_seats()
@@ -85,28 +97,56 @@ class MarketMachine(RuleBasedStateMachine):
         for miner in self.play.miners[:miners]:
             self._try(lambda miner=miner: self.play.join([miner]))
 
-    @rule(seats=SUBSETS, liar=st.integers(0, 6))
-    def ceremonies(self, seats: set[int], liar: int) -> None:
+    @rule(
+        seats=st.one_of(st.just({1, 2, 3}), SUBSETS),
+        liar=st.integers(0, 6),
+        complainer=st.integers(0, 6),
+        blamed=st.lists(st.sampled_from([0, 1, 3]), min_size=3, max_size=3),
+    )
+    def ceremonies(self, seats: set[int], liar: int, complainer: int, blamed: list[int]) -> None:
+        """One step of each open ceremony; a liar confirms another key, votes of blame may differ."""
         for ceremony in self.play.view().ceremonies:
-            for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey"):
-                for seat in sorted(seats):
-                    key = "lie" if seat == liar else "key"
-                    self._try(
-                        lambda f=function, s=seat, c=ceremony, k=key: self.play.key_step(
-                            f, s, c.round, c.attempt, k
-                        )
-                    )
+            for seat in sorted(seats):
+                self._try(lambda c=ceremony, s=seat: self._key_step(c, s, s == liar, s == complainer, blamed))
 
     @precondition(lambda self: self._phase() == Phase.KEY)
     @rule()
     def honest_ceremony(self) -> None:
-        round_ = self.play.round()
-        ceremony = next(c for c in self.play.view().ceremonies if c.round == round_.number)
-        for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey"):
+        number = self.play.round().number
+        for _ in range(6):
+            ceremony = next(c for c in self.play.view().ceremonies if c.round == number)
             for seat in ceremony.seats:
-                self._try(
-                    lambda f=function, s=seat: self.play.key_step(f, s, ceremony.round, ceremony.attempt)
-                )
+                self._try(lambda c=ceremony, s=seat: self._key_step(c, s, False, False, [0, 0, 0]))
+
+    @rule(liar=st.integers(1, 3), votes=st.lists(st.sampled_from([0, 1, 3]), min_size=3, max_size=3))
+    def failed_attempt(self, liar: int, votes: list[int]) -> None:
+        """The round's key, or the next, fails by one liar; mostly the votes agree on somebody."""
+        blamed = votes if len(set(votes)) == 3 else [max(votes, key=votes.count)] * 3
+        for ceremony in self.play.view().ceremonies[-1:]:
+            for step in [*list(FUNCTION_OF_STEP)[ceremony.step - 1 :], CeremonyStep.KEY_BLAME]:
+                ceremony.step = step
+                for seat in ceremony.seats:
+                    self._try(lambda c=ceremony, s=seat: self._key_step(c, s, s == liar, False, blamed))
+
+    @rule(
+        accusers=st.one_of(st.just({1, 2}), SUBSETS),
+        accused=st.sampled_from([3, 3, 2, 1, 0]),
+        late=st.booleans(),
+    )
+    def accuse(self, accusers: set[int], accused: int, late: bool) -> None:
+        for _ in range(12):
+            if self._phase() in ((Phase.PROPOSE, Phase.VALIDATE) if late else (Phase.SELECT,)):
+                break
+            self.honest(1)
+        fault = Fault.BAD_PARTIAL if late else Fault.BAD_SKETCH_SHARES
+        for accuser in sorted(accusers):
+            self._try(lambda accuser=accuser: self.play.accuse(accuser, accused, fault))
+
+    @rule(moves=st.lists(st.tuples(VERIFIERS, st.booleans()), min_size=1, max_size=6))
+    def change_committee(self, moves: list[tuple[str, bool]]) -> None:
+        for who, leaves in moves:
+            function = "tasks:LeaveCommittee" if leaves else "tasks:JoinCommittee"
+            self._try(lambda who=who, function=function: self.play.send(who, function, TASK))
 
     @precondition(lambda self: self._phase() in MINERS_PHASES)
     @rule(left_out=st.sets(st.integers(0, 4), max_size=2), close=st.booleans())
@@ -190,7 +230,13 @@ class MarketMachine(RuleBasedStateMachine):
     def several_in_one_block(self, who: list[str]) -> None:
         peer, endorsed = self.play.peer, []
         for actor in who:
-            for call in (("blocks:Advance", TASK), ("tasks:Leave", TASK), ("rewards:Transfer", OWNER, "7")):
+            for call in (
+                ("blocks:Advance", TASK),
+                ("tasks:Leave", TASK),
+                ("tasks:LeaveCommittee", TASK),
+                ("tasks:JoinCommittee", TASK),
+                ("rewards:Transfer", OWNER, "7"),
+            ):
                 try:
                     endorsed.append(peer.endorse(identity(actor), *call))
                 except Refusal:
@@ -200,52 +246,13 @@ class MarketMachine(RuleBasedStateMachine):
                 peer.commit(simulation)
             except ConflictError:
                 continue
-            self.tokens_are_conserved()
+            tokens_are_conserved(peer)
 
     # What holds
     @invariant()
-    def tokens_are_conserved(self) -> None:
-        rows = self._rows
-        balances = [int(row.get("balance", 0)) for row in rows("account")]
-        escrows = [int(row.get("amount", 0)) for row in rows("escrow")]
-        stakes = [int(row.get("amount", 0)) for row in rows("stake")]
-        deposits = [int(r.get("deposit", 0)) for r in rows("challenge") if r["status"] == "UNDECIDED"]
-        assert min([0, *balances, *escrows, *stakes, *deposits]) == 0
-        minted = int(rows("supply")[0].get("minted", 0))
-        assert minted == sum(balances) + sum(escrows) + sum(stakes) + sum(deposits)
-
-    @invariant()
-    def every_token_of_the_escrow_is_accounted_for(self) -> None:
-        for row, task in zip(self._rows("escrow"), self._rows("task"), strict=True):
-            locked = task["spec"]["rounds"] * int(task["spec"]["reward"]["per_round"])
-            assert locked == sum(int(row.get(name, 0)) for name in ("amount", "paid", "refunded"))
-        paid = sum(int(row.get("paid", 0)) for row in self._rows("escrow"))
-        assert paid == sum(int(row.get("paid", 0)) for row in self._rows("stake"))
-
-    @invariant()
-    def the_good_blocks_are_one_chain_to_the_head(self) -> None:
-        for task, state in zip(self._rows("task"), self._rows("state"), strict=True):
-            blocks = [
-                canonical.from_json(Block, json.dumps(row).encode())
-                for row in self._rows("block", task["spec"]["task_id"])
-                if row["status"] == "GOOD_BLOCK"
-            ]
-            link = task["spec_digest"]
-            for block in blocks:
-                assert block.core.previous == link
-                assert block.digest == canonical.digest(block.core)
-                link = block.digest
-            assert state["head"]["digest"] == link
-
-    @invariant()
-    def the_movements_of_an_account_add_up_to_its_balance(self) -> None:
-        for key, entries in self.play.peer.history.items():
-            if key.startswith("\x00account\x00"):
-                last = [json.loads(entry.value) for entry in entries[-2:]]
-                before = int(last[0].get("balance", 0)) if len(last) == 2 else 0
-                moves = [last[-1]["last"], *last[-1].get("earlier", [])]
-                moved = sum(int(move["amount"]) for move in moves)
-                assert int(last[-1].get("balance", 0)) == before + moved
+    def what_holds(self) -> None:
+        for holds in INVARIANTS:
+            holds(self.play.peer)
 
     def teardown(self) -> None:
         for _ in range(80):
@@ -254,33 +261,49 @@ class MarketMachine(RuleBasedStateMachine):
             self.play.wait(TIMEOUT_S)
             for task in self._tasks():
                 self._try(lambda task=task: self.play.send("OwnerMSP/anyone", "blocks:Advance", task))
-            self.tokens_are_conserved()
+            tokens_are_conserved(self.play.peer)
         for task in self._tasks():
             assert self.play.ask_status(task) not in OPEN
-            assert all(int(row.get("amount", 0)) == 0 for row in self._rows("escrow", task))
-            assert all(int(row.get("amount", 0)) == 0 for row in self._rows("stake", task))
+            assert all(int(row.get("amount", 0)) == 0 for row in rows(self.play.peer, "escrow", task))
+            assert all(int(row.get("amount", 0)) == 0 for row in rows(self.play.peer, "stake", task))
 
     def _tasks(self) -> list[str]:
-        return [row["spec"]["task_id"] for row in self._rows("task")]
+        return [row["spec"]["task_id"] for row in rows(self.play.peer, "task")]
 
     def _phase(self) -> Phase:
         """Read from the raw state: preconditions ask for it many times a step."""
-        states = self._rows("state", TASK)
+        states = rows(self.play.peer, "state", TASK)
         number = states[0].get("round", 0) if states else 0
-        rounds = self._rows("round", TASK, f"{number:05d}")
+        rounds = rows(self.play.peer, "round", TASK, f"{number:05d}")
         return Phase.Value(rounds[0]["phase"]) if rounds else Phase.PHASE_UNSPECIFIED
+
+    def _key_step(
+        self, ceremony: Ceremony, seat: int, lies: bool, complains: bool, blamed: list[int]
+    ) -> None:
+        play, at = self.play, (ceremony.round, ceremony.attempt)
+        if ceremony.step == CeremonyStep.KEY_BLAME:
+            guilty = blamed[seat - 1]
+            play.blame(seat, {guilty: Fault.BAD_DEALING} if guilty else {}, *at)
+        elif ceremony.step in FUNCTION_OF_STEP:
+            function = FUNCTION_OF_STEP[ceremony.step]
+            if complains and function in ("TestKey", "ConfirmKey"):
+                play.complain(function, seat, *at)
+            else:
+                play.key_step(function, seat, *at, "lie" if lies else "key")
+
+    def _sit(self) -> None:
+        """Who plays a seat's part: its holder, or who may take it first."""
+        self.play.seats = {n: self.everyone[n] for n in (1, 2, 3)} | {
+            row["seat"]: row["verifier"] for row in rows(self.play.peer, "seat", TASK) if "verifier" in row
+        }
 
     def _vote_challenge(self, height: int, seat: int, reason: BallotReason) -> None:
         ballot = Ballot(model=self.play.block(height).core.model.digest, reason=reason)
         self.play.send(self.play.seats[seat], "blocks:VoteChallenge", TASK, str(height), js(ballot))
 
-    def _rows(self, table: str, *attributes: str) -> list[dict[str, Any]]:
-        prefix = "\x00" + "".join(part + "\x00" for part in (table, *attributes))
-        state = self.play.peer.state
-        return [json.loads(state[key][0]) for key in sorted(state) if key.startswith(prefix)]
-
     def _try(self, act: Any) -> None:
         """One transaction. A refusal is an answer that changes nothing; anything else raised is a failure."""
+        self._sit()
         before = dict(self.play.peer.state)
         try:
             act()

@@ -1,0 +1,127 @@
+"""What holds on the ledger after every transaction, read from the peer's raw state.
+
+Tokens: minted = balances + escrows + stakes (open deposits among them), nothing negative, every movement on its
+account. Blocks: the good ones are one hash-linked chain from the specification to the head. Committees: whoever
+takes part holds its seat and has kept it since the key was made; every token that a verifier lost to a slash
+stands in a Misconduct. Decryptions: no update is sketched twice in a task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import Block
+
+from tests.chaincode.contracts.ledger_stub import Peer
+
+BY_LEDGER = ("MISSED_STEP", "FALSE_VOTE")
+
+
+def rows(peer: Peer, table: str, *attributes: str) -> list[dict[str, Any]]:
+    """The records of a table whose keys begin with these attributes, in the keys' order."""
+    prefix = "\x00" + "".join(part + "\x00" for part in (table, *attributes))
+    return [json.loads(peer.state[key][0]) for key in sorted(peer.state) if key.startswith(prefix)]
+
+
+def tokens_are_conserved(peer: Peer) -> None:
+    balances = [int(row.get("balance", 0)) for row in rows(peer, "account")]
+    escrows = [int(row.get("amount", 0)) for row in rows(peer, "escrow")]
+    stakes = [int(row.get("amount", 0)) for row in rows(peer, "stake")]
+    deposits = [int(r.get("deposit", 0)) for r in rows(peer, "challenge") if r["status"] == "UNDECIDED"]
+    assert min([0, *balances, *escrows, *stakes, *deposits]) == 0
+    minted = int(rows(peer, "supply")[0].get("minted", 0))
+    assert minted == sum(balances) + sum(escrows) + sum(stakes) + sum(deposits)
+
+
+def every_token_of_the_escrow_is_accounted_for(peer: Peer) -> None:
+    for row, task in zip(rows(peer, "escrow"), rows(peer, "task"), strict=True):
+        locked = task["spec"]["rounds"] * int(task["spec"]["reward"]["per_round"])
+        assert locked == sum(int(row.get(name, 0)) for name in ("amount", "paid", "refunded"))
+    paid = sum(int(row.get("paid", 0)) for row in rows(peer, "escrow"))
+    assert paid == sum(int(row.get("paid", 0)) for row in rows(peer, "stake"))
+
+
+def the_good_blocks_are_one_chain_to_the_head(peer: Peer) -> None:
+    for task, state in zip(rows(peer, "task"), rows(peer, "state"), strict=True):
+        blocks = [
+            canonical.from_json(Block, json.dumps(row).encode())
+            for row in rows(peer, "block", task["spec"]["task_id"])
+            if row["status"] == "GOOD_BLOCK"
+        ]
+        link = task["spec_digest"]
+        for block in blocks:
+            assert block.core.previous == link
+            assert block.digest == canonical.digest(block.core)
+            link = block.digest
+        assert state["head"]["digest"] == link
+
+
+def the_movements_of_an_account_add_up_to_its_balance(peer: Peer) -> None:
+    for key, entries in peer.history.items():
+        if key.startswith("\x00account\x00"):
+            last = [json.loads(entry.value) for entry in entries[-2:]]
+            before = int(last[0].get("balance", 0)) if len(last) == 2 else 0
+            moves = [last[-1]["last"], *last[-1].get("earlier", [])]
+            moved = sum(int(move["amount"]) for move in moves)
+            assert int(last[-1].get("balance", 0)) == before + moved
+
+
+def who_takes_part_has_kept_its_seat_since_its_key_was_made(peer: Peer) -> None:
+    for state in rows(peer, "state"):
+        if state["status"] != "RUNNING":
+            continue
+        task, number = state["task_id"], state["round"]
+        held = {row["seat"]: row.get("verifier") for row in rows(peer, "seat", task)}
+        round_ = rows(peer, "round", task, f"{number:05d}")[0]
+        taking_part = set(round_.get("seats", []))
+        for ceremony in rows(peer, "ceremony", task):
+            late = ceremony["round"] > number or round_["phase"] == "KEY"
+            if ceremony["round"] >= number and late and ceremony["step"] != "KEY_FAILED":
+                assert all(held.get(seat) for seat in ceremony.get("seats", []))
+            if ceremony["round"] == number:
+                at = (f"{number:05d}", f"{ceremony['attempt']:05d}")
+                parts = {row["seat"]: row["verifier"] for row in rows(peer, "contribution", task, *at)}
+                assert all(parts[seat] == held[seat] for seat in taking_part)
+        seats = [verifier.split("/")[0] for verifier in held.values() if verifier]
+        assert len(set(seats)) == len(seats)
+
+
+def what_verifiers_lost_is_what_misconducts_say(peer: Peer) -> None:
+    said: Counter[tuple[str, str]] = Counter()
+    for row in rows(peer, "misconduct"):
+        said[row["task_id"], row["verifier"]] += int(row.get("slashed", 0))
+        assert ("accusers" in row) == (row["fault"] not in BY_LEDGER)
+    for stake in rows(peer, "stake"):
+        if stake["account_id"].startswith("V"):
+            assert said[stake["task_id"], stake["account_id"]] == int(stake.get("slashed", 0))
+
+
+def no_update_is_sketched_twice(peer: Peer) -> None:
+    for task in rows(peer, "task"):
+        allowed = rows(peer, "authorisation", task["spec"]["task_id"])
+        assert len({(row["round"], row["purpose"]) for row in allowed}) == len(allowed)
+        sketched = [
+            ref["digest"]
+            for row in allowed
+            if row["purpose"] == "SKETCH_DECRYPTION"
+            for ref in row["updates"]
+        ]
+        assert len(set(sketched)) == len(sketched)
+        for row in allowed:
+            if row["purpose"] == "AGGREGATE_DECRYPTION":
+                assert len(row["updates"]) == len(row["weights"]) >= 2
+                assert {ref["digest"] for ref in row["updates"]} <= set(sketched)
+
+
+INVARIANTS = (
+    tokens_are_conserved,
+    every_token_of_the_escrow_is_accounted_for,
+    the_good_blocks_are_one_chain_to_the_head,
+    the_movements_of_an_account_add_up_to_its_balance,
+    who_takes_part_has_kept_its_seat_since_its_key_was_made,
+    what_verifiers_lost_is_what_misconducts_say,
+    no_update_is_sketched_twice,
+)
