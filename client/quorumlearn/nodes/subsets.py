@@ -15,7 +15,9 @@ MAX_SUBSETS = 2000
 def subsets(seats: Iterable[int], threshold: int) -> Iterator[tuple[int, ...]]:
     """Distinct t-subsets of the seats, each ascending: all of them, or MAX_SUBSETS if there are more."""
     ordered = sorted(seats)
-    turns = [iter(combinations(ordered[at:] + ordered[:at], threshold)) for at in range(len(ordered))]
+    turns: list[Iterator[tuple[int, ...]]] = [
+        combinations(ordered[at:] + ordered[:at], threshold) for at in range(len(ordered))
+    ]
     return islice(_distinct(turns), MAX_SUBSETS)
 
 

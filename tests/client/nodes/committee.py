@@ -1,4 +1,7 @@
-"""A committee of any size with its keys, miners' updates under them, and what honest and other seats post."""
+"""A committee of any size with its keys, miners' updates under them, and what honest and other seats post.
+
+The ring is too small to protect anything unless asked for: fast.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,14 @@ Steps = NDArray[np.int64] | int
 class Committee:
     """`seats` seats of which `threshold` open; `sent` are the submissions as (miner, update, claim)."""
 
-    def __init__(self, seats: int, threshold: int, miners: int, sketch_size: int) -> None:
+    def __init__(self, seats: int, threshold: int, miners: int, sketch_size: int, security: int) -> None:
         self.parameters = ckks.Parameters.choose(
             SIZE,
             seats=seats,
             threshold=threshold,
             max_weight_sum=8,
             sketch_size=sketch_size,
-            minimum_security_bits=0,
+            minimum_security_bits=security,
         )
         self.miners = tuple(f"M/{letter}" for letter in "abcdefgh"[:miners])
         self.key, self.shares = self._ceremony()
@@ -117,5 +120,7 @@ def moved(p: ckks.Parameters, share: r.Residues, steps: Steps, scale: Fraction =
 
 
 @lru_cache(maxsize=8)
-def committee_of(seats: int, threshold: int, miners: int, sketch_size: int = 64) -> Committee:
-    return Committee(seats, threshold, miners, sketch_size)
+def committee_of(
+    seats: int, threshold: int, miners: int, sketch_size: int = 64, security: int = 0
+) -> Committee:
+    return Committee(seats, threshold, miners, sketch_size, security)

@@ -10,6 +10,7 @@ import pytest
 from quorumlearn.analysis import report_of
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import make_behaviour
+from quorumlearn.ckks import Workers
 from quorumlearn.learning import Split, get_workload
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
@@ -41,6 +42,7 @@ def miner(folder: Path, key: bytes | None = None, me: str = "AMSP/miner1") -> Mi
         workshop=Workshop(threading.Semaphore(1), threading.Event()),
         shard=lambda: Split(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64)),
         behaviour=make_behaviour("honest"),
+        workers=Workers(0),
         noise_key=key,
     )
 

@@ -1,0 +1,115 @@
+"""What a miner claims is the sketch of what it encrypted, also after a restart; nothing of it outlives the round."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from quorumlearn import ckks
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.attacks import make_behaviour
+from quorumlearn.learning import Split
+from quorumlearn.nodes import exchange
+from quorumlearn.nodes.encryption import record_of
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.miner import Miner, Workshop
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import canonical
+from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.artifact_pb2 import CollectiveKey
+
+from tests.client.nodes.committee import Committee, committee_of
+
+ME = "M/a"
+
+
+class Ledger:
+    """Takes every transaction and remembers it."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, ...]] = []
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        raise AssertionError(function)
+
+    def submit(self, function: str, *args: str) -> bytes:
+        self.taken.append((function, *args))
+        return b""
+
+
+@pytest.fixture(scope="module")
+def committee() -> Committee:
+    return committee_of(3, 2, 3, security=128)
+
+
+def started(folder: Path, behaviour: str = "honest") -> tuple[Miner, Ledger]:
+    """The miner's node as it comes up in this folder."""
+    ledger = Ledger()
+    store = ArtifactStore(str(folder / "store"), create=True)
+    miner = Miner(
+        me=ME,
+        market=Market(ledger),
+        store=store,
+        journal=Journal(folder / "journal"),
+        workshop=Workshop(threading.Semaphore(1), threading.Event()),
+        shard=lambda: Split(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64)),
+        behaviour=make_behaviour(behaviour),
+        workers=ckks.Workers(0),
+    )
+    return miner, ledger
+
+
+def view_of(c: Committee, store: ArtifactStore, phase: b.Phase) -> b.TaskView:
+    spec = t.TaskSpec(task_id="t-1", ckks=record_of(c.parameters))
+    spec.committee.CopyFrom(t.Committee(msp_ids=["A", "B", "C"], threshold=2))
+    key = exchange.put(store, CollectiveKey(task_id="t-1", round=4, attempt=1, seats=[1, 2, 3], key=c.key))
+    now = b.Round(task_id="t-1", number=4, phase=phase, miners=[ME], collective_key=key)
+    now.base.digest = "ab" * 32
+    if phase == b.REVEAL:
+        now.beacon = c.plan.beacon.hex()
+    state = t.TaskState(task_id="t-1", status=t.RUNNING, round=4)
+    view = b.TaskView(task=t.Task(spec=spec), state=state, round=now, miners=[ME])
+    if phase == b.REVEAL:
+        view.submissions.add(task_id="t-1", round=4, miner=ME)
+    return view
+
+
+@pytest.mark.parametrize("behaviour", ["honest", "overflow", "malformed"])
+def test_a_restarted_miner_claims_the_values_that_it_had_encrypted(
+    committee: Committee, tmp_path: Path, behaviour: str
+) -> None:
+    miner, ledger = started(tmp_path, behaviour)
+    miner._trained = (4, "ab" * 32, committee.values[ME], 10)
+    assert miner.act(view_of(committee, miner.store, b.COMMIT))
+    (function, _, _, digest) = ledger.taken[-1]
+    assert function == "blocks:Commit"
+    miner, ledger = started(tmp_path, behaviour)
+    assert miner.act(view_of(committee, miner.store, b.REVEAL))
+    (function, _, number, manifest, claim) = ledger.taken[-1]
+    assert (function, number) == ("blocks:Reveal", "4")
+    revealed = canonical.from_json(b.Manifest, manifest.encode())
+    assert canonical.digest(revealed) == digest
+    assert claim == committee.claims()[ME]
+    update = miner.store.get(revealed.update, committee.parameters.update_bytes)
+    if behaviour == "honest":
+        found = committee.opened(
+            {seat: committee.posted(seat, [committee.sketched_one(ME, update)]) for seat in (1, 2, 3)},
+            {ME: claim},
+            sketched=[committee.sketched_one(ME, update)],
+        )
+        np.testing.assert_allclose(found.sketches[ME], committee.plain(ME), atol=1e-9)
+
+
+def test_the_values_are_erased_once_the_round_has_ended(committee: Committee, tmp_path: Path) -> None:
+    miner, _ = started(tmp_path)
+    miner._trained = (4, "ab" * 32, committee.values[ME], 10)
+    view = view_of(committee, miner.store, b.COMMIT)
+    miner.act(view)
+    assert not miner.finished(view)
+    assert miner.journal.get("round-4/values") is not None
+    view.round.number = 5
+    assert not miner.finished(view)
+    assert miner.journal.names() == []
