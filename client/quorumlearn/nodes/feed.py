@@ -81,9 +81,9 @@ class TaskFeed:
         )
 
 
-def next_deadline(view: TaskView) -> int | None:
-    """When the next phase falls to its outcome, in milliseconds since 1970."""
+def next_deadline(view: TaskView, after_ms: int = 0) -> int | None:
+    """When the next phase falls to its outcome, in milliseconds since 1970; of those after `after_ms`."""
     deadlines = [view.round.deadline_ms, view.state.join_deadline_ms if not view.round.number else 0]
     deadlines += [ceremony.deadline_ms for ceremony in view.ceremonies]
     deadlines += [challenge.deadline_ms for challenge in view.challenges]
-    return min((deadline for deadline in deadlines if deadline), default=None)
+    return min((deadline for deadline in deadlines if deadline > after_ms), default=None)

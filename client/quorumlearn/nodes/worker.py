@@ -1,10 +1,10 @@
 """The loop of one identity in one task: read, derive the next step, do it, again.
 
 A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself (a
-peer or a store that is away, a neighbour's artifact that is late) is tried again with growing pauses, and so is what a task
-has got wrong (a model or a rule that is none): that is no reason to leave other tasks alone. Meanwhile what is due is
-advanced all the same. Anything else is a fault of ours: it ends the worker with its traceback in the log and the node with
-an error.
+peer or a store that is away, a neighbour's artifact that is late) is tried again with growing pauses, shorter ones again as the
+deadline comes near, and so is what a task has got wrong (a model or a rule that is none): that is no reason to leave other tasks
+alone. Meanwhile what is due is advanced all the same. Anything else is a fault of ours: it ends the worker with its traceback in
+the log and the node with an error.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Worker:
     def run(self) -> None:
         pause = FIRST_PAUSE
         due_since: float | None = None
+        view: TaskView | None = None
         while not self.stop.is_set():
             mark = self.feed.mark()
             try:
@@ -116,7 +117,7 @@ class Worker:
             else:
                 self.feed.wait(mark, self._until(view, due_since), any_change=self.role.any_change)
                 continue
-            self.stop.wait(pause * random.uniform(0.5, 1.0))
+            self.stop.wait(pause_before(view, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _advance(self, view: TaskView, due_since: float | None) -> float | None:
@@ -150,3 +151,10 @@ class Worker:
                 code=refusal.code,
                 sentence=refusal.sentence,
             )
+
+
+def pause_before(view: TaskView | None, pause: float) -> float:
+    """Seconds to wait before a step is tried again: at most half of what is left until the next deadline."""
+    now = time.time()
+    deadline = next_deadline(view, int(now * 1000)) if view is not None else None
+    return pause if deadline is None else min(pause, max(FIRST_PAUSE, (deadline / 1000 - now) / 2))
