@@ -146,7 +146,7 @@ def parse(p: Parameters, data: bytes) -> Ciphertexts:
     """
     counts = ((p.chunks, len(p.primes)), (p.chunks, len(p.kept_primes)))
     (c1, c0), _ = read(p, Kind.UPDATE, data, MalformedCiphertext, counts=counts)
-    open_ = ~c1.any(axis=-1)
+    open_ = c1.max(axis=-1) == 0
     if open_.any():
         raise MalformedCiphertext(
             f"ciphertext {int(open_.any(axis=-1).argmax())} has no mask: its c1 is zero"

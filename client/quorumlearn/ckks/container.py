@@ -12,6 +12,8 @@ import struct
 from collections.abc import Sequence
 from enum import IntEnum
 
+import numpy as np
+
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks.errors import CkksError
 from quorumlearn.ckks.parameters import HEADER_BYTES, Parameters
@@ -102,8 +104,8 @@ def _section(
 ) -> r.Residues:
     end = at + count * r.packed_size(primes, length)
     polynomials = r.unpack_bits(memoryview(data)[at:end], primes, length, count)
-    bad = polynomials >= r.column(primes)
-    if bad.any():
+    if (polynomials.max(axis=-1) >= np.array(primes, dtype=np.uint64)).any():
+        bad = polynomials >= r.column(primes)
         poly, prime, place = (int(i) for i in next(zip(*bad.nonzero(), strict=True)))
         raise error(f"residue {place} of polynomial {poly} is not below its prime {primes[prime]}")
     if polynomials[..., length:].any():

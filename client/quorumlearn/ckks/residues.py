@@ -205,59 +205,54 @@ def pack_bits(a: Residues, primes: Sequence[int]) -> bytes:
     flat = a.reshape(-1, len(primes), a.shape[-1])
     if spare := -a.shape[-1] % _WORD:
         flat = np.pad(flat, ((0, 0), (0, 0), (0, spare)))
-    parts = [_pack(flat[:, i], q.bit_length()) for i, q in enumerate(primes)]
-    return np.concatenate(parts, axis=1).tobytes()
+    size = packed_size(primes, flat.shape[-1])
+    data = np.zeros(len(flat) * size + 8, dtype=np.uint8)
+    start = 0
+    for i, q in enumerate(primes):
+        bits = q.bit_length()
+        groups = flat[:, i].reshape(len(flat), -1, 8)
+        for at in range(8):
+            first, after, offset = _windows(data, start, bits, at, groups.shape[:2], size)
+            first |= groups[..., at] << offset
+            if after is not None:
+                after |= (groups[..., at] >> (np.uint64(_WORD) - offset)).astype(np.uint8)
+        start += groups[0].size * bits // 8
+    return data[:-8].tobytes()
 
 
 def unpack_bits(data: bytes | memoryview, primes: Sequence[int], degree: int, polynomials: int) -> Residues:
     """The inverse of `pack_bits`: (polynomials, primes, N rounded up to 64). Length and range are the caller's to check."""
     degree = -(-degree // _WORD) * _WORD
     out = np.empty((polynomials, len(primes), degree), dtype=np.uint64)
-    packed = np.frombuffer(data, dtype=np.uint8).reshape(polynomials, -1)
-    at = 0
+    size = packed_size(primes, degree)
+    padded = np.zeros(polynomials * size + 8, dtype=np.uint8)
+    padded[:-8] = np.frombuffer(data, dtype=np.uint8)
+    start = 0
     for i, q in enumerate(primes):
-        size = degree * q.bit_length() // 8
-        out[:, i] = _unpack(packed[:, at : at + size], q.bit_length(), degree)
-        at += size
+        bits = q.bit_length()
+        groups = out[:, i].reshape(polynomials, -1, 8)
+        mask = np.uint64((1 << bits) - 1)
+        for at in range(8):
+            first, after, offset = _windows(padded, start, bits, at, groups.shape[:2], size)
+            value = first >> offset
+            if after is not None:
+                value |= after.astype(np.uint64) << (np.uint64(_WORD) - offset)
+            np.bitwise_and(value, mask, out=groups[..., at])
+        start += degree * bits // 8
     return out
 
 
-def _windows(data: Bytes, bits: int, i: int, count: int) -> tuple[Residues, Bytes | None, np.uint64]:
-    """Of every 8 values of so many bits, which fill `bits` bytes, number i: the 8 bytes in which it begins, the byte
-    after them if it reaches that far, and its offset. Both are views; `data` has 8 bytes to spare.
+def _windows(
+    data: Bytes, start: int, bits: int, i: int, shape: tuple[int, int], size: int
+) -> tuple[Residues, Bytes | None, np.uint64]:
+    """Of every 8 values of so many bits, which fill `bits` bytes, number i: the 8 bytes in which it begins, the byte after
+    them if it reaches that far, and its offset. Both are views (polynomials, groups); a polynomial has `size` bytes.
     """
     at, offset = divmod(i * bits, 8)
-    first: Residues = np.ndarray((count,), "<u8", data, at, (bits,))
+    first: Residues = np.ndarray(shape, "<u8", data, start + at, (size, bits))
     across = offset + bits > _WORD
-    return first, np.ndarray((count,), np.uint8, data, at + 8, (bits,)) if across else None, np.uint64(offset)
-
-
-def _pack(values: Residues, bits: int) -> Bytes:
-    """(polynomials, N) to (polynomials, N * bits / 8) bytes."""
-    groups = values.reshape(-1, 8)
-    data = np.zeros(len(groups) * bits + 8, dtype=np.uint8)
-    for i in range(8):
-        first, after, offset = _windows(data, bits, i, len(groups))
-        first |= groups[:, i] << offset
-        if after is not None:
-            after |= (groups[:, i] >> (np.uint64(_WORD) - offset)).astype(np.uint8)
-    return data[:-8].reshape(len(values), -1)
-
-
-def _unpack(packed: Bytes, bits: int, degree: int) -> Residues:
-    """The inverse of `_pack`."""
-    count = packed.size // bits
-    data = np.zeros(packed.size + 8, dtype=np.uint8)
-    data[:-8].reshape(packed.shape)[...] = packed
-    values = np.empty((count, 8), dtype=np.uint64)
-    mask = np.uint64((1 << bits) - 1)
-    for i in range(8):
-        first, after, offset = _windows(data, bits, i, count)
-        value = first >> offset
-        if after is not None:
-            value |= after.astype(np.uint64) << (np.uint64(_WORD) - offset)
-        values[:, i] = value & mask
-    return values.reshape(-1, degree)
+    after = np.ndarray(shape, np.uint8, data, start + at + 8, (size, bits)) if across else None
+    return first, after, np.uint64(offset)
 
 
 def stream(domain: str, *parts: bytes, size: int) -> bytes:
