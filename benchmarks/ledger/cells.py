@@ -27,6 +27,7 @@ PER_CLIENT = 4
 FEWEST, MOST = 40, 256
 BURST = 100
 ROUND_MINERS = 10
+CLAIM = ref("claim").digest
 FUNCTIONS = frozenset(
     f"blocks:{name}"
     for name in (
@@ -162,13 +163,22 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
         patient(partial(owner.advance, task))
 
     def reveal() -> None:
-        play.each_miner(lambda market, name: market.reveal(task, 1, manifests[name]))
+        play.each_miner(lambda market, name: market.reveal(task, 1, manifests[name], CLAIM))
         patient(partial(owner.advance, task))
+
+    def together(act: Callable[[Market, int], None]) -> Callable[[], None]:
+        """All seats act at once, as each knows; then one of them moves the round on."""
+
+        def move() -> None:
+            play.each_seat(act)
+            patient(partial(owner.advance, task))
+
+        return move
 
     def select(market: Market, seat: int) -> None:
         order = list(play_round().miners)
         chosen = sorted(verdicts, key=lambda verdict: order.index(verdict.miner))
-        market.vote_selection(task, 1, b.Selection(verdicts=chosen))
+        market.vote_selection(task, 1, b.Selection(verdicts=chosen), True)
 
     def play_round() -> b.Round:
         return owner.round(task, 1)
@@ -179,21 +189,17 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
         candidate = b.Candidate(model=ref("next model", 1000), aggregate=ref("opened"))
         patient(partial(play.ledger.market(proposer).propose, task, 1, candidate))
 
+    total = ref("sum").digest
     ballot = b.Ballot(model=ref("next model").digest, reason=b.GOOD, correct=90, base_correct=80, total=100)
     return [
         (b.COMMIT, commit),
+        (b.BEACON, together(lambda market, seat: market.reveal_beacon(task, 1, secret(seat), True))),
         (b.REVEAL, reveal),
-        (b.BEACON, lambda: play.each_seat(lambda market, seat: market.reveal_beacon(task, 1, secret(seat)))),
-        (b.SCREEN, lambda: play.each_seat(lambda market, seat: market.post_sketch(task, 1, ref(f"s{seat}")))),
-        (b.SELECT, lambda: play.each_seat(select)),
-        (
-            b.OPEN,
-            lambda: play.each_seat(
-                lambda market, seat: market.post_partial(task, 1, ref("sum").digest, ref(f"p{seat}"))
-            ),
-        ),
+        (b.SCREEN, together(lambda market, seat: market.post_sketch(task, 1, ref(f"s{seat}"), True))),
+        (b.SELECT, together(select)),
+        (b.OPEN, together(lambda market, seat: market.post_partial(task, 1, total, ref(f"p{seat}"), True))),
         (b.PROPOSE, propose),
-        (b.VALIDATE, lambda: play.each_seat(lambda market, _: market.vote_block(task, 1, ballot))),
+        (b.VALIDATE, together(lambda market, _: market.vote_block(task, 1, ballot, True))),
     ]
 
 

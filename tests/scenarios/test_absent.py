@@ -105,7 +105,7 @@ class LyingMarket(Market):
         drawn = ckks.new_key_share(parameters, b"some other key")
         return ckks.sum_shares(parameters, [ckks.deal(parameters, drawn.secret, [1, 2, 3])[seat]])
 
-    def post_sketch(self, task: str, number: int, shares: ArtifactRef) -> None:
+    def post_sketch(self, task: str, number: int, shares: ArtifactRef, pending: bool = False) -> None:
         view = self.view(task)
         parameters = parameters_of(view.task.spec)
         plan = ckks.SketchPlan.from_beacon(parameters, bytes.fromhex(view.round.beacon))
@@ -122,9 +122,11 @@ class LyingMarket(Market):
         record.boxes.extend(
             exchange.seal_for(keys, dict.fromkeys(keys, payload), f"{task}/{number}/sketch", record.seat)
         )
-        super().post_sketch(task, number, exchange.put(self._store, record))
+        super().post_sketch(task, number, exchange.put(self._store, record), pending)
 
-    def post_partial(self, task: str, number: int, aggregate: str, partial: ArtifactRef) -> None:
+    def post_partial(
+        self, task: str, number: int, aggregate: str, partial: ArtifactRef, pending: bool = False
+    ) -> None:
         view = self.view(task)
         parameters = parameters_of(view.task.spec)
         record = PartialDecryption.FromString(self._store.get(partial, 1 << 30))
@@ -135,7 +137,7 @@ class LyingMarket(Market):
         record.residues = ckks.partial_decrypt(
             parameters, self._other_share(view.task.spec, record.seat), total
         )
-        super().post_partial(task, number, aggregate, exchange.put(self._store, record))
+        super().post_partial(task, number, aggregate, exchange.put(self._store, record), pending)
 
 
 class LyingOrganisation(Organisation):
@@ -159,10 +161,10 @@ def test_wrong_decryption_shares_of_one_verifier_change_nothing(stage: Stage, se
 class DishonestVoter(Market):
     """Votes that the first miner's update is an outlier, and that every candidate is wrong."""
 
-    def vote_selection(self, task: str, number: int, selection: b.Selection) -> None:
+    def vote_selection(self, task: str, number: int, selection: b.Selection, pending: bool = False) -> None:
         first = selection.verdicts[0]
         first.weight, first.reason = 0, b.OUTLIER
-        super().vote_selection(task, number, selection)
+        super().vote_selection(task, number, selection, pending)
 
 
 class DishonestOrganisation(Organisation):

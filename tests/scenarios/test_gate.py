@@ -49,9 +49,9 @@ class PoisonedOrganisation(Organisation):
 class LaxMarket(Market):
     """Finds every candidate good, whatever its own test set said; of challenged blocks it tells the truth."""
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot) -> None:
+    def vote_block(self, task: str, number: int, ballot: b.Ballot, pending: bool = False) -> None:
         ballot.reason = b.GOOD
-        super().vote_block(task, number, ballot)
+        super().vote_block(task, number, ballot, pending)
 
 
 class LaxOrganisation(Organisation):

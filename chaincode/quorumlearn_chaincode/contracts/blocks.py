@@ -33,7 +33,7 @@ from .beacon import opens
 from .call import Call
 from .errors import Code, Refusal
 from .phases import selection_fault
-from .rounds import advance, enter, rebase
+from .rounds import advance, enter, move_on, rebase
 from .specification import MAX_ROUNDS
 from .standing import round_in, round_of_seat, seat_of, takes_part
 from .tables import (
@@ -114,7 +114,7 @@ def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
         raise Refusal(Code.DIGEST_MISMATCH, "this is not the secret committed to with the key")
     part.beacon = secret
     call.ledger.put(CONTRIBUTIONS, part, name, round_.number, attempt, seat)
-    call.event.moved = advance(call, task, deadlines=False)
+    move_on(call, task)
 
 
 def post_sketch(call: Call, name: str, number: str, text: str) -> None:
@@ -127,7 +127,7 @@ def post_sketch(call: Call, name: str, number: str, text: str) -> None:
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its sketch shares")
     screening.sketch_shares.CopyFrom(artifact("sketch shares", record(ArtifactRef, text)))
     call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
-    call.event.moved = advance(call, task, deadlines=False)
+    move_on(call, task)
 
 
 def vote_selection(call: Call, name: str, number: str, text: str) -> None:
@@ -143,7 +143,7 @@ def vote_selection(call: Call, name: str, number: str, text: str) -> None:
     screening = _screening(call, round_, seat)
     screening.selection.CopyFrom(selection)
     call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
-    call.event.moved = advance(call, task, deadlines=False)
+    move_on(call, task)
 
 
 def accuse(call: Call, name: str, number: str, text: str) -> None:
@@ -162,7 +162,7 @@ def post_partial(call: Call, name: str, number: str, aggregate: str, text: str) 
     screening.aggregate_ciphertext = digest("aggregate ciphertext", aggregate)
     screening.partial.CopyFrom(artifact("partial decryption", record(ArtifactRef, text)))
     call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
-    call.event.moved = advance(call, task, deadlines=False)
+    move_on(call, task)
 
 
 def propose(call: Call, name: str, number: str, text: str) -> None:
@@ -189,7 +189,7 @@ def vote_block(call: Call, name: str, number: str, text: str) -> None:
     if call.ledger.get(BALLOTS, *key) is not None:
         raise Refusal(Code.ALREADY_VOTED, f"seat {seat} has voted on this candidate")
     call.ledger.put(BALLOTS, ballot, *key)
-    call.event.moved = advance(call, task, deadlines=False)
+    move_on(call, task)
 
 
 def advance_task(call: Call, name: str) -> None:

@@ -30,7 +30,9 @@ MAX_BEHIND_MS = 10_000
 
 @dataclass(frozen=True)
 class Call:
-    """`clock_ms` is the endorser's, None in a query. `event` is filled in as the transaction goes."""
+    """`clock_ms` is the endorser's, None in a query. `event` is filled in as the transaction goes. `pending`: the
+    submitter says that others have yet to act in this step.
+    """
 
     ledger: Ledger
     config: Config
@@ -41,6 +43,7 @@ class Call:
     now_ms: int
     clock_ms: int | None
     event: LedgerEvent
+    pending: bool = False
 
     def passed(self, deadline_ms: int) -> bool:
         """Whether a deadline has passed."""

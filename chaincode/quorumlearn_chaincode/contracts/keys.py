@@ -104,7 +104,7 @@ def _contribute(
     held.MergeFrom(mine)
     call.ledger.put(CONTRIBUTIONS, held, *key)
     call.event.round = ceremony.round
-    if close_ceremony(call, task, ceremony.round, expired=False):
+    if not call.pending and close_ceremony(call, task, ceremony.round, expired=False):
         call.event.moved = True
         _round_may_go_on(call, task, ceremony.round)
 

@@ -34,21 +34,31 @@ from .ledger import Ledger
 from .tables import CONFIG, ROUNDS
 
 INITIALISE = "rewards:Initialise"
+PENDING = "pending"
+"""Others have yet to act in this step: the transaction does not look whether it completes it, so that those that
+seats send at the same time do not conflict. Whoever then sees the step complete sends blocks:Advance."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """A contract function. `role` is what the submitter needs, "" for anyone; a query changes nothing."""
+    """A contract function. `role` is what the submitter needs, "" for anyone; a query changes nothing. One that is a seat's
+    part of a `step` takes PENDING as one more argument.
+    """
 
     name: str
     parameters: tuple[str, ...]
     run: Callable[..., Message | None]
     role: str = ""
     query: bool = False
+    step: bool = False
 
 
 def _changes(name: str, parameters: str, run: Callable[..., None], role: str = "") -> Function:
     return Function(name, tuple(parameters.split()), run, role)
+
+
+def _step(name: str, parameters: str, run: Callable[..., None]) -> Function:
+    return Function(name, tuple(parameters.split()), run, VERIFIER, step=True)
 
 
 def _query(name: str, parameters: str, run: Callable[..., Message]) -> Function:
@@ -79,21 +89,21 @@ FUNCTIONS = {
         _query("tasks:Get", "task", tasks.get),
         _query("tasks:List", "page_size bookmark", tasks.list_tasks),
         _query("tasks:Miners", "task page_size bookmark", tasks.miners),
-        _changes("blocks:CommitKey", "task round attempt contribution", keys.commit_key, VERIFIER),
-        _changes("blocks:RevealKey", "task round attempt contribution", keys.reveal_key, VERIFIER),
-        _changes("blocks:TestKey", "task round attempt contribution", keys.test_key, VERIFIER),
-        _changes("blocks:ConfirmKey", "task round attempt contribution", keys.confirm_key, VERIFIER),
-        _changes("blocks:OpenKey", "task round attempt contribution", keys.open_key, VERIFIER),
-        _changes("blocks:BlameKey", "task round attempt contribution", keys.blame_key, VERIFIER),
+        _step("blocks:CommitKey", "task round attempt contribution", keys.commit_key),
+        _step("blocks:RevealKey", "task round attempt contribution", keys.reveal_key),
+        _step("blocks:TestKey", "task round attempt contribution", keys.test_key),
+        _step("blocks:ConfirmKey", "task round attempt contribution", keys.confirm_key),
+        _step("blocks:OpenKey", "task round attempt contribution", keys.open_key),
+        _step("blocks:BlameKey", "task round attempt contribution", keys.blame_key),
         _changes("blocks:Commit", "task round manifest_digest", blocks.commit, MINER),
         _changes("blocks:Reveal", "task round manifest claim", blocks.reveal, MINER),
-        _changes("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon, VERIFIER),
-        _changes("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch, VERIFIER),
-        _changes("blocks:VoteSelection", "task round selection", blocks.vote_selection, VERIFIER),
+        _step("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon),
+        _step("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch),
+        _step("blocks:VoteSelection", "task round selection", blocks.vote_selection),
         _changes("blocks:Accuse", "task round accusation", blocks.accuse, VERIFIER),
-        _changes("blocks:PostPartial", "task round aggregate partial", blocks.post_partial, VERIFIER),
+        _step("blocks:PostPartial", "task round aggregate partial", blocks.post_partial),
         _changes("blocks:Propose", "task round candidate", blocks.propose, MINER),
-        _changes("blocks:VoteBlock", "task round ballot", blocks.vote_block, VERIFIER),
+        _step("blocks:VoteBlock", "task round ballot", blocks.vote_block),
         _changes("blocks:Advance", "task", blocks.advance_task),
         _changes("blocks:Challenge", "task height reason", blocks.challenge),
         _changes("blocks:VoteChallenge", "task height ballot", blocks.vote_challenge, VERIFIER),
@@ -134,7 +144,7 @@ class Market:
             call.check_clock()
         if function.role and function.role not in call.roles:
             raise _no_role(call, function)
-        answer = function.run(call, *arguments)
+        answer = function.run(call, *arguments[: len(function.parameters)])
         if function.query:
             return Response(payload=canonical.to_json(answer) if answer is not None else b"")
         _complete_event(call)
@@ -164,6 +174,7 @@ class Market:
             now_ms=stub.timestamp_ms,
             clock_ms=None if function.query else self._clock_ms(),
             event=LedgerEvent(kind=function.name, task_id=task, actor=actor),
+            pending=len(arguments) > len(function.parameters),
         )
 
 
@@ -175,7 +186,11 @@ def _parse(stub: ChaincodeStub) -> tuple[Function, list[str]]:
     function = FUNCTIONS.get(name)
     if function is None:
         raise Refusal(Code.UNKNOWN_FUNCTION, f"there is no function {shown(name)}: see docs/protocol.md")
-    if len(arguments) != len(function.parameters):
+    more = [PENDING] if function.step and len(arguments) > len(function.parameters) else []
+    if (
+        len(arguments) != len(function.parameters) + len(more)
+        or arguments[len(function.parameters) :] != more
+    ):
         expected = ", ".join(function.parameters) or "nothing"
         raise bad(
             f"{name} takes {len(function.parameters)} arguments ({expected}), given were {len(arguments)}"

@@ -55,6 +55,12 @@ def advance(call: Call, task: Task, deadlines: bool) -> bool:
     return moved
 
 
+def move_on(call: Call, task: Task) -> None:
+    """Move what a seat's transaction has completed, unless its submitter knows that others are pending."""
+    if not call.pending:
+        call.event.moved = advance(call, task, deadlines=False)
+
+
 def current_round(call: Call, state: TaskState) -> Round:
     """The round under way, or the last one."""
     round_ = call.ledger.get(ROUNDS, state.task_id, state.round)
@@ -121,7 +127,9 @@ def _move_once(call: Call, task: Task, deadlines: bool) -> bool:
     if _close_round(call, task, state, current_round(call, state), deadlines):
         return True
     return deadlines and any(
-        close_ceremony(call, task, number, expired=True) for number in (state.round, state.round + 1)
+        close_ceremony(call, task, number, expired)
+        for number in (state.round, state.round + 1)
+        for expired in (False, True)
     )
 
 

@@ -152,11 +152,17 @@ class Market:
 
     # blocks
 
-    def key_step(self, function: str, ceremony: tuple[str, int, int], contribution: KeyContribution) -> None:
+    def key_step(
+        self,
+        function: str,
+        ceremony: tuple[str, int, int],
+        contribution: KeyContribution,
+        pending: bool = False,
+    ) -> None:
         """`function` is CommitKey, RevealKey, TestKey, ConfirmKey, OpenKey or BlameKey; `ceremony` is (task, round,
         attempt)."""
         task, number, attempt = ceremony
-        self._submit(f"blocks:{function}", task, str(number), str(attempt), _json(contribution))
+        self._step(pending, f"blocks:{function}", task, str(number), str(attempt), _json(contribution))
 
     def commit(self, task: str, number: int, manifest_digest: str) -> None:
         self._submit("blocks:Commit", task, str(number), manifest_digest)
@@ -165,27 +171,29 @@ class Market:
         """`claim` is the digest (64 lower-case hex digits) of the sketch that the miner's own values have."""
         self._submit("blocks:Reveal", task, str(number), _json(manifest), claim)
 
-    def reveal_beacon(self, task: str, number: int, secret: bytes) -> None:
-        self._submit("blocks:RevealBeacon", task, str(number), secret.hex())
+    def reveal_beacon(self, task: str, number: int, secret: bytes, pending: bool = False) -> None:
+        self._step(pending, "blocks:RevealBeacon", task, str(number), secret.hex())
 
-    def post_sketch(self, task: str, number: int, shares: ArtifactRef) -> None:
-        self._submit("blocks:PostSketch", task, str(number), _json(shares))
+    def post_sketch(self, task: str, number: int, shares: ArtifactRef, pending: bool = False) -> None:
+        self._step(pending, "blocks:PostSketch", task, str(number), _json(shares))
 
-    def vote_selection(self, task: str, number: int, selection: Selection) -> None:
-        self._submit("blocks:VoteSelection", task, str(number), _json(selection))
+    def vote_selection(self, task: str, number: int, selection: Selection, pending: bool = False) -> None:
+        self._step(pending, "blocks:VoteSelection", task, str(number), _json(selection))
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
         """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""
         self._submit("blocks:Accuse", task, str(number), _json(accusation))
 
-    def post_partial(self, task: str, number: int, aggregate: str, partial: ArtifactRef) -> None:
-        self._submit("blocks:PostPartial", task, str(number), aggregate, _json(partial))
+    def post_partial(
+        self, task: str, number: int, aggregate: str, partial: ArtifactRef, pending: bool = False
+    ) -> None:
+        self._step(pending, "blocks:PostPartial", task, str(number), aggregate, _json(partial))
 
     def propose(self, task: str, number: int, candidate: Candidate) -> None:
         self._submit("blocks:Propose", task, str(number), _json(candidate))
 
-    def vote_block(self, task: str, number: int, ballot: Ballot) -> None:
-        self._submit("blocks:VoteBlock", task, str(number), _json(ballot))
+    def vote_block(self, task: str, number: int, ballot: Ballot, pending: bool = False) -> None:
+        self._step(pending, "blocks:VoteBlock", task, str(number), _json(ballot))
 
     def advance(self, task: str) -> None:
         self._submit("blocks:Advance", task)
@@ -228,6 +236,10 @@ class Market:
     def authorisations(self, task: str) -> Iterator[Authorisation]:
         for page in self._pages(AuthorisationPage, "blocks:Authorisations", task):
             yield from page.authorisations
+
+    def _step(self, pending: bool, function: str, *args: str) -> None:
+        """A seat's part of a step; `pending`: others have yet to act, so do not look whether it completes the step."""
+        self._submit(function, *args, *(["pending"] if pending else []))
 
     def _submit(self, function: str, *args: str) -> None:
         with metrics.timed(metrics.TRANSACTIONS, function):

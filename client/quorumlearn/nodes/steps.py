@@ -153,6 +153,14 @@ def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
     return None if done else step
 
 
+def others_pending(view: b.TaskView, number: int, me: str) -> bool:
+    """Whether another seat has yet to do what is open in this round, or in this ceremony, as far as the view tells."""
+    others = [seat.seat for seat in view.seats if seat.verifier != me]
+    if number == view.round.number and view.round.phase != b.KEY:
+        return any(_round_step(view, seat) is not None for seat in others)
+    return any(_key_step(view, ceremony_of(view, number), seat) is not None for seat in others)
+
+
 def seat_of(view: b.TaskView, me: str) -> int | None:
     return next((seat.seat for seat in view.seats if seat.verifier == me), None)
 

@@ -87,31 +87,32 @@ class Verifier:
     def _do(self, step: Step, number: int, view: b.TaskView) -> bool:
         """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger."""
         task = view.task.spec.task_id
+        pending = step in TOGETHER and steps.others_pending(view, number, self.me)
         if step is Step.TAKE_SEAT:
             check_playable(self.store, view.task.spec)
             self.market.join_committee(task)
         elif step is Step.LEAVE_SEAT:
             self.market.leave_committee(task)
         elif step in KEY_STEPS:
-            self._key_step(step, number, view)
+            self._key_step(step, number, view, pending)
         elif step is Step.BEACON:
-            self.market.reveal_beacon(task, number, self._part(view, number).beacon())
+            self.market.reveal_beacon(task, number, self._part(view, number).beacon(), pending)
         elif step is Step.SCREEN:
-            self.market.post_sketch(task, number, self._round(view).sketch_shares(view))
+            self.market.post_sketch(task, number, self._round(view).sketch_shares(view), pending)
         elif step is Step.SELECT:
-            self._select(view)
+            self._select(view, pending)
         elif step is Step.OPEN:
-            self.market.post_partial(task, number, *self._round(view).partial(view))
+            self.market.post_partial(task, number, *self._round(view).partial(view), pending)
         elif step is Step.CHECK:
             return self._accuse(view, self._faulty_partials(view))
         elif step is Step.VALIDATE:
             if not self._accuse(view, self._faulty_partials(view)):
-                self.market.vote_block(task, number, self._judge_candidate(view))
+                self.market.vote_block(task, number, self._judge_candidate(view), pending)
         elif step is Step.JUDGE:
             self.market.vote_challenge(task, number, self._judge_block(view, number))
         return True
 
-    def _key_step(self, step: Step, number: int, view: b.TaskView) -> None:
+    def _key_step(self, step: Step, number: int, view: b.TaskView, pending: bool) -> None:
         part, ceremony = self._part(view, number), steps.ceremony_of(view, number)
         seconds = view.task.spec.timeouts.key
         giving_up = last_call(ceremony, seconds, int(self.clock() * 1000))
@@ -122,7 +123,8 @@ class Verifier:
                 raise
             log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
             contribution = complaint(str(fault))
-        self.market.key_step(KEY_STEPS[step], (part.attempt.task, number, part.attempt.attempt), contribution)
+        ceremony_id = (part.attempt.task, number, part.attempt.attempt)
+        self.market.key_step(KEY_STEPS[step], ceremony_id, contribution, pending)
 
     def _key_contribution(
         self, step: Step, part: CeremonyPart, ceremony: b.Ceremony, giving_up: bool
@@ -149,13 +151,13 @@ class Verifier:
             if ceremony.step == b.KEY_READY and seat in ceremony.seats:
                 self._part(view, ceremony.round).note_ready()
 
-    def _select(self, view: b.TaskView) -> None:
+    def _select(self, view: b.TaskView, pending: bool) -> None:
         """Accuse the seats whose sketch shares are false, one by one, then vote."""
         part, last = self._round(view), self._last_call(view)
         opened = part.opened(view, last)
         if not self._accuse(view, [*opened.false, *_nobody(opened.undecided, b.BAD_SKETCH_SHARES)]):
             selection = part.selection(view, last)
-            self.market.vote_selection(view.task.spec.task_id, view.round.number, selection)
+            self.market.vote_selection(view.task.spec.task_id, view.round.number, selection, pending)
 
     def _faulty_partials(self, view: b.TaskView) -> list[Finding]:
         found = self._round(view).verified(view, self._last_call(view))
@@ -278,6 +280,8 @@ KEY_STEPS = {
     Step.KEY_OPEN: "OpenKey",
     Step.KEY_BLAME: "BlameKey",
 }
+TOGETHER = {*KEY_STEPS, Step.BEACON, Step.SCREEN, Step.SELECT, Step.OPEN, Step.VALIDATE}
+"""Steps that all seats take at the same time."""
 SEATED = "seated"
 
 

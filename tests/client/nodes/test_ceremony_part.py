@@ -133,7 +133,9 @@ class Told:
     def __init__(self) -> None:
         self.calls: list[tuple[str, b.KeyContribution]] = []
 
-    def key_step(self, function: str, ceremony: object, contribution: b.KeyContribution) -> None:
+    def key_step(
+        self, function: str, ceremony: object, contribution: b.KeyContribution, pending: bool = False
+    ) -> None:
         self.calls.append((function, contribution))
 
 
