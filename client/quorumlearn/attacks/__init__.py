@@ -4,19 +4,18 @@ A behaviour says what a miner does in place of training honestly. Behaviours are
 (`behaviour: noise`), so that an attack on a real network is one line of configuration.
 """
 
-from quorumlearn.attacks.adaptive import search
+from quorumlearn.attacks.adaptive import Found, search
 from quorumlearn.attacks.behaviours import BEHAVIOURS, Behaviour, Tampering, make_behaviour
 from quorumlearn.attacks.poisoning import trigger
 from quorumlearn.attacks.sight import BehaviourError, Sight
-from quorumlearn.attacks.updates import apart
 
 __all__ = [
     "BEHAVIOURS",
     "Behaviour",
     "BehaviourError",
+    "Found",
     "Sight",
     "Tampering",
-    "apart",
     "make_behaviour",
     "search",
     "trigger",

@@ -1,5 +1,6 @@
 """Robust rules by weights, and the selection of a round's contributors from their sketches. numpy only."""
 
+from quorumlearn.robust.agreement import Agreement
 from quorumlearn.robust.clipping import CentredClipping, GeometricMedian, NormClipping
 from quorumlearn.robust.clustering import Clustering
 from quorumlearn.robust.errors import RobustError, RuleError, TooFewVectors, VectorError
@@ -25,6 +26,7 @@ __all__ = [
     "MIXTURES",
     "OUTLIER_FACTOR",
     "RULES",
+    "Agreement",
     "Bucketing",
     "CentredClipping",
     "Clustering",

@@ -28,10 +28,20 @@ def halving_sum(values: Vectors) -> Vectors:
     return values[..., 0]
 
 
+def _row_sums(left: Vectors, right: Vectors) -> Vectors:
+    """sum_j left_ij right_ij of two (n, k), as (n,)."""
+    count, size = left.shape
+    sums = np.empty(count)
+    rows = max(1, _BLOCK // max(1, size))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, count, rows):
+            sums[start : start + rows] = halving_sum(left[start : start + rows] * right[start : start + rows])
+    return sums
+
+
 def squared_norms(vectors: Vectors) -> Vectors:
     """|x_i|^2 of each row of (n, k), as (n,); infinite or NaN where a row is not finite or too large."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.array([float(halving_sum(row * row)) for row in vectors], dtype=np.float64)
+    return _row_sums(vectors, vectors)
 
 
 def squared_distances(vectors: Vectors) -> Vectors:
@@ -49,8 +59,7 @@ def squared_distances(vectors: Vectors) -> Vectors:
 
 def products(vectors: Vectors, other: Vectors) -> Vectors:
     """<x_i, y> of each row of (n, k) with one vector (k,), as (n,)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.array([float(halving_sum(row * other)) for row in vectors], dtype=np.float64)
+    return _row_sums(vectors, np.broadcast_to(other, vectors.shape))
 
 
 def combine(coefficients: Vectors, vectors: Vectors) -> Vectors:

@@ -13,6 +13,7 @@ A name is a rule's, or pre-aggregations and a rule joined by `+`, the first appl
 | `geometric-median` | `smoothing` (number, default 0.001), `steps` (whole, default 64) |
 | `trust-scores` | ; needs the committee's root update |
 | `clustering` | `slack` (number from 1, default 1.25) |
+| `agreement` | `slack` (number above 0, default 2.5) |
 | `nnm` (before a rule) | |
 | `bucketing` (before a rule) | `bucket_size` (whole, default 2) |
 
@@ -25,6 +26,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from quorumlearn.robust.agreement import Agreement
 from quorumlearn.robust.clipping import CentredClipping, GeometricMedian, NormClipping
 from quorumlearn.robust.clustering import Clustering
 from quorumlearn.robust.errors import RuleError
@@ -42,6 +44,7 @@ RULES = (
     "geometric-median",
     "trust-scores",
     "clustering",
+    "agreement",
 )
 MIXTURES = ("nnm", "bucketing")
 
@@ -153,6 +156,11 @@ def _clustering(settings: _Settings, byzantine: int) -> Rule:
     return Clustering() if slack is None else Clustering(slack)
 
 
+def _agreement(settings: _Settings, byzantine: int) -> Rule:
+    slack = settings.number("slack")
+    return Agreement() if slack is None else Agreement(slack)
+
+
 def _nnm(settings: _Settings, byzantine: int) -> Mixture:
     return NearestNeighbours(byzantine)
 
@@ -176,5 +184,6 @@ _RULE: Mapping[str, Callable[[_Settings, int], Rule]] = {
     "centred-clipping": _centred_clipping,
     "geometric-median": _geometric_median,
     "clustering": _clustering,
+    "agreement": _agreement,
 }
 _MIXTURE: Mapping[str, Callable[[_Settings, int], Mixture]] = {"nnm": _nnm, "bucketing": _bucketing}

@@ -18,6 +18,7 @@ from quorumlearn.robust.geometry import Vectors, halving_sum
 
 MOST_TOTALS = 4096
 """Totals above this are not tried: the error is below n' / 8192 by then."""
+_AT_ONCE = 256
 _GRAIN = 2.0**-30  # remainders and errors that differ by less are equal: rounding, not meaning
 
 
@@ -39,23 +40,29 @@ def whole_weights(values: Vectors, scores: Vectors, max_weight_sum: int) -> NDAr
     shares = scaled / float(halving_sum(scaled))
     by_score = np.argsort(scores, kind="stable")
     least = float("inf")
-    for total in range(1, min(max_weight_sum, MOST_TOTALS) + 1):
-        found = _by_largest_remainders(shares, by_score, total)
-        error = float(halving_sum(np.abs(found / total - shares)))
-        if error < least - _GRAIN:
-            best, least = found, error
+    most = min(max_weight_sum, MOST_TOTALS)
+    for first in range(1, most + 1, _AT_ONCE):
+        totals = np.arange(first, min(first + _AT_ONCE, most + 1))
+        found = _by_largest_remainders(shares, by_score, totals)
+        errors = halving_sum(np.abs(found / totals[:, None] - shares))
+        for row, error in enumerate(errors.tolist()):
+            if error < least - _GRAIN:
+                best, least = found[row], error
         if least < _GRAIN:
             break
     return best
 
 
-def _by_largest_remainders(shares: Vectors, by_score: NDArray[np.intp], total: int) -> NDArray[np.int64]:
-    quotas = shares * total
+def _by_largest_remainders(
+    shares: Vectors, by_score: NDArray[np.intp], totals: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """For each of the totals (t,) its integers, (t, n)."""
+    quotas = shares * totals[:, None]
     whole = np.floor(quotas + _GRAIN)
     remainders = np.rint((quotas - whole) / _GRAIN)
-    remainders[shares == 0] = -np.inf
-    missing = total - int(whole.sum())
-    found = whole.astype(np.int64)
-    order = by_score[np.argsort(-remainders[by_score], kind="stable")]
-    found[order[: max(0, missing)]] += 1
-    return found
+    remainders[:, shares == 0] = -np.inf
+    order = by_score[np.argsort(-remainders[:, by_score], axis=1, kind="stable")]
+    missing = totals - whole.sum(axis=1).astype(np.int64)
+    more = np.zeros(quotas.shape, dtype=np.int64)
+    np.put_along_axis(more, order, np.arange(len(shares)) < missing[:, None], axis=1)
+    return whole.astype(np.int64) + more

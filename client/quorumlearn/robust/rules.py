@@ -5,7 +5,7 @@ all of them come from norms, products and distances, so a rule sees sketches (n,
 alike: the plain twin of a rule is the rule itself, given plain updates.
 
 This module has what every rule keeps to, the mean, and the rules that choose some vectors and weigh those
-equally. `clipping` has the rules that scale vectors down, `trust` and `clustering` those that judge directions,
+equally. `clipping` has the rules that scale vectors down, `trust`, `clustering` and `agreement` those that judge directions,
 `mixing` the pre-aggregations that come before any rule, `rounding` how weights become integers.
 """
 

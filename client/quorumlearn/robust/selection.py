@@ -9,10 +9,11 @@ Steps, each on what the one before left over, always in the order of the commits
 3. A norm over `norm_limit`, or at most `least_norm` times the median norm (of what steps 1 and 2 left and
    `norm_limit` allows), is OUT_OF_RANGE. The second keeps out zero updates and their like, which a rule by
    distances would find central.
-4. The robust rule weighs the rest, with f reduced by those already found, and its weights become integers that
-   add up to at most `max_weight_sum` (`whole_weights`).
-5. A miner whose integer is 0 is an OUTLIER if its score is above `outlier_factor` times the median score of those
-   to whom the rule gave weight, else NOT_SELECTED.
+4. The robust rule weighs the rest, with f reduced by those already found. Whose score is above `outlier_factor` times
+   the median score of those to whom the rule gave weight is an OUTLIER, also if the rule left it a sliver, as rules that
+   only shorten do: what is slashed does not depend on how an integer is rounded.
+5. The weights of the others become integers that add up to at most `max_weight_sum` (`whole_weights`); a miner whose
+   integer is 0 is NOT_SELECTED.
 
 A pure function: the same sketches give the same findings on every machine, and who is which row does not
 matter.
@@ -154,16 +155,18 @@ def _find_out_of_range(
 def _weigh(weights: Weights, outlier_factor: float, max_weight_sum: int) -> list[Finding]:
     chosen = weights.values > 0
     far = outlier_factor * lower_median(weights.scores[chosen]) if chosen.any() else float("inf")
+    outlying = weights.scores > far
+    values = np.where(outlying, 0.0, weights.values)
     findings = []
-    for whole, weight, score in zip(
-        whole_weights(weights.values, weights.scores, max_weight_sum).tolist(),
-        weights.values.tolist(),
-        weights.scores.tolist(),
+    for whole, weight, out in zip(
+        whole_weights(values, weights.scores, max_weight_sum).tolist(),
+        values.tolist(),
+        outlying.tolist(),
         strict=True,
     ):
         if whole > 0:
             findings.append(Finding(whole, "CONTRIBUTES"))
-        elif score > far:
+        elif out:
             findings.append(Finding(0, "OUTLIER", "far from the others"))
         elif weight == 0:
             findings.append(Finding(0, "NOT_SELECTED", "not among the most central"))
