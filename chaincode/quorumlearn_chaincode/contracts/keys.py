@@ -129,8 +129,9 @@ def _ceremony(call: Call, task: Task, number: str, attempt: str, step: CeremonyS
 
 
 def _check_blame(call: Call, vote: BlameVote, ceremony: Ceremony) -> None:
-    parts = call.ledger.scan(CONTRIBUTIONS, ceremony.task_id, ceremony.round, ceremony.attempt)
-    fault = blame_fault(vote, {part.seat: part for part in parts})
+    at = (ceremony.task_id, ceremony.round, ceremony.attempt)
+    named = {blame.seat: call.ledger.get(CONTRIBUTIONS, *at, blame.seat) for blame in vote.blames}
+    fault = blame_fault(vote, {seat: part for seat, part in named.items() if part is not None})
     if fault:
         raise bad(f"the blame contradicts the ledger: {fault}")
 

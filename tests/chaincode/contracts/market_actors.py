@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
+from quorumlearn_chaincode.contracts import FUNCTIONS
 from quorumlearn_chaincode.runtime import ClientIdentity, Response
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
@@ -145,12 +146,15 @@ class Play:
         self.peer = Peer()
         self.seats = dict(enumerate(verifiers(seats), 1))
         self.miners = miners(miner_count)
+        self.pending = False  # whether seats say that others have yet to act
         self.peer.submit(identity(TREASURY, units=("admin",)), "rewards:Initialise", js(config(seats)))
         for account in (OWNER, *self.miners, *self.seats.values()):
             self.send(TREASURY, "rewards:Mint", account, str(FUNDS))
 
     # The ledger
     def send(self, who: str, *words: str, timestamp_ms: int | None = None) -> Response:
+        if self.pending and words[0] in FUNCTIONS and FUNCTIONS[words[0]].step:
+            words = (*words, "pending")
         return self.peer.submit(self.client(who), *words, timestamp_ms=timestamp_ms)
 
     def client(self, who: str) -> ClientIdentity:
@@ -217,6 +221,11 @@ class Play:
     # The ceremony
     def key_step(self, function: str, seat: int, number: int, attempt: int = 1, key: str = "key") -> Response:
         """One step of an honest seat; `key` is what it confirms."""
+        return self.send(self.seats[seat], *self.key_words(function, seat, number, attempt, key))
+
+    def key_words(
+        self, function: str, seat: int, number: int = 1, attempt: int = 1, key: str = "key"
+    ) -> tuple[str, ...]:
         parts = {
             "CommitKey": KeyContribution(
                 public_share=ref(f"share {seat} {number}"),
@@ -228,7 +237,7 @@ class Play:
             "ConfirmKey": KeyContribution(confirmed_key=ref(f"{key} {number}")),
             "OpenKey": KeyContribution(opened_sealing_key=SEALING_KEY),
         }
-        return self.contribute(function, seat, parts[function], number, attempt)
+        return f"blocks:{function}", TASK, str(number), str(attempt), js(parts[function])
 
     def contribute(
         self, function: str, seat: int, part: KeyContribution, number: int = 1, attempt: int = 1

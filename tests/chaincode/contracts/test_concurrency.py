@@ -6,7 +6,7 @@ import pytest
 from quorumlearn_chaincode.contracts import Code, Refusal
 from quorumlearn_chaincode.runtime import OutOf, SignedBy, parse_policy
 from quorumlearn_proto import canonical
-from quorumlearn_proto.block_pb2 import CeremonyStep, KeyContribution, Phase
+from quorumlearn_proto.block_pb2 import Blame, BlameVote, CeremonyStep, Fault, KeyContribution, Phase
 
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
 from tests.chaincode.contracts.market_actors import (
@@ -21,6 +21,11 @@ from tests.chaincode.contracts.market_actors import (
     secret,
     spec,
 )
+
+
+def blame_words(seat: int) -> tuple[str, ...]:
+    vote = BlameVote(blames=[Blame(seat=seat, fault=Fault.BAD_DEALING)])
+    return "blocks:BlameKey", TASK, "1", "1", js(KeyContribution(blame=vote))
 
 
 def prefixes(keys: object) -> set[str]:
@@ -121,6 +126,78 @@ def test_of_two_completing_votes_the_second_is_retried_and_moves_the_round() -> 
     assert play.round().phase == Phase.BEACON
     play.beacon([3])
     assert play.round().phase == Phase.REVEAL
+
+
+def test_seats_that_know_of_others_commit_in_one_block_and_anyone_moves_the_step() -> None:
+    play = Play()
+    play.start()
+    steps = [
+        (function, [play.key_words(function, seat) for seat in play.seats])
+        for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey")
+    ]
+    for _, calls in steps:
+        endorsed = [
+            play.peer.endorse(identity(play.seats[seat]), *words, "pending")
+            for seat, words in enumerate(calls, 1)
+        ]
+        for simulation in endorsed:
+            play.peer.commit(simulation)
+        assert play.view().can_advance
+        play.advance()
+    assert play.round().phase == Phase.COMMIT
+    play.to(Phase.BEACON)
+    beacons = [
+        play.peer.endorse(identity(who), "blocks:RevealBeacon", TASK, "1", secret(seat, 1), "pending")
+        for seat, who in play.seats.items()
+    ]
+    for simulation in beacons:
+        play.peer.commit(simulation)
+        assert not simulation.ranges
+    assert play.round().phase == Phase.BEACON
+    play.advance()
+    assert play.round().phase == Phase.REVEAL
+
+
+def test_a_step_that_is_closed_takes_no_late_part_of_a_seat_that_knew_of_others() -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.BEACON)
+    late = play.peer.endorse(
+        identity(play.seats[3]), "blocks:RevealBeacon", TASK, "1", secret(3, 1), "pending"
+    )
+    play.beacon([1, 2])
+    play.wait()
+    play.advance()
+    with pytest.raises(ConflictError):
+        play.peer.commit(late)
+    assert [entry.seat for entry in play.misconducts() if entry.step == "BEACON"] == [3]
+
+
+def test_a_vote_of_blame_reads_only_whom_it_names() -> None:
+    play = Play()
+    play.start()
+    for function in ("CommitKey", "RevealKey"):
+        for seat in play.seats:
+            play.key_step(function, seat, 1)
+    for seat in play.seats:
+        play.complain("TestKey", seat)
+    for seat in play.seats:
+        play.key_step("OpenKey", seat, 1)
+    votes = [play.peer.endorse(identity(play.seats[seat]), *blame_words(3), "pending") for seat in (1, 2)]
+    for simulation in votes:
+        play.peer.commit(simulation)
+    assert [part.HasField("blame") for part in play.view().contributions] == [True, True, False]
+
+
+@pytest.mark.parametrize("word", ["", "Pending", "pending,pending", "true"])
+def test_only_a_seats_step_takes_the_word_pending(word: str) -> None:
+    play = Play()
+    play.start()
+    step = play.key_words("CommitKey", 1)
+    for words in ((*step, word), (*step, "pending", "pending"), ("blocks:Advance", TASK, "pending")):
+        with pytest.raises(Refusal) as caught:
+            play.peer.endorse(identity(play.seats[1]), *words)
+        assert caught.value.code == Code.BAD_ARGUMENT
 
 
 def test_the_first_seats_step_and_the_last_cannot_both_be_lost() -> None:

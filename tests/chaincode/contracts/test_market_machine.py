@@ -88,6 +88,7 @@ class MarketMachine(RuleBasedStateMachine):
                 self.miners_act(set(), True)
             else:
                 self.verifiers_act({1, 2, 3}, [1, 1, 1, 1, 1], Reason.NOT_SELECTED, 0, BallotReason.GOOD)
+            self._close()
 
     # Moves that belong somewhere
     @rule(seats=SUBSETS, miners=st.integers(0, 5))
@@ -117,6 +118,7 @@ class MarketMachine(RuleBasedStateMachine):
             ceremony = next(c for c in self.play.view().ceremonies if c.round == number)
             for seat in ceremony.seats:
                 self._try(lambda c=ceremony, s=seat: self._key_step(c, s, False, False, [0, 0, 0]))
+            self._close()
 
     @rule(liar=st.integers(1, 3), votes=st.lists(st.sampled_from([0, 1, 3]), min_size=3, max_size=3))
     def failed_attempt(self, liar: int, votes: list[int]) -> None:
@@ -127,6 +129,7 @@ class MarketMachine(RuleBasedStateMachine):
                 ceremony.step = step
                 for seat in ceremony.seats:
                     self._try(lambda c=ceremony, s=seat: self._key_step(c, s, s == liar, False, blamed))
+                self._close()
 
     @rule(
         accusers=st.one_of(st.just({1, 2}), SUBSETS),
@@ -209,6 +212,10 @@ class MarketMachine(RuleBasedStateMachine):
         name = "rewards:Mint" if mint else "rewards:Transfer"
         self._try(lambda: self.play.send(who, name, to, str(amount)))
 
+    @rule(pending=st.booleans())
+    def seats_say_pending(self, pending: bool) -> None:
+        self.play.pending = pending
+
     @rule(seconds=st.sampled_from([1, 1, TIMEOUT_S // 2, TIMEOUT_S]))
     def time_passes(self, seconds: int) -> None:
         self.play.wait(seconds)
@@ -290,6 +297,11 @@ class MarketMachine(RuleBasedStateMachine):
                 play.complain(function, seat, *at)
             else:
                 play.key_step(function, seat, *at, "lie" if lies else "key")
+
+    def _close(self) -> None:
+        """What seats have completed, each thinking that others were to come."""
+        if self.play.pending:
+            self._try(self.play.advance)
 
     def _sit(self) -> None:
         """Who plays a seat's part: its holder, or who may take it first."""
