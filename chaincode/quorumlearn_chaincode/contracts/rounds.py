@@ -3,7 +3,8 @@
 `advance` moves whatever is due, over and over until nothing is. With `deadlines` (blocks:Advance) it also
 closes what time has closed, and the miners' phases. Without (a verifier's transaction that may complete
 its step) it leaves the miners' phases alone, so that a verifier's transaction never reads, and so never
-conflicts with, what miners write.
+conflicts with, what miners write. A ceremony whose round will not be, since its owner has cancelled, passes no
+deadline, so that nobody is slashed for it.
 """
 
 from __future__ import annotations
@@ -126,10 +127,9 @@ def _move_once(call: Call, task: Task, deadlines: bool) -> bool:
         return False
     if _close_round(call, task, state, current_round(call, state), deadlines):
         return True
+    numbers = (state.round,) if state.cancel_requested else (state.round, state.round + 1)
     return deadlines and any(
-        close_ceremony(call, task, number, expired)
-        for number in (state.round, state.round + 1)
-        for expired in (False, True)
+        close_ceremony(call, task, number, expired) for number in numbers for expired in (False, True)
     )
 
 

@@ -425,6 +425,21 @@ def test_a_slash_takes_no_more_than_is_left_of_the_stake() -> None:
     assert play.balance(play.seats[2]) == FUNDS - 200
 
 
+def test_nobody_is_slashed_for_the_key_of_a_round_that_will_not_be() -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.COMMIT)
+    play.send(OWNER, "tasks:Cancel", TASK)
+    play.commit(play.miners[:3])
+    expire(play)
+    play.beacon()
+    play.reveal(play.miners[:3])
+    play.advance()
+    play.whole_round()
+    assert play.state().status == TaskStatus.CANCELLED
+    assert not play.misconducts()
+
+
 def test_a_ceremony_ends_with_its_task() -> None:
     play = Play()
     play.start()
