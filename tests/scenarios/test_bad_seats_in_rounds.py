@@ -1,0 +1,256 @@
+"""A committee member that cheats in a round is named on the ledger and pays; every block is what honest seats alone would have made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from quorumlearn import ckks, learning
+from quorumlearn.ckks.container import Kind, read, write
+from quorumlearn.nodes import candidate, exchange, steps
+from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.exchange import ExchangeError
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.models import load_public
+from quorumlearn.nodes.organisation import Organisation
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+from tests.client.nodes.committee import moved
+from tests.scenarios.stage import SEATS, STAKES, NodeThread, Stage, assert_settled, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+TASK = "cheats-in-rounds"
+MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
+VERIFIERS = [f"{seat}/verifier" for seat in SEATS]
+BAD, VICTIM = 3, 1
+LIMIT = 1 << 26
+Spoil = Callable[["BadSeat", b.TaskView, Any], Any]
+
+
+def reposted(
+    bad: BadSeat, view: b.TaskView, change: Callable[[bytes], bytes], victims: set[int]
+) -> ArtifactRef:
+    """The seat's own sketch shares, each changed for the victims, in the store at once."""
+    spec, number = view.task.spec, view.round.number
+    context = f"{spec.task_id}/{number}/sketch"
+    attempt = steps.ceremony_of(view, number).attempt
+    journal = bad.organisation.journal.below("verifier").below(spec.task_id).below(f"round-{number}")
+    own, private = journal.get("sketch-shares"), journal.get(f"attempt-{attempt}/sealing")
+    assert own is not None
+    assert private is not None
+    record = SketchShares.FromString(own)
+    honest = exchange.unseal_from(list(record.boxes), private, context, BAD, BAD)
+    changed = SketchPayload(shares=[change(share) for share in SketchPayload.FromString(honest).shares])
+    keys = {seat: part.sealing_key for seat, part in steps.contributions(view, number).items()}
+    payloads = {seat: changed.SerializeToString() if seat in victims else honest for seat in keys}
+    del record.boxes[:]
+    record.boxes.extend(exchange.seal_for(keys, payloads, context, BAD))
+    return exchange.put(bad.organisation.store, record)
+
+
+def shifted(view: b.TaskView, share: bytes, by: int | np.ndarray) -> bytes:
+    """A sketch share moved by whole steps: what it opens is in range and on the grid, and wrong."""
+    p = parameters_of(view.task.spec)
+    counts = ((1, len(p.primes)),)
+    (parts,), binding = read(
+        p, Kind.SKETCH_SHARE, share, ckks.MalformedShare, counts=counts, length=p.sketch_size
+    )
+    return write(p, Kind.SKETCH_SHARE, moved(p, parts, by), binding=binding)
+
+
+def garbage_shares(bad: BadSeat, view: b.TaskView, ref: ArtifactRef) -> ArtifactRef:
+    noise = np.random.default_rng(1).integers(-(2**40), 2**40, parameters_of(view.task.spec).sketch_size)
+    return reposted(bad, view, lambda share: shifted(view, share, noise), {1, 2, 3})
+
+
+def shifted_shares(bad: BadSeat, view: b.TaskView, ref: ArtifactRef) -> ArtifactRef:
+    return reposted(bad, view, lambda share: shifted(view, share, 60), {1, 2, 3})
+
+
+def wrong_to_one(bad: BadSeat, view: b.TaskView, ref: ArtifactRef) -> ArtifactRef:
+    return reposted(bad, view, lambda share: share[:-1], {VICTIM})
+
+
+def never_shown(bad: BadSeat, view: b.TaskView, ref: ArtifactRef) -> ArtifactRef:
+    return ArtifactRef(digest="ab" * 32, size=1000)
+
+
+def changed_partial(bad: BadSeat, view: b.TaskView, ref: ArtifactRef, by: int | np.ndarray) -> ArtifactRef:
+    p, store = parameters_of(view.task.spec), bad.organisation.store
+    record = PartialDecryption.FromString(store.get(ref, LIMIT))
+    counts = ((p.chunks, len(p.primes)),)
+    (parts,), binding = read(p, Kind.PARTIAL, record.residues, ckks.MalformedShare, counts=counts)
+    record.residues = write(p, Kind.PARTIAL, moved(p, parts, by), binding=binding)
+    return exchange.put(store, record)
+
+
+def garbage_partial(
+    bad: BadSeat, view: b.TaskView, given: tuple[str, ArtifactRef]
+) -> tuple[str, ArtifactRef]:
+    degree = parameters_of(view.task.spec).poly_modulus_degree
+    noise = np.random.default_rng(2).integers(-(2**40), 2**40, degree)
+    return given[0], changed_partial(bad, view, given[1], noise)
+
+
+def shifted_partial(
+    bad: BadSeat, view: b.TaskView, given: tuple[str, ArtifactRef]
+) -> tuple[str, ArtifactRef]:
+    return given[0], changed_partial(bad, view, given[1], 60)
+
+
+def other_aggregate(
+    bad: BadSeat, view: b.TaskView, given: tuple[str, ArtifactRef]
+) -> tuple[str, ArtifactRef]:
+    return "cd" * 32, given[1]
+
+
+def false_selection(bad: BadSeat, view: b.TaskView, selection: b.Selection) -> b.Selection:
+    selection.verdicts[0].weight, selection.verdicts[0].reason = 0, b.OUTLIER
+    return selection
+
+
+def false_ballot(bad: BadSeat, view: b.TaskView, ballot: b.Ballot) -> b.Ballot:
+    ballot.reason = b.WRONG_MODEL
+    return ballot
+
+
+def gone(bad: BadSeat, view: b.TaskView, given: object) -> object:
+    raise ExchangeError("this seat is gone")
+
+
+CHEATS: Mapping[int, tuple[str, Spoil, b.Fault.ValueType | None, str]] = {
+    1: ("post_sketch", garbage_shares, b.BAD_SKETCH_SHARES, "SELECT"),
+    2: ("post_sketch", shifted_shares, b.BAD_SKETCH_SHARES, "SELECT"),
+    3: ("post_sketch", wrong_to_one, None, ""),
+    4: ("post_sketch", never_shown, b.BAD_SKETCH_SHARES, "SELECT"),
+    5: ("post_partial", garbage_partial, b.BAD_PARTIAL, "PROPOSE"),
+    6: ("post_partial", shifted_partial, b.BAD_PARTIAL, "PROPOSE"),
+    7: ("vote_selection", false_selection, b.FALSE_VOTE, "SELECT"),
+    8: ("post_partial", other_aggregate, b.FALSE_VOTE, "OPEN"),
+    9: ("vote_block", false_ballot, b.FALSE_VOTE, "VALIDATE"),
+    10: ("post_sketch", gone, b.MISSED_STEP, "SCREEN"),
+    11: ("vote_selection", gone, b.MISSED_STEP, "SELECT"),
+    12: ("post_partial", gone, b.MISSED_STEP, "OPEN"),
+    13: ("vote_block", gone, b.MISSED_STEP, "VALIDATE"),
+}
+"""What seat 3 does in each round in place of its step, and what the ledger calls it, in which phase."""
+
+
+class BadSeat(Market):
+    """Seat 3's market: it passes on what CHEATS makes of the honest seat's step."""
+
+    def __init__(self, honest: Market, organisation: Organisation) -> None:
+        super().__init__(honest._contract)
+        self.organisation = organisation
+
+    def _spoilt(self, function: str, task: str, number: int, given: Any) -> Any:
+        name, spoil, _, _ = CHEATS[number]
+        view = self.view(task)
+        if name != function or view.round.number != number:
+            return given
+        return spoil(self, view, given)
+
+    def post_sketch(self, task: str, number: int, shares: ArtifactRef, pending: bool = False) -> None:
+        super().post_sketch(task, number, self._spoilt("post_sketch", task, number, shares), pending)
+
+    def vote_selection(self, task: str, number: int, selection: b.Selection, pending: bool = False) -> None:
+        super().vote_selection(task, number, self._spoilt("vote_selection", task, number, selection), pending)
+
+    def post_partial(
+        self, task: str, number: int, aggregate: str, partial: ArtifactRef, pending: bool = False
+    ) -> None:
+        spoilt = self._spoilt("post_partial", task, number, (aggregate, partial))
+        super().post_partial(task, number, *spoilt, pending)
+
+    def vote_block(self, task: str, number: int, ballot: b.Ballot, pending: bool = False) -> None:
+        super().vote_block(task, number, self._spoilt("vote_block", task, number, ballot), pending)
+
+    def accuse(self, task: str, number: int, accusation: b.Accusation) -> None:
+        raise AssertionError("an honest node of this seat would have found nobody at fault")
+
+
+class BadOrganisation(Organisation):
+    def market(self, user: str) -> Market:
+        return BadSeat(super().market(user), self)
+
+
+Trained = dict[tuple[int, str], np.ndarray]
+
+
+def recorded(file: Path, trained: Trained) -> NodeThread:
+    """The node, its miners' plain updates kept: what honest seats must come to without ever seeing them."""
+    node = NodeThread(file)
+    workshop = node._node._workshop
+    leave = workshop.leave
+
+    def kept(task: str, number: int, miner: str, values: np.ndarray) -> None:
+        trained[number, miner] = values
+        leave(task, number, miner, values)
+
+    workshop.leave = kept  # type: ignore[method-assign]
+    return node
+
+
+@pytest.fixture(scope="module")
+def played(stage: Stage) -> tuple[Stage, Trained]:
+    trained: Trained = {}
+    files = stage.node_files(TASK, MINERS)
+    bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
+    with running(bad, *(recorded(file, trained) for file in files.values())) as nodes:
+        stage.publish(
+            TASK,
+            rounds=len(CHEATS),
+            timeouts={"screen": 8, "select": 8, "open": 8, "validate": 8},
+            stakes={**STAKES, "verifier": 1000},
+            public_blocks=["bottom"],
+        )
+        view = stage.played(TASK, nodes)
+    assert view.state.status == t.COMPLETED
+    return stage, trained
+
+
+def test_every_cheat_is_named_with_its_phase_and_evidence_and_slashed(played: tuple[Stage, Trained]) -> None:
+    stage, _ = played
+    found = list(stage.market().misconducts(TASK))
+    assert [(one.round, one.seat, b.Fault.Name(one.fault), one.step) for one in found] == [
+        (number, BAD, b.Fault.Name(fault), phase) for number, (_, _, fault, phase) in CHEATS.items() if fault
+    ]
+    for one in found:
+        accused = one.fault in (b.BAD_SKETCH_SHARES, b.BAD_PARTIAL)
+        assert (one.verifier, one.slashed) == (stage.name(VERIFIERS[BAD - 1]), 50)
+        assert {1, 2} <= set(one.accusers) or not accused
+        assert (len(one.evidence) > 0) or not accused
+    slashed = {VERIFIERS[BAD - 1]: 50 * len(found)}
+    assert_settled(stage, TASK, [*MINERS, *VERIFIERS], slashed)
+
+
+def test_shares_sealed_wrong_to_one_member_cost_nobody_anything(played: tuple[Stage, Trained]) -> None:
+    view = played[0].market().round_view(TASK, 3)
+    assert [(one.accuser, one.seat) for one in view.accusations] == [(VICTIM, BAD)]
+    assert list(view.round.seats) == [1, 2, 3]
+
+
+def test_every_head_is_what_the_honest_updates_come_to(played: tuple[Stage, Trained]) -> None:
+    """From the miners' plain updates, without any of the encryption."""
+    stage, trained = played
+    market, spec = stage.market(), stage.market().task(TASK).task.spec
+    blocks = list(market.blocks(TASK))
+    assert [block.core.round for block in blocks] == list(range(len(CHEATS) + 1))
+    names = {stage.name(who) for who in MINERS}
+    for previous, block in pairwise(blocks):
+        verdicts = {one.miner: one for one in block.core.verdicts}
+        assert {one.reason for one in verdicts.values()} <= {b.CONTRIBUTES, b.NOT_SELECTED}
+        assert set(verdicts) == names
+        total = sum(one.weight * trained[block.core.round, miner] for miner, one in verdicts.items())
+        base = load_public(stage.store, spec, previous.core.model)
+        selection = b.Selection(verdicts=block.core.verdicts)
+        after = candidate.next_model(base, np.asarray(total), selection, parameters_of(spec))
+        assert learning.to_bytes(after) == stage.store.get(block.core.model, LIMIT)
