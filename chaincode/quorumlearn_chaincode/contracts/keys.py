@@ -51,6 +51,8 @@ def blame_key(call: Call, name: str, number: str, attempt: str, text: str) -> No
     given = _given(text, ("blame",))
     if not given.HasField("blame"):
         raise bad("blame is missing: give a vote, without blames if it was nobody's fault")
+    if len(given.blame.blames) > MAX_SEATS:
+        raise bad(f"blame names {len(given.blame.blames)} seats: a committee has at most {MAX_SEATS}")
     for blame in given.blame.blames:
         line("a blame's detail", blame.detail)
     _contribute(call, name, number, attempt, CeremonyStep.KEY_BLAME, given)

@@ -273,6 +273,7 @@ def test_who_is_blamed_takes_part_in_the_next_round_while_its_stake_covers_a_sla
         ("OpenKey", KeyContribution(opened_sealing_key=b"x" * 4097)),
         ("OpenKey", KeyContribution(opened_sealing_key=SEALING_KEY, sealing_key=SEALING_KEY)),
         ("BlameKey", KeyContribution()),
+        ("BlameKey", KeyContribution(blame=BlameVote(blames=[Blame(seat=n) for n in range(1, 18)]))),
         ("BlameKey", KeyContribution(blame=BlameVote(), complaint="and a complaint")),
     ],
 )
