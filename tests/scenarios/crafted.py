@@ -14,6 +14,22 @@ def zeros(p: ckks.Parameters, key: bytes) -> bytes:
     return ckks.encrypt(p, key, np.zeros(p.update_size, dtype=np.int64))
 
 
+def ones(p: ckks.Parameters, key: bytes) -> bytes:
+    """A well-formed update of one step everywhere."""
+    return ckks.encrypt(p, key, np.ones(p.update_size, dtype=np.int64))
+
+
+def with_a_foreign_mask(p: ckks.Parameters, key: bytes) -> bytes:
+    """`ones` with one whole step added to its mask: what it holds is now in part the round's secret, in range and on the grid."""
+    update = ckks.parse(p, ones(p, key))
+    step = np.zeros((1, len(p.primes), p.poly_modulus_degree), dtype=np.uint64)
+    step[0, :, 0] = [(1 << p.shift) % q for q in p.primes]
+    added = ckks.seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, step)
+    mask = update.c1.copy()
+    mask[0] = (mask[0] + added[0]) % column(p.primes)
+    return made(p, update.c0, mask)
+
+
 def overflowing(p: ckks.Parameters, key: bytes) -> bytes:
     """Values far beyond the bound: a well-formed encryption of small ones, times a large number."""
     values = np.random.default_rng(1).integers(-100, 101, p.update_size)

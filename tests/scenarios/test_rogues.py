@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from quorumlearn import ckks
 from quorumlearn.nodes import exchange
@@ -23,6 +24,7 @@ from tests.scenarios.stage import SEATS, NodeThread, Stage, assert_settled, at, 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TASK = "rogues"
+NO_CLAIM = "00" * 32
 HONEST = {f"miners1/miner{number}": "honest" for number in (1, 2, 3)}
 Update = Callable[[ckks.Parameters, bytes], bytes]
 
@@ -45,6 +47,8 @@ ROGUES: dict[str, tuple[str, Update, b.Reason.ValueType]] = {
     "overflows": ("miners2/miner7", crafted.overflowing, b.OUT_OF_RANGE),
     "sends random residues": ("miners2/miner8", crafted.random_residues, b.OUT_OF_RANGE),
     "sends zeros": ("miners2/miner9", crafted.zeros, b.OUT_OF_RANGE),
+    "adds to its mask": ("miners1/miner4", crafted.with_a_foreign_mask, b.FALSE_CLAIM),
+    "claims what it has not": ("miners1/miner5", crafted.ones, b.FALSE_CLAIM),
     "reveals the update of another": ("miners1/miner8", crafted.zeros, b.WITHHELD),
     "reveals something else": ("miners1/miner9", crafted.zeros, b.WITHHELD),
 }
@@ -119,7 +123,7 @@ def _commit_all(stage: Stage, spec: t.TaskSpec, outcome: Played) -> dict[str, b.
         )
     first = next(iter(ROGUES))
     early, digest = stage.market(ROGUES[first][0]), canonical.digest(manifests[first])
-    outcome.refused("reveal before the phase", lambda: early.reveal(TASK, 1, manifests[first]))
+    outcome.refused("reveal before the phase", lambda: early.reveal(TASK, 1, manifests[first], NO_CLAIM))
     outcome.refused("commit of no digest", lambda: early.commit(TASK, 1, "no digest"))
     outcome.refused("commit to another round", lambda: early.commit(TASK, 2, digest))
     outcome.refused("commit to another task", lambda: early.commit("no-such-task", 1, digest))
@@ -142,18 +146,29 @@ def _reveal_all(stage: Stage, manifests: dict[str, b.Manifest], outcome: Played)
             other = b.Manifest()
             other.CopyFrom(manifest)
             other.update.CopyFrom(ArtifactRef(digest="ef" * 32, size=manifest.update.size))
-            outcome.refused("reveal that does not match", lambda: market.reveal(TASK, 1, other))  # noqa: B023
+            outcome.refused("reveal that does not match", lambda: market.reveal(TASK, 1, other, NO_CLAIM))  # noqa: B023
         elif name == "reveals the update of another":
-            outcome.refused("reveal of a known update", lambda: market.reveal(TASK, 1, manifest))  # noqa: B023
+            outcome.refused("reveal of a known update", lambda: market.reveal(TASK, 1, manifest, NO_CLAIM))  # noqa: B023
         else:
-            market.reveal(TASK, 1, manifest)
+            market.reveal(TASK, 1, manifest, _claimed(stage, name))
     first = next(iter(ROGUES))
     market = stage.market(ROGUES[first][0])
-    outcome.refused("second reveal", lambda: market.reveal(TASK, 1, manifests[first]))
+    outcome.refused("second reveal", lambda: market.reveal(TASK, 1, manifests[first], NO_CLAIM))
     outcome.refused("late commit", lambda: market.commit(TASK, 1, "cd" * 32))
     late = "reveals something else"
-    stage.wait(TASK, at(1, b.BEACON), [])
-    outcome.refused("late reveal", lambda: stage.market(ROGUES[late][0]).reveal(TASK, 1, manifests[late]))
+    stage.wait(TASK, at(1, b.SCREEN), [])
+    market = stage.market(ROGUES[late][0])
+    outcome.refused("late reveal", lambda: market.reveal(TASK, 1, manifests[late], NO_CLAIM))
+
+
+def _claimed(stage: Stage, name: str) -> str:
+    """What a rogue claims: the truth where it has any, else what its update would have without the tampering."""
+    view = stage.market().view(TASK)
+    parameters = parameters_of(view.task.spec)
+    plan = ckks.SketchPlan.from_beacon(parameters, bytes.fromhex(view.round.beacon))
+    fill = 1 if name == "adds to its mask" else 0
+    values = np.full(parameters.update_size, fill, dtype=np.int64)
+    return ckks.claim(parameters, plan, values, stage.name(ROGUES[name][0])).hex()
 
 
 @pytest.mark.parametrize("name", ROGUES)
