@@ -1,0 +1,1 @@
+"""What the market adds to training: see `python -m benchmarks.overhead -h`."""

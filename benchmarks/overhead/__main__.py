@@ -1,0 +1,147 @@
+"""What the market adds to training: `python -m benchmarks.overhead`.
+
+    python -m benchmarks.overhead --data FOLDER                  both measurements
+    python -m benchmarks.overhead --only round                   a round of 10 miners, d = 10^5, with next to no training
+    python -m benchmarks.overhead --only demo --json             the demo's task without cheats, beside plain averaging
+    python -m benchmarks.overhead --quick                        fewer rounds of the first
+
+Everything is real: a devnet, a node process for each organisation, artifacts in a folder. Figures are seconds on the
+clock, so a busy machine shows in them: the load stands beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+
+from quorumlearn.cli.demo import find_data
+from quorumlearn.cli.scene import Scene
+from rich.console import Console
+
+from benchmarks.encrypted_aggregation.machine import machine
+from benchmarks.overhead.market import (
+    MarketRun,
+    demo_scene,
+    fresh_folder,
+    light_scene,
+    lighten,
+    play_market,
+    shards_of,
+    wiped,
+    workload_of,
+)
+from benchmarks.overhead.plain import PlainRun, Training, train_plainly
+
+MINERS, LIGHT_ROUNDS, QUICK_ROUNDS, SHARD_SAMPLES = 10, 9, 3, 8
+DEMO_ROUNDS = 5
+SEED = 7
+ADDED_GOAL, RATIO_GOAL = 3.0, 1.4
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.overhead",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", choices=("round", "demo"), help="one of the two")
+    parser.add_argument("--rounds", type=int, help=f"of the demo's task: {DEMO_ROUNDS} unless told")
+    parser.add_argument("--data", type=Path, help="folder with MNIST's four IDX files")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short form of the first, nothing of the second"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options = parser.parse_args()
+    console = Console(stderr=True, highlight=False)
+    if options.data is None and "QUORUMLEARN_DATA" in os.environ:
+        options.data = Path(os.environ["QUORUMLEARN_DATA"])
+    data, samples = find_data(console, options.data, download=False)
+    record: dict[str, object] = {"taken": machine()}
+    if options.only != "demo":
+        light = light_round(console, data, samples, QUICK_ROUNDS if options.quick else LIGHT_ROUNDS)
+        record["round"] = {**asdict(light), "median_seconds": median(light.rounds[1:]), "goal": ADDED_GOAL}
+        if not options.json:
+            print_round(light)
+    if options.only != "round" and not options.quick:
+        market, plain = demo_beside_plain(console, data, samples, options.rounds or DEMO_ROUNDS)
+        record["demo"] = {
+            "market": asdict(market),
+            "plain": asdict(plain),
+            "ratio": market.seconds / plain.seconds,
+            "goal": RATIO_GOAL,
+        }
+        if not options.json:
+            print_demo(market, plain)
+    if options.json:
+        sys.stdout.write(json.dumps(record) + "\n")
+    return 0
+
+
+def light_round(console: Console, data: Path | None, samples: int, rounds: int) -> MarketRun:
+    """Rounds of ten miners with next to no training."""
+    folder = fresh_folder()
+    scene = light_scene(folder, MINERS, rounds, SEED, data)
+    scene.write(samples)
+    lighten(scene, samples, SHARD_SAMPLES)
+    run = play_market(scene, console)
+    wiped(folder)
+    return run
+
+
+def demo_beside_plain(
+    console: Console, data: Path | None, samples: int, rounds: int
+) -> tuple[MarketRun, PlainRun]:
+    """The demo's task without cheats, and the same training without a market, one after the other."""
+    folder = fresh_folder()
+    scene = demo_scene(folder, rounds, SEED, data)
+    scene.write(samples)
+    plain = train_plainly(training_of(scene), rounds)
+    run = play_market(scene, console)
+    wiped(folder)
+    return run, plain
+
+
+def training_of(scene: Scene) -> Training:
+    """What the written scene's miners train."""
+    workload, config = workload_of(scene)
+    return Training(workload, config, shards_of(scene), scene.data, scene.seed)
+
+
+def print_round(run: MarketRun) -> None:
+    """Medians of the rounds after the first, by phase."""
+    console = Console(highlight=False, width=120)
+    console.print(machine())
+    console.print(
+        f"{run.miners} miners, {run.parameters:,} parameters, 2 of 3 seats, next to no training: "
+        f"median of rounds 2 to {len(run.rounds)}\n"
+    )
+    names = list(run.phases[0])
+    console.print("| " + " | ".join([name.lower() for name in names] + ["next key", "round", "goal"]) + " |")
+    console.print("| " + " | ".join(["---:"] * (len(names) + 3)) + " |")
+    phases = [median(one[name] for one in run.phases[1:]) for name in names]
+    key = median(whole - sum(one.values()) for whole, one in zip(run.rounds[1:], run.phases[1:], strict=True))
+    figures = [f"{value:.2f}" for value in (*phases, key, median(run.rounds[1:]))]
+    console.print("| " + " | ".join([*figures, f"<= {ADDED_GOAL:g}"]) + " |\n")
+
+
+def print_demo(market: MarketRun, plain: PlainRun) -> None:
+    """Both ways of training, and their ratio."""
+    console = Console(highlight=False, width=120)
+    console.print(machine())
+    console.print(
+        f"{market.miners} miners, {market.parameters:,} parameters, {len(market.rounds)} rounds; start-up apart\n"
+    )
+    console.print("| | all rounds s | median round s |")
+    console.print("| --- | ---: | ---: |")
+    for name, run in (("the market", market), ("two processes, plain averaging", plain)):
+        console.print(f"| {name} | {run.seconds:.2f} | {median(run.rounds):.2f} |")
+    console.print(f"| ratio (goal <= {RATIO_GOAL:g}) | {market.seconds / plain.seconds:.2f} | |\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""A task played by real nodes on the devnet, as the demo plays one, and how long its rounds took by the ledger's times.
+
+A round's time is from its COMMIT to the next round's: waiting for the next key is in it, start-up and the first key are not.
+The last round ends with its block.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import yaml
+from quorumlearn.cli.access import open_market
+from quorumlearn.cli.demo import MARK, end, play
+from quorumlearn.cli.processes import Nodes
+from quorumlearn.cli.scene import Scene, make_scene
+from quorumlearn_network.spec import default_spec
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+from rich.console import Console
+
+PHASES = tuple(phase for phase in b.Phase.values() if phase >= b.COMMIT and phase != b.ENDED)
+
+
+@dataclass(frozen=True)
+class MarketRun:
+    """Seconds of each round by phase (by its name), and of each round; parameters: of its public blocks."""
+
+    phases: tuple[dict[str, float], ...]
+    rounds: tuple[float, ...]
+    parameters: int
+    miners: int
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.rounds)
+
+
+class NotPlayed(Exception):
+    """The task did not end as it should."""
+
+
+def demo_scene(folder: Path, rounds: int, seed: int, data: Path | None) -> Scene:
+    """The demo's own, without its cheats."""
+    return make_scene(folder, rounds, seed, data, cheats={})
+
+
+def light_scene(folder: Path, miners: int, rounds: int, seed: int, data: Path | None) -> Scene:
+    """As many miners as asked for in two organisations."""
+    spec = default_spec(miner_organisations=2, miners_each=-(-miners // 2), verifiers=3)
+    return Scene(folder, spec, f"overhead-{seed}", rounds, seed, data, {})
+
+
+def lighten(scene: Scene, samples: int, shard_samples: int) -> None:
+    """Make the written scene's training next to nothing: 10^5 public parameters, a few samples a miner."""
+    file = scene.folder / "task.yaml"
+    task = yaml.safe_load(file.read_text())
+    task |= {
+        "title": "Next to no training",
+        "workload": {"name": "mnist-mlp", "config": {"batch_size": str(shard_samples)}},
+        "public_blocks": ["top"],
+        "tolerance": "100%",
+    }
+    task["miners"]["byzantine"] = (len(scene.miners) - 3) // 2
+    file.write_text(yaml.safe_dump(task, sort_keys=False))
+    for path in scene.node_files:
+        node = yaml.safe_load(path.read_text())
+        for identity in node["identities"]:
+            if identity["role"] == "miner":
+                index = identity["shard"].partition(":")[2].partition("/")[0]
+                identity["shard"] = f"iid:{index}/{samples // shard_samples}@{scene.seed}"
+        path.write_text(yaml.safe_dump(node, sort_keys=False))
+
+
+def shards_of(scene: Scene) -> list[list[str]]:
+    """The shards in the scene's files, by miner organisation."""
+    found = []
+    for path in scene.node_files:
+        node = yaml.safe_load(path.read_text())
+        shards = [one["shard"] for one in node["identities"] if one["role"] == "miner"]
+        if shards:
+            found.append(shards)
+    return found
+
+
+def workload_of(scene: Scene) -> tuple[str, dict[str, str]]:
+    """Name and configuration of the written scene's workload."""
+    workload = yaml.safe_load((scene.folder / "task.yaml").read_text())["workload"]
+    return workload["name"], workload["config"]
+
+
+def fresh_folder() -> Path:
+    """An empty folder for a scene."""
+    folder = Path(tempfile.mkdtemp(prefix="quorumlearn-overhead-"))
+    for name in ("logs", "artifacts"):
+        (folder / name).mkdir()
+    (folder / MARK).touch()
+    return folder
+
+
+def play_market(scene: Scene, console: Console) -> MarketRun:
+    """Brings up the written scene, plays its task, takes everything down. Failure, NotPlayed."""
+    with Nodes() as nodes:
+        try:
+            play(console, scene, nodes)
+            with open_market(scene.network, "owner/owner") as market:
+                summary = market.task(scene.task)
+                views = [
+                    market.round_view(scene.task, number) for number in range(1, summary.state.round + 1)
+                ]
+        finally:
+            end(console, scene, nodes, keep=False)
+    outcomes = [b.Outcome.Name(view.round.outcome) for view in views]
+    if summary.state.status != t.COMPLETED or set(outcomes) != {"ACCEPTED"} or len(views) != scene.rounds:
+        raise NotPlayed(
+            f"the task ended {t.TaskStatus.Name(summary.state.status)}, its rounds {outcomes}; "
+            f"the logs are in {scene.folder / 'logs'}"
+        )
+    times = [{one.phase: one.entered_ms for one in view.round.times} for view in views]
+    return MarketRun(
+        phases=tuple(_phases(one) for one in times),
+        rounds=tuple((ended - one[b.COMMIT]) / 1000 for one, ended in zip(times, _ends(times), strict=True)),
+        parameters=summary.task.spec.ckks.update_size,
+        miners=len(views[-1].round.miners),
+    )
+
+
+def _ends(times: Sequence[dict[int, int]]) -> list[int]:
+    return [*(later[b.COMMIT] for later in times[1:]), times[-1][b.ENDED]]
+
+
+def _phases(times: dict[int, int]) -> dict[str, float]:
+    entered = sorted(times.items(), key=lambda one: (one[1], one[0]))
+    return {
+        b.Phase.Name(phase): (later - at) / 1000
+        for (phase, at), (_, later) in pairwise(entered)
+        if phase in PHASES
+    }
+
+
+def wiped(folder: Path) -> None:
+    """Remove a scene that has been played."""
+    shutil.rmtree(folder, ignore_errors=True)
