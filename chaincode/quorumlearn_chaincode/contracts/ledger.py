@@ -2,8 +2,8 @@
 
 Rules:
 - A record is canonical JSON under a composite key; reading one that does not parse is an internal error.
-- Every key is read from the peer at most once; this transaction's own writes are laid over what was read,
-  since Fabric shows neither a read nor a range its own transaction's writes.
+- Every key and every range is read from the peer at most once; this transaction's own writes are laid over what
+  was read, since Fabric shows neither a read nor a range its own transaction's writes.
 - Nothing is written before `flush`, which writes in the order of the keys, so that all endorsers write
   alike.
 - A key's endorsement policy is set with its first write, and only then.
@@ -35,6 +35,7 @@ class Ledger:
     def __init__(self, stub: ChaincodeStub) -> None:
         self._stub = stub
         self._read: dict[str, bytes] = {}
+        self._ranges: dict[str, list[str]] = {}
         self._written: dict[str, Message] = {}
 
     def get(self, table: Table[M], *attributes: str | int) -> M | None:
@@ -55,11 +56,12 @@ class Ledger:
 
     def scan(self, table: Table[M], *attributes: str | int) -> list[M]:
         """All records whose key begins with these attributes, in the keys' order, own writes included."""
-        found: dict[str, M] = {}
-        for key, value in self._stub.get_state_by_partial_composite_key(table.name, key_parts(attributes)):
-            self._read[key] = value
-            found[key] = _record(table, value)
         prefix = self._key(table, attributes)
+        if prefix not in self._ranges:
+            rows = dict(self._stub.get_state_by_partial_composite_key(table.name, key_parts(attributes)))
+            self._read |= rows
+            self._ranges[prefix] = list(rows)
+        found = {key: _record(table, self._read[key]) for key in self._ranges[prefix]}
         for key, record in self._written.items():
             if key.startswith(prefix):
                 found[key] = _copy(table, record)
@@ -85,8 +87,10 @@ class Ledger:
             )
 
     def scratch(self) -> Ledger:
-        """A ledger over the same transaction whose writes nobody will flush."""
-        return Ledger(self._stub)
+        """A ledger over what this one has read, whose own writes nobody will flush."""
+        scratch = Ledger(self._stub)
+        scratch._read, scratch._ranges = self._read, self._ranges
+        return scratch
 
     def flush(self) -> None:
         """Send every write to the peer."""

@@ -115,6 +115,7 @@ FUNCTIONS = {
         _query("blocks:Blocks", "task page_size bookmark", views.blocks),
         _query("blocks:Rounds", "task page_size bookmark", views.rounds),
         _query("blocks:Submissions", "task round page_size bookmark", views.submissions),
+        _query("blocks:KeyContributions", "task round page_size bookmark", views.key_contributions),
         _query("blocks:Misconducts", "task page_size bookmark", views.misconducts),
         _query("blocks:Authorisations", "task page_size bookmark", views.authorisations),
     )

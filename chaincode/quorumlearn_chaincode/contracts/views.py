@@ -9,6 +9,7 @@ from quorumlearn_proto.common_pb2 import Head
 from quorumlearn_proto.page_pb2 import (
     AuthorisationPage,
     BlockPage,
+    ContributionPage,
     MisconductPage,
     RoundPage,
     SubmissionPage,
@@ -85,6 +86,14 @@ def submissions(call: Call, name: str, number: str, page_size: str, bookmark: st
     wanted = whole("round", number, 1, MAX_ROUNDS)
     rows, following = call.ledger.page(SUBMISSIONS, *page(page_size, bookmark), name, wanted)
     return SubmissionPage(submissions=rows, bookmark=following)
+
+
+def key_contributions(call: Call, name: str, number: str, page_size: str, bookmark: str) -> ContributionPage:
+    """Of all attempts at the round's ceremony, also those that failed: so that anybody can judge them again."""
+    call.task(task_id(name))
+    wanted = whole("round", number, 1, MAX_ROUNDS)
+    rows, following = call.ledger.page(CONTRIBUTIONS, *page(page_size, bookmark), name, wanted)
+    return ContributionPage(contributions=rows, bookmark=following)
 
 
 def misconducts(call: Call, name: str, page_size: str, bookmark: str) -> MisconductPage:

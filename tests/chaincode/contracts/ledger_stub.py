@@ -35,6 +35,7 @@ class Simulation:
     writes: dict[str, bytes] = field(default_factory=dict)
     policies: dict[str, bytes] = field(default_factory=dict)
     event: tuple[str, bytes] | None = None
+    asked: list[str] = field(default_factory=list)
     paged: bool = False
     order: list[str] = field(default_factory=list)
 
@@ -69,6 +70,7 @@ class MemoryStub:
         return "\x00" + "".join(part + "\x00" for part in (object_type, *attributes))
 
     def get_state(self, key: str) -> bytes:
+        self._sim.asked.append(key)
         self._sim.reads[key] = self._peer.version(key)
         return self._peer.value(key)
 

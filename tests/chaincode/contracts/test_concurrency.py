@@ -11,6 +11,7 @@ from quorumlearn_proto.block_pb2 import Blame, BlameVote, CeremonyStep, Fault, K
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
 from tests.chaincode.contracts.market_actors import (
     FUNDS,
+    OWNER,
     SEALING_KEY,
     TASK,
     Play,
@@ -79,6 +80,16 @@ def test_a_ceremony_never_reads_what_miners_write() -> None:
     play.commit()
     play.peer.commit(last)
     assert "submission" not in prefixes(last.reads) | prefixes(start for start, _, _ in last.ranges)
+
+
+def test_a_view_asks_its_peer_for_each_key_and_each_range_once() -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.SELECT)
+    view = play.peer.endorse(identity(OWNER), "blocks:View", TASK)
+    assert len(set(view.asked)) == len(view.asked)
+    ranges = [start for start, _, _ in view.ranges]
+    assert len(set(ranges)) == len(ranges)
 
 
 def test_the_last_confirmation_opens_commit_without_reading_submissions() -> None:
