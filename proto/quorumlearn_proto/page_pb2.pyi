@@ -64,6 +64,14 @@ class AuthorisationPage(_message.Message):
     bookmark: str
     def __init__(self, authorisations: _Optional[_Iterable[_Union[_block_pb2.Authorisation, _Mapping]]] = ..., bookmark: _Optional[str] = ...) -> None: ...
 
+class ContributionPage(_message.Message):
+    __slots__ = ("contributions", "bookmark")
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    BOOKMARK_FIELD_NUMBER: _ClassVar[int]
+    contributions: _containers.RepeatedCompositeFieldContainer[_block_pb2.KeyContribution]
+    bookmark: str
+    def __init__(self, contributions: _Optional[_Iterable[_Union[_block_pb2.KeyContribution, _Mapping]]] = ..., bookmark: _Optional[str] = ...) -> None: ...
+
 class ParticipationPage(_message.Message):
     __slots__ = ("participations", "bookmark")
     PARTICIPATIONS_FIELD_NUMBER: _ClassVar[int]

@@ -35,6 +35,7 @@ from quorumlearn_proto.page_pb2 import (
     AccountStatement,
     AuthorisationPage,
     BlockPage,
+    ContributionPage,
     MisconductPage,
     RoundPage,
     StakePage,
@@ -228,6 +229,11 @@ class Market:
     def submissions(self, task: str, number: int) -> Iterator[Submission]:
         for page in self._pages(SubmissionPage, "blocks:Submissions", task, str(number)):
             yield from page.submissions
+
+    def key_contributions(self, task: str, number: int) -> Iterator[KeyContribution]:
+        """To all attempts at the round's ceremony, in their order."""
+        for page in self._pages(ContributionPage, "blocks:KeyContributions", task, str(number)):
+            yield from page.contributions
 
     def misconducts(self, task: str) -> Iterator[Misconduct]:
         for page in self._pages(MisconductPage, "blocks:Misconducts", task):
