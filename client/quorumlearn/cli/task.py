@@ -33,6 +33,13 @@ def publish(
     ],
     folder: Folder = DEFAULT_FOLDER,
     who: As = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the samples of rule.root are; a folder as of a node's file.",
+            envvar="QUORUMLEARN_DATA",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check and explain only; publish nothing.")
     ] = False,
@@ -50,7 +57,8 @@ def publish(
     public_blocks: [all]
     rounds: 5                                     needed
     miners: {minimum: 5, maximum: 8, byzantine: 2}  needed
-    rule: {name: multi-krum}
+    rule: {name: multi-krum}                      or agreement, clustering, nnm+multi-krum, ...; docs/robustness.md
+        with root: iid:0/600@7 for trust-scores   samples of the owner's data that become public
     committee: {organisations: [Verifier1MSP, Verifier2MSP, Verifier3MSP], threshold: 2}  needed
         with reserves: [Verifier4MSP]             who may take a seat that has become free
     min_aggregate: 3                              the sum of fewer miners is not opened; by default byzantine + 2,
@@ -70,6 +78,7 @@ def publish(
     differentially private, with epsilon reported at dp_delta (1e-5); late_rounds (0) takes updates that were late.
     """
     from quorumlearn.artifacts import ArtifactStore
+    from quorumlearn.learning import DataSource
     from quorumlearn.nodes import taskfile
     from quorumlearn.nodes.encryption import parameters_of
 
@@ -77,7 +86,8 @@ def publish(
     with progress("making the initial model") as step:
         artifacts = ArtifactStore(store if "://" in store else Path(store).resolve().as_uri())
         model = taskfile.initial_public_model(wanted)
-        spec = taskfile.spec_of(wanted, artifacts.put(model))
+        root = taskfile.root_set(wanted, DataSource(folder=data))
+        spec = taskfile.spec_of(wanted, artifacts.put(model), None if root is None else artifacts.put(root))
         if not dry_run:
             step("publishing")
             with open_market(folder, who) as market:

@@ -110,7 +110,10 @@ def tampered(
 
 
 def _weights(spec: TaskSpec, sketches: NDArray[np.float64]) -> NDArray[np.float64]:
-    rule, limits = rule_of(spec)
+    """What the task's rule would give; where it compares with a root update, whose sketch nobody foresees, multi-Krum's answer."""
+    rule, limits = rule_of(spec, np.ones(sketches.shape[1]))
+    if robust.needs_root(spec.rule.name):
+        rule = robust.make_rule("multi-krum", {}, spec.byzantine)
     findings = robust.select(
         sketches,
         commit_order=range(len(sketches)),

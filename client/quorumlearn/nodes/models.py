@@ -7,8 +7,8 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.nodes import rootset
 from quorumlearn.nodes.encryption import parameters_of
-from quorumlearn.nodes.screening import rule_of
 
 MAX_MODEL_BYTES = 1 << 30
 
@@ -27,7 +27,7 @@ def check_playable(store: ArtifactStore, spec: TaskSpec) -> None:
     """Whether a round of this task can be played at all, before anything is staked on it: the ledger does not look inside.
 
     Raises learning.WorkloadError or ModelError, ckks.ParameterError, robust.RuleError, or an ArtifactError while the initial
-    model is not in the store.
+    model, or a root set that its rule needs, is not in the store.
     """
     parameters = parameters_of(spec)
     size = learning.size_of(learning.public_shapes(workload_of(spec).shapes, spec.workload.public_blocks))
@@ -35,5 +35,8 @@ def check_playable(store: ArtifactStore, spec: TaskSpec) -> None:
         raise ckks.ParameterError(
             f"task {spec.task_id} encrypts {parameters.update_size} numbers, its public model has {size}"
         )
-    rule_of(spec)
+    rootset.check_rule(spec)
+    root = rootset.ref_of(spec)
+    if root is not None:
+        rootset.load(store, root)
     load_public(store, spec, spec.initial_model)

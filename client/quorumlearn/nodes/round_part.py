@@ -35,8 +35,10 @@ from quorumlearn.nodes.attempt import Finding
 from quorumlearn.nodes.ceremony import CeremonyPart
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.openings import Opened, Shares, open_sketches
 from quorumlearn.nodes.partials import Values, Verified, verify
+from quorumlearn.nodes.rootset import root_sketch
 
 UNUSABLE = (ArtifactTooLarge, BadReference, exchange.ExchangeError, DecodeError, ckks.MalformedShare)
 WAIT_SECONDS = 1.0
@@ -105,7 +107,9 @@ class RoundPart:
         if opened.undecided:
             raise ckks.BadPartial(f"no vote on round {view.round.number}: {opened.undecided}")
         submissions = {one.miner: one for one in view.submissions}
-        return screening.select(self.spec, view.round, submissions, opened.sketches, self.position)
+        base = load_public(self.store, self.spec, view.round.base.model)
+        root = root_sketch(self.store, self.spec, base, view.round.number, self._plan(view))
+        return screening.select(self.spec, view.round, submissions, opened.sketches, self.position, root)
 
     def partial(self, view: b.TaskView) -> tuple[str, ArtifactRef]:
         """This seat's partial decryption of the authorised sum, and of nothing else: the sum's digest, and where it is."""

@@ -30,6 +30,8 @@ COVERAGES = (b.CONTRIBUTES, b.MISSING_ARTIFACT, b.MALFORMED)
 """What a seat may say of a submission before its sketch is opened."""
 LIMITS = ("norm_limit", "duplicate_tolerance", "outlier_factor", "least_norm")
 """Parameters of a task's rule that are the selection's, not the rule's own."""
+ROOT = ("root_digest", "root_size")
+"""Those that name the root set of a rule that compares with one (nodes.rootset)."""
 FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE, b.FALSE_CLAIM)
 
 
@@ -102,13 +104,15 @@ def select(
     submissions: Mapping[str, b.Submission],
     opened: Mapping[str, Sketch | Reason],
     position: Callable[[str], tuple[int, int]],
+    root: Sketch | None = None,
 ) -> b.Selection:
-    """One verdict for each miner of the round. `position` gives a transaction's place on the chain."""
+    """One verdict for each miner of the round. `position` gives a transaction's place on the chain; `root` is the sketch (k,) of
+    the root update, where the task's rule compares with one."""
     verdicts = {miner: _unranked(miner, submissions, opened) for miner in round_.miners}
     ranked = [miner for miner in round_.miners if not isinstance(opened.get(miner, UNCOVERED), int)]
     faulty = sum(verdict.reason in FAULTS for verdict in verdicts.values())
     for finding, miner in zip(
-        _findings(spec, ranked, submissions, opened, position, faulty), ranked, strict=True
+        _findings(spec, ranked, submissions, opened, position, faulty, root), ranked, strict=True
     ):
         verdicts[miner] = finding
     return b.Selection(verdicts=[verdicts[miner] for miner in round_.miners])
@@ -132,11 +136,12 @@ def _findings(
     opened: Mapping[str, Sketch | Reason],
     position: Callable[[str], tuple[int, int]],
     faulty: int,
+    root: Sketch | None,
 ) -> list[b.Verdict]:
     if not ranked:
         return []
     places = [position(submissions[miner].commit_tx) for miner in ranked]
-    rule, limits = rule_of(spec)
+    rule, limits = rule_of(spec, root)
     findings = robust.select(
         np.stack([np.asarray(opened[miner], dtype=np.float64) for miner in ranked]),
         commit_order=sorted(range(len(ranked)), key=lambda row: (places[row], ranked[row])),
@@ -156,8 +161,9 @@ def _findings(
     ]
 
 
-def rule_of(spec: TaskSpec) -> tuple[robust.Rule, dict[str, float]]:
-    """The task's rule and the limits of the selection around it; robust.RuleError for what there is not.
+def rule_of(spec: TaskSpec, root: Sketch | None = None) -> tuple[robust.Rule, dict[str, float]]:
+    """The task's rule and the limits of the selection around it; robust.RuleError for what there is not. `root` is the root update's
+    sketch, for a rule that compares with one; to check such a rule any vector will do.
 
     Without a `norm_limit` of the task's own, the longest update within the bound is the limit.
     """
@@ -172,4 +178,6 @@ def rule_of(spec: TaskSpec) -> tuple[robust.Rule, dict[str, float]]:
                 raise robust.RuleError(f"{name} = {text!r}; it must be a number above 0") from error
             if not 0 < limits[name] < math.inf:
                 raise robust.RuleError(f"{name} = {text!r}; it must be a number above 0")
-    return robust.make_rule(spec.rule.name, settings, spec.byzantine), limits
+    if robust.needs_root(spec.rule.name):
+        settings = {name: value for name, value in settings.items() if name not in ROOT}
+    return robust.make_rule(spec.rule.name, settings, spec.byzantine, root), limits

@@ -7,7 +7,7 @@ workload: {name: mnist-cnn, config: {epochs: "1"}}
 public_blocks: [all]
 rounds: 5
 miners: {minimum: 5, maximum: 8, byzantine: 2}
-rule: {name: multi-krum}
+rule: {name: multi-krum}                     # trust-scores: with `root: iid:0/600@7`, a public part of the owner's data
 committee: {organisations: [AlphaMSP, BetaMSP, GammaMSP], threshold: 2, reserves: [DeltaMSP]}
 min_aggregate: 4
 encryption: {preset: default, bound: 0.5, step_bits: 14}
@@ -48,10 +48,11 @@ from quorumlearn_proto.task_pb2 import (
 )
 
 from quorumlearn import ckks, learning, robust
+from quorumlearn.nodes import rootset
 from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.presets import with_preset
-from quorumlearn.nodes.screening import rule_of
+from quorumlearn.nodes.screening import ROOT
 
 _CHOOSING = {"multi-krum": "selected", "l-nearest": "nearest"}
 """Rules that take a number of updates and leave the rest, and the parameter that says how many."""
@@ -85,6 +86,7 @@ class MinersPart(_Strict):
 class RulePart(_Strict):
     name: str = "multi-krum"
     parameters: dict[str, str] = {}
+    root: str | None = None
 
 
 class CommitteePart(_Strict):
@@ -211,9 +213,26 @@ def min_aggregate_of(file: TaskFile) -> int:
     return wanted
 
 
-def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
-    """The task to publish. Raises learning.LearningError, ckks.ParameterError, robust.RuleError and ConfigError for what
-    cannot work."""
+def root_set(file: TaskFile, source: learning.DataSource) -> bytes | None:
+    """The root set that the rule compares with, `rule.root` of the owner's training data; None for a rule without one.
+    Raises ConfigError, robust.RuleError and learning.LearningError for what cannot be one."""
+    wanted = robust.needs_root(file.rule.name)
+    if not wanted and file.rule.root is None:
+        return None
+    if not wanted or file.rule.root is None:
+        raise ConfigError(
+            f"{file.rule.name} compares with what a few clean, public samples teach: name them, as `root: iid:0/600@7`"
+            if wanted
+            else f"{file.rule.name} needs no root set; leave `root: {file.rule.root}` out"
+        )
+    shard, samples = learning.ShardSpec.parse(file.rule.root), learning.load(source).train_pixels
+    chosen = shard.indices(samples.labels)
+    return rootset.to_bytes(learning.Pixels(samples.pixels[chosen], samples.labels[chosen]))
+
+
+def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None = None) -> TaskSpec:
+    """The task to publish; `root` is where its `root_set` is. Raises learning.LearningError, ckks.ParameterError,
+    robust.RuleError and ConfigError for what cannot work."""
     workload, blocks = workload_and_blocks(file)
     parameters = parameters_of_file(file)
     spec = TaskSpec(
@@ -225,7 +244,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
         min_miners=file.miners.minimum,
         max_miners=file.miners.maximum,
         byzantine=file.miners.byzantine,
-        rule=RobustRule(name=file.rule.name, parameters=file.rule.parameters),
+        rule=RobustRule(name=file.rule.name, parameters={**file.rule.parameters, **_named(root)}),
         mode=ROBUST,
         committee=Committee(
             msp_ids=file.committee.organisations,
@@ -246,5 +265,9 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef) -> TaskSpec:
         seed=file.seed,
         min_aggregate=min_aggregate_of(file),
     )
-    rule_of(spec)
+    rootset.check_rule(spec)
     return spec
+
+
+def _named(root: ArtifactRef | None) -> dict[str, str]:
+    return {} if root is None else dict(zip(ROOT, (root.digest, str(root.size)), strict=True))

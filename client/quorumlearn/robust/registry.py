@@ -46,6 +46,7 @@ RULES = (
     "clustering",
     "agreement",
 )
+NEEDS_ROOT = "trust-scores"
 MIXTURES = ("nnm", "bucketing")
 
 FRACTIONS = 8
@@ -90,7 +91,7 @@ def make_rule(name: str, parameters: Mapping[str, str], byzantine: int, root: Ve
     *before, last = _parts(name)
     settings = _Settings(dict(parameters), [])
     mixtures = [_MIXTURE[part](settings, byzantine) for part in before]
-    if last == "trust-scores":
+    if last == NEEDS_ROOT:
         if root is None:
             raise RuleError("trust-scores needs the committee's root update, and there is none")
         rule: Rule = TrustScores(root)
@@ -104,6 +105,11 @@ def make_rule(name: str, parameters: Mapping[str, str], byzantine: int, root: Ve
     for mixture in reversed(mixtures):
         rule = Mixed(mixture, rule)
     return rule
+
+
+def needs_root(name: str) -> bool:
+    """Whether a rule of this name compares with a root update. RuleError for an unknown name."""
+    return _parts(name)[-1] == NEEDS_ROOT
 
 
 def weight_room(name: str, miners: int) -> int:
