@@ -6,7 +6,7 @@
   different keys: KEY_OPEN, in which the seats open their sealing keys, then KEY_BLAME, in which they vote whose
   fault it was, then a new attempt.
 - Seats only ever leave: who is missing from a step, and who is blamed by t equal votes, takes no part in what is
-  left of the ceremony.
+  left of the ceremony. Every seat that committed in the attempt may be blamed, also one that has left since.
 - Fewer than t seats left, or v + 1 failed attempts: KEY_FAILED. What opens with fewer than t seats waits for its
   deadline, so that a task short of verifiers does not run through its rounds at once.
 
@@ -120,10 +120,11 @@ def blame_fault(vote: BlameVote, contributions: Contributions) -> str:
 
 
 def _has_failed(step: CeremonyStep, parts: Sequence[KeyContribution]) -> bool:
-    if any(part.complaint for part in parts) and step != CeremonyStep.KEY_OPEN:
-        return True
+    """Whether a step ends without one key: by a complaint, or confirmations of different keys."""
+    if step not in (CeremonyStep.KEY_TEST, CeremonyStep.KEY_CONFIRM):
+        return False
     keys = {(part.confirmed_key.digest, part.confirmed_key.size) for part in parts}
-    return step == CeremonyStep.KEY_CONFIRM and len(keys) > 1
+    return any(part.complaint for part in parts) or len(keys) > 1
 
 
 def _close_blame(
