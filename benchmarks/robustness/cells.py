@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from quorumlearn import ckks, learning, robust, seeds
-from quorumlearn.attacks import Behaviour, Found, Sight, make_behaviour, search, trigger
+from quorumlearn.attacks import Behaviour, Found, Sight, backdoor_test, make_behaviour, search
 
 from benchmarks.robustness.peers import PEERS, aggregate
 
@@ -328,12 +328,8 @@ def _shards(setting: Setting, division: str, seed: int) -> list[NDArray[np.int64
 
 
 def _backdoor(world: _World, model: learning.Model, behaviour: Behaviour) -> float:
-    target = int(behaviour.strength or 0)
-    others = world.tests.labels != target
-    images = trigger(world.tests.images[others])
-    return world.workload.evaluate(
-        model, learning.Split(images, np.full(len(images), target, dtype=np.int64))
-    ).accuracy
+    marked = backdoor_test(world.tests.images, world.tests.labels, int(behaviour.strength or 0))
+    return world.workload.evaluate(model, learning.Split(*marked)).accuracy
 
 
 def _random(purpose: str, seed: int) -> np.random.Generator:

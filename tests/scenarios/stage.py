@@ -233,7 +233,8 @@ class Stage:
         """Publish a small task by the command line and give what the ledger holds of it."""
         file = self.task_file(task, **changes)
         told = self.on_ledger(
-            "task", "publish", str(file), "--store", str(self.store_folder), who="owner/owner"
+            *("task", "publish", str(file), "--store", str(self.store_folder), "--data", str(self.data)),
+            who="owner/owner",
         )
         assert told.code == 0, told.err
         return self.market().task(task).task.spec

@@ -15,14 +15,16 @@ ROUNDS = 2
 HONEST = ("miners1/miner1", "miners1/miner2", "miners2/miner1", "miners2/miner2")
 
 
-def play(stage: Stage, task: str, cheats: dict[str, str], rule: str) -> list[dict[str, b.Verdict]]:
+def play(
+    stage: Stage, task: str, cheats: dict[str, str], rule: str, root: str | None = None
+) -> list[dict[str, b.Verdict]]:
     """The verdicts of each round, by miner, of a task in which HONEST work and others cheat."""
     miners = dict.fromkeys(HONEST, "honest") | cheats
     stage.publish(
         task,
         rounds=ROUNDS,
         miners={"minimum": 4, "maximum": len(miners), "byzantine": 2},
-        rule={"name": rule},
+        rule={"name": rule} if root is None else {"name": rule, "root": root},
         timeouts={"reveal": 12},
     )
     with running(*(NodeThread(file) for file in stage.node_files(task, miners).values())) as nodes:
@@ -82,3 +84,21 @@ def test_forged_updates_get_little_under_a_rule_with_fractional_weights(stage: S
         honest = np.array([verdicts[who].weight for who in HONEST])
         assert (honest > 1).all()
         assert verdicts["miners2/miner3"].weight < honest.min()
+
+
+def test_trust_scores_leave_out_a_majority_of_cheats_by_a_public_root_set(stage: Stage) -> None:
+    cheats = {
+        "miners1/miner3": "sign-flip",
+        "miners1/miner4": "sign-flip:2",
+        "miners2/miner3": "inner-product:2:miner1,miner2",
+        "miners2/miner4": "noise",
+    }
+    rounds = play(stage, "rooted", cheats, "trust-scores", root="iid:199/200@7")
+    spec = stage.market().task("rooted").task.spec
+    assert set(spec.rule.parameters) == {"root_digest", "root_size"}
+    for verdicts in rounds:
+        honest = sum(verdicts[who].weight for who in HONEST)
+        assert sum(verdicts[who].weight for who in cheats) < 0.05 * honest
+        assert all(verdicts[who].weight > 0 for who in HONEST)
+    assert set(reasons(rounds, "miners2/miner4")) == {"OUTLIER"}
+    assert_settled(stage, "rooted", [*HONEST, *(f"verifier{i}/verifier" for i in (1, 2, 3))])

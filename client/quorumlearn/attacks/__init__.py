@@ -6,7 +6,7 @@ A behaviour says what a miner does in place of training honestly. Behaviours are
 
 from quorumlearn.attacks.adaptive import Found, search
 from quorumlearn.attacks.behaviours import BEHAVIOURS, Behaviour, Tampering, make_behaviour
-from quorumlearn.attacks.poisoning import trigger
+from quorumlearn.attacks.poisoning import backdoor_test, trigger
 from quorumlearn.attacks.sight import BehaviourError, Sight
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Found",
     "Sight",
     "Tampering",
+    "backdoor_test",
     "make_behaviour",
     "search",
     "trigger",

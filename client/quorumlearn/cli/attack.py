@@ -1,7 +1,8 @@
 """`quorumlearn attack NAME`: the demo's market with two miners who attack it in this way, and what came of it.
 
 The last miner of each organisation attacks, each from a node of its own; where an attack watches others, it watches those of its
-organisation. Caught is a round in which an attacker's weight was zero for a reason that costs it a part of its stake.
+organisation. Caught is a round in which an attacker's weight was zero for a reason that costs it a part of its stake. A
+backdoor's success is measured on the last model.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated
 
 import typer
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.page_pb2 import TaskSummary
 from rich.console import Console
 
 from quorumlearn.analysis import MinerReport, TaskReport
@@ -20,7 +22,7 @@ from quorumlearn.cli.access import open_market
 from quorumlearn.cli.account import collect
 from quorumlearn.cli.demo import cleaned, end, find_data, play
 from quorumlearn.cli.processes import Nodes, undisturbed
-from quorumlearn.cli.scene import CHEATS, make_scene
+from quorumlearn.cli.scene import CHEATS, Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_table, print_text
 
 ATTACKS = {
@@ -42,7 +44,7 @@ ATTACKS = {
     "malformed": "bytes that are no ciphertext",
     "overflow": "a ciphertext of values far over the bound",
 }
-COSTLY = {"WITHHELD", "MISSING_ARTIFACT", "MALFORMED", "OUT_OF_RANGE", "DUPLICATE", "OUTLIER"}
+COSTLY = {"WITHHELD", "MISSING_ARTIFACT", "MALFORMED", "OUT_OF_RANGE", "FALSE_CLAIM", "DUPLICATE", "OUTLIER"}
 NEIGHBOURS = ("miner1,miner2,miner3", "miner3")
 
 
@@ -84,20 +86,24 @@ def attack(
             with open_market(scene.network, "owner/owner") as market:
                 report = collect(market, scene.task)
                 totals = market.totals()
-                status = market.task(scene.task).state.status
+                ended = market.task(scene.task)
         finally:
             with undisturbed():
                 end(console, scene, nodes, keep=False)
     attackers = [one for one in report.miners if scene.behaviour(one.miner) != "honest"]
     others = [one for one in report.miners if one not in attackers]
+    backdoor = backdoor_success(scene, behaviour, ended)
     conserved = totals.minted == totals.balances + totals.escrows + totals.stakes
     if as_json:
-        print_json({**_fields(behaviour, report, attackers, others), "conserved": conserved})
+        fields = _fields(behaviour, report, attackers, others)
+        print_json({**fields, "backdoor_success": backdoor, "conserved": conserved})
     else:
         _print(behaviour, report, attackers, others)
-    if status != t.COMPLETED or not conserved:
+        if backdoor is not None:
+            print_text(f"the backdoor: {100 * backdoor:.2f} % of marked test images get its label")
+    if ended.state.status != t.COMPLETED or not conserved:
         raise Failure(
-            f"the task ended {t.TaskStatus.Name(status)}; the logs are in {scene.folder / 'logs'}",
+            f"the task ended {t.TaskStatus.Name(ended.state.status)}; the logs are in {scene.folder / 'logs'}",
             Exit.FAILED,
         )
 
@@ -115,6 +121,26 @@ def behaviour_of(name: str) -> str:
         if behaviour.name in ATTACKS:
             return text
     raise Failure(f"there is no attack {name!r}; quorumlearn attack --list shows them", Exit.USAGE)
+
+
+def backdoor_success(scene: Scene, behaviour: str, ended: TaskSummary) -> float | None:
+    """The part of marked test images of other classes to which the last model gives the attackers' label; None for an attack that
+    plants no trigger. An untouched model gives it to as many as look like that digit anyway, the mark notwithstanding."""
+    from quorumlearn.artifacts import ArtifactStore
+    from quorumlearn.attacks import backdoor_test, make_behaviour
+    from quorumlearn.learning import DataSource, Split, load, merge, split
+    from quorumlearn.nodes.models import load_public, workload_of
+
+    planted = make_behaviour(behaviour)
+    if planted.name != "backdoor":
+        return None
+    spec = ended.task.spec
+    workload, test = workload_of(spec), load(DataSource(folder=scene.data)).test
+    private = split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
+    store = ArtifactStore(str(scene.folder / "artifacts"))
+    model = merge(load_public(store, spec, ended.state.head.model), private)
+    marked = backdoor_test(test.images, test.labels, int(planted.strength or 0))
+    return round(workload.evaluate(model, Split(*marked)).accuracy, 4)
 
 
 def caught(miner: MinerReport) -> int:
