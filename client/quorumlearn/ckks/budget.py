@@ -28,6 +28,9 @@ UNIFORMS = 4
 """A flooding term is the sum of this many uniform integers of `width` bits."""
 FISHER = 1.04
 """Fisher information of a sum of four uniforms times its variance (a Gaussian has 1)."""
+SECRET_SHOWN = 0.5
+"""Most that the square of noise hidden from the sketch's test may be, beside the flooding's, for each coefficient of the
+secret: with it an opening tells at most log2(1.5) / 2, or 0.3, bits of one."""
 SKETCH_POLYNOMIALS = 4
 """The k coefficients of a sketch come from this many independent combinations."""
 FRESH_TAIL = 20.0
@@ -67,12 +70,13 @@ def tail(bits: float, numbers: float) -> float:
     return math.sqrt(2 * math.log(2) * (bits + 1 + math.log2(numbers)))
 
 
-def flooding(shift_norm: float, bits: float) -> Flooding:
-    """The smallest flooding that hides a shift of L2 norm `shift_norm` within statistical distance 2^-bits.
+def flooding(shift_norm: float, bits: float, least_std: float = 0.0) -> Flooding:
+    """The smallest flooding of at least this std that hides a shift of L2 norm `shift_norm` within statistical
+    distance 2^-bits.
 
     For independent terms of Fisher information I the distance is at most norm * sqrt(I) / 2.
     """
-    wanted = shift_norm * math.sqrt(FISHER) / 2 * 2.0**bits
+    wanted = max(shift_norm * math.sqrt(FISHER) / 2 * 2.0**bits, least_std)
     width = max(8, math.ceil(math.log2(wanted * math.sqrt(12 / UNIFORMS))))
     std = 2.0**width * math.sqrt(UNIFORMS / 12)
     return Flooding(width, std, math.log2(2 * std / (shift_norm * math.sqrt(FISHER))))
@@ -139,9 +143,7 @@ def budget(
     stored = 2.0**dropped_bits / math.sqrt(12) if dropped_bits else 0.0
 
     spread = clear.share_factor * clear.honest_norm
-    opening = flooding(1.25 * aggregate * math.sqrt(numbers) * spread, flooding_bits)
     sketch = flooding(2 * combined * math.sqrt(sketch_size) * spread, flooding_bits)
-    opened_std = math.hypot(opening.std * clear.combine_norm / clear.share_factor, max_weight_sum * stored)
     flooded_std = sketch.std * clear.combine_norm / clear.share_factor
     sketch_std = math.hypot(flooded_std, stored * math.sqrt(numbers / 2))
 
@@ -150,6 +152,11 @@ def budget(
     # A cheat's own noise may be none at all: then only the flooding takes its part of what the test lets through.
     slack_square = square_limit * sketch_std**2 - flooded_std**2 * (1 - 2 * math.sqrt(7 / sketch_size))
     grid_slack = math.sqrt(2 * slack_square)
+
+    # Noise that passes may be a multiple of the secret in every ciphertext: an opening must not show that either.
+    passing = max_weight_sum * grid_slack * spread / math.sqrt(SECRET_SHOWN * degree)
+    opening = flooding(1.25 * aggregate * math.sqrt(numbers) * spread, flooding_bits, passing)
+    opened_std = math.hypot(opening.std * clear.combine_norm / clear.share_factor, max_weight_sum * stored)
 
     fixed = FRESH_TAIL * aggregate + max_weight_sum * grid_slack
     half_step = tail(FAILURE_BITS, numbers) * opened_std + fixed
