@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import (
@@ -61,7 +61,10 @@ class Faulty(ExchangeError):
 
 @dataclass(frozen=True)
 class Attempt:
-    """`parts` are the attempt's contributions by seat."""
+    """`parts` are the attempt's contributions by seat.
+
+    `seen` holds the artifacts read so far, by digest: what a seat has shown once it cannot take back before it is judged.
+    """
 
     parameters: ckks.Parameters
     store: ArtifactStore
@@ -69,6 +72,7 @@ class Attempt:
     number: int
     attempt: int
     parts: Mapping[int, b.KeyContribution]
+    seen: MutableMapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def context(self) -> str:
@@ -163,6 +167,9 @@ class Attempt:
         )
         return record.residues
 
+    def has_seen(self, ref: ArtifactRef) -> bool:
+        return len(self.seen.get(ref.digest, b"")) == ref.size
+
     def _read(
         self,
         kind: type[Record],
@@ -175,8 +182,11 @@ class Attempt:
         limit = polynomial_bytes(self.parameters) if limit is None else limit
         named = f"{kind.DESCRIPTOR.name} {ref.digest[:12]}"
         try:
-            return exchange.get(
-                self.store, kind, ref, limit, task_id=self.task, round=self.number, seat=seat, **expected
+            if not self.has_seen(ref):
+                self.seen[ref.digest] = self.store.get(ref, limit + exchange.OVERHEAD)
+            data = self.seen[ref.digest]
+            return exchange.parsed(
+                kind, data, ref, task_id=self.task, round=self.number, seat=seat, **expected
             )
         except (ArtifactMissing, ArtifactCorrupt) as error:
             raise Faulty(Finding(seat, fault, f"{named} {_ABSENT}"), late=True) from error

@@ -61,14 +61,14 @@ def vote(findings: Iterable[Finding]) -> b.BlameVote:
 
 
 def absent(attempt: Attempt) -> list[ArtifactRef]:
-    """The artifacts of the attempt that the store does not hold (yet): with them a judgement may be another."""
+    """The artifacts of the attempt that nobody has shown here (yet): with them a judgement may be another."""
     wanted = [
         getattr(attempt.parts[seat], field)
         for seat in attempt.dealers
         for field in ("public_share", "sealed_shares", "test_partial")
         if attempt.parts[seat].HasField(field)
     ]
-    return [ref for ref in wanted if not attempt.store.has(ref)]
+    return [ref for ref in wanted if not attempt.has_seen(ref) and not attempt.store.has(ref)]
 
 
 def _opened_keys(attempt: Attempt) -> dict[int, bytes]:

@@ -40,7 +40,11 @@ def put(store: ArtifactStore, record: Record) -> ArtifactRef:
 
 def get(store: ArtifactStore, kind: type[Record], ref: ArtifactRef, limit: int, **expected: object) -> Record:
     """Fetch and parse; `expected` are fields that must have these values."""
-    data = store.get(ref, limit + OVERHEAD)
+    return parsed(kind, store.get(ref, limit + OVERHEAD), ref, **expected)
+
+
+def parsed(kind: type[Record], data: bytes, ref: ArtifactRef, **expected: object) -> Record:
+    """The record in an artifact's bytes; ExchangeError if it is none, or another than was `expected`."""
     record = kind()
     try:
         record.ParseFromString(data)

@@ -46,6 +46,7 @@ class Verifier:
     patience: float = 0.0
     _playing: tuple[int, RoundPart] | None = None
     _scores: dict[str, learning.Score] = field(default_factory=dict)
+    _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
     @property
     def any_change(self) -> bool:
@@ -144,12 +145,15 @@ class Verifier:
         return b.KeyContribution(blame=blame.vote(blame.judge(part.attempt)))
 
     def _remember(self, view: b.TaskView, seat: int) -> None:
-        """What must outlive a restart: that this identity had a seat, and which attempts became rounds' keys."""
+        """What must outlive a restart: that this identity had a seat, and which attempts became rounds' keys. What was
+        read in ceremonies that are over is let go."""
         if self.journal.get(SEATED) is None:
             self.journal.put(SEATED, b"seated")
         for ceremony in view.ceremonies:
             if ceremony.step == b.KEY_READY and seat in ceremony.seats:
                 self._part(view, ceremony.round).note_ready()
+        under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step not in CLOSED}
+        self._seen = {which: seen for which, seen in self._seen.items() if which in under_way}
 
     def _select(self, view: b.TaskView, pending: bool) -> None:
         """Accuse the seats whose sketch shares are false, one by one, then vote."""
@@ -260,6 +264,7 @@ class Verifier:
                 number=number,
                 attempt=attempt,
                 parts=steps.contributions(view, number),
+                seen=self._seen.setdefault((number, attempt), {}),
             ),
             journal=self.journal.below(f"round-{number}/attempt-{attempt}"),
             seat=self._seat(view),
@@ -282,6 +287,7 @@ KEY_STEPS = {
 }
 TOGETHER = {*KEY_STEPS, Step.BEACON, Step.SCREEN, Step.SELECT, Step.OPEN, Step.VALIDATE}
 """Steps that all seats take at the same time."""
+CLOSED = {b.KEY_READY, b.KEY_FAILED}
 SEATED = "seated"
 
 

@@ -24,6 +24,7 @@ from tests.client.nodes.played_ceremony import (
     OtherPublicShare,
     Seat,
     begun,
+    or_complaint,
     play,
 )
 
@@ -86,7 +87,7 @@ def test_what_is_shown_only_after_t_complaints_does_not_put_its_author_in_the_ri
     hidden = c.store.get(c.parts[2].public_share, 1 << 20)
     assert c.store.delete(c.parts[2].public_share)
     for seat in (1, 3):
-        c.post(seat, Seat().test(c.part(seat)))
+        c.post(seat, or_complaint(c.part(seat).test))
         assert withheld_in(c.parts[seat].complaint) == (2, b.BAD_PUBLIC_SHARE)
     c.store.put(hidden)
     c.post(2, c.part(2).test())
@@ -130,6 +131,16 @@ def test_what_is_not_in_the_store_is_counted_before_it_is_judged(
     tmp_path: Path, cheat: type[Seat], count: int
 ) -> None:
     assert len(absent(play(tmp_path, 3, 2, {2: cheat()}).attempt)) == count
+
+
+def test_what_a_seat_has_shown_once_it_cannot_take_back_before_it_is_judged(tmp_path: Path) -> None:
+    c = play(tmp_path, 3, 2, {2: FalseTest()})
+    read = c.attempt
+    first = judge(read)
+    for ref in (c.parts[2].public_share, c.parts[2].sealed_shares, c.parts[2].test_partial):
+        assert c.store.delete(ref)
+    assert (judge(read), absent(read)) == (first, [])
+    assert judge(c.attempt) != first
 
 
 def test_a_store_that_is_away_blames_nobody(tmp_path: Path) -> None:
