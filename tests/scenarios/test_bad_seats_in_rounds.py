@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.ckks.container import Kind, read, write
-from quorumlearn.nodes import candidate, exchange, steps
+from quorumlearn.nodes import audit, candidate, exchange, steps
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.market import Market
@@ -20,14 +22,14 @@ from quorumlearn.nodes.organisation import Organisation
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
-from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
 
 from tests.client.nodes.committee import moved
 from tests.scenarios.stage import SEATS, STAKES, NodeThread, Stage, assert_settled, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-TASK = "cheats-in-rounds"
+TASK, GOES = "seat-3-cheats", "seat-3-goes"
 MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
 VERIFIERS = [f"{seat}/verifier" for seat in SEATS]
 BAD, VICTIM = 3, 1
@@ -126,7 +128,8 @@ def gone(bad: BadSeat, view: b.TaskView, given: object) -> object:
     raise ExchangeError("this seat is gone")
 
 
-CHEATS: Mapping[int, tuple[str, Spoil, b.Fault.ValueType | None, str]] = {
+Cheat = tuple[str, Spoil, b.Fault.ValueType | None, str]
+CHEATS: Mapping[int, Cheat] = {
     1: ("post_sketch", garbage_shares, b.BAD_SKETCH_SHARES, "SELECT"),
     2: ("post_sketch", shifted_shares, b.BAD_SKETCH_SHARES, "SELECT"),
     3: ("post_sketch", wrong_to_one, None, ""),
@@ -136,12 +139,15 @@ CHEATS: Mapping[int, tuple[str, Spoil, b.Fault.ValueType | None, str]] = {
     7: ("vote_selection", false_selection, b.FALSE_VOTE, "SELECT"),
     8: ("post_partial", other_aggregate, b.FALSE_VOTE, "OPEN"),
     9: ("vote_block", false_ballot, b.FALSE_VOTE, "VALIDATE"),
-    10: ("post_sketch", gone, b.MISSED_STEP, "SCREEN"),
-    11: ("vote_selection", gone, b.MISSED_STEP, "SELECT"),
-    12: ("post_partial", gone, b.MISSED_STEP, "OPEN"),
-    13: ("vote_block", gone, b.MISSED_STEP, "VALIDATE"),
 }
 """What seat 3 does in each round in place of its step, and what the ledger calls it, in which phase."""
+GONE: Mapping[int, Cheat] = {
+    1: ("post_sketch", gone, b.MISSED_STEP, "SCREEN"),
+    2: ("vote_selection", gone, b.MISSED_STEP, "SELECT"),
+    3: ("post_partial", gone, b.MISSED_STEP, "OPEN"),
+    4: ("vote_block", gone, b.MISSED_STEP, "VALIDATE"),
+}
+PLAYED = {TASK: CHEATS, GOES: GONE}
 
 
 class BadSeat(Market):
@@ -152,7 +158,7 @@ class BadSeat(Market):
         self.organisation = organisation
 
     def _spoilt(self, function: str, task: str, number: int, given: Any) -> Any:
-        name, spoil, _, _ = CHEATS[number]
+        name, spoil, _, _ = PLAYED[task][number]
         view = self.view(task)
         if name != function or view.round.number != number:
             return given
@@ -182,7 +188,7 @@ class BadOrganisation(Organisation):
         return BadSeat(super().market(user), self)
 
 
-Trained = dict[tuple[int, str], np.ndarray]
+Trained = dict[tuple[str, int, str], np.ndarray]
 
 
 def recorded(file: Path, trained: Trained) -> NodeThread:
@@ -192,7 +198,7 @@ def recorded(file: Path, trained: Trained) -> NodeThread:
     leave = workshop.leave
 
     def kept(task: str, number: int, miner: str, values: np.ndarray) -> None:
-        trained[number, miner] = values
+        trained[task, number, miner] = values
         leave(task, number, miner, values)
 
     workshop.leave = kept  # type: ignore[method-assign]
@@ -202,26 +208,32 @@ def recorded(file: Path, trained: Trained) -> NodeThread:
 @pytest.fixture(scope="module")
 def played(stage: Stage) -> tuple[Stage, Trained]:
     trained: Trained = {}
-    files = stage.node_files(TASK, MINERS)
+    files = stage.node_files("seat-3-*", MINERS)
     bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
     with running(bad, *(recorded(file, trained) for file in files.values())) as nodes:
-        stage.publish(
-            TASK,
-            rounds=len(CHEATS),
-            timeouts={"screen": 8, "select": 8, "open": 8, "validate": 8},
-            stakes={**STAKES, "verifier": 1000},
-            public_blocks=["bottom"],
-        )
-        view = stage.played(TASK, nodes)
-    assert view.state.status == t.COMPLETED
+        for task, cheats in PLAYED.items():
+            stage.publish(
+                task,
+                rounds=len(cheats),
+                timeouts={"screen": 8, "select": 8, "open": 8, "validate": 8},
+                stakes={**STAKES, "verifier": 1000},
+                public_blocks=["bottom"],
+            )
+        for task in PLAYED:
+            assert stage.played(task, nodes).state.status == t.COMPLETED
     return stage, trained
 
 
-def test_every_cheat_is_named_with_its_phase_and_evidence_and_slashed(played: tuple[Stage, Trained]) -> None:
+@pytest.mark.parametrize("task", PLAYED)
+def test_every_cheat_is_named_with_its_phase_and_evidence_and_slashed(
+    played: tuple[Stage, Trained], task: str
+) -> None:
     stage, _ = played
-    found = list(stage.market().misconducts(TASK))
+    found = list(stage.market().misconducts(task))
     assert [(one.round, one.seat, b.Fault.Name(one.fault), one.step) for one in found] == [
-        (number, BAD, b.Fault.Name(fault), phase) for number, (_, _, fault, phase) in CHEATS.items() if fault
+        (number, BAD, b.Fault.Name(fault), phase)
+        for number, (_, _, fault, phase) in PLAYED[task].items()
+        if fault
     ]
     for one in found:
         accused = one.fault in (b.BAD_SKETCH_SHARES, b.BAD_PARTIAL)
@@ -229,7 +241,7 @@ def test_every_cheat_is_named_with_its_phase_and_evidence_and_slashed(played: tu
         assert {1, 2} <= set(one.accusers) or not accused
         assert (len(one.evidence) > 0) or not accused
     slashed = {VERIFIERS[BAD - 1]: 50 * len(found)}
-    assert_settled(stage, TASK, [*MINERS, *VERIFIERS], slashed)
+    assert_settled(stage, task, [*MINERS, *VERIFIERS], slashed)
 
 
 def test_shares_sealed_wrong_to_one_member_cost_nobody_anything(played: tuple[Stage, Trained]) -> None:
@@ -238,19 +250,106 @@ def test_shares_sealed_wrong_to_one_member_cost_nobody_anything(played: tuple[St
     assert list(view.round.seats) == [1, 2, 3]
 
 
-def test_every_head_is_what_the_honest_updates_come_to(played: tuple[Stage, Trained]) -> None:
+@pytest.mark.parametrize("task", PLAYED)
+def test_every_head_is_what_the_honest_updates_come_to(played: tuple[Stage, Trained], task: str) -> None:
     """From the miners' plain updates, without any of the encryption."""
     stage, trained = played
-    market, spec = stage.market(), stage.market().task(TASK).task.spec
-    blocks = list(market.blocks(TASK))
-    assert [block.core.round for block in blocks] == list(range(len(CHEATS) + 1))
+    market, spec = stage.market(), stage.market().task(task).task.spec
+    blocks = list(market.blocks(task))
+    assert [block.core.round for block in blocks] == list(range(len(PLAYED[task]) + 1))
     names = {stage.name(who) for who in MINERS}
     for previous, block in pairwise(blocks):
         verdicts = {one.miner: one for one in block.core.verdicts}
         assert {one.reason for one in verdicts.values()} <= {b.CONTRIBUTES, b.NOT_SELECTED}
         assert set(verdicts) == names
-        total = sum(one.weight * trained[block.core.round, miner] for miner, one in verdicts.items())
+        total = sum(one.weight * trained[task, block.core.round, miner] for miner, one in verdicts.items())
         base = load_public(stage.store, spec, previous.core.model)
         selection = b.Selection(verdicts=block.core.verdicts)
         after = candidate.next_model(base, np.asarray(total), selection, parameters_of(spec))
         assert learning.to_bytes(after) == stage.store.get(block.core.model, LIMIT)
+
+
+def test_an_audit_finds_every_fault_punished_and_nothing_violated(played: tuple[Stage, Trained]) -> None:
+    stage, _ = played
+    told = stage.on_ledger("task", "audit", TASK, "--store", str(stage.store_folder), "--json")
+    assert told.code == 0, told.out
+    checks = told.fields["checks"]
+    assert isinstance(checks, list)
+    assert told.fields["violations"] == 0
+    found = {(one["round"], one["what"]): one["result"] for one in checks}
+    for number, (_, _, fault, _) in CHEATS.items():
+        for what in ("beacon", "claims", "authorisations", "selection", "aggregate", "decryptions and block"):
+            assert found[number, what] in {"ok", "fault"}, (number, what)
+        sealed = fault == b.BAD_SKETCH_SHARES and number != 4
+        assert found.get((number, "misconduct")) == ("unknown" if sealed else "fault" if fault else None)
+
+
+def tampered(record: audit.Record, what: str) -> audit.Record:
+    """A ledger on which one thing is otherwise."""
+    views, blocks, faults = (
+        copy.deepcopy(part) for part in (record.views, record.blocks, record.misconducts)
+    )
+    now, given = views[0].round, {one.purpose: one for one in views[0].authorisations}
+    total, sketches = given[AGGREGATE_DECRYPTION], given[SKETCH_DECRYPTION]
+    match what:
+        case "another weight":
+            total.weights[0] += 1
+        case "one update alone":
+            del total.updates[1:], total.weights[1:]
+        case "a sketch of an update left out":
+            del sketches.updates[0]
+            sketches.openings -= 1
+        case "an aggregate of other updates":
+            now.selection.verdicts[0].weight += 1
+            total.weights[0] += 1
+        case "another beacon":
+            now.beacon = "ab" * 32
+        case "another claim missing":
+            views[0].submissions[0].claim = ""
+        case "another model":
+            blocks[1].core.model.digest = "ab" * 32
+        case "votes of one seat":
+            for one in views[0].screenings[1:]:
+                del one.selection.verdicts[:]
+        case "a false vote that was none":
+            fault = next(one for one in faults if one.fault == b.FALSE_VOTE and one.step == "SELECT")
+            fault.seat = 1
+        case "a missed step that was none":
+            fault = next(one for one in faults if one.fault == b.FALSE_VOTE)
+            fault.fault = b.MISSED_STEP
+            fault.seat = 1
+        case "an accusation that nobody made":
+            fault = next(one for one in faults if one.fault == b.BAD_PARTIAL)
+            fault.seat = 1
+    return replace(record, views=views, blocks=blocks, misconducts=faults)
+
+
+@pytest.mark.parametrize(
+    ("what", "named"),
+    [
+        ("another weight", "authorisations"),
+        ("one update alone", "authorisations"),
+        ("a sketch of an update left out", "authorisations"),
+        ("an aggregate of other updates", "aggregate"),
+        ("another beacon", "beacon"),
+        ("another claim missing", "claims"),
+        ("another model", "decryptions and block"),
+        ("votes of one seat", "selection"),
+        ("a false vote that was none", "misconduct"),
+        ("a missed step that was none", "misconduct"),
+        ("an accusation that nobody made", "misconduct"),
+    ],
+)
+def test_an_audit_finds_what_is_otherwise(
+    played: tuple[Stage, Trained], record: audit.Record, what: str, named: str
+) -> None:
+    forged = tampered(record, what)
+    rounds = {one.round for one in forged.misconducts if one.seat == 1} or {1}
+    views = tuple(view for view in forged.views if view.round.number in rounds)
+    checks = audit.audit(replace(forged, views=views), played[0].store)
+    assert named in {one.what for one in checks if one.result is audit.Result.VIOLATION}
+
+
+@pytest.fixture(scope="module")
+def record(played: tuple[Stage, Trained]) -> audit.Record:
+    return audit.read(played[0].market(), TASK)

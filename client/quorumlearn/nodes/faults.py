@@ -1,0 +1,193 @@
+"""A fault that the ledger has recorded, judged again from what is public (for nodes.audit).
+
+Who missed a step or voted otherwise is on the ledger. Failed ceremonies are laid open and judged anew (nodes.blame). A partial
+decryption is held against the others. Of sketch shares, sealed to the committee, only that they are missing or malformed is public: the
+rest is the word of t seats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.artifact_pb2 import SketchShares
+from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.task_pb2 import TaskSpec
+
+from quorumlearn import ckks
+from quorumlearn.artifacts import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    ArtifactStore,
+    ArtifactTooLarge,
+    BadReference,
+)
+from quorumlearn.nodes import blame, candidate, exchange
+from quorumlearn.nodes.attempt import Attempt
+from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
+from quorumlearn.nodes.steps import contribution, screening
+
+GONE = (ArtifactMissing, ArtifactCorrupt)
+"""An artifact that the store does not hold (any more)."""
+WRONG = (ArtifactTooLarge, BadReference, exchange.ExchangeError, DecodeError, ckks.CkksError)
+"""One that is not what the ledger says of it."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a recorded fault holds; None if that cannot be seen."""
+
+    holds: bool | None
+    why: str
+
+
+def bare(selection: b.Selection) -> list[tuple[str, int, int]]:
+    """Verdicts as votes are compared: without the details for people."""
+    return [(one.miner, one.weight, one.reason) for one in selection.verdicts]
+
+
+def votes_for(view: b.TaskView) -> list[int]:
+    """The seats that voted the round's selection."""
+    agreed = bare(view.round.selection)
+    return [
+        one.seat for one in view.screenings if one.HasField("selection") and bare(one.selection) == agreed
+    ]
+
+
+def partials_of(view: b.TaskView) -> dict[int, ArtifactRef]:
+    """By seat, what was posted as a partial decryption of the round's aggregate, also by seats put out since."""
+    return {
+        one.seat: one.partial
+        for one in view.screenings
+        if one.HasField("partial") and one.aggregate_ciphertext == view.round.aggregate_ciphertext
+    }
+
+
+def judged_again(
+    spec: TaskSpec,
+    store: ArtifactStore,
+    view: b.TaskView,
+    parts: Mapping[int, b.KeyContribution],
+    one: b.Misconduct,
+) -> Judgement:
+    """`view` is that of the fault's round, `parts` are the contributions to its attempt, if it belongs to a ceremony."""
+    if one.attempt:
+        return _in_ceremony(spec, store, parts, one)
+    if one.fault == b.MISSED_STEP:
+        return _missed(view, one)
+    if one.fault == b.FALSE_VOTE:
+        return _voted(view, spec.committee.threshold, one)
+    said = {word.accuser for word in view.accusations if (word.seat, word.fault) == (one.seat, one.fault)}
+    if len(said) < spec.committee.threshold or not said.issuperset(one.accusers):
+        return Judgement(False, f"only seats {sorted(said)} accused it")
+    if one.fault == b.BAD_SKETCH_SHARES:
+        return _sketch_shares(spec, store, view, one)
+    return _partial(spec, store, view, one)
+
+
+def _in_ceremony(
+    spec: TaskSpec, store: ArtifactStore, parts: Mapping[int, b.KeyContribution], one: b.Misconduct
+) -> Judgement:
+    if one.fault == b.MISSED_STEP:
+        acted = _KEY_STEPS[one.step](parts.get(one.seat, b.KeyContribution()))
+        return Judgement(not acted, "it acted" if acted else "it did not act")
+    attempt = Attempt(parameters_of(spec), store, one.task_id, one.round, one.attempt, parts)
+    found = {(finding.seat, finding.fault): finding.why for finding in blame.judge(attempt)}
+    why = found.get((one.seat, one.fault))
+    if why is not None:
+        return Judgement(True, why)
+    if absent := blame.absent(attempt):
+        return Judgement(None, f"{len(absent)} artifacts of the attempt are not in the store")
+    return Judgement(False, "what the attempt left shows no such fault")
+
+
+def _missed(view: b.TaskView, one: b.Misconduct) -> Judgement:
+    posted = screening(view, one.seat) or b.Screening()
+    part = contribution(view, one.round, one.seat)
+    if one.step == "VALIDATE":
+        if view.round.proposer_turn:
+            return Judgement(None, "ballots on an earlier candidate are not shown")
+        acted = any(ballot.seat == one.seat for ballot in view.ballots)
+    elif one.step == "BEACON":
+        acted = part is not None and bool(part.beacon)
+    else:
+        acted = posted.HasField(_POSTED[one.step])
+    return Judgement(not acted, "it acted" if acted else "it did not act")
+
+
+def _voted(view: b.TaskView, threshold: int, one: b.Misconduct) -> Judgement:
+    posted = screening(view, one.seat) or b.Screening()
+    if one.step == "SELECT":
+        differs = bare(posted.selection) != bare(view.round.selection)
+    elif one.step == "OPEN":
+        differs = posted.aggregate_ciphertext != view.round.aggregate_ciphertext
+    elif view.round.proposer_turn:
+        return Judgement(None, "ballots on an earlier candidate are not shown")
+    else:
+        own = next((ballot.reason for ballot in view.ballots if ballot.seat == one.seat), None)
+        against = {b.WRONG_MODEL: b.GOOD, b.GOOD: b.WRONG_MODEL}.get(own) if own is not None else None
+        differs = sum(ballot.reason == against for ballot in view.ballots) >= threshold
+    return Judgement(differs, "it voted otherwise" if differs else "it voted as the others")
+
+
+def _sketch_shares(spec: TaskSpec, store: ArtifactStore, view: b.TaskView, one: b.Misconduct) -> Judgement:
+    revealed = sum(sub.HasField("manifest") for sub in view.submissions)
+    limit = polynomial_bytes(parameters_of(spec), max(1, revealed))
+    posted = screening(view, one.seat) or b.Screening()
+    try:
+        exchange.get(
+            store,
+            SketchShares,
+            posted.sketch_shares,
+            limit,
+            task_id=one.task_id,
+            round=one.round,
+            seat=one.seat,
+        )
+    except GONE:
+        return Judgement(True, "its shares are not in the store")
+    except WRONG as error:
+        return Judgement(True, str(error))
+    return Judgement(None, f"sealed shares; seats {sorted(one.accusers)} say: {one.detail}")
+
+
+def _partial(spec: TaskSpec, store: ArtifactStore, view: b.TaskView, one: b.Misconduct) -> Judgement:
+    parameters = parameters_of(spec)
+    try:
+        total = candidate.aggregate_of(store, parameters, view.round)
+    except GONE:
+        return Judgement(None, "the aggregate's ciphertext is not in the store")
+    refs, partials = partials_of(view), {}
+    for seat, ref in refs.items():
+        try:
+            partials[seat] = candidate.read_partial(store, parameters, view.round, total, seat, ref)
+        except GONE:
+            if seat == one.seat:
+                return Judgement(True, "its partial decryption is not in the store")
+        except WRONG as error:
+            if seat == one.seat:
+                return Judgement(True, str(error))
+    try:
+        ckks.open_partials(parameters, total, partials)
+    except ckks.BadPartial:
+        return Judgement(
+            True, f"the partial decryptions disagree; seats {sorted(one.accusers)} say: {one.detail}"
+        )
+    except ckks.ParameterError as error:
+        return Judgement(None, str(error))
+    if len(partials) == parameters.threshold:
+        return Judgement(None, f"none to spare; seats {sorted(one.accusers)} say: {one.detail}")
+    return Judgement(False, "its partial decryption agrees with the others")
+
+
+_POSTED = {"SCREEN": "sketch_shares", "SELECT": "selection", "OPEN": "partial"}
+_KEY_STEPS: dict[str, Callable[[b.KeyContribution], bool]] = {
+    "KEY_COMMIT": lambda part: part.HasField("public_share"),
+    "KEY_REVEAL": lambda part: part.HasField("sealed_shares"),
+    "KEY_TEST": lambda part: part.HasField("test_partial") or bool(part.complaint),
+    "KEY_CONFIRM": lambda part: part.HasField("confirmed_key") or bool(part.complaint),
+    "KEY_OPEN": lambda part: bool(part.opened_sealing_key),
+    "KEY_BLAME": lambda part: part.HasField("blame"),
+}
