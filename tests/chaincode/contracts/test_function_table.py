@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from quorumlearn_chaincode.contracts import FUNCTIONS, Code, Function, Refusal
+from quorumlearn_chaincode.contracts.phases import Why
 from quorumlearn_chaincode.runtime import ClientIdentity
 from quorumlearn_proto.block_pb2 import BlameVote, KeyContribution
 
@@ -201,6 +202,13 @@ def test_the_table_is_the_protocol_page() -> None:
             functions = re.findall(r"`(\w+)\(", text.split(" | ")[0])
             named |= {f"{contract}:{name}" for name in functions}
     assert named == set(FUNCTIONS)
+
+
+def test_the_protocol_page_says_every_reason_of_a_rounds_end() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+    table = page[page.index("| reason | outcome |") : page.index("Seats only ever leave")]
+    rows = [line.split(" | ")[0] for line in table.splitlines()[2:] if line.startswith("| ")]
+    assert sorted(", ".join(row.removeprefix("| ") for row in rows).split(", ")) == sorted(Why)
 
 
 def _contribution(function: str) -> str:
