@@ -20,6 +20,7 @@ from quorumlearn_proto.block_pb2 import (
     Phase,
     Round,
 )
+from quorumlearn_proto.page_pb2 import ContributionPage
 
 from tests.chaincode.contracts.market_actors import (
     SEALING_KEY,
@@ -190,6 +191,22 @@ def test_who_is_blamed_by_t_equal_votes_is_slashed_and_left_out() -> None:
     play.ceremony(1, [1, 2], attempt=2)
     assert list(play.round().seats) == [1, 2]
     assert list(ceremony(play, 1).seats) == [1, 2, 3]
+
+
+def test_what_was_said_in_failed_attempts_stays_to_be_judged_again() -> None:
+    play = started()
+    to_blame(play)
+    for seat in play.seats:
+        play.blame(seat, {})
+    play.key_step("CommitKey", 1, 1, 2)
+    first, rest = play.ask(ContributionPage, "blocks:KeyContributions", TASK, "1", "1", ""), []
+    bookmark = first.bookmark
+    while bookmark:
+        page = play.ask(ContributionPage, "blocks:KeyContributions", TASK, "1", "1", bookmark)
+        rest, bookmark = [*rest, *page.contributions], page.bookmark
+    said = [*first.contributions, *rest]
+    assert [(part.attempt, part.seat) for part in said] == [(1, 1), (1, 2), (1, 3), (2, 1)]
+    assert all(part.opened_sealing_key and part.HasField("blame") for part in said[:3])
 
 
 def test_who_is_blamed_and_says_nothing_has_two_faults() -> None:
