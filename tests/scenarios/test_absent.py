@@ -1,4 +1,4 @@
-"""Who stays away, lies or loses its store holds up nobody for longer than a deadline, and only pays for what is its fault."""
+"""Who stays away or loses its store holds up nobody for longer than a deadline, and only pays for what is its fault."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactStore, StoreFull
-from quorumlearn.nodes import exchange, steps
-from quorumlearn.nodes.encryption import parameters_of
-from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.organisation import Organisation
-from quorumlearn.nodes.screening import sketch_submission
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from tests.scenarios.stage import PATIENCE, SEATS, NodeThread, Stage, assert_settled, at, running
@@ -91,98 +85,6 @@ def test_a_miner_that_stays_away_is_absent_and_one_that_hides_its_update_is_slas
         stage.name(hiding): b.WITHHELD,
     }
     assert_settled(stage, task, [*MINERS, *VERIFIERS, absent, hiding], {hiding: 20})
-
-
-class LyingMarket(Market):
-    """Posts well-formed shares of another key in place of the verifier's own."""
-
-    def __init__(self, honest: Market, store: ArtifactStore) -> None:
-        super().__init__(honest._contract)
-        self._store = store
-
-    def _other_share(self, spec: t.TaskSpec, seat: int) -> bytes:
-        parameters = parameters_of(spec)
-        drawn = ckks.new_key_share(parameters, b"some other key")
-        return ckks.sum_shares(parameters, [ckks.deal(parameters, drawn.secret, [1, 2, 3])[seat]])
-
-    def post_sketch(self, task: str, number: int, shares: ArtifactRef, pending: bool = False) -> None:
-        view = self.view(task)
-        parameters = parameters_of(view.task.spec)
-        plan = ckks.SketchPlan.from_beacon(parameters, bytes.fromhex(view.round.beacon))
-        record = SketchShares.FromString(self._store.get(shares, 1 << 30))
-        share = self._other_share(view.task.spec, record.seat)
-        sketched = [
-            sketch_submission(self._store, parameters, plan, one).ciphertext for one in view.submissions
-        ]
-        payload = SketchPayload(
-            shares=[ckks.sketch_share(parameters, plan, share, one) for one in sketched if one is not None]
-        ).SerializeToString()
-        keys = {seat: part.sealing_key for seat, part in steps.contributions(view, number).items()}
-        del record.boxes[:]
-        record.boxes.extend(
-            exchange.seal_for(keys, dict.fromkeys(keys, payload), f"{task}/{number}/sketch", record.seat)
-        )
-        super().post_sketch(task, number, exchange.put(self._store, record), pending)
-
-    def post_partial(
-        self, task: str, number: int, aggregate: str, partial: ArtifactRef, pending: bool = False
-    ) -> None:
-        view = self.view(task)
-        parameters = parameters_of(view.task.spec)
-        record = PartialDecryption.FromString(self._store.get(partial, 1 << 30))
-        total = ckks.parse(
-            parameters,
-            self._store.get(ArtifactRef(digest=aggregate, size=parameters.update_bytes), 1 << 30),
-        )
-        record.residues = ckks.partial_decrypt(
-            parameters, self._other_share(view.task.spec, record.seat), total
-        )
-        super().post_partial(task, number, aggregate, exchange.put(self._store, record), pending)
-
-
-class LyingOrganisation(Organisation):
-    def market(self, user: str) -> Market:
-        return LyingMarket(super().market(user), self.store)
-
-
-@pytest.mark.parametrize("seat", [1, 3])
-def test_wrong_decryption_shares_of_one_verifier_change_nothing(stage: Stage, seat: int) -> None:
-    task = f"seat-{seat}-lies"
-    files = stage.node_files(task, MINERS)
-    liar = NodeThread(files.pop(SEATS[seat - 1]), LyingOrganisation)
-    with running(liar, *(NodeThread(file) for file in files.values())) as nodes:
-        stage.publish(task, rounds=1)
-        view = stage.played(task, nodes)
-    assert outcomes(stage, task) == [b.ACCEPTED]
-    assert {one.reason for one in view.round.selection.verdicts} == {b.CONTRIBUTES}
-    assert_settled(stage, task, [*MINERS, *VERIFIERS])
-
-
-class DishonestVoter(Market):
-    """Votes that the first miner's update is an outlier, and that every candidate is wrong."""
-
-    def vote_selection(self, task: str, number: int, selection: b.Selection, pending: bool = False) -> None:
-        first = selection.verdicts[0]
-        first.weight, first.reason = 0, b.OUTLIER
-        super().vote_selection(task, number, selection, pending)
-
-
-class DishonestOrganisation(Organisation):
-    def market(self, user: str) -> Market:
-        return DishonestVoter(super().market(user)._contract)
-
-
-def test_a_verifier_that_votes_against_the_quorum_is_slashed_and_leaves_the_round(stage: Stage) -> None:
-    task = "seat-2-votes-wrong"
-    files = stage.node_files(task, MINERS)
-    voter = NodeThread(files.pop(SEATS[1]), DishonestOrganisation)
-    with running(voter, *(NodeThread(file) for file in files.values())) as nodes:
-        stage.publish(task, rounds=1)
-        view = stage.played(task, nodes)
-    assert outcomes(stage, task) == [b.ACCEPTED]
-    assert list(view.round.seats) == [1, 3]
-    assert {one.reason for one in view.round.selection.verdicts} == {b.CONTRIBUTES}
-    assert_settled(stage, task, [*MINERS, *VERIFIERS], {VERIFIERS[1]: 50})
 
 
 @contextlib.contextmanager
