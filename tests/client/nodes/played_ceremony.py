@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -151,7 +152,7 @@ class NoisyPublicShare(OtherPublicShare):
         p = part.attempt.parameters
         record = PublicShare.FromString(part.journal.get("public") or b"")
         primes = np.array(p.primes, dtype=np.uint64)[:, None]
-        size = 1 << (sum(p.coeff_modulus_bits) - 3)
+        size = math.prod(p.primes) // 7  # no factor that clears denominators takes it to zero
         large = np.zeros((1, len(p.primes), p.poly_modulus_degree), dtype=np.uint64)
         large[0, :, 3] = [size % q for q in p.primes]
         error = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, large)[0]

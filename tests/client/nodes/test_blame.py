@@ -53,7 +53,7 @@ def test_each_cheat_is_found_and_named(tmp_path: Path, cheat: type[Seat], seat: 
     assert faults(c) == {seat: b.Fault.Name(CHEATS[cheat])}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), seats=st.integers(3, 5))
 def test_of_up_to_t_less_one_cheats_some_are_named_and_nobody_else(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, seats: int
