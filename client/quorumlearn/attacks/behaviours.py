@@ -25,7 +25,7 @@ A behaviour is text in a node's file: a name, then what it takes, separated by c
 
 USER is a miner of the same organisation, in the same process. No miner can see another organisation's update, so
 this collusion inside one node is the strongest that the protocol leaves possible. Who watches waits until those
-whom it watches have trained; a copier until they have committed.
+whom it watches have trained; a copier and a mimic until they have committed.
 
 A behaviour is told what it needs (`poison`, `form`) and does nothing by itself: the node encrypts, commits and
 reveals. The last six, which tamper with what others do right, are done by the node as `tampering` says.
@@ -93,8 +93,9 @@ class Behaviour:
     @property
     def waits_for_commits(self) -> bool:
         """Whether those it watches must have committed before it acts, for only then is there a first and a
-        copy."""
-        return self.name == "copy"
+        copy. A mimic waits too: only in a common process could it submit before the one whose update it is, and then that one
+        would be the copy."""
+        return self.name in ("copy", "mimic")
 
     @property
     def tampering(self) -> Tampering | None:
