@@ -112,6 +112,7 @@ class Scene:
             "organisation": f"../network/organisations/{name}",
             "store": "../artifacts",
             "state": f"../state/{name}",
+            "workers": 1,  # all nodes share this machine
         }
         if self.data is not None:
             node["data"] = str(self.data.resolve())

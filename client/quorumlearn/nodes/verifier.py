@@ -40,7 +40,7 @@ class Verifier:
     test_set: Callable[[], learning.Split]
     position: Callable[[str], tuple[int, int]]
     workers: ckks.Workers
-    beacon_key: bytes | None = None
+    beacon_key: bytes | None = field(default=None, repr=False)
     leaving: bool = False
     clock: Callable[[], float] = time.time
     patience: float = 0.0

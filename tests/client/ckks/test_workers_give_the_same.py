@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from quorumlearn import ckks
 
@@ -58,6 +65,69 @@ def test_sketches_come_in_order_whatever_some_bytes_do_to_their_worker(small, wo
             assert isinstance(one, ckks.MalformedCiphertext)
     assert "died" in str(found[3])
     assert "bytes, not" in str(found[2])
+
+
+def test_a_worker_killed_in_the_middle_costs_nobody_an_update(small, workers):
+    c = small(3, 2)
+    plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")
+    updates = [ckks.encrypt(c.p, c.key, c.values(i)) for i in range(6)]
+    expected = [ckks.sketch(c.p, plan, ckks.parse(c.p, data)).digest for data in updates]
+    found = []
+    for one in workers.sketches(c.p, plan, iter(updates)):
+        found.append(one)
+        if len(found) == 2:
+            for pid in list(workers._pool._processes):
+                os.kill(pid, signal.SIGKILL)
+    assert [one.digest for one in found] == expected
+
+
+def test_threads_share_the_workers_and_one_threads_bytes_cost_the_others_nothing(small, workers):
+    c = small(3, 2)
+    plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")
+    updates = [ckks.encrypt(c.p, c.key, c.values(i)) for i in range(4)]
+    expected = [ckks.sketch(c.p, plan, ckks.parse(c.p, data)).digest for data in updates]
+    deadly = [*updates[:2], Bomb(updates[2]), updates[3]]
+
+    def sketched(sent: list[bytes]) -> list[object]:
+        found = list(workers.sketches(c.p, plan, iter(sent)))
+        return [one.digest if isinstance(one, ckks.SketchCiphertext) else None for one in found]
+
+    with ThreadPoolExecutor(3) as threads:
+        good, bad, other = threads.map(sketched, [updates, deadly, updates])
+    assert good == other == expected
+    assert bad == [*expected[:2], None, expected[3]]
+
+
+def test_without_workers_everything_is_done_here(small):
+    c = small(3, 2)
+    plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")
+    alone = ckks.Workers(0)
+    data = alone.encrypt(c.p, c.key, c.values(1))
+    good, bad = alone.sketches(c.p, plan, iter([data, data[:-1]]))
+    assert good.digest == ckks.sketch(c.p, plan, ckks.parse(c.p, data)).digest
+    assert isinstance(bad, ckks.MalformedCiphertext)
+    assert alone._pool is None
+
+
+def test_workers_end_with_a_parent_that_is_killed():
+    program = (
+        "import os, sys\nfrom quorumlearn.ckks import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    workers = Workers(2)\n    workers.start()\n"
+        "    workers._pool.submit(os.getpid).result()\n"
+        "    print(*workers._pool._processes, flush=True)\n    sys.stdin.read()\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "parent.py"
+        script.write_text(program)
+        parent = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert parent.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        assert len(children) == 2
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+        assert not psutil.wait_procs(children, timeout=60)[1]
 
 
 def test_a_claim_is_what_the_opened_sketch_gives_and_only_of_known_values(small):
