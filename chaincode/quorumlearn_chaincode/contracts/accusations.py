@@ -2,7 +2,8 @@
 
 - SELECT: BAD_SKETCH_SHARES. PROPOSE and VALIDATE: BAD_PARTIAL. Each seat accuses each other once of each.
 - The words of t seats that are still in the round, of one fault, put the accused out: a slash, a Misconduct with
-  the shares that it rests on, and no part in the round from then on. The t accusers stay, so the round goes on.
+  the shares that it rests on, and no part in the round from then on. The t accusers stay, so the round goes on;
+  its phase has its whole time again, since what the others do next rests on who is left.
 - Seat 0 accuses nobody: the shares contradict each other and it cannot be told whose are false. t such words
   abort the round.
 - An accuser whom no others follow loses nothing: shares that were sealed wrong to one member only this one sees.
@@ -18,8 +19,9 @@ from .call import Call
 from .errors import Code, Refusal
 from .misconduct import record_accused
 from .phases import Why, ended
+from .rounds import renew
 from .settlement import end_round
-from .tables import ACCUSATIONS, ROUNDS
+from .tables import ACCUSATIONS
 
 FAULT_OF_PHASE: dict[Phase, Fault] = {
     Phase.SELECT: Fault.BAD_SKETCH_SHARES,
@@ -54,7 +56,7 @@ def accuse(call: Call, task: Task, round_: Round, accuser: int, given: Accusatio
         return False
     if given.seat:
         record_accused(call, task, round_, words)
-        call.ledger.put(ROUNDS, round_, *at)
+        renew(call, task, round_)
     else:
         closing = ended(Outcome.ABORTED, Why.SHARES_CONTRADICT)
         end_round(call, task, call.state(round_.task_id), round_, closing)

@@ -110,10 +110,15 @@ def rebase(call: Call, task: Task) -> bool:
 
 def enter(call: Call, task: Task, round_: Round, phase: Phase) -> None:
     """Begin a phase of the round under way now."""
-    seconds = getattr(task.spec.timeouts, Phase.Name(phase).lower())
     round_.phase = phase
-    round_.deadline_ms = call.deadline(seconds)
     round_.times.append(PhaseTime(phase=phase, entered_ms=call.now_ms))
+    renew(call, task, round_)
+
+
+def renew(call: Call, task: Task, round_: Round) -> None:
+    """Give the phase under way its whole time from now."""
+    seconds = getattr(task.spec.timeouts, Phase.Name(round_.phase).lower())
+    round_.deadline_ms = call.deadline(seconds)
     call.ledger.put(ROUNDS, round_, round_.task_id, round_.number)
 
 

@@ -8,7 +8,7 @@ from quorumlearn_proto.block_pb2 import BallotReason, Fault, Outcome, Phase, Rou
 from quorumlearn_proto.task_pb2 import Committee
 
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
-from tests.chaincode.contracts.market_actors import SLASHES, TASK, Play, ref, spec
+from tests.chaincode.contracts.market_actors import SLASHES, TASK, TIMEOUT_S, Play, ref, spec
 
 SKETCH, PARTIAL = Fault.BAD_SKETCH_SHARES, Fault.BAD_PARTIAL
 GOOD, WRONG, GONE, FELL = (
@@ -80,6 +80,21 @@ def test_the_accusation_that_puts_out_the_last_voter_awaited_closes_the_phase() 
     for accuser in (1, 2, 3):
         play.accuse(accuser, 4, SKETCH)
     assert (play.round().phase, list(play.round().seats)) == (Phase.OPEN, [1, 2, 3])
+
+
+def test_a_phase_has_its_whole_time_again_when_a_seat_is_put_out() -> None:
+    play = at(Phase.SELECT)
+    play.wait(TIMEOUT_S - 1)
+    for accuser in (1, 2):
+        play.accuse(accuser, 4, SKETCH)
+    before = play.round()
+    play.accuse(3, 4, SKETCH)
+    after = play.round()
+    assert after.deadline_ms == play.peer.clock_ms + 1000 * TIMEOUT_S > before.deadline_ms
+    assert list(after.times) == list(before.times)
+    play.wait(TIMEOUT_S - 1)
+    play.select()
+    assert not [one for one in play.misconducts() if one.fault == Fault.MISSED_STEP and one.round == 1]
 
 
 def test_a_vote_of_a_seat_that_is_put_out_does_not_count() -> None:
