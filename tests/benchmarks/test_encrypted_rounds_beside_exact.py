@@ -1,0 +1,38 @@
+"""The comparison of multi-Krum on sketches with multi-Krum on whole updates, and the market's times, say what they claim."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from quorumlearn import robust
+from quorumlearn_proto import block_pb2 as b
+
+from benchmarks.encrypted_aggregation import exact
+from benchmarks.overhead import market
+
+
+@pytest.mark.timeout(300)
+def test_noise_is_kept_out_by_both_and_the_encrypted_sketches_are_the_plain_ones():
+    """Round 11 is a small one, ten miners; `play` compares every opened sketch with its twin."""
+    one = exact.play(11, ("noise",), None, encrypted=True)
+    assert one.kept_out == one.kept_out_by_both == one.clearly_out == one.clearly_out_by_both == one.byzantine
+    assert one.differing == 0
+    assert one.excess == 0.0
+    told = exact.summary([one])
+    assert told["kept_out_by_both"] == told["clearly_out_by_both"] == told["rounds_within"] == 1.0
+
+
+def test_what_attackers_expect_is_multi_krums_answer():
+    rng = np.random.default_rng(5)
+    for byzantine in (1, 3, 5):
+        sketches = rng.normal(size=(13, 40)) * rng.uniform(0.5, 2, (13, 1))
+        expected = robust.MultiKrum(byzantine).weights(sketches).values
+        assert np.array_equal(exact._expected(sketches, byzantine), expected)
+
+
+def test_a_round_lasts_until_the_next_and_its_phases_add_up():
+    first = {b.KEY: 0, b.COMMIT: 1000, b.BEACON: 1500, b.REVEAL: 1600, b.ENDED: 4000}
+    last = {b.KEY: 4000, b.COMMIT: 4200, b.BEACON: 5000, b.REVEAL: 5000, b.ENDED: 6000}
+    assert market._ends([first, last]) == [4200, 6000]
+    assert market._phases(first) == {"COMMIT": 0.5, "BEACON": 0.1, "REVEAL": 2.4}
+    assert market._phases(last) == {"COMMIT": 0.8, "BEACON": 0.0, "REVEAL": 1.0}
