@@ -11,8 +11,8 @@ Rules:
 
 Layout of a saved object, SEAL 4: a header of 16 bytes (magic 0xA15E, header size, version, compression mode,
 total size as uint64), then the body, compressed by zstd on save, accepted plain on load. Body of a
-ciphertext or public key: parms_id 32, NTT flag 1, polynomials 8, N 8, primes 8, scale 8, correction 8, then
-an array: header 16, count 8, residues. Body of a secret key: parms_id 32, count 8, scale 8, then an array.
+ciphertext: parms_id 32, NTT flag 1, polynomials 8, N 8, primes 8, scale 8, correction 8, then an array: header 16,
+count 8, residues. Body of a secret key: parms_id 32, count 8, scale 8, then an array.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BATCH = 15
 
 @dataclass(frozen=True)
 class Ring:
-    """A SEAL context and its primes. Keys and ciphertexts of ours are at key level, with all of them."""
+    """A SEAL context and its primes."""
 
     context: Any
     degree: int
