@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -25,7 +27,7 @@ from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, Ske
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
 
 from tests.client.nodes.committee import moved
-from tests.scenarios.stage import SEATS, STAKES, NodeThread, Stage, assert_settled, running
+from tests.scenarios.stage import SEATS, STAKES, NodeThread, Stage, assert_settled, at, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -207,10 +209,12 @@ def recorded(file: Path, trained: Trained) -> NodeThread:
 
 @pytest.fixture(scope="module")
 def played(stage: Stage) -> tuple[Stage, Trained]:
+    """Both tasks side by side; on the way every worker process of every node is killed, which nobody is to notice."""
     trained: Trained = {}
     files = stage.node_files("seat-3-*", MINERS)
     bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
-    with running(bad, *(recorded(file, trained) for file in files.values())) as nodes:
+    started = [bad, *(recorded(file, trained) for file in files.values())]
+    with running(*started) as nodes:
         for task, cheats in PLAYED.items():
             stage.publish(
                 task,
@@ -219,6 +223,10 @@ def played(stage: Stage) -> tuple[Stage, Trained]:
                 stakes={**STAKES, "verifier": 1000},
                 public_blocks=["bottom"],
             )
+        stage.wait(TASK, at(2, b.COMMIT), nodes)
+        for node in started:
+            for pid in list(getattr(node._node._workers._pool, "_processes", {})):
+                os.kill(pid, signal.SIGKILL)
         for task in PLAYED:
             assert stage.played(task, nodes).state.status == t.COMPLETED
     return stage, trained
