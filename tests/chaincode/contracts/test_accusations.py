@@ -204,6 +204,7 @@ def test_another_selection_than_the_quorums_is_a_false_vote() -> None:
 def test_another_aggregate_than_the_quorums_is_a_false_vote() -> None:
     play = at(Phase.OPEN)
     play.open([2], "another")
+    assert refusal(play.open, [2]) == Code.ALREADY_POSTED
     play.open([1, 3, 4])
     assert false_votes(play) == [(2, "OPEN", 50)]
 

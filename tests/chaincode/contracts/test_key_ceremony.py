@@ -351,6 +351,29 @@ def test_a_blame_that_contradicts_the_ledger_is_refused(blames: list[Blame]) -> 
     assert refusal(play.contribute, "BlameKey", 1, part) == Code.BAD_ARGUMENT
 
 
+def test_nobody_is_blamed_for_what_it_has_not_posted() -> None:
+    play = started()
+    for function in STEPS[:2]:
+        for seat in play.seats:
+            play.key_step(function, seat, 1)
+    play.complain("TestKey", 2)
+    for seat in (1, 3):
+        play.key_step("TestKey", seat, 1)
+    for seat in play.seats:
+        play.key_step("OpenKey", seat, 1)
+    for fault in (Fault.BAD_TEST_PARTIAL, Fault.FALSE_CONFIRMATION):
+        assert refusal(play.blame, 1, {2: fault}) == Code.BAD_ARGUMENT
+    play.blame(1, {3: Fault.BAD_TEST_PARTIAL, 2: UNFOUNDED})
+
+
+def test_who_has_left_a_ceremony_takes_no_more_steps_of_it() -> None:
+    play = started()
+    for seat in (1, 3):
+        play.key_step("CommitKey", seat, 1)
+    expire(play)
+    assert refusal(play.key_step, "RevealKey", 2, 1) == Code.WRONG_ROLE
+
+
 def test_steps_are_taken_once_and_in_their_order() -> None:
     play = started()
     assert refusal(play.key_step, "OpenKey", 1, 1) == Code.WRONG_PHASE
