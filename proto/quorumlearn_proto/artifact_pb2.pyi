@@ -57,20 +57,22 @@ class SealedShares(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., boxes: _Optional[_Iterable[_Union[SealedBox, _Mapping]]] = ...) -> None: ...
 
 class PartialDecryption(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "purpose", "ciphertext", "residues")
+    __slots__ = ("task_id", "round", "seat", "purpose", "ciphertext", "residues", "rehearsal")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
     RESIDUES_FIELD_NUMBER: _ClassVar[int]
+    REHEARSAL_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     seat: int
     purpose: _common_pb2.Purpose
     ciphertext: str
     residues: bytes
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., ciphertext: _Optional[str] = ..., residues: _Optional[bytes] = ...) -> None: ...
+    rehearsal: bytes
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., ciphertext: _Optional[str] = ..., residues: _Optional[bytes] = ..., rehearsal: _Optional[bytes] = ...) -> None: ...
 
 class SketchShares(_message.Message):
     __slots__ = ("task_id", "round", "seat", "coverage", "boxes")

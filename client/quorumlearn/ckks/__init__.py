@@ -49,6 +49,7 @@ from quorumlearn.ckks.keys import (
 )
 from quorumlearn.ckks.packing import dequantise, quantise
 from quorumlearn.ckks.parameters import PRESETS, Parameters, Preset
+from quorumlearn.ckks.rehearsal import Rehearsal, rehearsal
 from quorumlearn.ckks.sketches import (
     SketchCiphertext,
     SketchPlan,
@@ -81,6 +82,7 @@ __all__ = [
     "Parameters",
     "Preset",
     "QuantiseError",
+    "Rehearsal",
     "SecretPolynomial",
     "SketchCiphertext",
     "SketchPlan",
@@ -108,6 +110,7 @@ __all__ = [
     "quantise",
     "read_public",
     "read_share",
+    "rehearsal",
     "sketch",
     "sketch_share",
     "sketch_shares_agree",

@@ -146,7 +146,7 @@ def open_sketch(
     """
     if len(shares) != p.threshold:
         raise ParameterError(f"{len(shares)} sketch shares: use exactly {p.threshold}, everybody the same")
-    steps = scaled(p, s.public, _read_all(p, s, shares))
+    steps = scaled(p, s.public, read_sketch_shares(p, s, shares))
     _judge(p, steps)
     return _own_units(p, np.rint(steps))
 
@@ -158,7 +158,7 @@ def find_bad_sketch(
 
     Raises BadPartial, with no seats, when they disagree and it cannot be told who is wrong; MalformedShare.
     """
-    parts = _read_all(p, s, shares)
+    parts = read_sketch_shares(p, s, shares)
     if consistent(p, parts, p.budget.sketch.std):
         return ()
     bad = blame(p, parts, lambda some: _plausible(p, s, some))
@@ -176,7 +176,21 @@ def check_sketch_share(p: Parameters, s: SketchCiphertext, share: bytes) -> None
 
 def sketch_shares_agree(p: Parameters, s: SketchCiphertext, shares: Mapping[int, bytes]) -> bool:
     """Whether t or more sketch shares lie on one polynomial: always true for t of them. Raises MalformedShare."""
-    return consistent(p, _read_all(p, s, shares), p.budget.sketch.std)
+    return consistent(p, read_sketch_shares(p, s, shares), p.budget.sketch.std)
+
+
+def read_sketch_shares(
+    p: Parameters, s: SketchCiphertext, shares: Mapping[int, bytes]
+) -> dict[int, r.Residues]:
+    """Sketch shares by seat: residues (primes, k). Raises MalformedShare, naming the seat; ParameterError for fewer than t."""
+    check_enough(p, list(shares))
+    out = {}
+    for seat, data in sorted(shares.items()):
+        try:
+            out[seat] = _read(p, s, data)
+        except MalformedShare as error:
+            raise MalformedShare(f"seat {seat}: {error}") from None
+    return out
 
 
 def claim(p: Parameters, plan: SketchPlan, values: r.Integers, who: str) -> bytes:
@@ -266,17 +280,6 @@ def _plausible(p: Parameters, s: SketchCiphertext, parts: Mapping[int, r.Residue
     except OutOfRange:
         return False
     return True
-
-
-def _read_all(p: Parameters, s: SketchCiphertext, shares: Mapping[int, bytes]) -> dict[int, r.Residues]:
-    check_enough(p, list(shares))
-    out = {}
-    for seat, data in sorted(shares.items()):
-        try:
-            out[seat] = _read(p, s, data)
-        except MalformedShare as error:
-            raise MalformedShare(f"seat {seat}: {error}") from None
-    return out
 
 
 def _read(p: Parameters, s: SketchCiphertext, share: bytes) -> r.Residues:

@@ -155,17 +155,21 @@ class Attempt:
         """The test's ciphertext, which everybody can make."""
         return ckks.test_ciphertext(self.parameters, key, self.test_seed)
 
-    def tested(self, seat: int, sample: ckks.Ciphertexts) -> bytes:
-        """A seat's partial decryption of the test; Faulty (BAD_TEST_PARTIAL) if it is none."""
-        record = self._read(
+    def rehearsal(self, key: bytes) -> ckks.Rehearsal:
+        """An update of zeros under the key, sketched: what the round's updates will be like."""
+        return ckks.rehearsal(self.parameters, key, self.test_seed)
+
+    def tested(self, seat: int, sample: ckks.Ciphertexts) -> PartialDecryption:
+        """A seat's parts of both tests; Faulty (BAD_TEST_PARTIAL) if it posted none."""
+        return self._read(
             PartialDecryption,
             seat,
             self.parts[seat].test_partial,
             b.BAD_TEST_PARTIAL,
+            limit=2 * polynomial_bytes(self.parameters),
             purpose=KEY_TEST_DECRYPTION,
             ciphertext=sample.digest().hex(),
         )
-        return record.residues
 
     def has_seen(self, ref: ArtifactRef) -> bool:
         return len(self.seen.get(ref.digest, b"")) == ref.size

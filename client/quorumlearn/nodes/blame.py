@@ -142,7 +142,11 @@ def _tests_and_confirmations(attempt: Attempt, shares: Shares) -> Iterator[Findi
                 dealt = [given[seat] for given in shares.values() if seat in given]
                 if len(dealt) == len(attempt.dealers):
                     share = ckks.sum_shares(attempt.parameters, dealt)
-                    if ckks.partial_decrypt(attempt.parameters, share, sample) != posted:
+                    right = (
+                        ckks.partial_decrypt(attempt.parameters, share, sample),
+                        attempt.rehearsal(key).share(share),
+                    )
+                    if (posted.residues, posted.rehearsal) != right:
                         why = "its test partial decryption is not what its share gives"
                         yield Finding(seat, b.BAD_TEST_PARTIAL, why)
         if part.HasField("confirmed_key") and part.confirmed_key != ref:

@@ -77,9 +77,11 @@ class CeremonyPart:
         return b.KeyContribution(sealed_shares=attempt.store.put(sealed))
 
     def test(self) -> b.KeyContribution:
-        """Add up the shares dealt to this seat and decrypt, in part, a ciphertext that everyone can make."""
+        """Add up the shares dealt to this seat and decrypt, in part, what everyone can make: a ciphertext, and an update's
+        sketch."""
         attempt, private = self.attempt, self._entry("sealing")
-        sample = attempt.sample(attempt.collective_key())
+        key = attempt.collective_key()
+        sample = attempt.sample(key)
         dealt = [
             attempt.dealt(attempt.boxes(dealer), dealer, self.seat, private) for dealer in attempt.dealers
         ]
@@ -92,18 +94,22 @@ class CeremonyPart:
             purpose=KEY_TEST_DECRYPTION,
             ciphertext=sample.digest().hex(),
             residues=self._once("test", lambda: ckks.partial_decrypt(attempt.parameters, share, sample)),
+            rehearsal=self._once("rehearsal", lambda: attempt.rehearsal(key).share(share)),
         )
         return b.KeyContribution(test_partial=exchange.put(attempt.store, tested))
 
     def confirm(self, seats: Sequence[int]) -> b.KeyContribution:
-        """Combine the test's partial decryptions of these seats; a key is confirmed only if all of them agree and open to
-        the known values. What is wrong otherwise is said in a complaint."""
+        """Combine these seats' parts of the tests; a key is confirmed only if all of them agree, open to the known values, and
+        show no more noise than an honest key has. What is wrong otherwise is said in a complaint."""
         attempt = self.attempt
         key = attempt.collective_key()
         sample = attempt.sample(key)
-        partials = {seat: attempt.tested(seat, sample) for seat in seats}
+        tests = {seat: attempt.tested(seat, sample) for seat in seats}
         try:
-            opened = ckks.open_partials(attempt.parameters, sample, partials)
+            opened = ckks.open_partials(
+                attempt.parameters, sample, {seat: test.residues for seat, test in tests.items()}
+            )
+            attempt.rehearsal(key).check({seat: test.rehearsal for seat, test in tests.items()})
         except (ckks.BadPartial, ckks.MalformedShare) as error:
             return complaint(str(error))
         if not (opened == ckks.test_values(attempt.parameters, attempt.test_seed)).all():

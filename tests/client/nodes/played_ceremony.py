@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.container import Kind, write
 from quorumlearn.nodes import exchange, sealing
@@ -145,20 +146,33 @@ class OtherPublicShare(Seat):
 
 
 class NoisyPublicShare(OtherPublicShare):
-    """Its error is far larger than the key's distribution gives."""
+    """Its error is larger than the key's distribution gives: so large that the key opens nothing."""
+
+    def error(self, p: ckks.Parameters) -> np.ndarray:
+        """What it adds to b_i: coefficients (primes, N)."""
+        large = np.zeros((len(p.primes), p.poly_modulus_degree), dtype=np.uint64)
+        size = math.prod(p.primes) // 7  # no factor that clears denominators takes it to zero
+        large[:, 3] = [size % q for q in p.primes]
+        return large
 
     def commit(self, part: CeremonyPart) -> b.KeyContribution:
         given = part.commit()
         p = part.attempt.parameters
         record = PublicShare.FromString(part.journal.get("public") or b"")
-        primes = np.array(p.primes, dtype=np.uint64)[:, None]
-        size = math.prod(p.primes) // 7  # no factor that clears denominators takes it to zero
-        large = np.zeros((1, len(p.primes), p.poly_modulus_degree), dtype=np.uint64)
-        large[0, :, 3] = [size % q for q in p.primes]
-        error = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, large)[0]
-        total = (ckks.read_public(p, record.polynomial) + error) % primes
+        error = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, self.error(p)[None])[0]
+        total = r.add(ckks.read_public(p, record.polynomial), error, r.column(p.primes))
         part.journal.put("public", _public_record(part, write(p, Kind.PUBLIC_SHARE, total[None])))
         return self._named(part, given)
+
+
+class LoudPublicShare(NoisyPublicShare):
+    """Its error is so large that sums still open, but every honest update's sketch would look like a cheat's."""
+
+    def error(self, p: ckks.Parameters) -> np.ndarray:
+        numbers = p.chunks * p.poly_modulus_degree
+        std = 3 * p.budget.sketch_std / math.sqrt(2 * p.poly_modulus_degree / 3 * numbers / 2)
+        drawn = np.random.default_rng(1).normal(0, std, p.poly_modulus_degree)
+        return r.from_integers(drawn.astype(np.int64), r.column(p.primes))
 
 
 class MalformedPublicShare(OtherPublicShare):
@@ -280,6 +294,19 @@ class NoTest(Seat):
         return given
 
 
+class FalseRehearsal(Seat):
+    """Its part of the rehearsal is of another share."""
+
+    def test(self, part: CeremonyPart) -> b.KeyContribution:
+        given = part.test()
+        a = part.attempt
+        record = PartialDecryption.FromString(a.store.get(given.test_partial, 1 << 24))
+        other = ckks.new_key_share(a.parameters, b"other").secret
+        share = ckks.deal(a.parameters, other, a.dealers)[part.seat]
+        record.rehearsal = a.rehearsal(a.collective_key()).share(share)
+        return b.KeyContribution(test_partial=exchange.put(a.store, record))
+
+
 class MalformedTest(Seat):
     """Its test partial is no partial decryption."""
 
@@ -324,6 +351,7 @@ class Slanders(Seat):
 CHEATS: Mapping[type[Seat], b.Fault.ValueType] = {
     OtherPublicShare: b.BAD_PUBLIC_SHARE,
     NoisyPublicShare: b.BAD_PUBLIC_SHARE,
+    LoudPublicShare: b.BAD_PUBLIC_SHARE,
     MalformedPublicShare: b.BAD_PUBLIC_SHARE,
     NoPublicShare: b.BAD_PUBLIC_SHARE,
     DealsFalselyToOne: b.BAD_DEALING,
@@ -334,6 +362,7 @@ CHEATS: Mapping[type[Seat], b.Fault.ValueType] = {
     NoSealingKey: b.BAD_SEALING_KEY,
     StrangersSealingKey: b.BAD_SEALING_KEY,
     FalseTest: b.BAD_TEST_PARTIAL,
+    FalseRehearsal: b.BAD_TEST_PARTIAL,
     NoTest: b.BAD_TEST_PARTIAL,
     MalformedTest: b.BAD_TEST_PARTIAL,
     FalseConfirmation: b.FALSE_CONFIRMATION,

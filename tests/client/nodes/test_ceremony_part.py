@@ -115,7 +115,9 @@ def test_tests_that_agree_on_other_values_confirm_nothing(tmp_path: Path) -> Non
     moved[0, :, 5] = r.add(parts[0][:, 5:6], r.constant(1 << (c.p.shift + 1), c.p.primes), q)[:, 0]
     record.residues = write(c.p, Kind.PARTIAL, moved, binding=sample.digest())
     c.parts[2].test_partial.CopyFrom(exchange.put(a.store, record))
-    shifted = ckks.open_partials(c.p, sample, {seat: c.attempt.tested(seat, sample) for seat in c.seats})
+    shifted = ckks.open_partials(
+        c.p, sample, {seat: c.attempt.tested(seat, sample).residues for seat in c.seats}
+    )
     assert not np.array_equal(shifted, ckks.test_values(c.p, a.test_seed))
     assert c.part(1).confirm(c.seats).complaint == (
         "the collective key decrypts the test ciphertext to something else"
