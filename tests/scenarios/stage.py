@@ -247,8 +247,12 @@ class Stage:
         *,
         owner: bool = True,
         seed: int | None = 7,
+        workers: int = 0,
     ) -> dict[str, Path]:
-        """One node's file for each organisation with a part in the task, by organisation. `miners` behave as named."""
+        """One node's file for each organisation with a part in the task, by organisation. `miners` behave as named.
+
+        Worker processes take a second each to start: only scenarios that are about them have any.
+        """
         identities: dict[str, list[dict[str, object]]] = (
             {"owner": [{"user": "owner", "role": "owner"}]} if owner else {}
         )
@@ -268,6 +272,7 @@ class Stage:
                 "store": str(self.store_folder),
                 "state": str(self.folder / "state" / organisation),
                 "data": str(self.data),
+                "workers": workers,
                 "identities": [{**part, "tasks": [task]} for part in parts],
             }
             files[organisation].write_text(yaml.safe_dump(node, sort_keys=False))

@@ -211,7 +211,7 @@ def recorded(file: Path, trained: Trained) -> NodeThread:
 def played(stage: Stage) -> tuple[Stage, Trained]:
     """Both tasks side by side; on the way every worker process of every node is killed, which nobody is to notice."""
     trained: Trained = {}
-    files = stage.node_files("seat-3-*", MINERS)
+    files = stage.node_files("seat-3-*", MINERS, workers=1)
     bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
     started = [bad, *(recorded(file, trained) for file in files.values())]
     with running(*started) as nodes:

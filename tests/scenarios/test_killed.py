@@ -21,12 +21,12 @@ Kills = list[tuple[int, b.Phase.ValueType]]
     [
         ("owner", [(1, b.COMMIT), (2, b.VALIDATE)]),
         ("miners1", [(1, b.COMMIT), (1, b.REVEAL), (2, b.COMMIT), (2, b.PROPOSE)]),
-        ("verifier1", [(1, b.KEY), (1, b.BEACON), (1, b.SCREEN), (2, b.OPEN)]),
+        ("verifier1", [(1, b.KEY), (1, b.SCREEN), (2, b.SELECT), (2, b.PROPOSE)]),
     ],
 )
 def test_a_killed_node_goes_on_where_the_ledger_is(stage: Stage, organisation: str, kills: Kills) -> None:
     task = f"killed-{organisation}"
-    files = stage.node_files(task, MINERS)
+    files = stage.node_files(task, MINERS, workers=1)
     killed = NodeProcess(files.pop(organisation))
     with running(killed, *(NodeThread(file) for file in files.values())) as nodes:
         stage.publish(task)

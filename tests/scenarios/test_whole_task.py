@@ -47,7 +47,7 @@ def played(stage: Stage) -> Stage:
         miners={"minimum": 6, "maximum": 8, "byzantine": 2},
         title="eight miners, two cheat",
     )
-    with running(*(NodeThread(file) for file in stage.node_files(TASK, MINERS).values())) as nodes:
+    with running(*(NodeThread(file) for file in stage.node_files(TASK, MINERS, workers=1).values())) as nodes:
         view = stage.played(TASK, nodes)
     assert view.state.status == t.COMPLETED
     assert [one.outcome for one in stage.market().rounds(TASK)] == [b.ACCEPTED] * ROUNDS

@@ -11,7 +11,7 @@ What honest verifiers can know, while no more seats are faulty than a round can 
   honest miner's. Fewer are `contested`: they count, or one seat could put out any miner, but whoever opens the aggregate must
   not believe them (nodes.partials).
 - With no share to spare a wrong share looks like a false claim. If more than f updates, or all, would be called false on
-  such shares alone, a seat is behind it and not the miners: `undecided`.
+  such shares alone, a seat is behind it and not the miners: `undecided`. (Where one share opens, a verifier has its own.)
 - Missing, malformed or unreadable shares are the seat's fault on their own.
 """
 
@@ -154,7 +154,8 @@ def _open(
         if agree:
             break
     found = reason if opened is None else opened
-    return _Opening(found, frozenset(fitting), agree and len(given) > parameters.threshold)
+    spare = len(given) > parameters.threshold or parameters.threshold == 1
+    return _Opening(found, frozenset(fitting), agree and spare)
 
 
 def _common_reason(miner: str, posted: Mapping[int, Shares]) -> Reason:
