@@ -1,7 +1,7 @@
 """Rules against attacks, without the chain: `python -m benchmarks.robustness`.
 
-    python -m benchmarks.robustness --quick --json                 a small matrix, within 50 s on two cores
-    python -m benchmarks.robustness --data FOLDER --results r.jsonl --picture r.png
+    python -m benchmarks.robustness --quick --json                 a small matrix, some 25 s
+    python -m benchmarks.robustness --data FOLDER --results r.jsonl --picture r.png --tables r.md
     python -m benchmarks.robustness --rules nnm+multi-krum,flower-multi-krum --attacks none,alie --seeds 1,2,3
 
 Stopped, and started again with the same --results, it goes on where it was.
@@ -23,7 +23,7 @@ from rich.console import Console
 from benchmarks.robustness.cells import DIVISIONS, EXACT, Setting, attack_of, notice
 from benchmarks.robustness.matrix import cells_of, run
 from benchmarks.robustness.peers import PEERS
-from benchmarks.robustness.report import detection, draw, lines_of, print_tables
+from benchmarks.robustness.report import detection, draw, lines_of, markdown, print_tables
 
 RULES = (
     "mean",
@@ -35,6 +35,7 @@ RULES = (
     "geometric-median",
     "trust-scores",
     "clustering",
+    "agreement",
     "nnm+multi-krum",
     "nnm+geometric-median",
     "bucketing+centred-clipping",
@@ -55,7 +56,7 @@ ATTACKS = (
     "replay-plaintext",
     "adaptive",
 )
-QUICK_RULES = ("mean", "multi-krum", "nnm+multi-krum", "flower-multi-krum")
+QUICK_RULES = ("mean", "multi-krum", "agreement", "flower-multi-krum")
 QUICK_ATTACKS = ("none", "noise", "alie")
 QUICK_DIVISIONS = ("iid", "dirichlet")
 QUICK = Setting(miners=10, byzantine=2, rounds=3, samples=64, head_start=300, tests=500)
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = run(
         cells_of(rules, attacks, divisions, seeds),
         setting,
-        workers=chosen.workers,
+        workers=chosen.workers or (1 if quick else os.cpu_count() or 1),
         path=chosen.results,
         done=lambda finished, of: progress.print(f"{finished} of {of} cells"),
     )
@@ -103,6 +104,8 @@ def main(arguments: list[str] | None = None) -> int:
         print_tables(results, console)
     if chosen.picture is not None:
         draw(results, chosen.picture)
+    if chosen.tables is not None:
+        chosen.tables.write_text(markdown(results))
     return 0
 
 
@@ -153,7 +156,12 @@ def _parser() -> argparse.ArgumentParser:
         "--results", type=Path, help="outcomes, a line each; read first, so that a run resumes"
     )
     parser.add_argument("--picture", type=Path, help="draw to this file (png, svg or pdf)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--tables", type=Path, help="write the tables to this file (Markdown)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes; default: one for each processor, one for --quick, whose cells share much",
+    )
     return parser
 
 

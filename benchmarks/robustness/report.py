@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,8 +22,10 @@ BASE = ("mean", "none")
 class Line:
     """One rule under one attack on one division: accuracies over the seeds, and what detection did.
 
-    found: attackers slashed, of all; out: attackers without weight, of all; precision: attackers among the
-    slashed, None if nobody was; wrong: honest miners slashed, of all. None for a peer, which names nobody.
+    behind: the median, and most_behind the most, by which it is less accurate than the attack-free mean of the same seed and
+    division; None if that was not played. found: attackers slashed, of all; out: attackers without weight, of all;
+    precision: attackers among the slashed, None if nobody was; wrong: honest miners slashed, of all. None for a peer,
+    which names nobody.
     """
 
     rule: str
@@ -32,6 +34,8 @@ class Line:
     seeds: int
     median: float
     worst: float
+    behind: float | None
+    most_behind: float | None
     found: float | None
     out: float | None
     precision: float | None
@@ -41,13 +45,22 @@ class Line:
 
 def lines_of(results: Results) -> list[Line]:
     """One line for each combination, in the order of the results."""
-    groups: dict[tuple[str, str, str], list[Outcome]] = {}
+    groups: dict[tuple[str, str, str], dict[int, Outcome]] = {}
     for cell, outcome in results.items():
-        groups.setdefault((cell.rule, cell.attack, cell.division), []).append(outcome)
-    return [_line(*key, outcomes) for key, outcomes in groups.items()]
+        groups.setdefault((cell.rule, cell.attack, cell.division), {})[cell.seed] = outcome
+    return [
+        _line(*key, list(outcomes.values()), _behind(outcomes, groups.get((*BASE, key[2]), {})))
+        for key, outcomes in groups.items()
+    ]
 
 
-def _line(rule: str, attack: str, division: str, outcomes: Sequence[Outcome]) -> Line:
+def _behind(outcomes: Mapping[int, Outcome], base: Mapping[int, Outcome]) -> list[float]:
+    return [base[seed].accuracy - one.accuracy for seed, one in outcomes.items() if seed in base]
+
+
+def _line(
+    rule: str, attack: str, division: str, outcomes: Sequence[Outcome], behind: Sequence[float] = ()
+) -> Line:
     accuracies = [one.accuracy for one in outcomes]
     attackers, found, out, honest, wrong = (
         sum(getattr(one, name) for one in outcomes)
@@ -62,6 +75,8 @@ def _line(rule: str, attack: str, division: str, outcomes: Sequence[Outcome]) ->
         len(outcomes),
         median(accuracies),
         min(accuracies),
+        median(behind) if behind else None,
+        max(behind) if behind else None,
         None if peer or not attackers else found / attackers,
         None if peer or not attackers else out / attackers,
         None if peer or not found + wrong else found / (found + wrong),
@@ -116,6 +131,49 @@ def print_tables(results: Results, console: Console) -> None:
     for attack, rates in detection(results).items():
         table.add_row(attack, *("" if rate is None else f"{100 * rate:.1f}" for rate in rates.values()))
     console.print(table)
+
+
+def markdown(results: Results) -> str:
+    """The tables of docs/robustness.md: points behind the attack-free mean of the same seed, median / worst, a table for each
+    division; then what the backdoor reached, and detection by attack, in %."""
+    found = lines_of(results)
+    lines = {(line.division, line.rule, line.attack): line for line in found}
+    attacks = list(dict.fromkeys(line.attack for line in found))
+    parts = []
+    for division in dict.fromkeys(line.division for line in found):
+        base = lines.get((division, *BASE))
+        told = f"; that mean reaches {100 * base.median:.1f} % (median)" if base else ""
+        rows = [
+            [rule, *(_points(lines.get((division, rule, attack))) for attack in attacks)]
+            for rule in dict.fromkeys(line.rule for line in found if line.division == division)
+        ]
+        parts.append(f"{division}{told}\n\n{_grid(['rule', *attacks], rows)}")
+    backdoors = [
+        [line.rule, line.division, f"{100 * line.backdoor:.1f}"]
+        for line in found
+        if line.backdoor is not None
+    ]
+    if backdoors:
+        parts.append("backdoor success, %\n\n" + _grid(["rule", "division", "marked images"], backdoors))
+    rates = [
+        [attack, *("" if rate is None else f"{100 * rate:.1f}" for rate in row.values())]
+        for attack, row in detection(results).items()
+    ]
+    if rates:
+        heads = ["attack", "slashed", "precision", "without weight", "honest slashed"]
+        parts.append("detection, %\n\n" + _grid(heads, rates))
+    return "\n\n".join(parts) + "\n"
+
+
+def _points(line: Line | None) -> str:
+    if line is None or line.behind is None or line.most_behind is None:
+        return ""
+    return f"{100 * line.behind:.1f} / {100 * line.most_behind:.1f} ({line.seeds})"
+
+
+def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def draw(results: Results, path: Path) -> None:

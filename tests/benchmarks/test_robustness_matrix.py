@@ -17,7 +17,7 @@ from benchmarks.robustness.__main__ import ATTACKS, RULES, main
 from benchmarks.robustness.cells import EXACT, Cell, Setting, attack_of, play
 from benchmarks.robustness.matrix import cells_of, read, run
 from benchmarks.robustness.peers import PEERS, aggregate, flower_multi_krum
-from benchmarks.robustness.report import detection, draw, lines_of
+from benchmarks.robustness.report import detection, draw, lines_of, markdown
 
 SMALL = Setting(miners=6, byzantine=1, rounds=2, samples=20, head_start=100, tests=60)
 
@@ -101,6 +101,11 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert len(lines_of(whole)) == 4
     assert detection(whole) == {}  # mean and peers find nobody
+    mean = next(line for line in lines_of(whole) if (line.rule, line.attack) == ("mean", "zero"))
+    base, attacked = (whole[Cell("mean", attack, "iid", 1)].accuracy for attack in ("none", "zero"))
+    assert (mean.behind, mean.most_behind) == (base - attacked, base - attacked)
+    behind = 100 * (base - attacked)
+    assert f"| mean | 0.0 / 0.0 (1) | {behind:.1f} / {behind:.1f} (1) |" in markdown(whole)
 
 
 def test_the_command_prints_one_record_and_refuses_what_there_is_not(
