@@ -55,7 +55,9 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Closing:
-    """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round."""
+    """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round; `ballots`
+    are those that an accepted candidate was decided by, false ones too.
+    """
 
     next: Phase
     outcome: Outcome = Outcome.OUTCOME_UNSPECIFIED
@@ -67,6 +69,7 @@ class Closing:
     beacon: str = ""
     selection: Selection | None = None
     aggregate_ciphertext: str = ""
+    ballots: tuple[Ballot, ...] = ()
     next_turn: bool = False
 
 
@@ -190,7 +193,12 @@ def close_validate(
     against = tuple(seat for seat in votes if seat not in good)
     if len(good) >= t:
         return Closing(
-            Phase.ENDED, outcome=Outcome.ACCEPTED, paid_seats=good, missed=missed, false_votes=wrong
+            Phase.ENDED,
+            outcome=Outcome.ACCEPTED,
+            paid_seats=good,
+            missed=missed,
+            false_votes=wrong,
+            ballots=tuple(ballots[seat] for seat in votes),
         )
     if len(wrong) + len(gone) >= t:
         false_votes = good if len(wrong) >= t else ()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
+    Ballot,
     Block,
     BlockCore,
     BlockStatus,
@@ -31,7 +32,7 @@ from .call import Call
 from .committee import holder, release_seats, seats_for
 from .payment import miners_shares, proposer_share, verifier_share
 from .phases import Closing, bare
-from .tables import BALLOTS, BLOCKS, CEREMONIES, MINERS, ROUNDS, STAKES, STATES, SUBMISSIONS
+from .tables import BLOCKS, CEREMONIES, MINERS, ROUNDS, STAKES, STATES, SUBMISSIONS
 from .tokens import pay, refund_escrow, return_stake
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
@@ -62,7 +63,7 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     round_.times.append(PhaseTime(phase=Phase.ENDED, entered_ms=call.now_ms))
     call.ledger.put(ROUNDS, round_, task.spec.task_id, round_.number)
     if closing.outcome == Outcome.ACCEPTED:
-        _accept(call, task, state, round_)
+        _accept(call, task, state, round_, closing.ballots)
     _pay_seats(call, task, round_, closing.paid_seats)
     release_seats(call, task.spec.task_id, round_.number)
     if round_.number == task.spec.rounds:
@@ -124,10 +125,10 @@ def finish(call: Call, task: Task, state: TaskState, status: TaskStatus, reason:
         return_stake(call, stake)
 
 
-def _accept(call: Call, task: Task, state: TaskState, round_: Round) -> None:
+def _accept(call: Call, task: Task, state: TaskState, round_: Round, ballots: tuple[Ballot, ...]) -> None:
     task_id = task.spec.task_id
     verdicts = round_.selection.verdicts
-    block = _block(call, round_)
+    block = _block(call, round_, ballots)
     call.ledger.put(BLOCKS, block, task_id, block.core.height)
     state.head.CopyFrom(head_of(block))
     call.ledger.put(STATES, state, task_id)
@@ -139,7 +140,7 @@ def _accept(call: Call, task: Task, state: TaskState, round_: Round) -> None:
     pay(call, task_id, round_.number, round_.candidate.proposer, proposer_share(task.spec.reward))
 
 
-def _block(call: Call, round_: Round) -> Block:
+def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
     height = round_.base.height + 1
     while call.ledger.get(BLOCKS, round_.task_id, height) is not None:
         height += 1
@@ -153,7 +154,6 @@ def _block(call: Call, round_: Round) -> Block:
         verdicts=bare(round_.selection).verdicts,
         proposer=round_.candidate.proposer,
     )
-    ballots = call.ledger.scan(BALLOTS, round_.task_id, round_.number, round_.proposer_turn)
     submissions = {
         entry.miner: entry for entry in call.ledger.scan(SUBMISSIONS, round_.task_id, round_.number)
     }
@@ -161,7 +161,7 @@ def _block(call: Call, round_: Round) -> Block:
         core=core,
         digest=canonical.digest(core),
         status=BlockStatus.GOOD_BLOCK,
-        ballots=[ballot for ballot in ballots if ballot.seat in round_.seats],
+        ballots=ballots,
         manifests=[submissions[m].manifest_digest if m in submissions else "" for m in round_.miners],
         beacon=round_.beacon,
         aggregate_ciphertext=round_.aggregate_ciphertext,

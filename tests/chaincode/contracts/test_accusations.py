@@ -227,6 +227,8 @@ def test_a_ballot_is_false_against_t_of_the_contrary_on_what_has_one_answer(
     play = at(Phase.VALIDATE)
     play.vote(votes)
     assert false_votes(play) == [(seat, "VALIDATE", 50) for seat in false]
+    if first_round(play).outcome == Outcome.ACCEPTED:
+        assert {ballot.seat: ballot.reason for ballot in play.block(1).ballots} == votes
     if play.round().phase == Phase.PROPOSE:
         play.propose()
         assert set(play.round().seats) == {1, 2, 3, 4} - set(false)
