@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn_chaincode.contracts import Code, Refusal
 from quorumlearn_chaincode.contracts.ceremony import StepClosing, close_step, under_way
@@ -421,6 +421,7 @@ PARTS = {
 }
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.data())
 def test_any_ceremony_ends_and_seats_only_leave_it(v: int, data: st.DataObject) -> None:
     t = max(v // 2 + 1, min(v, 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn_chaincode.contracts.phases import (
     Closing,
@@ -83,6 +83,7 @@ def close(phase: Phase, task: TaskSpec, round_: Round, acts: dict[int, int], exp
 PHASES = st.sampled_from([Phase.BEACON, Phase.SCREEN, Phase.SELECT, Phase.OPEN, Phase.VALIDATE])
 
 
+@settings(deadline=None)
 @given(PHASES, rounds(), st.data())
 def test_seats_at_fault_leave_and_t_stay_unless_the_round_ends(
     phase: Phase, play: tuple[TaskSpec, Round], data: st.DataObject
