@@ -329,7 +329,7 @@ class _Round:
             if one.round != number:
                 continue
             parts = self.record.attempts.get((number, one.attempt), {})
-            verdict = faults.judged_again(self.record.spec, self.store, self.view, parts, one)
+            verdict = faults.judged_again(self.parameters, self.store, self.view, parts, one)
             said = f"seat {one.seat}, {b.Fault.Name(one.fault)} in {one.step}, slashed {one.slashed}: {verdict.why}"
             if verdict.holds is None:
                 yield Result.UNKNOWN, said

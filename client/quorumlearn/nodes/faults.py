@@ -14,7 +14,6 @@ from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
-from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import (
@@ -26,7 +25,7 @@ from quorumlearn.artifacts import (
 )
 from quorumlearn.nodes import blame, candidate, exchange
 from quorumlearn.nodes.attempt import Attempt
-from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
+from quorumlearn.nodes.encryption import polynomial_bytes
 from quorumlearn.nodes.steps import contribution, screening
 
 GONE = (ArtifactMissing, ArtifactCorrupt)
@@ -66,7 +65,7 @@ def partials_of(view: b.TaskView) -> dict[int, ArtifactRef]:
 
 
 def judged_again(
-    spec: TaskSpec,
+    parameters: ckks.Parameters,
     store: ArtifactStore,
     view: b.TaskView,
     parts: Mapping[int, b.KeyContribution],
@@ -74,26 +73,29 @@ def judged_again(
 ) -> Judgement:
     """`view` is that of the fault's round, `parts` are the contributions to its attempt, if it belongs to a ceremony."""
     if one.attempt:
-        return _in_ceremony(spec, store, parts, one)
+        return _in_ceremony(parameters, store, parts, one)
     if one.fault == b.MISSED_STEP:
         return _missed(view, one)
     if one.fault == b.FALSE_VOTE:
-        return _voted(view, spec.committee.threshold, one)
+        return _voted(view, parameters.threshold, one)
     said = {word.accuser for word in view.accusations if (word.seat, word.fault) == (one.seat, one.fault)}
-    if len(said) < spec.committee.threshold or not said.issuperset(one.accusers):
+    if len(said) < parameters.threshold or not said.issuperset(one.accusers):
         return Judgement(False, f"only seats {sorted(said)} accused it")
     if one.fault == b.BAD_SKETCH_SHARES:
-        return _sketch_shares(spec, store, view, one)
-    return _partial(spec, store, view, one)
+        return _sketch_shares(parameters, store, view, one)
+    return _partial(parameters, store, view, one)
 
 
 def _in_ceremony(
-    spec: TaskSpec, store: ArtifactStore, parts: Mapping[int, b.KeyContribution], one: b.Misconduct
+    parameters: ckks.Parameters,
+    store: ArtifactStore,
+    parts: Mapping[int, b.KeyContribution],
+    one: b.Misconduct,
 ) -> Judgement:
     if one.fault == b.MISSED_STEP:
         acted = _KEY_STEPS[one.step](parts.get(one.seat, b.KeyContribution()))
         return Judgement(not acted, "it acted" if acted else "it did not act")
-    attempt = Attempt(parameters_of(spec), store, one.task_id, one.round, one.attempt, parts)
+    attempt = Attempt(parameters, store, one.task_id, one.round, one.attempt, parts)
     found = {(finding.seat, finding.fault): finding.why for finding in blame.judge(attempt)}
     why = found.get((one.seat, one.fault))
     if why is not None:
@@ -132,9 +134,11 @@ def _voted(view: b.TaskView, threshold: int, one: b.Misconduct) -> Judgement:
     return Judgement(differs, "it voted otherwise" if differs else "it voted as the others")
 
 
-def _sketch_shares(spec: TaskSpec, store: ArtifactStore, view: b.TaskView, one: b.Misconduct) -> Judgement:
+def _sketch_shares(
+    parameters: ckks.Parameters, store: ArtifactStore, view: b.TaskView, one: b.Misconduct
+) -> Judgement:
     revealed = sum(sub.HasField("manifest") for sub in view.submissions)
-    limit = polynomial_bytes(parameters_of(spec), max(1, revealed))
+    limit = polynomial_bytes(parameters, max(1, revealed))
     posted = screening(view, one.seat) or b.Screening()
     try:
         exchange.get(
@@ -153,8 +157,9 @@ def _sketch_shares(spec: TaskSpec, store: ArtifactStore, view: b.TaskView, one: 
     return Judgement(None, f"sealed shares; seats {sorted(one.accusers)} say: {one.detail}")
 
 
-def _partial(spec: TaskSpec, store: ArtifactStore, view: b.TaskView, one: b.Misconduct) -> Judgement:
-    parameters = parameters_of(spec)
+def _partial(
+    parameters: ckks.Parameters, store: ArtifactStore, view: b.TaskView, one: b.Misconduct
+) -> Judgement:
     try:
         total = candidate.aggregate_of(store, parameters, view.round)
     except GONE:
