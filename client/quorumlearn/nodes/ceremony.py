@@ -87,16 +87,8 @@ class CeremonyPart:
         ]
         share = ckks.sum_shares(attempt.parameters, dealt)
         self.journal.put("share", share)
-        tested = PartialDecryption(
-            task_id=attempt.task,
-            round=attempt.number,
-            seat=self.seat,
-            purpose=KEY_TEST_DECRYPTION,
-            ciphertext=sample.digest().hex(),
-            residues=self._once("test", lambda: ckks.partial_decrypt(attempt.parameters, share, sample)),
-            rehearsal=self._once("rehearsal", lambda: attempt.rehearsal(key).share(share)),
-        )
-        return b.KeyContribution(test_partial=exchange.put(attempt.store, tested))
+        tested = self._once("tested", lambda: self._tested(key, sample, share))
+        return b.KeyContribution(test_partial=attempt.store.put(tested))
 
     def confirm(self, seats: Sequence[int]) -> b.KeyContribution:
         """Combine these seats' parts of the tests; a key is confirmed only if all of them agree, open to the known values, and
@@ -115,6 +107,15 @@ class CeremonyPart:
         if not (opened == ckks.test_values(attempt.parameters, attempt.test_seed)).all():
             return complaint("the collective key decrypts the test ciphertext to something else")
         return b.KeyContribution(confirmed_key=exchange.put(attempt.store, attempt.key_record(key)))
+
+    def mend(self) -> None:
+        """Show again what this seat has shown and the store has lost: it would be its fault. From KEY_TEST on."""
+        mine = self.attempt.parts[self.seat]
+        shown = {"public": mine.public_share, "sealed": mine.sealed_shares, "tested": mine.test_partial}
+        for name, ref in shown.items():
+            data = self.journal.get(name)
+            if data is not None and ref.digest and not self.attempt.store.has(ref):
+                self.attempt.store.put(data)
 
     def open(self) -> b.KeyContribution:
         """The private sealing key of a failed attempt; KeptClosedError if this attempt is, or may be, the round's key."""
@@ -151,6 +152,19 @@ class CeremonyPart:
             attempt=attempt.attempt,
             seat=self.seat,
             polynomial=drawn.public,
+        )
+        return record.SerializeToString(deterministic=True)
+
+    def _tested(self, key: bytes, sample: ckks.Ciphertexts, share: bytes) -> bytes:
+        attempt = self.attempt
+        record = PartialDecryption(
+            task_id=attempt.task,
+            round=attempt.number,
+            seat=self.seat,
+            purpose=KEY_TEST_DECRYPTION,
+            ciphertext=sample.digest().hex(),
+            residues=ckks.partial_decrypt(attempt.parameters, share, sample),
+            rehearsal=attempt.rehearsal(key).share(share),
         )
         return record.SerializeToString(deterministic=True)
 

@@ -134,6 +134,7 @@ class Verifier:
             return part.commit()
         if step is Step.KEY_REVEAL:
             return part.reveal()
+        part.mend()
         if step is Step.KEY_TEST:
             return part.test()
         if step is Step.KEY_CONFIRM:

@@ -200,6 +200,30 @@ def test_what_is_not_in_the_store_is_waited_for_and_complained_of_on_the_last_ca
     )
 
 
+def test_what_the_store_has_lost_of_ones_own_is_shown_again(tmp_path: Path, secure: ckks.Parameters) -> None:
+    c = begun(tmp_path, 3, 2)
+    c.p = secure
+    stepped(c, "commit", "reveal")
+    lost = [c.parts[1].public_share, c.parts[1].sealed_shares]
+    for ref in lost:
+        assert c.store.delete(ref)
+    node, view, told = acting(c, b.KEY_TEST, SimpleNamespace(seconds=70.0))
+    assert node.act(view)
+    assert told.calls[-1][1].HasField("test_partial")
+    assert all(c.store.has(ref) for ref in lost)
+
+
+def test_nothing_is_shown_again_before_its_time(tmp_path: Path) -> None:
+    c = begun(tmp_path, 3, 2)
+    stepped(c, "commit")
+    assert not c.store.has(c.parts[1].public_share)
+    stepped(c, "reveal", "test")
+    lost = c.parts[1].test_partial
+    assert c.store.delete(lost)
+    c.part(1).mend()
+    assert c.store.has(lost)
+
+
 def test_what_can_never_pass_is_complained_of_at_once_and_judged_once_all_is_there(
     tmp_path: Path, secure: ckks.Parameters
 ) -> None:
