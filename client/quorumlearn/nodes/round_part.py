@@ -73,8 +73,9 @@ class RoundPart:
         return ArtifactRef(digest=hashlib.sha256(stored).hexdigest(), size=len(stored))
 
     def opened(self, view: b.TaskView, last_call: bool) -> Opened:
-        """The sketches of the revealed updates, and whose shares are false."""
+        """The sketches of the revealed updates, and whose shares are false. After SELECT nobody is waited for any more."""
         if self._opened is None:
+            last_call = last_call or view.round.phase > b.SELECT
             self._show_shares()
             posted: dict[int, Shares] = {}
             unusable: list[Finding] = []

@@ -115,6 +115,13 @@ def test_a_seat_that_never_shows_its_shares_is_named_at_the_last_call_and_not_be
     np.testing.assert_allclose(opened.sketches["M/a"], played.committee.plain("M/a"), atol=1e-9)
 
 
+def test_a_seat_that_restarts_after_select_waits_for_nobodys_shares(played: Played) -> None:
+    played.screened()
+    played.seat(2)._show_shares()
+    played.view.round.phase = b.VALIDATE
+    assert [one.seat for one in played.seat(1).opened(played.view, last_call=False).false] == [3]
+
+
 def test_a_restarted_seat_repeats_itself(played: Played) -> None:
     played.screened()
     for one in played.view.screenings:
