@@ -21,6 +21,8 @@ from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.records import Record
+from quorumlearn.nodes.records import read as read_records
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
@@ -292,7 +294,7 @@ def test_an_audit_finds_every_fault_punished_and_nothing_violated(played: tuple[
         assert found.get((number, "misconduct")) == ("unknown" if sealed else "fault" if fault else None)
 
 
-def tampered(record: audit.Record, what: str) -> audit.Record:
+def tampered(record: Record, what: str) -> Record:
     """A ledger on which one thing is otherwise."""
     views, blocks, faults = (
         copy.deepcopy(part) for part in (record.views, record.blocks, record.misconducts)
@@ -349,7 +351,7 @@ def tampered(record: audit.Record, what: str) -> audit.Record:
     ],
 )
 def test_an_audit_finds_what_is_otherwise(
-    played: tuple[Stage, Trained], record: audit.Record, what: str, named: str
+    played: tuple[Stage, Trained], record: Record, what: str, named: str
 ) -> None:
     forged = tampered(record, what)
     rounds = {one.round for one in forged.misconducts if one.seat == 1} or {1}
@@ -359,5 +361,5 @@ def test_an_audit_finds_what_is_otherwise(
 
 
 @pytest.fixture(scope="module")
-def record(played: tuple[Stage, Trained]) -> audit.Record:
-    return audit.read(played[0].market(), TASK)
+def record(played: tuple[Stage, Trained]) -> Record:
+    return read_records(played[0].market(), TASK)

@@ -1,6 +1,6 @@
 """A task replayed from the ledger and the artifacts, by anybody: was only decrypted what was authorised, and did all do as they said?
 
-`read` gathers the ledger's records, `audit` is a function of them and the store. For each round:
+`audit` is a function of the ledger's records (nodes.records) and the store. For each round:
 - beacon: its parts are what the seats committed to with their keys, and the beacon is theirs;
 - claims: every revealed manifest is the one committed to, came with a claim, and names an update that no other round names;
 - authorisations: one for the sketches and one for the aggregate at most, each what the round's other records come to, of no fewer
@@ -27,14 +27,13 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
-from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import authorisation, candidate, exchange, faults, models
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.faults import GONE, WRONG
-from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.records import Record
 
 
 class Result(StrEnum):
@@ -54,35 +53,6 @@ class Check:
     what: str
     result: Result
     detail: str
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the ledger says of a task; `attempts` are the key contributions of a round by attempt and seat."""
-
-    spec: TaskSpec
-    views: tuple[b.TaskView, ...]
-    blocks: tuple[b.Block, ...]
-    authorisations: tuple[b.Authorisation, ...]
-    misconducts: tuple[b.Misconduct, ...]
-    attempts: dict[tuple[int, int], dict[int, b.KeyContribution]]
-
-
-def read(market: Market, task: str) -> Record:
-    """All of a task's records."""
-    summary = market.task(task)
-    attempts: dict[tuple[int, int], dict[int, b.KeyContribution]] = {}
-    for number in range(1, summary.state.round + 1):
-        for part in market.key_contributions(task, number):
-            attempts.setdefault((number, part.attempt), {})[part.seat] = part
-    return Record(
-        spec=summary.task.spec,
-        views=tuple(market.round_view(task, number) for number in range(1, summary.state.round + 1)),
-        blocks=tuple(market.blocks(task)),
-        authorisations=tuple(market.authorisations(task)),
-        misconducts=tuple(market.misconducts(task)),
-        attempts=attempts,
-    )
 
 
 def audit(record: Record, store: ArtifactStore) -> list[Check]:
