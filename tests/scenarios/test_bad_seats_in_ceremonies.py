@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pytest
 from quorumlearn import ckks
@@ -17,12 +18,13 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, PublicShare, SealedShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-from tests.scenarios.stage import SEATS, STAKES, NodeThread, Stage, assert_settled, running
+from tests.scenarios.stage import SEATS, NodeThread, Stage, assert_settled, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
 VERIFIERS = [f"{seat}/verifier" for seat in SEATS]
+WHOLE = "cheats"
 BAD = 3
 VICTIM = 1
 LIMIT = 1 << 24
@@ -82,10 +84,12 @@ def complaint(bad: BadSeat, attempt: Attempt, given: b.KeyContribution) -> b.Key
 
 
 def hides_public_share(bad: BadSeat, attempt: Attempt, given: b.KeyContribution) -> b.KeyContribution:
-    """Not in the store until the others have complained (`shows_public_share`)."""
-    ref = attempt.parts[BAD].public_share
-    bad.hidden = attempt.store.get(ref, LIMIT)
-    assert attempt.store.delete(ref)
+    """Names its public share in other bytes than its node has and would show: nobody sees them until the others complain."""
+    journal = bad.organisation.journal.below(f"verifier/{attempt.task}/round-{attempt.number}/attempt-1")
+    unknown_field = b"\x7a\x01x"
+    bad.hidden = (journal.get("public") or b"") + unknown_field
+    digest = hashlib.sha256(bad.hidden).hexdigest()
+    given.public_share.CopyFrom(ArtifactRef(digest=digest, size=len(bad.hidden)))
     return given
 
 
@@ -97,16 +101,22 @@ def waits_with_the_test(bad: BadSeat, attempt: Attempt, given: b.KeyContribution
     return given
 
 
-ROUNDS: Mapping[int, tuple[dict[str, Spoil], b.Fault.ValueType]] = {
-    1: ({"CommitKey": false_public_share}, b.BAD_PUBLIC_SHARE),
-    2: ({"RevealKey": false_share_to_one}, b.BAD_DEALING),
-    3: ({"TestKey": false_test}, b.BAD_TEST_PARTIAL),
-    4: ({"CommitKey": strangers_key, "TestKey": complaint}, b.BAD_SEALING_KEY),
-    5: ({"ConfirmKey": false_confirmation}, b.FALSE_CONFIRMATION),
-    6: ({"TestKey": complaint}, b.UNFOUNDED_COMPLAINT),
-    7: ({"RevealKey": hides_public_share, "TestKey": waits_with_the_test}, b.BAD_PUBLIC_SHARE),
+CHEATS: Mapping[str, tuple[dict[str, Spoil], b.Fault.ValueType]] = {
+    "false-share-to-one": ({"RevealKey": false_share_to_one}, b.BAD_DEALING),
+    "hidden-public-share": (
+        {"CommitKey": hides_public_share, "TestKey": waits_with_the_test},
+        b.BAD_PUBLIC_SHARE,
+    ),
+    "false-public-share": ({"CommitKey": false_public_share}, b.BAD_PUBLIC_SHARE),
+    "false-test": ({"TestKey": false_test}, b.BAD_TEST_PARTIAL),
+    "strangers-key": ({"CommitKey": strangers_key, "TestKey": complaint}, b.BAD_SEALING_KEY),
+    "false-confirmation": ({"ConfirmKey": false_confirmation}, b.FALSE_CONFIRMATION),
+    "mere-complaint": ({"TestKey": complaint}, b.UNFOUNDED_COMPLAINT),
 }
-"""What seat 3 does in the first attempt of each round's ceremony, and what that is."""
+"""What seat 3 does in the first attempt of a ceremony, and what that is."""
+
+PLAYED = dict(enumerate(list(CHEATS)[:2], 1))
+"""The cheats that are played in the rounds of one whole task; the others spoil ceremonies of tasks that are named after them."""
 
 STEPS = ("CommitKey", "RevealKey", "TestKey", "ConfirmKey", "OpenKey", "BlameKey")
 NAMES = dict(
@@ -115,11 +125,11 @@ NAMES = dict(
 
 
 class BadSeat(Market):
-    """Seat 3's market: in the task `cheats` it does what ROUNDS says; in a task `gone-at-STEP` it is gone from that step on."""
+    """Seat 3's market: it cheats as the task is named, or as PLAYED says; in a task `gone-at-STEP` it is gone from that step on."""
 
     def __init__(self, honest: Market, organisation: Organisation) -> None:
         super().__init__(honest._contract)
-        self._organisation = organisation
+        self.organisation = organisation
         self.hidden = b""
 
     def key_step(
@@ -137,18 +147,16 @@ class BadSeat(Market):
                 raise ExchangeError("this seat is gone")
             if function == "TestKey" and leaves in {"OpenKey", "BlameKey"}:
                 contribution = b.KeyContribution(complaint="so that keys are opened")
-        elif attempt == 1 and (spoil := ROUNDS[number][0].get(function)) is not None:
-            view = self.view(task)
-            shown = Attempt(
-                parameters_of(view.task.spec),
-                self._organisation.store,
-                task,
-                number,
-                attempt,
-                steps.contributions(view, number),
-            )
-            contribution = spoil(self, shown, contribution)
+        elif attempt == 1:
+            cheat = PLAYED[number] if task == WHOLE else task
+            if (spoil := CHEATS[cheat][0].get(function)) is not None:
+                contribution = spoil(self, self._attempt(task, number, attempt), contribution)
         super().key_step(function, ceremony, contribution, pending)
+
+    def _attempt(self, task: str, number: int, attempt: int) -> Attempt:
+        view = self.view(task)
+        parts = steps.contributions(view, number)
+        return Attempt(parameters_of(view.task.spec), self.organisation.store, task, number, attempt, parts)
 
 
 class BadOrganisation(Organisation):
@@ -156,45 +164,21 @@ class BadOrganisation(Organisation):
         return BadSeat(super().market(user), self)
 
 
-def test_each_way_to_spoil_a_ceremony_is_named_and_slashed_and_every_round_is_accepted(stage: Stage) -> None:
-    task = "cheats"
-    files = stage.node_files(task, MINERS)
-    bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
-    with running(bad, *(NodeThread(file) for file in files.values())) as nodes:
-        stage.publish(
-            task, rounds=len(ROUNDS), timeouts={"key": 9}, stakes={**STAKES, "verifier": 1000}, **SMALL
-        )
-        view = stage.played(task, nodes)
-    assert view.state.status == t.COMPLETED
-    market = stage.market()
-    rounds = list(market.rounds(task))
-    assert [one.outcome for one in rounds] == [b.ACCEPTED] * len(ROUNDS)
-    assert [list(one.seats) for one in rounds] == [[1, 2]] * len(ROUNDS)
-    found = list(market.misconducts(task))
-    assert [(one.round, one.attempt, one.seat, b.Fault.Name(one.fault)) for one in found] == [
-        (number, 1, BAD, b.Fault.Name(fault)) for number, (_, fault) in ROUNDS.items()
-    ]
-    for one in found:
-        assert one.verifier == stage.name(VERIFIERS[BAD - 1])
-        assert {1, 2} <= set(one.accusers)
-        assert one.detail
+def found(stage: Stage, task: str) -> list[b.Misconduct]:
+    """The task's misconduct; each is seat 3's, says why, and rests on the word of both others or of the ledger."""
+    misconducts = list(stage.market().misconducts(task))
+    for one in misconducts:
+        assert (one.seat, one.verifier) == (BAD, stage.name(VERIFIERS[BAD - 1]))
+        if one.fault != b.MISSED_STEP:
+            assert {1, 2} <= set(one.accusers)
+            assert one.detail
         assert one.slashed == (0 if one.fault == b.UNFOUNDED_COMPLAINT else 50)
-    evidence = {one.round: {ref.digest for ref in one.evidence} for one in found}
-    assert all(evidence[number] for number in (1, 2, 3))
-    slashed = sum(one.slashed for one in found)
-    assert_settled(stage, task, [*MINERS, *VERIFIERS], {VERIFIERS[BAD - 1]: slashed})
-    shown = stage.on_ledger("committee", "show", task, "--json")
-    assert shown.code == 0, shown.err
-    assert len(shown.fields["misconducts"]) == len(ROUNDS)  # type: ignore[arg-type]
-    people = stage.on_ledger("committee", "show", task)
-    assert "BAD_DEALING" in people.out
+    return misconducts
 
 
-def test_who_disappears_at_any_step_of_a_ceremony_is_slashed_for_it_and_the_others_make_the_key(
-    stage: Stage,
-) -> None:
-    tasks = {f"gone-at-{step.lower()}": NAMES[step] for step in STEPS}
-    files = stage.node_files("gone-at-*", {}, owner=False)
+def ceremonies(stage: Stage, pattern: str, tasks: Iterable[str], key: int) -> Iterator[str]:
+    """Tasks whose miners never come: of each the ceremony of its first round, all at once, to the key."""
+    files = stage.node_files(pattern, {}, owner=False)
     bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
     with running(bad, *(NodeThread(file) for file in files.values())) as nodes:
         for task in tasks:
@@ -202,13 +186,49 @@ def test_who_disappears_at_any_step_of_a_ceremony_is_slashed_for_it_and_the_othe
                 task,
                 rounds=1,
                 miners={"minimum": 1, "maximum": 1, "byzantine": 0},
-                timeouts={"key": 9},
+                timeouts={"key": key},
                 **SMALL,
             )
             stage.market("miners1/miner1").join(task)
-        for task, step in tasks.items():
+        for task in tasks:
             view = stage.wait(task, lambda view: view.round.phase > b.KEY, nodes)
             assert (view.round.phase, list(view.round.seats)) == (b.COMMIT, [1, 2])
-            found = [one for one in stage.market().misconducts(task) if one.fault == b.MISSED_STEP]
-            assert [(one.seat, one.step, one.slashed) for one in found] == [(BAD, step, 50)]
+            yield task
             stage.market().cancel(task)
+
+
+def test_whoever_spoils_a_ceremony_is_named_and_slashed_and_the_rounds_are_accepted(stage: Stage) -> None:
+    files = stage.node_files(WHOLE, MINERS)
+    bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
+    with running(bad, *(NodeThread(file) for file in files.values())) as nodes:
+        stage.publish(WHOLE, rounds=len(PLAYED), timeouts={"key": 9}, **SMALL)
+        view = stage.played(WHOLE, nodes)
+    assert view.state.status == t.COMPLETED
+    rounds = list(stage.market().rounds(WHOLE))
+    assert [(one.outcome, list(one.seats)) for one in rounds] == [(b.ACCEPTED, [1, 2])] * len(PLAYED)
+    misconducts = found(stage, WHOLE)
+    assert [(one.round, one.attempt, one.fault) for one in misconducts] == [
+        (number, 1, CHEATS[cheat][1]) for number, cheat in PLAYED.items()
+    ]
+    assert all(one.evidence for one in misconducts)
+    slashed = {VERIFIERS[BAD - 1]: 50 * len(PLAYED)}
+    assert_settled(stage, WHOLE, [*MINERS, *VERIFIERS], slashed)
+    shown = stage.on_ledger("committee", "show", WHOLE, "--json")
+    assert shown.code == 0, shown.err
+    assert len(shown.fields["misconducts"]) == len(PLAYED)  # type: ignore[arg-type]
+    assert "BAD_DEALING" in stage.on_ledger("committee", "show", WHOLE).out
+
+
+def test_each_way_to_spoil_a_ceremony_is_named_for_what_it_is(stage: Stage) -> None:
+    tasks = [cheat for cheat in CHEATS if cheat not in PLAYED.values()]
+    for task in ceremonies(stage, "*-*", tasks, key=20):
+        assert [(one.attempt, one.fault) for one in found(stage, task)] == [(1, CHEATS[task][1])]
+
+
+def test_who_disappears_at_any_step_of_a_ceremony_is_slashed_for_it_and_the_others_make_the_key(
+    stage: Stage,
+) -> None:
+    tasks = {f"gone-at-{step.lower()}": NAMES[step] for step in STEPS}
+    for task in ceremonies(stage, "gone-at-*", tasks, key=9):
+        missed = [one.step for one in found(stage, task) if one.fault == b.MISSED_STEP]
+        assert missed == [tasks[task]]
