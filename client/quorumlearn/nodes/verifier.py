@@ -151,7 +151,7 @@ class Verifier:
         if self.journal.get(SEATED) is None:
             self.journal.put(SEATED, b"seated")
         for ceremony in view.ceremonies:
-            if ceremony.step == b.KEY_READY and seat in ceremony.seats:
+            if ceremony.step == b.KEY_READY and steps.contribution(view, ceremony.round, seat) is not None:
                 self._part(view, ceremony.round).note_ready()
         under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step not in CLOSED}
         self._seen = {which: seen for which, seen in self._seen.items() if which in under_way}

@@ -257,9 +257,11 @@ def test_what_can_never_pass_is_complained_of_at_once_and_judged_once_all_is_the
     )
 
 
+@pytest.mark.parametrize("ready", [[1, 2, 3], [2, 3]])
 def test_a_node_that_has_seen_the_key_ready_keeps_it_closed_when_its_peer_shows_another_ledger(
-    tmp_path: Path, secure: ckks.Parameters
+    tmp_path: Path, secure: ckks.Parameters, ready: list[int]
 ) -> None:
+    """Also if the key became ready without it: it was dealt its share all the same."""
     c = begun(tmp_path, 3, 2)
     c.p = secure
     stepped(c, "commit", "reveal", "test")
@@ -267,6 +269,7 @@ def test_a_node_that_has_seen_the_key_ready_keeps_it_closed_when_its_peer_shows_
         c.post(seat, c.part(seat).confirm(c.seats))
     now = SimpleNamespace(seconds=70.0)
     node, view, told = acting(c, b.KEY_READY, now)
+    view.ceremonies[0].seats[:] = ready
     assert not node.act(view)
     c.parts[2].complaint = "it does not open"
     again, view, told = acting(c, b.KEY_OPEN, now)
