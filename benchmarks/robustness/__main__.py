@@ -20,10 +20,11 @@ from quorumlearn import robust
 from quorumlearn.attacks import BehaviourError
 from rich.console import Console
 
-from benchmarks.robustness.cells import DIVISIONS, EXACT, Setting, attack_of, notice
+from benchmarks.robustness.cells import EXACT, attack_of
 from benchmarks.robustness.matrix import cells_of, run
 from benchmarks.robustness.peers import PEERS
 from benchmarks.robustness.report import detection, draw, lines_of, markdown, print_tables
+from benchmarks.robustness.world import DIVISIONS, Setting, notice
 
 RULES = (
     "mean",

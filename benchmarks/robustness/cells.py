@@ -10,10 +10,8 @@ miner of a real network does. The root update of `trust-scores` is trained on RO
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from dataclasses import asdict, dataclass, field
-from functools import cached_property, lru_cache
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +19,11 @@ from quorumlearn import ckks, learning, robust, seeds
 from quorumlearn.attacks import Behaviour, Found, Sight, backdoor_test, make_behaviour, search
 
 from benchmarks.robustness.peers import PEERS, aggregate
+from benchmarks.robustness.world import BOUND, Setting, World, generator, initial_model, shards_of, world_of
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.int64]
 
-DIVISIONS = ("iid", "dirichlet", "one-class")
-ALPHA = 0.3
-ROOT = 100
-OWNER_EPOCHS = 3
-BOUND = 0.5
 FAULTS = ("OUT_OF_RANGE", "DUPLICATE", "OUTLIER")
 POISONS = ("label-flip", "backdoor")
 EXACT = "@exact"
@@ -37,21 +31,6 @@ EXACT = "@exact"
 MOST_KEPT = 600
 """Updates that a process keeps for cells whose models are the same so far: all in their first round, and any that an
 attack was kept out of."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all cells of a run have in common. samples: of one miner's shard, on average. head_start: samples that the
-    owner has trained the task's initial model on, so that few rounds show something; 0 starts from nothing."""
-
-    miners: int = 20
-    byzantine: int = 4
-    rounds: int = 10
-    samples: int = 150
-    head_start: int = 500
-    tests: int = 2000
-    sketch_size: int = 256
-    data: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +64,13 @@ class Outcome:
 
 def play(cell: Cell, setting: Setting) -> Outcome:
     """Train for the setting's rounds under this cell's attack and rule."""
-    world = _world(setting)
+    world = world_of(setting)
     byzantine = 0 if cell.attack == "none" else setting.byzantine
     behaviour = make_behaviour("honest") if cell.attack == "none" else attack_of(cell.attack)
-    shards = _shards(setting, cell.division, cell.seed)
+    shards = shards_of(setting, cell.division, cell.seed)
     # who cheats is drawn, for in a division by class the last miners would all be of the same ones
-    cheats = _random("cheats", cell.seed).permutation(setting.miners)[:byzantine].tolist()
-    model = dict(_initial(setting, cell.seed))
+    cheats = generator("cheats", cell.seed).permutation(setting.miners)[:byzantine].tolist()
+    model = dict(initial_model(setting, cell.seed))
     kept: dict[int, Values] = {}
     curve: list[float] = []
     counts = np.zeros((2, 3), dtype=np.int64)
@@ -134,48 +113,10 @@ def attack_of(text: str) -> Behaviour:
 
 
 @dataclass(frozen=True, eq=False)
-class _World:
-    """What every cell of a process uses: data, workload, encryption's numbers."""
-
-    workload: learning.Workload
-    pixels: learning.Pixels
-    tests: learning.Split
-    root: learning.Split
-    notice: str | None
-    room: int
-    parameters: ckks.Parameters
-    kept: OrderedDict[tuple[object, ...], NDArray[np.int32]] = field(default_factory=OrderedDict)
-
-
-@lru_cache(maxsize=2)
-def _world(setting: Setting) -> _World:
-    data = learning.load(learning.DataSource(folder=None if setting.data is None else Path(setting.data)))
-    workload = learning.get_workload("mnist-cnn", {})
-    test = _random("tests", 0).permutation(len(data.test_pixels))
-    root = data.test_pixels.take(np.sort(test[:ROOT]))
-    tests = data.test_pixels.take(np.sort(test[ROOT : ROOT + setting.tests]))
-    room = robust.weight_room("norm-clipping", setting.miners)
-    parameters = ckks.Parameters.choose(
-        learning.size_of(workload.shapes),
-        seats=3,
-        threshold=2,
-        bound=BOUND,
-        max_weight_sum=room,
-        sketch_size=setting.sketch_size,
-    )
-    return _World(workload, data.train_pixels, tests, root, data.notice, room, parameters)
-
-
-def notice(setting: Setting) -> str | None:
-    """What to know of the data, or None."""
-    return _world(setting).notice
-
-
-@dataclass(frozen=True, eq=False)
 class _Round:
     """One round of a cell."""
 
-    world: _World
+    world: World
     setting: Setting
     cell: Cell
     number: int
@@ -301,39 +242,9 @@ class _Round:
         return seeds.derive("robustness", purpose, self.cell.seed, self.number, miner)
 
 
-@lru_cache(maxsize=8)
-def _initial(setting: Setting, seed: int) -> learning.Model:
-    """The task's initial model: trained by its owner for OWNER_EPOCHS on what no miner holds."""
-    model = _world(setting).workload.initial_model(seed)
-    if setting.head_start == 0:
-        return model
-    pixels = _world(setting).pixels
-    own = _random("samples", seed).permutation(len(pixels))[: setting.head_start]
-    workload = learning.get_workload("mnist-cnn", {"epochs": str(OWNER_EPOCHS), "batch_size": "16"})
-    return workload.train(model, pixels.take(own), seed=seed).model
-
-
-def _shards(setting: Setting, division: str, seed: int) -> list[NDArray[np.int64]]:
-    """The miners' shards of a random part of the training data, as indices into all of it."""
-    pixels = _world(setting).pixels
-    order = _random("samples", seed).permutation(len(pixels))[setting.head_start :]
-    chosen = order[: setting.miners * setting.samples]
-    labels = pixels.labels[chosen]
-    parts = {
-        "iid": lambda: learning.iid(labels, setting.miners, seed),
-        "dirichlet": lambda: learning.dirichlet(labels, setting.miners, ALPHA, seed),
-        "one-class": lambda: learning.one_class(labels, setting.miners, seed),
-    }[division]()
-    return [chosen[part] for part in parts]
-
-
-def _backdoor(world: _World, model: learning.Model, behaviour: Behaviour) -> float:
+def _backdoor(world: World, model: learning.Model, behaviour: Behaviour) -> float:
     marked = backdoor_test(world.tests.images, world.tests.labels, int(behaviour.strength or 0))
     return world.workload.evaluate(model, learning.Split(*marked)).accuracy
-
-
-def _random(purpose: str, seed: int) -> np.random.Generator:
-    return np.random.default_rng(seeds.derive("robustness", purpose, seed))
 
 
 def fields_of(cell: Cell, setting: Setting, outcome: Outcome | None = None) -> dict[str, object]:

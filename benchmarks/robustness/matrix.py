@@ -14,7 +14,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from benchmarks.robustness.cells import Cell, Outcome, Setting, fields_of, play
+from benchmarks.robustness.cells import Cell, Outcome, fields_of, play
+from benchmarks.robustness.world import Setting
 
 Results = dict[Cell, Outcome]
 

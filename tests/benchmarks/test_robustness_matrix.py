@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from quorumlearn.robust import make_rule
 
 from benchmarks.robustness.__main__ import ATTACKS, RULES, main
-from benchmarks.robustness.cells import EXACT, Cell, Setting, attack_of, play
+from benchmarks.robustness.cells import EXACT, Cell, attack_of, play
 from benchmarks.robustness.matrix import cells_of, read, run
 from benchmarks.robustness.peers import PEERS, aggregate, flower_multi_krum
 from benchmarks.robustness.report import detection, draw, lines_of, markdown
+from benchmarks.robustness.world import Setting
 
 SMALL = Setting(miners=6, byzantine=1, rounds=2, samples=20, head_start=100, tests=60)
 
