@@ -67,34 +67,18 @@ def frozen(p: Parameters, c0: r.Residues, c1: r.Residues, size: int, kind: Kind 
     return Ciphertexts(p, c0, c1, size, kind)
 
 
-def stored(p: Parameters, heads: r.Residues, messages: r.Residues) -> r.Residues:
-    """c0 as it is stored, (m, kept primes, N) in NTT form: (heads + messages) / dropped primes, rounded.
+def stored(p: Parameters, c0: r.Residues) -> r.Residues:
+    """c0 as it is stored, (m, kept primes, N) in NTT form: c0 / dropped primes, rounded.
 
-    heads: (m, primes, N) in NTT form; messages: (m, primes, N) coefficients. Rounded is one prime after the other;
-    what is taken off is a centred residue in mixed radix.
+    c0: (m, primes, N) coefficients. Divided is by one prime after the other, each time rounded off is a centred residue.
     """
-    degree, bits = p.poly_modulus_degree, p.coeff_modulus_bits
-    kept = r.column(p.kept_primes)
-    rest = messages[:, p.dropped :]
-    if p.dropped:
-        lost = p.primes[: p.dropped]
-        low = seal.from_ntt(degree, bits, np.ascontiguousarray(heads[:, : p.dropped]))
-        low = r.add(low, messages[:, : p.dropped], r.column(lost))
-        for i, prime in enumerate(lost):
-            digit = low[:, i].astype(np.int64)
-            digit -= prime * (digit > prime // 2)
-            later = r.column(lost[i + 1 :])
-            if i + 1 < p.dropped:
-                inverse = np.array([[pow(prime, -1, q)] for q in lost[i + 1 :]], dtype=np.uint64)
-                low[:, i + 1 :] = r.multiply(
-                    r.add(low[:, i + 1 :], r.from_integers(-digit, later), later), inverse, later
-                )
-            taken = r.from_integers(-digit, kept)
-            rest = r.add(rest, r.scale(taken, math.prod(lost[:i]), p.kept_primes), kept)
-    out = r.add(heads[:, p.dropped :], seal.to_ntt(degree, bits, rest, p.dropped), kept)
-    whole = math.prod(p.primes[: p.dropped])
-    inverse = np.array([[pow(whole, -1, q)] for q in p.kept_primes], dtype=np.uint64)
-    return r.multiply(out, inverse, kept)
+    for i, prime in enumerate(p.primes[: p.dropped]):
+        later = r.column(p.primes[i + 1 :])
+        digit = c0[:, 0].astype(np.int64)
+        digit -= prime * (digit > prime // 2)
+        inverse = np.array([[pow(prime, -1, q)] for q in p.primes[i + 1 :]], dtype=np.uint64)
+        c0 = r.multiply(r.add(c0[:, 1:], r.from_integers(-digit, later), later), inverse, later)
+    return seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, c0, p.dropped)
 
 
 def lifted(p: Parameters, c0: r.Residues) -> r.Residues:
@@ -122,20 +106,19 @@ def encrypt_part(p: Parameters, key: bytes, values: r.Integers, start: int) -> t
     c1 = np.empty((chunks, len(p.primes), degree), dtype=np.uint64)
     for at in range(0, chunks, _BATCH):
         end = min(at + _BATCH, chunks)
-        heads, errors, c1[at:end] = zeros(p, public, end - at)
+        zero, c1[at:end] = zeros(p, public, end - at)
         messages = encode_part(p, values[at * degree : end * degree], start + at)
-        c0[at:end] = stored(p, heads, r.add(messages, r.from_integers(errors, q), q))
+        c0[at:end] = stored(p, r.add(zero, messages, q))
     return c0, c1
 
 
-def zeros(p: Parameters, public: r.Residues, count: int) -> tuple[r.Residues, r.Integers, r.Residues]:
-    """`count` fresh encryptions of zero under (b, a): b u and c1 = a u + e1, NTT form, and e0, coefficients (count, N)."""
+def zeros(p: Parameters, public: r.Residues, count: int) -> tuple[r.Residues, r.Residues]:
+    """`count` fresh encryptions of zero under (b, a): b u + e0, coefficients, and a u + e1, NTT form; (count, primes, N)."""
     degree, q = p.poly_modulus_degree, r.column(p.primes)
-    drawn = np.concatenate([sampling.ternary(count, degree), sampling.binomial(count, degree)])
-    drawn = seal.to_ntt(degree, p.coeff_modulus_bits, r.from_integers(drawn, q))
-    u, e1 = drawn[:count], drawn[count:]
-    b, a = public
-    return r.multiply(u, b, q), sampling.binomial(count, degree), r.add(r.multiply(u, a, q), e1, q)
+    u = r.from_integers(sampling.ternary(count, degree), q)
+    e0, e1 = (r.from_integers(sampling.binomial(count, degree), q) for _ in range(2))
+    products, c1 = seal.masked(degree, p.coeff_modulus_bits, public, u, e1)
+    return r.add(products, e0, q), c1
 
 
 def parse(p: Parameters, data: bytes) -> Ciphertexts:

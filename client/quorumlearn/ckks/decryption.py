@@ -55,7 +55,8 @@ def test_ciphertext(p: Parameters, key: bytes, seed: bytes) -> Ciphertexts:
     message = encode(p, whole, 0, 1)
     turned = seal.to_ntt(degree, bits, monomial)
     b, a = read_key(p, key)
-    c0 = stored(p, r.multiply(b, turned, q), message)
+    c0 = seal.from_ntt(degree, bits, r.multiply(b, turned, q))
+    c0 = stored(p, r.add(c0, message, q))
     return frozen(p, c0, r.multiply(a, turned, q), degree, Kind.TEST)
 
 

@@ -77,7 +77,7 @@ def rehearsal(p: Parameters, key: bytes, seed: bytes) -> Rehearsal:
     c1 = np.empty((p.chunks, len(p.primes), degree), dtype=np.uint64)
     for at in range(0, p.chunks, _BATCH):
         u = seal.to_ntt(degree, p.coeff_modulus_bits, r.from_integers(_ternary(p, seed, public, at), q))
-        c0[at : at + _BATCH] = stored(p, r.multiply(b, u, q), np.zeros_like(u))
+        c0[at : at + _BATCH] = stored(p, seal.from_ntt(degree, p.coeff_modulus_bits, r.multiply(b, u, q)))
         c1[at : at + _BATCH] = r.multiply(a, u, q)
     encrypted = sketch(p, plan, Ciphertexts(p, c0, c1, p.update_size))
     return Rehearsal(

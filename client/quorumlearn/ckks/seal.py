@@ -167,22 +167,29 @@ def _transform_ring(degree: int, bits: tuple[int, ...], start: int, stop: int) -
     return Ring(_context(degree, moduli), degree, tuple(m.value() for m in moduli))
 
 
+def _loaded(where: Ring, polynomials: Residues, *, ntt: bool) -> Any:
+    """A ciphertext of up to `_BATCH` polynomials, and one more where SEAL would refuse it as zero but for its first."""
+    guard = np.ones((0 if polynomials[1:].any() else 1, *polynomials.shape[1:]), dtype=np.uint64)
+    body = _ciphertext_body(where.context.first_parms_id(), polynomials, guard, ntt=ntt)
+    return _load(api.Ciphertext(), where.context, *body)
+
+
+def _read_out(ciphertext: Any, out: Residues) -> None:
+    """The first polynomials of a ciphertext into `out`."""
+    size = ciphertext.size() * out[0].size
+    out[...] = _polynomials(_save(ciphertext, _CIPHERTEXT + 8 * size))[: len(out)]
+
+
 def _transform(where: Ring, polynomials: Residues, *, forward: bool) -> Residues:
     out = np.empty_like(polynomials)
     evaluator = api.Evaluator(where.context)
-    parms_id = where.context.first_parms_id()
     for at in range(0, len(polynomials), _BATCH):
-        part = polynomials[at : at + _BATCH]
-        # SEAL refuses a ciphertext that is zero but for its first polynomial
-        guard = np.ones((0 if part[1:].any() else 1, *part.shape[1:]), dtype=np.uint64)
-        body = _ciphertext_body(parms_id, part, guard, ntt=not forward)
-        ciphertext = _load(api.Ciphertext(), where.context, *body)
+        ciphertext = _loaded(where, polynomials[at : at + _BATCH], ntt=not forward)
         if forward:
             evaluator.transform_to_ntt_inplace(ciphertext)
         else:
             evaluator.transform_from_ntt_inplace(ciphertext)
-        done = _polynomials(_save(ciphertext, _CIPHERTEXT + 8 * (part.size + guard.size)))
-        out[at : at + len(part)] = done[: len(part)]
+        _read_out(ciphertext, out[at : at + _BATCH])
     return out
 
 
@@ -198,6 +205,37 @@ def from_ntt(degree: int, bits: tuple[int, ...], polynomials: Residues, start: i
     return _transform(
         _transform_ring(degree, bits, start, start + polynomials.shape[1]), polynomials, forward=False
     )
+
+
+def masked(
+    degree: int, bits: tuple[int, ...], key: Residues, factors: Residues, errors: Residues
+) -> tuple[Residues, Residues]:
+    """b u, coefficients, and a u + e, NTT form, each (m, primes, N).
+
+    key: (b, a) in NTT form, (2, primes, N); factors u and errors e: (m, primes, N) coefficients. One pass through SEAL: only what is
+    asked for is taken out of it, for that is what takes long.
+    """
+    where = _transform_ring(degree, bits, 0, len(bits))
+    evaluator, parms_id = api.Evaluator(where.context), where.context.first_parms_id()
+    head = struct.pack("<4QQd", *parms_id, key[0].size, 1.0) + _wrap(8 + 8 * key[0].size)
+    head += struct.pack("<Q", key[0].size)
+    b, a = (
+        _load(api.Plaintext(), where.context, head, np.ascontiguousarray(one, dtype="<u8")) for one in key
+    )
+    products, masks = np.empty_like(factors), np.empty_like(factors)
+    for at in range(0, len(factors), _BATCH):
+        u = _loaded(where, factors[at : at + _BATCH], ntt=False)
+        e = _loaded(where, errors[at : at + _BATCH], ntt=False)
+        evaluator.transform_to_ntt_inplace(u)
+        evaluator.transform_to_ntt_inplace(e)
+        mask = api.Ciphertext()
+        evaluator.multiply_plain(u, a, mask)
+        evaluator.add_inplace(mask, e)
+        _read_out(mask, masks[at : at + _BATCH])
+        evaluator.multiply_plain_inplace(u, b)
+        evaluator.transform_from_ntt_inplace(u)
+        _read_out(u, products[at : at + _BATCH])
+    return products, masks
 
 
 def new_secret(degree: int, bits: tuple[int, ...]) -> Residues:
