@@ -43,7 +43,7 @@ class PlainRun:
 
 
 def train_plainly(training: Training, rounds: int) -> PlainRun:
-    """Trains for so many rounds. Raises what a process raised."""
+    """Trains for so many rounds. EOFError if a process ended by itself; its traceback is on standard error."""
     spawn = multiprocessing.get_context("spawn")
     model = learning.get_workload(training.workload, training.config).initial_model(training.seed)
     pipes, processes = [], []
@@ -51,6 +51,7 @@ def train_plainly(training: Training, rounds: int) -> PlainRun:
         here, there = spawn.Pipe()
         process = spawn.Process(target=_miners, args=(there, training, index), daemon=True)
         process.start()
+        there.close()  # so that a process that ends is seen to have ended
         pipes.append(here)
         processes.append(process)
     try:
