@@ -29,7 +29,7 @@ from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, Ske
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
 
 from tests.client.nodes.committee import moved
-from tests.scenarios.stage import SEATS, STAKES, NodeThread, Stage, assert_settled, at, running
+from tests.scenarios.stage import LIVE, SEATS, STAKES, AnyNode, NodeThread, Stage, assert_settled, at, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -216,12 +216,13 @@ def played(stage: Stage) -> tuple[Stage, Trained]:
     files = stage.node_files("seat-3-*", MINERS, workers=1)
     bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
     started = [bad, *(recorded(file, trained) for file in files.values())]
-    with running(*started) as nodes:
+    nodes: list[AnyNode] = [*started]
+    with running(*started):
         for task, cheats in PLAYED.items():
             stage.publish(
                 task,
                 rounds=len(cheats),
-                timeouts={"screen": 8, "select": 8, "open": 8, "validate": 8},
+                timeouts={"screen": 12, "select": 12, "open": 12, "validate": 12},
                 stakes={**STAKES, "verifier": 1000},
                 public_blocks=["bottom"],
             )
@@ -230,7 +231,8 @@ def played(stage: Stage) -> tuple[Stage, Trained]:
             for pid in list(getattr(node._node._workers._pool, "_processes", {})):
                 os.kill(pid, signal.SIGKILL)
         for task in PLAYED:
-            assert stage.played(task, nodes).state.status == t.COMPLETED
+            view = stage.wait(task, lambda view: view.state.status not in LIVE, nodes, seconds=300)
+            assert view.state.status == t.COMPLETED
     return stage, trained
 
 

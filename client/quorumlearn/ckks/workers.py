@@ -130,13 +130,17 @@ class Workers:
     def _submit(
         self, p: Parameters, plan: SketchPlan, data: bytes
     ) -> tuple[ProcessPoolExecutor, Future[Sketched]]:
-        pool = self._running()
-        try:
-            return pool, pool.submit(_sketched, p, plan.beacon, data)
-        except BrokenProcessPool as error:  # by an update before this one: both are done again
-            broken: Future[Sketched] = Future()
-            broken.set_exception(error)
-            return pool, broken
+        """A pool that something before this update has broken is left for a new one; if that breaks too, the update is
+        done alone."""
+        for _ in range(2):
+            pool = self._running()
+            try:
+                return pool, pool.submit(_sketched, p, plan.beacon, data)
+            except BrokenProcessPool as error:
+                self._discard(pool)
+                broken: Future[Sketched] = Future()
+                broken.set_exception(error)
+        return pool, broken
 
     def _running(self) -> ProcessPoolExecutor:
         with self._making:
