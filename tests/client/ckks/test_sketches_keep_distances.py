@@ -115,7 +115,7 @@ def test_an_honest_sketch_reaches_neither_limit_and_its_noise_is_as_budgeted(rea
     for seed in range(6):
         plan = ckks.SketchPlan.from_beacon(p, bytes([seed]))
         s = ckks.sketch(p, plan, real.encrypt(real.values(seed)))
-        shares = sketches._read_all(p, s, real.sketch_shares(plan, s))
+        shares = sketches.read_sketch_shares(p, s, real.sketch_shares(plan, s))
         for some in itertools.combinations((1, 2, 3), 2):
             steps = decryption.scaled(p, s.public, {x: shares[x] for x in some})
             sketches._judge(p, steps)
@@ -224,7 +224,7 @@ def test_a_wrong_sketch_share_is_named_when_a_spare_one_tells(small):
     s, other = (ckks.sketch(c.p, plan, c.encrypt(c.values(i))) for i in (1, 2))
     shares = c.sketch_shares(plan, s)
     assert ckks.find_bad_sketch(c.p, plan, s, shares) == ()
-    wrong = sketches._read_all(c.p, other, c.sketch_shares(plan, other))[3]
+    wrong = sketches.read_sketch_shares(c.p, other, c.sketch_shares(plan, other))[3]
     forged = shares | {3: write(c.p, Kind.SKETCH_SHARE, wrong[None], binding=s.digest)}
     assert ckks.find_bad_sketch(c.p, plan, s, forged) == (3,)
     with pytest.raises(ckks.OutOfRange):
@@ -242,7 +242,7 @@ def test_a_disagreement_nobody_can_settle_says_so(small):
     s, *others = (ckks.sketch(c.p, plan, c.encrypt(c.values(i))) for i in (1, 2, 3))
     shares = c.sketch_shares(plan, s)
     for seat, other in zip((2, 3), others, strict=True):
-        wrong = sketches._read_all(c.p, other, c.sketch_shares(plan, other))[seat]
+        wrong = sketches.read_sketch_shares(c.p, other, c.sketch_shares(plan, other))[seat]
         shares[seat] = write(c.p, Kind.SKETCH_SHARE, wrong[None], binding=s.digest)
     with pytest.raises(ckks.BadPartial) as caught:
         ckks.find_bad_sketch(c.p, plan, s, shares)
