@@ -80,9 +80,8 @@ def rehearsal(p: Parameters, key: bytes, seed: bytes) -> Rehearsal:
         c0[at : at + _BATCH] = stored(p, seal.from_ntt(degree, p.coeff_modulus_bits, r.multiply(b, u, q)))
         c1[at : at + _BATCH] = r.multiply(a, u, q)
     encrypted = sketch(p, plan, Ciphertexts(p, c0, c1, p.update_size))
-    return Rehearsal(
-        p, replace(plan), encrypted
-    )  # a new plan: the signs' transforms are large and not needed again
+    without_transforms = replace(plan)  # they are large, and not needed again
+    return Rehearsal(p, without_transforms, encrypted)
 
 
 def _ternary(p: Parameters, seed: bytes, public: bytes, at: int) -> r.Integers:
