@@ -16,6 +16,8 @@ from benchmarks.robustness.matrix import Results
 from benchmarks.robustness.peers import PEERS
 
 BASE = ("mean", "none")
+MOST_SHOWN = 6.0
+"""Points behind that have a picture's darkest colour."""
 
 
 @dataclass(frozen=True)
@@ -177,49 +179,41 @@ def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def draw(results: Results, path: Path) -> None:
-    """A heat map for each division, rules down and attacks across: the median accuracy of the last model."""
+    """A heat map for each division, one below the other, rules down and attacks across: points behind the attack-free mean of the
+    same seed, median of the seeds; what was not played is blank."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
     lines = {(line.division, line.rule, line.attack): line for line in lines_of(results)}
-    divisions = list(dict.fromkeys(key[0] for key in lines))
-    rules = list(dict.fromkeys(key[1] for key in lines))
-    attacks = list(dict.fromkeys(key[2] for key in lines))
+    divisions, rules, attacks = (list(dict.fromkeys(key[part] for key in lines)) for part in range(3))
     figure, axes = pyplot.subplots(
-        1,
         len(divisions),
-        figsize=(1.5 + len(divisions) * (1.6 + 0.55 * len(attacks)), 1.8 + 0.34 * len(rules)),
+        1,
+        figsize=(2.8 + 0.62 * len(attacks), 1.2 + len(divisions) * (0.5 + 0.3 * len(rules))),
         squeeze=False,
-        sharey=True,
+        sharex=True,
         layout="constrained",
     )
-    for axis, division in zip(axes[0], divisions, strict=True):
+    for axis, division in zip(axes[:, 0], divisions, strict=True):
+        found = [[lines.get((division, rule, attack)) for attack in attacks] for rule in rules]
         values = [
-            [
-                100 * line.median if (line := lines.get((division, rule, attack))) else float("nan")
-                for attack in attacks
-            ]
-            for rule in rules
+            [math.nan if line is None or line.behind is None else 100 * line.behind for line in row]
+            for row in found
         ]
-        image = axis.imshow(values, vmin=0, vmax=100, cmap="viridis", aspect="auto")
+        image = axis.imshow(values, vmin=0, vmax=MOST_SHOWN, cmap="viridis_r", aspect="auto")
         axis.set_title(division)
-        axis.set_xticks(range(len(attacks)), attacks, rotation=60, ha="right")
+        axis.set_xticks(range(len(attacks)), attacks, rotation=45, ha="right")
         axis.set_yticks(range(len(rules)), rules)
         for row, numbers in enumerate(values):
             for column, number in enumerate(numbers):
                 if not math.isnan(number):
+                    colour = "white" if number > MOST_SHOWN / 2 else "black"
                     axis.text(
-                        column,
-                        row,
-                        f"{number:.0f}",
-                        ha="center",
-                        va="center",
-                        fontsize=7,
-                        color="black" if number > 60 else "white",
+                        column, row, f"{number:.1f}", ha="center", va="center", fontsize=8, color=colour
                     )
-    figure.colorbar(image, ax=axes, label="accuracy of the last model, %, median of the seeds")
+    figure.colorbar(image, ax=axes, label="points behind the attack-free mean", extend="both")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=110)
     pyplot.close(figure)
