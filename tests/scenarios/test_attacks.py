@@ -86,7 +86,7 @@ def test_forged_updates_get_little_under_a_rule_with_fractional_weights(stage: S
         assert verdicts["miners2/miner3"].weight < honest.min()
 
 
-def test_trust_scores_leave_out_a_majority_of_cheats_by_a_public_root_set(stage: Stage) -> None:
+def test_trust_scores_leave_out_cheats_that_are_half_of_all_by_a_public_root_set(stage: Stage) -> None:
     cheats = {
         "miners1/miner3": "sign-flip",
         "miners1/miner4": "sign-flip:2",

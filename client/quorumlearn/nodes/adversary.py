@@ -93,7 +93,7 @@ def tampered(
     """The bytes that this behaviour submits where an honest miner submits `update`, its encryption under `key`."""
     match behaviour.tampering:
         case "malformed":
-            return update[: len(update) // 2] + bytes(len(update) - len(update) // 2)
+            return update[: len(update) // 2] + b"\xff" * (len(update) - len(update) // 2)
         case "overflow":
             return _doubled(parameters, update, FAR_OVER)
         case "replay-ciphertext" | "replay-rerandomised":
