@@ -228,7 +228,7 @@ def played(stage: Stage) -> tuple[Stage, Trained]:
             )
         stage.wait(TASK, at(2, b.COMMIT), nodes)
         for node in started:
-            for pid in list(getattr(node._node._workers._pool, "_processes", {})):
+            for pid in node._node._workers.pids:
                 os.kill(pid, signal.SIGKILL)
         for task in PLAYED:
             view = stage.wait(task, lambda view: view.state.status not in LIVE, nodes, seconds=300)

@@ -1,9 +1,8 @@
 """Worker processes for what takes long: SEAL holds the interpreter's lock, so threads do not help it.
 
 Rules:
-- foreign ciphertexts are parsed and sketched in a worker, so whatever they do to a library they do there: a worker
-  that dies takes its pool with it, the pool is made anew, each update that was under way is done again in a process
-  of its own, and only one whose process dies again is rejected as malformed;
+- foreign ciphertexts are parsed and sketched in a worker, so whatever they do to a library they do there: only the
+  update that a worker was at when it died is done again, by a new one, and rejected as malformed if that dies too;
 - updates stream: `ahead` of them are in flight, the rest has not been fetched yet, so memory does not grow with their
   number;
 - the results are the same as without workers;
@@ -14,21 +13,25 @@ with Workers(2) as workers:
     data = workers.encrypt(p, key, values)
     for one in workers.sketches(p, plan, (fetch(miner) for miner in miners)):
         ...  # a SketchCiphertext, or the MalformedCiphertext to reject this update with
+
+Every worker has a pipe of its own. Python's ProcessPoolExecutor has one queue for all: it waits for ever for the rest
+of what a process was writing when it was killed (seen with Python 3.11), and one death is the death of all.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import queue
 import signal
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -40,21 +43,30 @@ from quorumlearn.ckks.packing import check_values
 from quorumlearn.ckks.parameters import Parameters
 from quorumlearn.ckks.sketches import SketchCiphertext, SketchPlan, sketch
 
+T = TypeVar("T")
 Sketched = SketchCiphertext | MalformedCiphertext
 _FEW_CHUNKS = 16
 """Own values of so many ciphertexts are encrypted sooner than a process starts."""
+_GRACE_S = 10.0
 
 
 class Workers:
-    """A pool of processes that threads may share; the first call starts them.
+    """Processes that threads may share; each is started when it is first needed.
 
     count: as many as the machine has cores unless given; 0 does everything in the calling process, foreign bytes too.
     """
 
     def __init__(self, count: int | None = None) -> None:
         self.count = count if count is not None else os.cpu_count() or 1
-        self._pool: ProcessPoolExecutor | None = None
-        self._making = threading.Lock()
+        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(self.count):
+            self._idle.put(None)
+        self._pids: set[int] = set()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that there are now."""
+        return tuple(sorted(self._pids))
 
     def __enter__(self) -> Self:
         return self
@@ -66,14 +78,18 @@ class Workers:
 
     def start(self) -> None:
         """Have the processes started without waiting for them: what comes first then finds them ready."""
-        if self.count:
-            pool = self._running()
-            for _ in range(self.count):
-                pool.submit(os.getpid)
+        taken = [self._idle.get() for _ in range(self.count)]
+        for one in taken:
+            self._idle.put(one or self._new())
 
     def close(self) -> None:
-        """Ends the processes; a later call starts new ones."""
-        self._discard(self._pool)
+        """Ends the processes once they are done with what they are at; a later call starts new ones."""
+        taken = [self._idle.get() for _ in range(self.count)]
+        for one in taken:
+            if one is not None:
+                one.end()
+                self._pids.discard(one.pid)
+            self._idle.put(None)
 
     def encrypt(self, p: Parameters, key: bytes, values: r.Integers) -> bytes:
         """`ckks.encrypt`, the chunks spread over the workers if they are many. WorkerDied if one of them ends."""
@@ -83,16 +99,14 @@ class Workers:
         read_key(p, key)
         degree = p.poly_modulus_degree
         step = -(-p.chunks // self.count)
-        pool = self._running()
-        try:
+        with ThreadPoolExecutor(self.count) as threads:
             futures = [
-                pool.submit(encrypt_part, p, key, values[start * degree : (start + step) * degree], start)
+                threads.submit(
+                    self._ask, encrypt_part, p, key, values[start * degree : (start + step) * degree], start
+                )
                 for start in range(0, p.chunks, step)
             ]
             parts = [future.result() for future in futures]
-        except BrokenProcessPool:
-            self._discard(pool)
-            raise WorkerDied("a worker ended while encrypting; look at the machine's memory") from None
         c0, c1 = (np.concatenate(half) for half in zip(*parts, strict=True))
         return Ciphertexts(p, c0, c1, p.update_size).to_bytes()
 
@@ -102,77 +116,104 @@ class Workers:
             for data in updates:
                 yield _sketched(p, plan.beacon, data)
             return
-        waiting: deque[tuple[bytes, ProcessPoolExecutor, Future[Sketched]]] = deque()
-        for data in updates:
-            waiting.append((data, *self._submit(p, plan, data)))
-            if len(waiting) >= 2 * self.count:
-                yield self._first(p, plan, waiting)
-        while waiting:
-            yield self._first(p, plan, waiting)
+        waiting: deque[Future[Sketched]] = deque()
+        with ThreadPoolExecutor(self.count) as threads:
+            for data in updates:
+                waiting.append(threads.submit(self._sketch, p, plan, data))
+                if len(waiting) >= 2 * self.count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
-    def _first(
-        self,
-        p: Parameters,
-        plan: SketchPlan,
-        waiting: deque[tuple[bytes, ProcessPoolExecutor, Future[Sketched]]],
-    ) -> Sketched:
-        data, pool, future = waiting.popleft()
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            self._discard(pool)
-        try:
-            with _pool(1) as alone:
-                return alone.submit(_sketched, p, plan.beacon, data).result()
-        except BrokenProcessPool:
-            return MalformedCiphertext("the worker that read these bytes died of them, twice")
-
-    def _submit(
-        self, p: Parameters, plan: SketchPlan, data: bytes
-    ) -> tuple[ProcessPoolExecutor, Future[Sketched]]:
-        """A pool that something before this update has broken is left for a new one; if that breaks too, the update is
-        done alone."""
+    def _sketch(self, p: Parameters, plan: SketchPlan, data: bytes) -> Sketched:
         for _ in range(2):
-            pool = self._running()
             try:
-                return pool, pool.submit(_sketched, p, plan.beacon, data)
-            except BrokenProcessPool as error:
-                self._discard(pool)
-                broken: Future[Sketched] = Future()
-                broken.set_exception(error)
-        return pool, broken
+                return self._ask(_sketched, p, plan.beacon, data)
+            except WorkerDied:
+                continue
+        return MalformedCiphertext("the worker that read these bytes died of them, twice")
 
-    def _running(self) -> ProcessPoolExecutor:
-        with self._making:
-            if self._pool is None:
-                self._pool = _pool(self.count)
-            return self._pool
+    def _ask(self, work: Callable[..., T], *arguments: object) -> T:
+        """What a worker makes of it, the next that is idle; WorkerDied if it ends meanwhile."""
+        worker = self._idle.get()
+        try:
+            worker = worker or self._new()
+            answer = worker.ask(work, arguments)
+        except BaseException:
+            if worker is not None:
+                worker.kill()
+                self._pids.discard(worker.pid)
+            worker = None
+            raise
+        finally:
+            self._idle.put(worker)
+        if isinstance(answer, _Raised):
+            raise answer.error
+        made: T = answer
+        return made
 
-    def _discard(self, pool: ProcessPoolExecutor | None) -> None:
-        """End this pool; another that a thread has made in its place since goes on."""
-        with self._making:
-            if self._pool is pool:
-                self._pool = None
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+    def _new(self) -> _Worker:
+        worker = _Worker()
+        self._pids.add(worker.pid)
+        return worker
 
 
-def _pool(count: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+@dataclass(frozen=True)
+class _Raised:
+    """What the work raised, in place of its answer."""
+
+    error: Exception
 
 
-def _begin() -> None:
+class _Worker:
+    """One process, and our end of its pipe."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        try:
+            self._process.start()
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = self._process.pid or 0
+
+    def ask(self, work: Callable[..., Any], arguments: tuple[object, ...]) -> Any:
+        try:
+            self._pipe.send((work, arguments))
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            raise WorkerDied("a worker process ended at its work; look at the machine's memory") from None
+
+    def end(self) -> None:
+        """Let it go: it ends when nobody is left at the other end of its pipe."""
+        self._pipe.close()
+        self._process.join(_GRACE_S)
+        self._process.kill()
+        self._process.join()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+def _serve(pipe: Connection) -> None:
     """In a worker: interrupts are for the process that started it, and it ends when that one does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    while True:
+        try:
+            work, arguments = pipe.recv()
+            try:
+                answer = work(*arguments)
+            except Exception as error:  # noqa: BLE001 - raised again where the work was asked for
+                answer = _Raised(error)
+            pipe.send(answer)
+        except (EOFError, OSError):
+            return
 
 
 @lru_cache(maxsize=1)

@@ -76,7 +76,7 @@ def test_a_worker_killed_in_the_middle_costs_nobody_an_update(small, workers):
     for one in workers.sketches(c.p, plan, iter(updates)):
         found.append(one)
         if len(found) == 2:
-            for pid in list(workers._pool._processes):
+            for pid in workers.pids:
                 os.kill(pid, signal.SIGKILL)
     assert [one.digest for one in found] == expected
 
@@ -106,7 +106,7 @@ def test_without_workers_everything_is_done_here(small):
     good, bad = alone.sketches(c.p, plan, iter([data, data[:-1]]))
     assert good.digest == ckks.sketch(c.p, plan, ckks.parse(c.p, data)).digest
     assert isinstance(bad, ckks.MalformedCiphertext)
-    assert alone._pool is None
+    assert alone.pids == ()
 
 
 def test_workers_end_with_a_parent_that_is_killed():
@@ -114,8 +114,7 @@ def test_workers_end_with_a_parent_that_is_killed():
         "import os, sys\nfrom quorumlearn.ckks import Workers\n"
         "if __name__ == '__main__':\n"
         "    workers = Workers(2)\n    workers.start()\n"
-        "    workers._pool.submit(os.getpid).result()\n"
-        "    print(*workers._pool._processes, flush=True)\n    sys.stdin.read()\n"
+        "    print(*workers.pids, flush=True)\n    sys.stdin.read()\n"
     )
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "parent.py"
