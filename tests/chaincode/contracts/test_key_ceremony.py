@@ -241,7 +241,8 @@ def test_who_has_left_the_attempt_may_still_be_blamed_for_what_it_dealt() -> Non
     ]
 
 
-def test_an_unfounded_complaint_costs_the_attempt_but_no_stake() -> None:
+def complained() -> Play:
+    """An attempt that seat 2 complained of in KEY_TEST, laid open."""
     play = started()
     for function in STEPS[:2]:
         for seat in play.seats:
@@ -251,6 +252,11 @@ def test_an_unfounded_complaint_costs_the_attempt_but_no_stake() -> None:
         play.key_step("TestKey", seat, 1)
     for seat in play.seats:
         play.key_step("OpenKey", seat, 1)
+    return play
+
+
+def test_an_unfounded_complaint_costs_the_attempt_but_no_stake() -> None:
+    play = complained()
     assert refusal(play.blame, 1, {3: UNFOUNDED}) == Code.BAD_ARGUMENT
     for seat in play.seats:
         play.blame(seat, {2: UNFOUNDED})
@@ -352,15 +358,7 @@ def test_a_blame_that_contradicts_the_ledger_is_refused(blames: list[Blame]) -> 
 
 
 def test_nobody_is_blamed_for_what_it_has_not_posted() -> None:
-    play = started()
-    for function in STEPS[:2]:
-        for seat in play.seats:
-            play.key_step(function, seat, 1)
-    play.complain("TestKey", 2)
-    for seat in (1, 3):
-        play.key_step("TestKey", seat, 1)
-    for seat in play.seats:
-        play.key_step("OpenKey", seat, 1)
+    play = complained()
     for fault in (Fault.BAD_TEST_PARTIAL, Fault.FALSE_CONFIRMATION):
         assert refusal(play.blame, 1, {2: fault}) == Code.BAD_ARGUMENT
     play.blame(1, {3: Fault.BAD_TEST_PARTIAL, 2: UNFOUNDED})

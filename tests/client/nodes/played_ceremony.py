@@ -272,6 +272,13 @@ class StrangersSealingKey(Seat):
         return given
 
 
+def _strangers_share(part: CeremonyPart) -> bytes:
+    """A share of a secret that has nothing to do with the ceremony."""
+    a = part.attempt
+    other = ckks.new_key_share(a.parameters, b"other").secret
+    return ckks.deal(a.parameters, other, a.dealers)[part.seat]
+
+
 class FalseTest(Seat):
     """Its test partial is of another share."""
 
@@ -279,8 +286,7 @@ class FalseTest(Seat):
         given = part.test()
         a = part.attempt
         record = PartialDecryption.FromString(a.store.get(given.test_partial, 1 << 24))
-        other = ckks.new_key_share(a.parameters, b"other").secret
-        share = ckks.deal(a.parameters, other, a.dealers)[part.seat]
+        share = _strangers_share(part)
         record.residues = ckks.partial_decrypt(a.parameters, share, a.sample(a.collective_key()))
         return b.KeyContribution(test_partial=exchange.put(a.store, record))
 
@@ -301,8 +307,7 @@ class FalseRehearsal(Seat):
         given = part.test()
         a = part.attempt
         record = PartialDecryption.FromString(a.store.get(given.test_partial, 1 << 24))
-        other = ckks.new_key_share(a.parameters, b"other").secret
-        share = ckks.deal(a.parameters, other, a.dealers)[part.seat]
+        share = _strangers_share(part)
         record.rehearsal = a.rehearsal(a.collective_key()).share(share)
         return b.KeyContribution(test_partial=exchange.put(a.store, record))
 
