@@ -7,7 +7,7 @@ rest is the word of t seats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
@@ -26,7 +26,7 @@ from quorumlearn.artifacts import (
 from quorumlearn.nodes import blame, candidate, exchange
 from quorumlearn.nodes.attempt import Attempt
 from quorumlearn.nodes.encryption import polynomial_bytes
-from quorumlearn.nodes.steps import contribution, screening
+from quorumlearn.nodes.steps import KEY_STEP_DONE, contribution, screening
 
 GONE = (ArtifactMissing, ArtifactCorrupt)
 """An artifact that the store does not hold (any more)."""
@@ -93,7 +93,7 @@ def _in_ceremony(
     one: b.Misconduct,
 ) -> Judgement:
     if one.fault == b.MISSED_STEP:
-        acted = _KEY_STEPS[one.step](parts.get(one.seat, b.KeyContribution()))
+        acted = KEY_STEP_DONE[one.step](parts.get(one.seat, b.KeyContribution()))
         return Judgement(not acted, "it acted" if acted else "it did not act")
     attempt = Attempt(parameters, store, one.task_id, one.round, one.attempt, parts)
     found = {(finding.seat, finding.fault): finding.why for finding in blame.judge(attempt)}
@@ -188,11 +188,3 @@ def _partial(
 
 
 _POSTED = {"SCREEN": "sketch_shares", "SELECT": "selection", "OPEN": "partial"}
-_KEY_STEPS: dict[str, Callable[[b.KeyContribution], bool]] = {
-    "KEY_COMMIT": lambda part: part.HasField("public_share"),
-    "KEY_REVEAL": lambda part: part.HasField("sealed_shares"),
-    "KEY_TEST": lambda part: part.HasField("test_partial") or bool(part.complaint),
-    "KEY_CONFIRM": lambda part: part.HasField("confirmed_key") or bool(part.complaint),
-    "KEY_OPEN": lambda part: bool(part.opened_sealing_key),
-    "KEY_BLAME": lambda part: part.HasField("blame"),
-}

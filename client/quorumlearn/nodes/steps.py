@@ -7,6 +7,7 @@ else's turn. The contract decides whether a step is allowed; these functions onl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from quorumlearn_proto import block_pb2 as b
@@ -140,17 +141,21 @@ def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
         return None
     if ceremony.step == b.KEY_COMMIT:
         return Step.KEY_COMMIT if part is None else None
-    if part is None:
+    name = b.CeremonyStep.Name(ceremony.step)
+    if part is None or name not in KEY_STEP_DONE:
         return None
-    open_steps: dict[int, tuple[Step, bool]] = {
-        b.KEY_REVEAL: (Step.KEY_REVEAL, part.HasField("sealed_shares")),
-        b.KEY_TEST: (Step.KEY_TEST, part.HasField("test_partial") or bool(part.complaint)),
-        b.KEY_CONFIRM: (Step.KEY_CONFIRM, part.HasField("confirmed_key") or bool(part.complaint)),
-        b.KEY_OPEN: (Step.KEY_OPEN, bool(part.opened_sealing_key)),
-        b.KEY_BLAME: (Step.KEY_BLAME, part.HasField("blame")),
-    }
-    step, done = open_steps.get(ceremony.step, (None, True))
-    return None if done else step
+    return None if KEY_STEP_DONE[name](part) else Step[name]
+
+
+KEY_STEP_DONE: dict[str, Callable[[b.KeyContribution], bool]] = {
+    "KEY_COMMIT": lambda part: part.HasField("public_share"),
+    "KEY_REVEAL": lambda part: part.HasField("sealed_shares"),
+    "KEY_TEST": lambda part: part.HasField("test_partial") or bool(part.complaint),
+    "KEY_CONFIRM": lambda part: part.HasField("confirmed_key") or bool(part.complaint),
+    "KEY_OPEN": lambda part: bool(part.opened_sealing_key),
+    "KEY_BLAME": lambda part: part.HasField("blame"),
+}
+"""Whether a seat has acted in a step of the ceremony, by the step's name on the ledger."""
 
 
 def others_pending(view: b.TaskView, number: int, me: str) -> bool:
