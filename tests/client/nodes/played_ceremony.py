@@ -170,7 +170,7 @@ class LoudPublicShare(NoisyPublicShare):
 
     def error(self, p: ckks.Parameters) -> np.ndarray:
         numbers = p.chunks * p.poly_modulus_degree
-        std = 3 * p.budget.sketch_std / math.sqrt(2 * p.poly_modulus_degree / 3 * numbers / 2)
+        std = 6 * p.budget.sketch_std / math.sqrt(2 * p.poly_modulus_degree / 3 * numbers / 2)
         drawn = np.random.default_rng(1).normal(0, std, p.poly_modulus_degree)
         return r.from_integers(drawn.astype(np.int64), r.column(p.primes))
 
