@@ -21,6 +21,10 @@ class RefusedError(FabricError):
         self.reason = reason
 
 
+class BehindError(RefusedError):
+    """A transaction that a peer endorsed before it had read all blocks: ask again."""
+
+
 class MissingError(FabricError):
     """An executable, a container engine or an image that this machine does not have."""
 

@@ -9,11 +9,13 @@ import http.client
 import re
 from collections.abc import Mapping
 
-from quorumlearn_network.fabric.layout import split
+from quorumlearn_network.fabric.layout import Layout, OrdererNode, split
+from quorumlearn_network.spec import Consensus
 
 _TIMEOUT_S = 2.0
 _MAX_BYTES = 8 << 20
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
+_LEADER = {Consensus.RAFT: "consensus_etcdraft_is_leader", Consensus.BFT: "consensus_BFT_is_leader"}
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -34,6 +36,12 @@ def metric(address: str, name: str, labels: Mapping[str, str]) -> float | None:
             if all(found.get(key) == value for key, value in labels.items()):
                 return float(match["value"])
     return None
+
+
+def leads(layout: Layout, node: OrdererNode) -> bool:
+    """Whether an orderer says that it leads the channel's orderers; one that does not answer does not."""
+    name = _LEADER[layout.fabric.consensus]
+    return bool(metric(node.operations, name, {"channel": layout.spec.channel}))
 
 
 def version(address: str) -> str:

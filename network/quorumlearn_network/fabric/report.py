@@ -16,13 +16,10 @@ from google.protobuf.message import DecodeError
 from quorumlearn_network.fabric import lifecycle
 from quorumlearn_network.fabric.access import admin, target
 from quorumlearn_network.fabric.errors import FabricError
-from quorumlearn_network.fabric.health import metric, version
+from quorumlearn_network.fabric.health import leads, version
 from quorumlearn_network.fabric.layout import Layout, OrdererNode, PeerNode, plan
 from quorumlearn_network.fabric.membership import chain_info, channel_of
 from quorumlearn_network.folder import read_network
-from quorumlearn_network.spec import Consensus
-
-_LEADER = {Consensus.RAFT: "consensus_etcdraft_is_leader", Consensus.BFT: "consensus_BFT_is_leader"}
 
 
 @dataclass(frozen=True)
@@ -85,11 +82,10 @@ def _orderer(layout: Layout, node: OrdererNode) -> NodeReport:
     except FabricError:
         fields = {}
     height = fields.get("height")
-    leads = metric(node.operations, _LEADER[layout.fabric.consensus], {"channel": channel})
     return NodeReport(
         node.name,
         height if isinstance(height, int) else None,
-        bool(leads),
+        leads(layout, node),
         version(node.operations),
         f"http://{node.operations}/metrics",
     )

@@ -36,7 +36,7 @@ from fabric_protos.peer import (
 
 from quorumlearn_network.devnet.blocks import transaction_id
 from quorumlearn_network.devnet.msp import SigningIdentity
-from quorumlearn_network.fabric.errors import FabricError, RefusedError, UnreachableError
+from quorumlearn_network.fabric.errors import BehindError, FabricError, RefusedError, UnreachableError
 from quorumlearn_network.fabric.settings import MESSAGE_BYTES
 
 CALL_S = 60.0
@@ -144,7 +144,8 @@ def transact(
     )
     code = _validation(peers[0], signer, proposal, deadline)
     if code != transaction_pb2.VALID:
-        raise RefusedError("the channel", proposal.asked, transaction_pb2.TxValidationCode.Name(code))
+        kind = BehindError if code == transaction_pb2.MVCC_READ_CONFLICT else RefusedError
+        raise kind("the channel", proposal.asked, transaction_pb2.TxValidationCode.Name(code))
 
 
 def broadcast(orderers: Sequence[Target], envelope: common_pb2.Envelope, asked: str, deadline: float) -> None:

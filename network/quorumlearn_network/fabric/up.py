@@ -7,7 +7,7 @@ In order, each step doing only what is not done yet:
     members       what the organisations of other machines make public is here
     settings      the genesis block (once), core.yaml, orderer.yaml, connection profiles
     nodes         orderers, peers, chaincode services
-    join          orderers, then peers
+    join          orderers, then peers; orderers have a leader
     chaincode     installed and approved by each organisation, committed once
     confirm       what the caller asks of it, until it endorses
 
@@ -27,9 +27,9 @@ from typing import Protocol
 from quorumlearn_network.fabric import lifecycle
 from quorumlearn_network.fabric.access import admin, orderer_targets, target
 from quorumlearn_network.fabric.containers import ContainerNodes
-from quorumlearn_network.fabric.errors import DiskError, FabricError, RefusedError
+from quorumlearn_network.fabric.errors import BehindError, DiskError, FabricError, RefusedError
 from quorumlearn_network.fabric.files import check_members, write_identities, write_settings
-from quorumlearn_network.fabric.health import healthy
+from quorumlearn_network.fabric.health import healthy, leads
 from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.fabric.membership import join_orderer, join_peer
 from quorumlearn_network.fabric.native import NativeNodes
@@ -115,6 +115,7 @@ def bring_up(
             for peer in layout.our_peers:
                 peers_admin = admin(layout, peer)
                 persist(partial(join_peer, target(layout, peer), peers_admin, channel, genesis), deadline)
+            await_leader(layout, deadline)
         with step("chaincode"):
             deploy(layout, nodes, progress, deadline)
         progress("asking the ledger")
@@ -165,7 +166,10 @@ def deploy(layout: Layout, nodes: Nodes, progress: Callable[[str], None], deadli
         lifecycle.install(target(layout, peer), admin(layout, peer), spec)
     for peer in layout.our_peers:
         progress(f"approving the chaincode for {peer.organisation.name}")
-        lifecycle.approve(target(layout, peer), orderers, admin(layout, peer), spec, deadline)
+        approve = partial(
+            lifecycle.approve, target(layout, peer), orderers, admin(layout, peer), spec, deadline
+        )
+        persist(approve, deadline, also=(BehindError,))
     stale = nodes.stale()
     if stale:
         progress("starting the chaincode's new version")
@@ -206,6 +210,16 @@ def await_healthy(layout: Layout, nodes: Nodes, name: str, deadline: float) -> N
             raise UpError(
                 name,
                 f"{'ended while starting' if gone else 'is not ready in time'}; {nodes.where(name)} ends with:\n{said}",
+            )
+        time.sleep(_POLL_S)
+
+
+def await_leader(layout: Layout, deadline: float) -> None:
+    """Return when one of this machine's orderers leads; UpError if none does by `deadline`."""
+    while layout.our_orderers and not any(leads(layout, node) for node in layout.our_orderers):
+        if time.monotonic() > deadline:
+            raise UpError(
+                "orderers", "none has become leader in time; `quorumlearn network logs` shows theirs"
             )
         time.sleep(_POLL_S)
 
