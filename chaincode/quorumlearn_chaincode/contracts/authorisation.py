@@ -44,7 +44,8 @@ def authorise_aggregate(call: Call, round_: Round) -> None:
 
 
 def _updates(call: Call, round_: Round) -> dict[str, ArtifactRef]:
-    submissions = call.ledger.scan(SUBMISSIONS, round_.task_id, round_.number)
+    at = (round_.task_id, round_.number)
+    submissions = call.ledger.among(SUBMISSIONS, *at, last=round_.miners)
     return {entry.miner: entry.manifest.update for entry in submissions if entry.HasField("manifest")}
 
 

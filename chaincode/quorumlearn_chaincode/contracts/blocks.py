@@ -136,7 +136,8 @@ def vote_selection(call: Call, name: str, number: str, text: str) -> None:
     selection = record(Selection, text)
     for verdict in selection.verdicts:
         line("a verdict's detail", verdict.detail)
-    submissions = {entry.miner: entry for entry in call.ledger.scan(SUBMISSIONS, name, round_.number)}
+    scanned = call.ledger.among(SUBMISSIONS, name, round_.number, last=round_.miners)
+    submissions = {entry.miner: entry for entry in scanned}
     fault = selection_fault(selection, round_, submissions, task.spec.ckks.max_weight_sum)
     if fault:
         raise bad(f"the selection contradicts the ledger: {fault}")

@@ -22,9 +22,14 @@ from .tables import CEREMONIES, MINERS, ROUNDS, SEATS
 from .tokens import lock_stake, return_stake, stake_of
 
 
-def seats(call: Call, task_id: str) -> list[Seat]:
+def seat_numbers(task: Task) -> range:
+    """The numbers of the committee's seats, from 1."""
+    return range(1, len(task.spec.committee.msp_ids) + 1)
+
+
+def seats(call: Call, task: Task) -> list[Seat]:
     """The seats that are held, by number."""
-    return [seat for seat in call.ledger.scan(SEATS, task_id) if seat.verifier]
+    return [seat for seat in _known_seats(call, task) if seat.verifier]
 
 
 def held_seat(call: Call, task: Task) -> Seat | None:
@@ -53,11 +58,11 @@ def free_seats(call: Call, task: Task, state: TaskState) -> list[int]:
     """The seats that may be taken now; none once the task has ended."""
     if state.status not in (TaskStatus.PUBLISHED, TaskStatus.RUNNING):
         return []
-    known = {seat.seat: seat for seat in call.ledger.scan(SEATS, task.spec.task_id)}
+    known = {seat.seat: seat for seat in _known_seats(call, task)}
     engaged = _engaged(call, state)
     return [
         number
-        for number in range(1, len(task.spec.committee.msp_ids) + 1)
+        for number in seat_numbers(task)
         if number not in known or _is_free(call, task, known[number], engaged)
     ]
 
@@ -97,9 +102,9 @@ def leave_seat(call: Call, task: Task, state: TaskState) -> None:
     call.ledger.put(SEATS, seat, name, seat.seat)
 
 
-def release_seats(call: Call, task_id: str, ended: int) -> None:
+def release_seats(call: Call, task: Task, ended: int) -> None:
     """Vacate the seats whose last round has ended."""
-    for seat in seats(call, task_id):
+    for seat in seats(call, task):
         if 0 < seat.leaves_after <= ended:
             _vacate(call, seat)
 
@@ -108,9 +113,14 @@ def seats_for(call: Call, task: Task, number: int) -> list[int]:
     """The seats that a ceremony of this round opens with."""
     return [
         seat.seat
-        for seat in seats(call, task.spec.task_id)
+        for seat in seats(call, task)
         if _covered(call, task, seat) and not 0 < seat.leaves_after < number
     ]
+
+
+def _known_seats(call: Call, task: Task) -> list[Seat]:
+    """Also those that were left."""
+    return call.ledger.among(SEATS, task.spec.task_id, last=seat_numbers(task))
 
 
 def _may_verify(call: Call, task: Task) -> bool:
@@ -127,13 +137,13 @@ def _numbers(call: Call, task: Task) -> list[int]:
     msp_ids = list(task.spec.committee.msp_ids)
     if call.msp_id in msp_ids:
         return [msp_ids.index(call.msp_id) + 1]
-    return list(range(1, len(msp_ids) + 1))
+    return list(seat_numbers(task))
 
 
 def _seat_for(call: Call, task: Task, state: TaskState) -> int:
     """The seat that the submitter may take."""
     name, numbers = task.spec.task_id, _numbers(call, task)
-    free, taken = free_seats(call, task, state), {seat.seat: seat.verifier for seat in seats(call, name)}
+    free, taken = free_seats(call, task, state), {seat.seat: seat.verifier for seat in seats(call, task)}
     if call.msp_id in task.spec.committee.msp_ids:
         if numbers[0] not in free:
             raise Refusal(

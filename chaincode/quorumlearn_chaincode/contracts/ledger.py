@@ -4,6 +4,7 @@ Rules:
 - A record is canonical JSON under a composite key; reading one that does not parse is an internal error.
 - Every key and every range is read from the peer at most once; this transaction's own writes are laid over what
   was read, since Fabric shows neither a read nor a range its own transaction's writes.
+- Asking the peer costs far more than what it answers, so records that are known to be needed are read together.
 - Nothing is written before `flush`, which writes in the order of the keys, so that all endorsers write
   alike.
 - A key's endorsement policy is set with its first write, and only then.
@@ -11,9 +12,9 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
@@ -27,6 +28,8 @@ from .arguments import bad
 from .tables import ACCOUNTS, CONFIG, Table, key_parts
 
 M = TypeVar("M", bound=Message)
+Place = tuple[Table[Any], *tuple[str | int, ...]]
+"""Where a record is: its table and the attributes of its key."""
 
 
 class Ledger:
@@ -37,6 +40,10 @@ class Ledger:
         self._read: dict[str, bytes] = {}
         self._ranges: dict[str, list[str]] = {}
         self._written: dict[str, Message] = {}
+
+    def load(self, *places: Place) -> None:
+        """Read several records at once, in one message where the peer takes it: whoever then gets them asks no more."""
+        self._load(self._key(place[0], place[1:]) for place in places)
 
     def get(self, table: Table[M], *attributes: str | int) -> M | None:
         """The record under these attributes, None if there is none."""
@@ -66,6 +73,13 @@ class Ledger:
             if key.startswith(prefix):
                 found[key] = _copy(table, record)
         return [found[key] for key in sorted(found)]
+
+    def among(self, table: Table[M], *attributes: str | int, last: Iterable[str | int]) -> list[M]:
+        """As `scan`, where the key's last attribute is one of `last`: those that there are."""
+        places = [(*attributes, one) for one in last]
+        self._load(self._key(table, place) for place in places)
+        found = {self._key(table, place): self.get(table, *place) for place in places}
+        return [record for _, record in sorted(found.items()) if record is not None]
 
     def page(self, table: Table[M], size: int, start: str, *attributes: str | int) -> tuple[list[M], str]:
         """One page of committed records from the key `start`, and the next bookmark. Only for queries."""
@@ -98,6 +112,7 @@ class Ledger:
         if config is None:
             raise RuntimeError("a transaction without a Config has nothing to write")
         quorum = policy_bytes(_quorum(config, config.verifier_quorum))
+        self._load(self._written)
         for key in sorted(self._written):
             record = self._written[key]
             if not self._committed(key):
@@ -105,7 +120,12 @@ class Ledger:
                 self._stub.set_state_validation_parameter(key, policy)
             self._stub.put_state(key, canonical.to_json(record))
 
-    def _key(self, table: Table[M], attributes: tuple[str | int, ...]) -> str:
+    def _load(self, keys: Iterable[str]) -> None:
+        wanted = sorted(set(keys) - self._read.keys())
+        if len(wanted) > 1:
+            self._read.update(zip(wanted, self._stub.get_multiple_states(wanted), strict=True))
+
+    def _key(self, table: Table[M], attributes: Iterable[str | int]) -> str:
         return self._stub.create_composite_key(table.name, key_parts(attributes))
 
     def _committed(self, key: str) -> bytes:

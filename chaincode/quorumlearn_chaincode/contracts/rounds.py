@@ -17,7 +17,7 @@ from .beacon import draw_order
 from .call import Call
 from .ceremony import close_step, under_way
 from .challenges import expire_challenges
-from .committee import seats
+from .committee import seat_numbers, seats
 from .misconduct import record_blames, record_missing_steps, record_round_faults
 from .phases import (
     Closing,
@@ -46,6 +46,7 @@ from .tables import BALLOTS, CEREMONIES, CONTRIBUTIONS, ROUNDS, SCREENINGS, SUBM
 from .tokens import slash
 
 MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
+_CLOSING_OF_SEATS = {Phase.SCREEN: close_screen, Phase.SELECT: close_select, Phase.OPEN: close_open}
 
 
 def advance(call: Call, task: Task, deadlines: bool) -> bool:
@@ -78,8 +79,9 @@ def close_ceremony(call: Call, task: Task, number: int, expired: bool) -> bool:
         return False
     if expired and not call.passed(ceremony.deadline_ms):
         return False
-    scanned = call.ledger.scan(CONTRIBUTIONS, task_id, number, ceremony.attempt)
-    contributions = {entry.seat: entry for entry in scanned}
+    at = (task_id, number, ceremony.attempt)
+    found = call.ledger.among(CONTRIBUTIONS, *at, last=seat_numbers(task))
+    contributions = {entry.seat: entry for entry in found}
     committee = task.spec.committee
     closing = close_step(ceremony, contributions, len(committee.msp_ids), committee.threshold, expired)
     if closing is None:
@@ -141,7 +143,7 @@ def _move_once(call: Call, task: Task, deadlines: bool) -> bool:
 def _start(call: Call, task: Task, state: TaskState) -> bool:
     spec = task.spec
     miners = len(eligible_miners(call, task))
-    taken = len(seats(call, spec.task_id))
+    taken = len(seats(call, task))
     complete = miners == spec.max_miners and taken == len(spec.committee.msp_ids)
     if not complete and not call.passed(state.join_deadline_ms):
         return False
@@ -185,28 +187,25 @@ def _close_key(call: Call, task: Task, state: TaskState, round_: Round) -> bool:
 
 def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | None:
     ledger, at = call.ledger, (round_.task_id, round_.number)
-    spec = task.spec
+    spec, numbers = task.spec, seat_numbers(task)
     match round_.phase:
         case Phase.COMMIT:
-            return close_commit(spec, round_, ledger.scan(SUBMISSIONS, *at), expired)
+            return close_commit(spec, round_, ledger.among(SUBMISSIONS, *at, last=round_.miners), expired)
         case Phase.REVEAL:
-            return close_reveal(spec, ledger.scan(SUBMISSIONS, *at), expired)
+            return close_reveal(spec, ledger.among(SUBMISSIONS, *at, last=round_.miners), expired)
         case Phase.BEACON:
             ceremony = ledger.get(CEREMONIES, *at)
             attempt = ceremony.attempt if ceremony else 0
-            contributions = {entry.seat: entry for entry in ledger.scan(CONTRIBUTIONS, *at, attempt)}
-            return close_beacon(spec, round_, contributions, expired)
-        case Phase.SCREEN:
-            return close_screen(spec, round_, {s.seat: s for s in ledger.scan(SCREENINGS, *at)}, expired)
-        case Phase.SELECT:
-            return close_select(spec, round_, {s.seat: s for s in ledger.scan(SCREENINGS, *at)}, expired)
-        case Phase.OPEN:
-            return close_open(spec, round_, {s.seat: s for s in ledger.scan(SCREENINGS, *at)}, expired)
+            given = ledger.among(CONTRIBUTIONS, *at, attempt, last=numbers)
+            return close_beacon(spec, round_, {entry.seat: entry for entry in given}, expired)
+        case Phase.SCREEN | Phase.SELECT | Phase.OPEN:
+            posted = {entry.seat: entry for entry in ledger.among(SCREENINGS, *at, last=numbers)}
+            return _CLOSING_OF_SEATS[round_.phase](spec, round_, posted, expired)
         case Phase.PROPOSE:
             return close_propose(round_, expired)
         case Phase.VALIDATE:
-            ballots = {ballot.seat: ballot for ballot in ledger.scan(BALLOTS, *at, round_.proposer_turn)}
-            return close_validate(spec, round_, ballots, expired)
+            cast = ledger.among(BALLOTS, *at, round_.proposer_turn, last=numbers)
+            return close_validate(spec, round_, {ballot.seat: ballot for ballot in cast}, expired)
         case _:
             return None
 

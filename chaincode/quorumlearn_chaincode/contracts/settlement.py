@@ -65,7 +65,7 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     if closing.outcome == Outcome.ACCEPTED:
         _accept(call, task, state, round_, closing.ballots)
     _pay_seats(call, task, round_, closing.paid_seats)
-    release_seats(call, task.spec.task_id, round_.number)
+    release_seats(call, task, round_.number)
     if round_.number == task.spec.rounds:
         finish(call, task, state, TaskStatus.COMPLETED)
     elif state.cancel_requested:
@@ -154,9 +154,8 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         verdicts=bare(round_.selection).verdicts,
         proposer=round_.candidate.proposer,
     )
-    submissions = {
-        entry.miner: entry for entry in call.ledger.scan(SUBMISSIONS, round_.task_id, round_.number)
-    }
+    at = (round_.task_id, round_.number)
+    submissions = {entry.miner: entry for entry in call.ledger.among(SUBMISSIONS, *at, last=round_.miners)}
     return Block(
         core=core,
         digest=canonical.digest(core),

@@ -5,6 +5,7 @@ Numbers in keys are padded with zeros, so that Fabric's byte order is the number
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -60,6 +61,6 @@ BLOCKS = Table("block", Block)  # (task, height)
 CHALLENGES = Table("challenge", Challenge)  # (task, height)
 
 
-def key_parts(attributes: tuple[str | int, ...]) -> list[str]:
+def key_parts(attributes: Iterable[str | int]) -> list[str]:
     """The attributes of a composite key as text."""
     return [f"{part:05d}" if isinstance(part, int) else part for part in attributes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quorumlearn_proto.block_pb2 import Block, KeyContribution, Round, TaskView
-from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Head
 from quorumlearn_proto.page_pb2 import (
     AuthorisationPage,
     BlockPage,
@@ -14,11 +14,12 @@ from quorumlearn_proto.page_pb2 import (
     RoundPage,
     SubmissionPage,
 )
+from quorumlearn_proto.task_pb2 import Task
 
 from .arguments import page, task_id, whole
 from .call import Call
 from .challenges import undecided
-from .committee import free_seats, seats
+from .committee import free_seats, seat_numbers, seats
 from .errors import Code, Refusal
 from .rounds import advance
 from .specification import MAX_ROUNDS
@@ -33,8 +34,12 @@ from .tables import (
     MISCONDUCTS,
     ROUNDS,
     SCREENINGS,
+    SEATS,
     SUBMISSIONS,
 )
+
+
+_PURPOSES = tuple(int(purpose) for purpose in (SKETCH_DECRYPTION, AGGREGATE_DECRYPTION))
 
 
 def view(call: Call, name: str) -> TaskView:
@@ -110,19 +115,21 @@ def authorisations(call: Call, name: str, page_size: str, bookmark: str) -> Auth
 
 def _view(call: Call, name: str, number: int) -> TaskView:
     task, state, ledger = call.task(name), call.state(name), call.ledger
+    _load(call, task, number)
     answer = TaskView(task=task, state=state, now_ms=call.now_ms)
-    answer.seats.extend(seats(call, name))
+    answer.seats.extend(seats(call, task))
     answer.free_seats.extend(free_seats(call, task, state))
     answer.miners.extend(entry.miner for entry in ledger.scan(MINERS, name) if not entry.left)
     answer.challenges.extend(undecided(call, name))
     round_ = ledger.get(ROUNDS, name, number) if number else None
     if round_ is not None:
         answer.round.CopyFrom(round_)
-        answer.submissions.extend(ledger.scan(SUBMISSIONS, name, number))
-        answer.screenings.extend(ledger.scan(SCREENINGS, name, number))
-        answer.ballots.extend(ledger.scan(BALLOTS, name, number, round_.proposer_turn))
+        numbers = seat_numbers(task)
+        answer.submissions.extend(ledger.among(SUBMISSIONS, name, number, last=round_.miners))
+        answer.screenings.extend(ledger.among(SCREENINGS, name, number, last=numbers))
+        answer.ballots.extend(ledger.among(BALLOTS, name, number, round_.proposer_turn, last=numbers))
         answer.accusations.extend(ledger.scan(ACCUSATIONS, name, number))
-        answer.authorisations.extend(ledger.scan(AUTHORISATIONS, name, number))
+        answer.authorisations.extend(ledger.among(AUTHORISATIONS, name, number, last=_PURPOSES))
         for ceremony_of in (number, number + 1):
             answer.contributions.extend(_ceremony(call, answer, ceremony_of))
             answer.misconducts.extend(ledger.scan(MISCONDUCTS, name, ceremony_of))
@@ -137,4 +144,32 @@ def _ceremony(call: Call, answer: TaskView, number: int) -> list[KeyContribution
     if ceremony is None:
         return []
     answer.ceremonies.append(ceremony)
-    return call.ledger.scan(CONTRIBUTIONS, name, number, ceremony.attempt)
+    at = (name, number, ceremony.attempt)
+    return call.ledger.among(CONTRIBUTIONS, *at, last=seat_numbers(answer.task))
+
+
+def _load(call: Call, task: Task, number: int) -> None:
+    """Read what the view is made of, as far as its keys are known, in two messages."""
+    name, ledger, numbers = task.spec.task_id, call.ledger, seat_numbers(task)
+    ledger.load(
+        *((SEATS, name, seat) for seat in numbers),
+        *((ROUNDS, name, number) for _ in range(number > 0)),
+        (CEREMONIES, name, number),
+        (CEREMONIES, name, number + 1),
+    )
+    round_ = ledger.get(ROUNDS, name, number) if number else None
+    if round_ is None:
+        return
+    ceremonies = [ledger.get(CEREMONIES, name, one) for one in (number, number + 1)]
+    ledger.load(
+        *((SUBMISSIONS, name, number, miner) for miner in round_.miners),
+        *((SCREENINGS, name, number, seat) for seat in numbers),
+        *((BALLOTS, name, number, round_.proposer_turn, seat) for seat in numbers),
+        *((AUTHORISATIONS, name, number, purpose) for purpose in _PURPOSES),
+        *(
+            (CONTRIBUTIONS, name, ceremony.round, ceremony.attempt, seat)
+            for ceremony in ceremonies
+            if ceremony is not None
+            for seat in numbers
+        ),
+    )

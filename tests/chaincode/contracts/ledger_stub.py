@@ -74,6 +74,9 @@ class MemoryStub:
         self._sim.reads[key] = self._peer.version(key)
         return self._peer.value(key)
 
+    def get_multiple_states(self, keys: Sequence[str]) -> list[bytes]:
+        return [self.get_state(key) for key in keys]
+
     def put_state(self, key: str, value: bytes) -> None:
         assert value
         self._sim.writes[key] = value
