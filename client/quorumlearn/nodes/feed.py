@@ -1,23 +1,30 @@
 """The ledger's state of each task, kept fresh by chaincode events: one reading serves all identities of a process.
 
-Rules: the events only say that something changed and are resumed from a checkpoint; the truth is always read with
-blocks:View. A reader waits for a *move* (the task, its round or a ceremony went on) or, if it asks, for any change. Without
-events (a peer that is away) the view is read again every few seconds.
+Rules: the events only say that something changed; the truth is always read with blocks:View. A reader says which events it
+waits for (nodes.waking). Without events (a peer that is away) the view is read again every few seconds.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import structlog
 from quorumlearn_proto.block_pb2 import TaskView
+from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes.market import Market
 
 REREAD_SECONDS = 5.0
+KEPT_EVENTS = 1024
+"""Who waits since longer ago is woken."""
+
+Wakes = Callable[[Sequence[LedgerEvent]], bool]
+"""Whether events, all since a mark, are worth looking at the ledger for."""
 
 log = structlog.get_logger()
 
@@ -32,16 +39,25 @@ class TaskFeed:
         self._changed = threading.Condition()
         self._reading = threading.Lock()
         self._changes = 1
-        self._moves = 1
+        self._events: deque[LedgerEvent] = deque(maxlen=KEPT_EVENTS)
+        self._told = 0
+        self._closed = False
         self._read_changes = 0
         self._read_at = 0.0
         self._view = TaskView()
 
-    def notify(self, moved: bool) -> None:
+    def notify(self, event: LedgerEvent) -> None:
         """An event told of a change of this task."""
         with self._changed:
             self._changes += 1
-            self._moves += moved
+            self._told += 1
+            self._events.append(event)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        with self._changed:
+            self._closed = True
             self._changed.notify_all()
 
     def view(self) -> TaskView:
@@ -61,17 +77,22 @@ class TaskFeed:
         with self._changed:
             self._changes += 1
 
-    def mark(self) -> tuple[int, int]:
+    def mark(self) -> int:
         """A place to wait from: take it before reading the view."""
         with self._changed:
-            return self._moves, self._changes
+            return self._told
 
-    def wait(self, mark: tuple[int, int], seconds: float, *, any_change: bool = False) -> None:
-        """Until something moved since `mark` (or changed, if `any_change`), or `seconds` have passed."""
+    def wait(self, mark: int, seconds: float, wakes: Wakes) -> None:
+        """Until what happened since `mark` wakes the caller, the feed is closed, or `seconds` have passed."""
+
+        def woken() -> bool:
+            since = self._told - mark
+            if self._closed or since > KEPT_EVENTS:
+                return True
+            return since > 0 and wakes(list(islice(self._events, len(self._events) - since, None)))
+
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._changes != mark[1] if any_change else self._moves != mark[0], timeout=seconds
-            )
+            self._changed.wait_for(woken, timeout=seconds)
 
     def _stale(self) -> bool:
         due = next_deadline(self._view)

@@ -20,6 +20,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from quorumlearn import ckks, learning, seeds
 from quorumlearn.artifacts import ArtifactStore
@@ -30,6 +31,7 @@ from quorumlearn.nodes.journal import Journal, forget_rounds
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.steps import Step, ended, miner_step
+from quorumlearn.nodes.waking import round_moved
 
 log = structlog.get_logger()
 
@@ -76,25 +78,30 @@ class Miner:
     _trained: tuple[int, str, Values, int] | None = None
     _gave_up: tuple[int, str] | None = None
 
-    @property
-    def any_change(self) -> bool:
-        return bool(self.behaviour.watches)
-
     def finished(self, view: b.TaskView) -> bool:
         over = ended(view)
         forget_rounds(self.journal, None if over else view.round.number)
         return over
 
     def act(self, view: b.TaskView) -> bool:
+        """Whoever has trained goes on to commit at once."""
+        while (step := self._step(view)) is not None:
+            with metrics.timed(metrics.STEPS, step.value):
+                done = self._do(step, view)
+            if step is not Step.TRAIN or not done:
+                return done
+        return False
+
+    def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        """A cheat that waits for what others do sees everything."""
+        return bool(self.behaviour.watches) or round_moved(events)
+
+    def _step(self, view: b.TaskView) -> Step | None:
         number = view.round.number
         trained = self._trained is not None and self._trained[:2] == (number, view.round.base.digest)
         manifest = self._manifest(number)
         ready = manifest is not None and manifest.base_block == view.round.base.digest
-        step = miner_step(view, self.me, trained=trained, ready=ready)
-        if step is None:
-            return False
-        with metrics.timed(metrics.STEPS, step.value):
-            return self._do(step, view)
+        return miner_step(view, self.me, trained=trained, ready=ready)
 
     def _do(self, step: Step, view: b.TaskView) -> bool:
         if step is Step.JOIN:

@@ -6,17 +6,19 @@ Each accepted model is written to `models/` in the journal's folder, the last on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from quorumlearn import learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public, workload_of
 from quorumlearn.nodes.steps import ended
+from quorumlearn.nodes.waking import round_moved
 
 log = structlog.get_logger()
 
@@ -32,7 +34,6 @@ class Owner:
     journal: Journal
     test_set: Callable[[], learning.Split]
     patience: float = PATIENCE
-    any_change: bool = False
 
     def finished(self, view: b.TaskView) -> bool:
         return ended(view) and not self._unseen(view)
@@ -58,7 +59,10 @@ class Owner:
             correct=score.correct,
             total=score.total,
         )
-        return True
+        return False
+
+    def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return round_moved(events)
 
     def _unseen(self, view: b.TaskView) -> bool:
         return self.journal.get("seen") != view.state.head.digest.encode()

@@ -105,7 +105,7 @@ class Node:
         self.stop.set()
         self._look.set()
         for feed in list(self._feeds.values()):
-            feed.notify(moved=True)
+            feed.close()
 
     def _employ(self, summary: TaskSummary) -> None:
         """Start a worker for each identity that is for this task and has none."""
@@ -226,7 +226,7 @@ class Node:
             self._look.set()
         feed = self._feeds.get(event.task_id)
         if feed is not None:
-            feed.notify(event.moved)
+            feed.notify(event)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:

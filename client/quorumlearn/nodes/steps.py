@@ -160,10 +160,15 @@ KEY_STEP_DONE: dict[str, Callable[[b.KeyContribution], bool]] = {
 
 def others_pending(view: b.TaskView, number: int, me: str) -> bool:
     """Whether another seat has yet to do what is open in this round, or in this ceremony, as far as the view tells."""
-    others = [seat.seat for seat in view.seats if seat.verifier != me]
+    return any(seat != seat_of(view, me) for seat in seats_to_act(view, number))
+
+
+def seats_to_act(view: b.TaskView, number: int) -> list[int]:
+    """The seats that have yet to do what is open in this round, or, while it waits for its key, in its ceremony."""
+    seats = [seat.seat for seat in view.seats]
     if number == view.round.number and view.round.phase != b.KEY:
-        return any(_round_step(view, seat) is not None for seat in others)
-    return any(_key_step(view, ceremony_of(view, number), seat) is not None for seat in others)
+        return [seat for seat in seats if _round_step(view, seat) is not None]
+    return [seat for seat in seats if _key_step(view, ceremony_of(view, number), seat) is not None]
 
 
 def seat_of(view: b.TaskView, me: str) -> int | None:

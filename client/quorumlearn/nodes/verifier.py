@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactError, ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import blame, candidate, exchange, metrics, steps
+from quorumlearn.nodes import blame, candidate, exchange, metrics, steps, waking
 from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
 from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint, last_call
 from quorumlearn.nodes.encryption import parameters_of
@@ -48,11 +49,6 @@ class Verifier:
     _scores: dict[str, learning.Score] = field(default_factory=dict)
     _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
-    @property
-    def any_change(self) -> bool:
-        """The first seat sees every change: it closes the phases that miners complete."""
-        return self.patience == 0.0
-
     def finished(self, view: b.TaskView) -> bool:
         """Once the task has ended and no challenge of its blocks is left undecided."""
         over = steps.ended(view)
@@ -66,6 +62,7 @@ class Verifier:
             if not steps.ended(view):
                 self._remember(view, seat)
         failure: Exception | None = None
+        acted = False
         seated = self.journal.get(SEATED) is not None
         for step, number in steps.verifier_steps(
             view, self.me, self.msp_id, seated=seated, leaving=self.leaving
@@ -80,10 +77,14 @@ class Verifier:
                 continue
             if done:
                 log.info(step.value, task=view.task.spec.task_id, round=number, identity=self.me)
-                return True
-        if failure is not None:
+            acted |= done
+        if failure is not None and not acted:
             raise failure
-        return False
+        return acted
+
+    def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        """The first seat also closes the steps that miners complete, or seats that act at the same time."""
+        return waking.concerns_seats(events) or (self.patience == 0.0 and waking.may_complete(view, events))
 
     def _do(self, step: Step, number: int, view: b.TaskView) -> bool:
         """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger."""

@@ -12,11 +12,14 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
 from quorumlearn_proto.block_pb2 import TaskView
+from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from quorumlearn.artifacts import ArtifactError
 from quorumlearn.ckks import CkksError
@@ -43,6 +46,8 @@ TRANSIENT = (
 )
 TASK_FAULTS = (WorkloadError, ModelError, RuleError)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+AFTER_ACTING = 1.0
+"""Seconds after which it looks at what became of its own step, if no event tells."""
 QUIET_REFUSALS = {"NOT_DUE", "WRONG_PHASE"}
 
 
@@ -50,17 +55,16 @@ class Role(Protocol):
     """What makes a worker a miner, a verifier or an owner."""
 
     @property
-    def any_change(self) -> bool:
-        """Whether it must see every change, not only moves."""
-        ...
-
-    @property
     def patience(self) -> float:
         """Seconds it leaves others to advance the task before it does so itself."""
         ...
 
     def act(self, view: TaskView) -> bool:
-        """Do the next step, if there is one: True if something was done."""
+        """Do what is open to it now: True if it changed the ledger."""
+        ...
+
+    def wakes(self, view: TaskView, events: Sequence[LedgerEvent]) -> bool:
+        """Whether what happened since the view was read may have something in it for this role."""
         ...
 
     def finished(self, view: TaskView) -> bool:
@@ -93,11 +97,13 @@ class Worker:
                 except (*TRANSIENT, *TASK_FAULTS):
                     due_since = self._advance(view, due_since)
                     raise
+                if self.role.finished(view):
+                    return
                 if acted:
                     self.feed.expire()
-                    pause = FIRST_PAUSE
-                    continue
-                due_since = self._advance(view, due_since)
+                    pause, due_since = FIRST_PAUSE, None
+                else:
+                    due_since = self._advance(view, due_since)
             except Refused as refusal:
                 self._refused(refusal)
                 self.feed.expire()
@@ -115,7 +121,9 @@ class Worker:
                 )
                 self.feed.expire()
             else:
-                self.feed.wait(mark, self._until(view, due_since), any_change=self.role.any_change)
+                done = acted or (view.can_advance and due_since is None)
+                seconds = AFTER_ACTING if done else self._until(view, due_since)
+                self.feed.wait(mark, seconds, partial(self.role.wakes, view))
                 continue
             self.stop.wait(pause_before(view, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -129,7 +137,6 @@ class Worker:
         if now - since >= self.role.patience:
             self.market.advance(self.feed.task)
             self.feed.expire()
-            self.feed.notify(moved=True)
             return None
         return since
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 
-from quorumlearn.nodes.feed import REREAD_SECONDS, TaskFeed, next_deadline
+from quorumlearn.nodes.feed import KEPT_EVENTS, REREAD_SECONDS, TaskFeed, next_deadline
 from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.waking import moved
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.event_pb2 import LedgerEvent
+
+CHANGE = LedgerEvent(kind="blocks:Commit", phase=b.COMMIT)
+MOVE = LedgerEvent(kind="blocks:Advance", phase=b.BEACON, moved=True)
 
 
 class Ledger:
@@ -57,7 +62,7 @@ def test_many_readers_cause_one_reading() -> None:
 def test_a_change_and_an_own_step_cause_one_more() -> None:
     feed, ledger, _ = made()
     feed.view()
-    feed.notify(moved=False)
+    feed.notify(CHANGE)
     assert feed.view().round.number == 2
     feed.expire()
     assert feed.view().round.number == 3
@@ -70,7 +75,7 @@ def test_a_change_during_a_reading_is_not_lost() -> None:
     reader = threading.Thread(target=feed.view)
     reader.start()
     assert ledger.entered.wait(30)
-    feed.notify(moved=True)  # after the ledger was asked, before its answer came
+    feed.notify(MOVE)  # after the ledger was asked, before its answer came
     ledger.open.set()
     reader.join(30)
     assert feed.view().round.number == 2
@@ -99,32 +104,55 @@ def test_a_deadline_that_has_passed_is_seen_at_once() -> None:
     assert ledger.asked == 2
 
 
-def test_who_waits_is_woken_by_a_move_and_not_by_every_change() -> None:
+def test_who_waits_is_woken_by_what_it_waits_for() -> None:
     feed, _, _ = made()
     mark = feed.mark()
-    feed.notify(moved=True)
-    feed.wait(mark, 30)  # returns at once: the move was after the mark
+    feed.notify(MOVE)
+    feed.wait(mark, 30, moved)  # returns at once: the move was after the mark
     mark = feed.mark()
-    feed.notify(moved=False)
-    feed.wait(mark, 30, any_change=True)
     woken = threading.Event()
 
     def waits() -> None:
-        feed.wait(mark, 30)
+        feed.wait(mark, 30, moved)
         woken.set()
 
     waiter = threading.Thread(target=waits)
     waiter.start()
-    feed.notify(moved=False)
+    feed.notify(CHANGE)
     assert not woken.is_set()
-    feed.notify(moved=True)
+    feed.notify(MOVE)
     assert woken.wait(30)
     waiter.join(30)
 
 
+def test_who_waits_is_shown_all_since_its_mark_and_nothing_before() -> None:
+    feed, _, _ = made()
+    feed.notify(MOVE)
+    mark = feed.mark()
+    shown: list[list[str]] = []
+    feed.notify(CHANGE)
+    feed.notify(MOVE)
+    feed.wait(mark, 30, lambda events: shown.append([one.kind for one in events]) or True)
+    assert shown == [[CHANGE.kind, MOVE.kind]]
+
+
+def test_who_has_slept_through_more_than_is_kept_is_woken() -> None:
+    feed, _, _ = made()
+    mark = feed.mark()
+    for _ in range(KEPT_EVENTS + 1):
+        feed.notify(CHANGE)
+    feed.wait(mark, 30, lambda events: False)
+
+
+def test_nobody_waits_for_a_closed_feed() -> None:
+    feed, _, _ = made()
+    feed.close()
+    feed.wait(feed.mark(), 30, lambda events: False)
+
+
 def test_a_wait_ends_by_itself() -> None:
     feed, _, _ = made()
-    feed.wait(feed.mark(), 0.01)
+    feed.wait(feed.mark(), 0.01, moved)
 
 
 def test_the_next_deadline_is_the_earliest_of_what_is_open() -> None:
