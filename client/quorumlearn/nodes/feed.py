@@ -23,10 +23,18 @@ REREAD_SECONDS = 5.0
 KEPT_EVENTS = 1024
 """Who waits since longer ago is woken."""
 
+News = Callable[[], Sequence[LedgerEvent]]
+"""What has happened since the view was read."""
+
 Wakes = Callable[[Sequence[LedgerEvent]], bool]
 """Whether events, all since a mark, are worth looking at the ledger for."""
 
 log = structlog.get_logger()
+
+
+def no_news() -> Sequence[LedgerEvent]:
+    """Nothing has happened, as far as anybody knows."""
+    return ()
 
 
 class TaskFeed:
@@ -86,13 +94,20 @@ class TaskFeed:
         """Until what happened since `mark` wakes the caller, the feed is closed, or `seconds` have passed."""
 
         def woken() -> bool:
-            since = self._told - mark
-            if self._closed or since > KEPT_EVENTS:
+            if self._closed or self._told - mark > KEPT_EVENTS:
                 return True
-            return since > 0 and wakes(list(islice(self._events, len(self._events) - since, None)))
+            return self._told > mark and wakes(self._since(mark))
 
         with self._changed:
             self._changed.wait_for(woken, timeout=seconds)
+
+    def since(self, mark: int) -> list[LedgerEvent]:
+        """What happened since `mark`, as far as it is kept."""
+        with self._changed:
+            return self._since(mark)
+
+    def _since(self, mark: int) -> list[LedgerEvent]:
+        return list(islice(self._events, max(0, len(self._events) - (self._told - mark)), None))
 
     def _stale(self) -> bool:
         due = next_deadline(self._view)

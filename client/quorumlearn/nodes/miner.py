@@ -27,11 +27,12 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
 from quorumlearn.nodes import adversary, candidate, exchange, metrics
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
+from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal, forget_rounds
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.steps import Step, ended, miner_step
-from quorumlearn.nodes.waking import round_moved
+from quorumlearn.nodes.waking import MINERS_PHASES, entered
 
 log = structlog.get_logger()
 
@@ -83,7 +84,7 @@ class Miner:
         forget_rounds(self.journal, None if over else view.round.number)
         return over
 
-    def act(self, view: b.TaskView) -> bool:
+    def act(self, view: b.TaskView, news: News = no_news) -> bool:
         """Whoever has trained goes on to commit at once."""
         while (step := self._step(view)) is not None:
             with metrics.timed(metrics.STEPS, step.value):
@@ -94,7 +95,10 @@ class Miner:
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         """A cheat that waits for what others do sees everything."""
-        return bool(self.behaviour.watches) or round_moved(events)
+        return bool(self.behaviour.watches) or entered(events, MINERS_PHASES)
+
+    def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return False
 
     def _step(self, view: b.TaskView) -> Step | None:
         number = view.round.number

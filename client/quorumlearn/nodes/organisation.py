@@ -6,6 +6,9 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile
@@ -28,6 +31,7 @@ class Organisation:
         self._gateways: dict[str, Gateway] = {}
         self._loading = threading.Lock()
         self._positions: dict[str, tuple[int, int]] = {}
+        self._indices: dict[tuple[str, str], NDArray[np.int64]] = {}
 
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:
@@ -67,13 +71,17 @@ class Organisation:
 
     def shard(self, identity: IdentityConfig) -> learning.Split:
         """The identity's part of the training data."""
-        pixels = self.dataset().train_pixels
-        return pixels.take(learning.ShardSpec.parse(identity.shard).indices(pixels.labels))
+        return self._part(self.dataset().train_pixels, "train", identity.shard)
 
     def test_set(self, identity: IdentityConfig) -> learning.Split:
         """The identity's part of the test data."""
-        pixels = self.dataset().test_pixels
-        return pixels.take(learning.ShardSpec.parse(identity.shard).indices(pixels.labels))
+        return self._part(self.dataset().test_pixels, "test", identity.shard)
+
+    def _part(self, pixels: learning.Pixels, which: str, shard: str) -> learning.Split:
+        with self._loading:
+            if (which, shard) not in self._indices:
+                self._indices[which, shard] = learning.ShardSpec.parse(shard).indices(pixels.labels)
+        return pixels.take(self._indices[which, shard])
 
     def beacon_key(self, identity: IdentityConfig) -> bytes | None:
         """From the identity's seed, if it has one; otherwise its beacons are random."""

@@ -15,10 +15,11 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from quorumlearn import learning
 from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public, workload_of
 from quorumlearn.nodes.steps import ended
-from quorumlearn.nodes.waking import round_moved
+from quorumlearn.nodes.waking import OWNERS_PHASES, entered
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ class Owner:
     def finished(self, view: b.TaskView) -> bool:
         return ended(view) and not self._unseen(view)
 
-    def act(self, view: b.TaskView) -> bool:
+    def act(self, view: b.TaskView, news: News = no_news) -> bool:
         if not self._unseen(view):
             return False
         spec, head = view.task.spec, view.state.head
@@ -62,7 +63,10 @@ class Owner:
         return False
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        return round_moved(events)
+        return entered(events, OWNERS_PHASES)
+
+    def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return False
 
     def _unseen(self, view: b.TaskView) -> bool:
         return self.journal.get("seen") != view.state.head.digest.encode()

@@ -158,11 +158,6 @@ KEY_STEP_DONE: dict[str, Callable[[b.KeyContribution], bool]] = {
 """Whether a seat has acted in a step of the ceremony, by the step's name on the ledger."""
 
 
-def others_pending(view: b.TaskView, number: int, me: str) -> bool:
-    """Whether another seat has yet to do what is open in this round, or in this ceremony, as far as the view tells."""
-    return any(seat != seat_of(view, me) for seat in seats_to_act(view, number))
-
-
 def seats_to_act(view: b.TaskView, number: int) -> list[int]:
     """The seats that have yet to do what is open in this round, or, while it waits for its key, in its ceremony."""
     seats = [seat.seat for seat in view.seats]

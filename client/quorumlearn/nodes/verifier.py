@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -18,6 +19,7 @@ from quorumlearn.nodes import blame, candidate, exchange, metrics, steps, waking
 from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
 from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint, last_call
 from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal, forget_rounds
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
@@ -55,7 +57,7 @@ class Verifier:
         forget_rounds(self.journal, None if over else view.round.number)
         return over and not view.challenges
 
-    def act(self, view: b.TaskView) -> bool:
+    def act(self, view: b.TaskView, news: News = no_news) -> bool:
         seat = steps.seat_of(view, self.me)
         if seat is not None:
             self.patience = PATIENCE_PER_SEAT * (seat - 1)
@@ -69,7 +71,7 @@ class Verifier:
         ):
             try:
                 with metrics.timed(metrics.STEPS, step.value):
-                    done = self._do(step, number, view)
+                    done = self._do(step, number, view, news)
             except (ArtifactError, exchange.ExchangeError, ckks.CkksError, KeptClosedError) as error:
                 failure = (
                     failure or error
@@ -84,12 +86,21 @@ class Verifier:
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         """The first seat also closes the steps that miners complete, or seats that act at the same time."""
-        return waking.concerns_seats(events) or (self.patience == 0.0 and waking.may_complete(view, events))
+        first = self.patience == 0.0
+        if view.state.status != t.RUNNING:
+            return first or waking.concerns_seats(events)
+        return waking.concerns_seats(events) or self.sees_due(view, events)
 
-    def _do(self, step: Step, number: int, view: b.TaskView) -> bool:
+    def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return self.patience == 0.0 and waking.completed(view, events)
+
+    def _do(self, step: Step, number: int, view: b.TaskView, news: News) -> bool:
         """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger."""
         task = view.task.spec.task_id
-        pending = step in TOGETHER and steps.others_pending(view, number, self.me)
+
+        def pending() -> bool:
+            return waking.others_pending(view, number, self.me, news())
+
         if step is Step.TAKE_SEAT:
             check_playable(self.store, view.task.spec)
             self.market.join_committee(task)
@@ -98,23 +109,23 @@ class Verifier:
         elif step in KEY_STEPS:
             self._key_step(step, number, view, pending)
         elif step is Step.BEACON:
-            self.market.reveal_beacon(task, number, self._part(view, number).beacon(), pending)
+            self.market.reveal_beacon(task, number, self._part(view, number).beacon(), pending())
         elif step is Step.SCREEN:
-            self.market.post_sketch(task, number, self._round(view).sketch_shares(view), pending)
+            self.market.post_sketch(task, number, self._round(view).sketch_shares(view), pending())
         elif step is Step.SELECT:
             self._select(view, pending)
         elif step is Step.OPEN:
-            self.market.post_partial(task, number, *self._round(view).partial(view), pending)
+            self.market.post_partial(task, number, *self._round(view).partial(view), pending())
         elif step is Step.CHECK:
             return self._accuse(view, self._faulty_partials(view))
         elif step is Step.VALIDATE:
             if not self._accuse(view, self._faulty_partials(view)):
-                self.market.vote_block(task, number, self._judge_candidate(view), pending)
+                self.market.vote_block(task, number, self._judge_candidate(view), pending())
         elif step is Step.JUDGE:
             self.market.vote_challenge(task, number, self._judge_block(view, number))
         return True
 
-    def _key_step(self, step: Step, number: int, view: b.TaskView, pending: bool) -> None:
+    def _key_step(self, step: Step, number: int, view: b.TaskView, pending: Callable[[], bool]) -> None:
         part, ceremony = self._part(view, number), steps.ceremony_of(view, number)
         seconds = view.task.spec.timeouts.key
         giving_up = last_call(ceremony, seconds, int(self.clock() * 1000))
@@ -126,7 +137,7 @@ class Verifier:
             log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
             contribution = complaint(str(fault))
         ceremony_id = (part.attempt.task, number, part.attempt.attempt)
-        self.market.key_step(KEY_STEPS[step], ceremony_id, contribution, pending)
+        self.market.key_step(KEY_STEPS[step], ceremony_id, contribution, pending())
 
     def _key_contribution(
         self, step: Step, part: CeremonyPart, ceremony: b.Ceremony, giving_up: bool
@@ -157,13 +168,13 @@ class Verifier:
         under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step not in CLOSED}
         self._seen = {which: seen for which, seen in self._seen.items() if which in under_way}
 
-    def _select(self, view: b.TaskView, pending: bool) -> None:
+    def _select(self, view: b.TaskView, pending: Callable[[], bool]) -> None:
         """Accuse the seats whose sketch shares are false, one by one, then vote."""
         part, last = self._round(view), self._last_call(view)
         opened = part.opened(view, last)
         if not self._accuse(view, [*opened.false, *_nobody(opened.undecided, b.BAD_SKETCH_SHARES)]):
             selection = part.selection(view, last)
-            self.market.vote_selection(view.task.spec.task_id, view.round.number, selection, pending)
+            self.market.vote_selection(view.task.spec.task_id, view.round.number, selection, pending())
 
     def _faulty_partials(self, view: b.TaskView) -> list[Finding]:
         found = self._round(view).verified(view, self._last_call(view))
@@ -287,8 +298,6 @@ KEY_STEPS = {
     Step.KEY_OPEN: "OpenKey",
     Step.KEY_BLAME: "BlameKey",
 }
-TOGETHER = {*KEY_STEPS, Step.BEACON, Step.SCREEN, Step.SELECT, Step.OPEN, Step.VALIDATE}
-"""Steps that all seats take at the same time."""
 CLOSED = {b.KEY_READY, b.KEY_FAILED}
 SEATED = "seated"
 

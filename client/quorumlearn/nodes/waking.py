@@ -1,14 +1,14 @@
 """When a node looks at the ledger again: pure functions of the events since it last looked.
 
-Looking costs every peer and node more than anything else a node does between its steps, so nobody looks at what is not for it:
-miners and owners when the round or the task moved, verifiers when a ceremony did too, and of the verifiers the first alone when so
-many have acted that a step may be complete, for it closes the steps that nobody else's transaction does.
+Looking costs the peers more than most steps do, so nobody looks at what is not for it: miners and owners when a phase begins that has
+a part for them, verifiers whenever something moved. Who has acted since is told by the events; so the last seat of a step knows
+that it is the last, and the first seat, which closes the steps that nobody else's transaction does, sees when one is complete.
+What an event says is only ever a reason to try: the contract decides.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -32,6 +32,9 @@ KEY_CALLS = {
     b.KEY_OPEN: "blocks:OpenKey",
     b.KEY_BLAME: "blocks:BlameKey",
 }
+MINERS_PHASES = (b.KEY, b.COMMIT, b.REVEAL, b.PROPOSE, b.ENDED)
+"""What begins with something for miners in it; a round's end begins the next one."""
+OWNERS_PHASES = (b.KEY, b.COMMIT, b.ENDED)
 FOR_EVERY_SEAT = {"blocks:Accuse", "blocks:Challenge"}
 """What other seats answer although nothing moved."""
 
@@ -41,9 +44,9 @@ def moved(events: Sequence[LedgerEvent]) -> bool:
     return any(event.moved for event in events)
 
 
-def round_moved(events: Sequence[LedgerEvent]) -> bool:
-    """Whether the task or its round went on: not if it was only the ceremony of a round that has not begun."""
-    return any(event.moved and (event.phase or event.status != t.RUNNING) for event in events)
+def entered(events: Sequence[LedgerEvent], phases: Collection[b.Phase]) -> bool:
+    """Whether the task's round went on to one of these phases, or the task to another status."""
+    return any(event.moved and (event.phase in phases or event.status != t.RUNNING) for event in events)
 
 
 def concerns_seats(events: Sequence[LedgerEvent]) -> bool:
@@ -51,22 +54,37 @@ def concerns_seats(events: Sequence[LedgerEvent]) -> bool:
     return moved(events) or any(event.kind in FOR_EVERY_SEAT for event in events)
 
 
-def may_complete(view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-    """Whether what was open in the view may be complete by these events; so, too, if something else happened."""
-    missing = _missing(view)
-    return any(count >= missing.get(kind, 1) for kind, count in Counter(e.kind for e in events).items())
+def completed(view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+    """Whether everybody has done what was open in the view to them, and nobody's transaction has moved the task on."""
+    return not moved(events) and any(
+        missing and missing <= _actors(call, number, events) for call, number, missing in _open(view)
+    )
 
 
-def _missing(view: b.TaskView) -> dict[str, int]:
-    """How many of each call the steps that are open wait for."""
+def others_pending(view: b.TaskView, number: int, me: str, events: Sequence[LedgerEvent]) -> bool:
+    """Whether another seat has yet to do what is open in this round, or in this ceremony, as far as is known."""
+    holders = {seat.seat: seat.verifier for seat in view.seats}
+    others = {holders[seat] for seat in seats_to_act(view, number)} - {me}
+    calls = {call for call, of, _ in _open(view) if of == number}
+    return not others <= {event.actor for event in events if event.kind in calls and event.round == number}
+
+
+def _open(view: b.TaskView) -> Iterator[tuple[str, int, set[str]]]:
+    """The steps that are open: the contract's function, the round, and who has yet to call it."""
     now = view.round
-    missing = {
-        COMMIT: len(now.miners) - len(view.submissions),
-        REVEAL: sum(not one.HasField("manifest") for one in view.submissions),
-    }
+    holders = {seat.seat: seat.verifier for seat in view.seats}
+    if now.phase == b.COMMIT:
+        yield COMMIT, now.number, set(now.miners) - {one.miner for one in view.submissions}
+    if now.phase == b.REVEAL:
+        yield REVEAL, now.number, {one.miner for one in view.submissions if not one.HasField("manifest")}
     if now.phase in SEATS_CALLS:
-        missing[SEATS_CALLS[now.phase]] = len(seats_to_act(view, now.number))
+        seats = seats_to_act(view, now.number)
+        yield SEATS_CALLS[now.phase], now.number, {holders[seat] for seat in seats}
     for ceremony in view.ceremonies:
         if ceremony.step in KEY_CALLS:
-            missing[KEY_CALLS[ceremony.step]] = len(seats_to_act(view, ceremony.round))
-    return missing
+            seats = seats_to_act(view, ceremony.round)
+            yield KEY_CALLS[ceremony.step], ceremony.round, {holders[seat] for seat in seats}
+
+
+def _actors(call: str, number: int, events: Sequence[LedgerEvent]) -> set[str]:
+    return {event.actor for event in events if event.kind == call and event.round == number}

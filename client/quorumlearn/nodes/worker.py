@@ -28,7 +28,7 @@ from quorumlearn.learning import ModelError, WorkloadError
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError
 from quorumlearn.nodes.exchange import ExchangeError
-from quorumlearn.nodes.feed import TaskFeed, next_deadline
+from quorumlearn.nodes.feed import News, TaskFeed, next_deadline
 from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.robust import RuleError
@@ -59,12 +59,16 @@ class Role(Protocol):
         """Seconds it leaves others to advance the task before it does so itself."""
         ...
 
-    def act(self, view: TaskView) -> bool:
+    def act(self, view: TaskView, news: News) -> bool:
         """Do what is open to it now: True if it changed the ledger."""
         ...
 
     def wakes(self, view: TaskView, events: Sequence[LedgerEvent]) -> bool:
         """Whether what happened since the view was read may have something in it for this role."""
+        ...
+
+    def sees_due(self, view: TaskView, events: Sequence[LedgerEvent]) -> bool:
+        """Whether it is for this role to move the task on, and these events say that it can be, without another look."""
         ...
 
     def finished(self, view: TaskView) -> bool:
@@ -86,14 +90,19 @@ class Worker:
         pause = FIRST_PAUSE
         due_since: float | None = None
         view: TaskView | None = None
+        mark = self.feed.mark()
         while not self.stop.is_set():
+            due = view is not None and self.role.sees_due(view, self.feed.since(mark))
             mark = self.feed.mark()
             try:
+                if due:
+                    self.market.advance(self.feed.task)
+                    self.feed.expire()
                 view = self.feed.view()
                 if self.role.finished(view):
                     return
                 try:
-                    acted = self.role.act(view)
+                    acted = self.role.act(view, partial(self.feed.since, mark))
                 except (*TRANSIENT, *TASK_FAULTS):
                     due_since = self._advance(view, due_since)
                     raise

@@ -5,19 +5,24 @@ from __future__ import annotations
 import pytest
 from quorumlearn.nodes.waking import (
     KEY_CALLS,
+    MINERS_PHASES,
+    OWNERS_PHASES,
     SEATS_CALLS,
+    completed,
     concerns_seats,
-    may_complete,
+    entered,
     moved,
-    round_moved,
+    others_pending,
 )
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
 
-def event(kind: str, *, phase: b.Phase = b.COMMIT, went_on: bool = False) -> LedgerEvent:
-    return LedgerEvent(kind=kind, status=t.RUNNING, phase=phase, moved=went_on)
+def event(
+    kind: str, actor: str = "", *, phase: b.Phase = b.COMMIT, number: int = 1, went_on: bool = False
+) -> LedgerEvent:
+    return LedgerEvent(kind=kind, actor=actor, status=t.RUNNING, phase=phase, round=number, moved=went_on)
 
 
 def view_in(phase: b.Phase) -> b.TaskView:
@@ -30,6 +35,10 @@ def view_in(phase: b.Phase) -> b.TaskView:
     return view
 
 
+def posted(*seats: int) -> list[LedgerEvent]:
+    return [event("blocks:PostSketch", f"V{seat}/v") for seat in seats]
+
+
 def test_every_call_that_a_step_waits_for_is_counted() -> None:
     assert set(SEATS_CALLS) | {b.KEY, b.COMMIT, b.REVEAL, b.PROPOSE, b.ENDED, b.PHASE_UNSPECIFIED} == set(
         b.Phase.values()
@@ -39,55 +48,83 @@ def test_every_call_that_a_step_waits_for_is_counted() -> None:
     )
 
 
-def test_a_ceremony_that_goes_on_is_no_move_of_the_round() -> None:
-    ahead = event("blocks:RevealKey", phase=b.PHASE_UNSPECIFIED, went_on=True)
+def test_a_ceremony_that_goes_on_is_for_verifiers_only() -> None:
+    ahead = event("blocks:RevealKey", phase=b.PHASE_UNSPECIFIED, number=2, went_on=True)
     assert moved([ahead])
-    assert not round_moved([ahead])
-    assert round_moved([ahead, event("blocks:Advance", phase=b.BEACON, went_on=True)])
+    assert concerns_seats([ahead])
+    assert not entered([ahead], MINERS_PHASES)
 
 
-def test_a_task_that_ended_before_its_first_round_has_moved() -> None:
-    assert round_moved([LedgerEvent(kind="blocks:Advance", status=t.EXPIRED, moved=True)])
+def test_miners_look_when_a_phase_begins_that_has_a_part_for_them() -> None:
+    begun = {
+        phase
+        for phase in b.Phase.values()
+        if entered([event("blocks:Advance", phase=phase, went_on=True)], MINERS_PHASES)
+    }
+    assert begun == {b.KEY, b.COMMIT, b.REVEAL, b.PROPOSE, b.ENDED}
+    assert not entered([event("blocks:Commit", phase=b.COMMIT)], MINERS_PHASES)
+
+
+def test_a_task_that_ended_before_its_first_round_is_seen_by_all() -> None:
+    expired = [LedgerEvent(kind="blocks:Advance", status=t.EXPIRED, moved=True)]
+    assert entered(expired, MINERS_PHASES)
+    assert entered(expired, OWNERS_PHASES)
 
 
 @pytest.mark.parametrize("kind", ["blocks:Accuse", "blocks:Challenge"])
 def test_what_other_seats_answer_concerns_them_although_nothing_moved(kind: str) -> None:
-    assert not concerns_seats([event("blocks:PostSketch")])
-    assert concerns_seats([event("blocks:PostSketch"), event(kind)])
+    assert not concerns_seats(posted(1))
+    assert concerns_seats([*posted(1), event(kind)])
 
 
-def test_commits_are_looked_at_when_all_may_be_there() -> None:
+def test_commits_are_complete_when_all_are_there() -> None:
     view = view_in(b.COMMIT)
-    assert not may_complete(view, [event("blocks:Commit")])
-    assert may_complete(view, [event("blocks:Commit")] * 2)
+    first, second = event("blocks:Commit", "M/a"), event("blocks:Commit", "M/b")
+    assert not completed(view, [first, first])
+    assert completed(view, [first, second])
+    assert not completed(view, [first, event("blocks:Commit", "M/b", number=2)])
     view.submissions.add(miner="M/a")
-    assert may_complete(view, [event("blocks:Commit")])
+    assert completed(view, [second])
 
 
-def test_reveals_are_looked_at_when_all_that_committed_may_be_there() -> None:
+def test_reveals_are_complete_when_all_that_committed_are_there() -> None:
     view = view_in(b.REVEAL)
     view.submissions.add(miner="M/a")
     view.submissions.add(miner="M/b", manifest=b.Manifest(miner="M/b"))
-    assert may_complete(view, [event("blocks:Reveal")])
+    assert completed(view, [event("blocks:Reveal", "M/a")])
     view.submissions[1].ClearField("manifest")
-    assert not may_complete(view, [event("blocks:Reveal")])
+    assert not completed(view, [event("blocks:Reveal", "M/a")])
 
 
-def test_seats_are_waited_for_by_what_each_has_yet_to_do() -> None:
+def test_a_step_of_seats_is_complete_when_each_that_had_to_has_acted() -> None:
     view = view_in(b.SCREEN)
-    posted = [event("blocks:PostSketch")]
-    assert not may_complete(view, posted * 2)
-    assert may_complete(view, posted * 3)
+    assert not completed(view, posted(1, 2))
+    assert completed(view, posted(1, 2, 3))
     view.screenings.add(seat=2).sketch_shares.digest = "d"
-    assert may_complete(view, posted * 2)
+    assert completed(view, posted(1, 3))
+
+
+def test_what_somebodys_transaction_has_moved_is_not_for_another_to_move() -> None:
+    last = event("blocks:PostSketch", "V3/v", phase=b.SELECT, went_on=True)
+    assert not completed(view_in(b.SCREEN), [*posted(1, 2), last])
 
 
 def test_the_next_ceremony_is_counted_beside_the_round() -> None:
     view = view_in(b.COMMIT)
-    committed = [event("blocks:CommitKey", phase=b.PHASE_UNSPECIFIED)]
-    assert not may_complete(view, [*committed * 2, event("blocks:Commit")])
-    assert may_complete(view, committed * 3)
+    keys = [
+        event("blocks:CommitKey", f"V{seat}/v", phase=b.PHASE_UNSPECIFIED, number=2) for seat in (1, 2, 3)
+    ]
+    assert not completed(view, [*keys[:2], event("blocks:Commit", "M/a")])
+    assert completed(view, keys)
+    assert others_pending(view, 2, "V1/v", keys[:2])
+    assert not others_pending(view, 2, "V1/v", keys[1:])
 
 
-def test_what_no_step_waits_for_is_looked_at_once() -> None:
-    assert may_complete(view_in(b.COMMIT), [event("tasks:Join")])
+def test_the_last_seat_knows_that_it_is_the_last() -> None:
+    view = view_in(b.SCREEN)
+    assert others_pending(view, 1, "V1/v", [])
+    assert others_pending(view, 1, "V1/v", posted(1, 2))
+    assert not others_pending(view, 1, "V1/v", posted(2, 3))
+    view.screenings.add(seat=2).sketch_shares.digest = "d"
+    assert not others_pending(view, 1, "V1/v", posted(3))
+    assert others_pending(view, 1, "V1/v", [event("blocks:VoteSelection", "V3/v")])
