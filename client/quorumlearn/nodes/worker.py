@@ -47,7 +47,7 @@ TRANSIENT = (
 TASK_FAULTS = (WorkloadError, ModelError, RuleError)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 AFTER_ACTING = 1.0
-"""Seconds after which it looks at what became of its own step, if no event tells."""
+"""Seconds, beside its patience, after which it looks at what became of its own step if no event tells."""
 QUIET_REFUSALS = {"NOT_DUE", "WRONG_PHASE"}
 
 
@@ -131,7 +131,7 @@ class Worker:
                 self.feed.expire()
             else:
                 done = acted or (view.can_advance and due_since is None)
-                seconds = AFTER_ACTING if done else self._until(view, due_since)
+                seconds = AFTER_ACTING + self.role.patience if done else self._until(view, due_since)
                 self.feed.wait(mark, seconds, partial(self.role.wakes, view))
                 continue
             self.stop.wait(pause_before(view, pause * random.uniform(0.5, 1.0)))
