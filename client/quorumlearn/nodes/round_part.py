@@ -205,7 +205,7 @@ class RoundPart:
     def _shares_of(self, one: b.Screening, view: b.TaskView) -> Shares:
         """What a seat posted, opened; one of UNUSABLE if it does not hold together."""
         revealed = [sub for sub in view.submissions if sub.HasField("manifest")]
-        self.store.wait(one.sketch_shares, timeout=WAIT_SECONDS, poll=0.05)
+        self.store.wait(one.sketch_shares, timeout=WAIT_SECONDS, poll=0.01)
         record = exchange.get(
             self.store,
             SketchShares,
