@@ -38,7 +38,6 @@ from .tables import (
     SUBMISSIONS,
 )
 
-
 _PURPOSES = tuple(int(purpose) for purpose in (SKETCH_DECRYPTION, AGGREGATE_DECRYPTION))
 
 
