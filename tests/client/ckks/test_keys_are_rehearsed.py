@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn import ckks
 from quorumlearn.ckks import residues as r
-from quorumlearn.ckks import seal
+from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.container import Kind, write
+from scipy.stats import chi2
 
 SEED = b"task/1/1"
 
@@ -75,6 +77,28 @@ def test_an_error_that_would_spoil_honest_sketches_does_not_pass_though_sums_ope
                 opened(p, key, shares)
             with pytest.raises(ckks.OutOfRange, match="off the grid"):
                 ckks.open_sketch(p, plan, sketch, parts)
+
+
+@pytest.mark.parametrize(("seats", "threshold", "chance"), [(3, 2, 1e-3), (5, 3, 1e-12), (2, 2, 0.3)])
+def test_who_aims_for_the_line_has_little_chance_to_spoil_an_honest_update(
+    seats: int, threshold: int, chance: float
+) -> None:
+    """That one key passes although an honest update under it, opened by the noisiest t, is judged off the grid: at most this,
+    whatever the error. Without a seat to spare the best choice has one chance in four."""
+    p = ckks.Parameters.named("default", 100_000, seats=seats, threshold=threshold)
+    budget, k, factor = p.budget, p.sketch_size, shamir.clearing(seats, threshold).share_factor
+    stored = budget.stored_std * math.sqrt(p.chunks * p.poly_modulus_degree / 2)
+    norms = [
+        math.sqrt(sum(float(part) ** 2 for part in shamir.lagrange(some, 0)))
+        for some in combinations(range(1, seats + 1), threshold)
+    ]
+    quiet, loud = (math.hypot(budget.sketch.std * n / factor, stored) for n in (min(norms), max(norms)))
+    assert loud == pytest.approx(budget.sketch_std)
+    error = np.linspace(0, 5, 2000) * loud
+    limits = k * budget.sketch_square_limit * np.array([quiet**2, loud**2])
+    passes = chi2.cdf(limits[0] / (quiet**2 + error**2), k)
+    spoils = chi2.sf(limits[1] / (loud**2 + error**2), k)
+    assert 0 < (passes * spoils).max() < chance
 
 
 def test_a_part_of_another_share_or_of_another_key_does_not_pass() -> None:
