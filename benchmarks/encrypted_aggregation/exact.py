@@ -2,6 +2,7 @@
 
     python -m benchmarks.encrypted_aggregation.exact --data FOLDER --results exact.jsonl      1,000 rounds
     python -m benchmarks.encrypted_aggregation.exact --rounds 200 --attacks alie,mimic --json
+    python -m benchmarks.encrypted_aggregation.exact --rounds 200 --sketch-size 4096           a finer line, at what cost.md says
 
 Stopped, and started again with the same --results, it goes on where it was.
 
@@ -10,7 +11,7 @@ Rules:
   data, the model, whose shards, all drawn from it; attacks take turns;
 - honest updates are real ones: mnist-cnn on 150 samples of a shard, from the initial model or from one well trained, clipped
   to the bound and the grid. Attackers know every honest update and agree with each other;
-- both see the same updates: one exactly, the other by the plain twin of the encrypted sketch (k = 256). In the first
+- both see the same updates: one exactly, the other by the plain twin of the encrypted sketch (k = 256 unless told). In the first
   `--encrypted` rounds the updates are encrypted, sketched and opened, and must give the twin's numbers exactly;
 - compared is the rule itself: what else a selection looks at (copies, lengths) could only find more;
 - a score is that of multi-Krum on whole updates, of a choice the sum over whom it keeps.
@@ -52,6 +53,7 @@ ALONE = ("noise", "sign-flip", "scaling", "label-flip")
 DIVISIONS = ("iid", "dirichlet", "one-class")
 MODELS = ("initial", "trained")
 MOST, SAMPLES, ALPHA, BOUND = 50, 150, 0.3, 0.5
+SKETCH_SIZE = ckks.PRESETS["default"].sketch_size
 WITHIN = 0.05
 """How much above the best score a choice may be."""
 
@@ -81,15 +83,15 @@ class Outcome:
     clearly_out_by_both: int
     differing: int
     excess: float
+    sketch_size: int = SKETCH_SIZE
 
 
 @dataclass(frozen=True, eq=False)
 class _World:
-    """Data and encryption's numbers, and the updates trained so far."""
+    """Data, and the updates trained so far."""
 
     workload: learning.Workload
     pixels: learning.Pixels
-    parameters: ckks.Parameters
     kept: dict[tuple[str, str, str, int], NDArray[np.int32]] = field(default_factory=dict)
 
 
@@ -98,11 +100,20 @@ def _world(data: Path | None) -> _World:
     loaded = learning.load(learning.DataSource(folder=data))
     if loaded.notice is not None:
         Console(stderr=True).print(loaded.notice)
-    workload = learning.get_workload("mnist-cnn", {})
-    parameters = ckks.Parameters.choose(
-        learning.size_of(workload.shapes), seats=SEATS, threshold=THRESHOLD, bound=BOUND, max_weight_sum=MOST
+    return _World(learning.get_workload("mnist-cnn", {}), loaded.train_pixels)
+
+
+@lru_cache(maxsize=2)
+def _parameters(data: Path | None, sketch_size: int) -> ckks.Parameters:
+    """The grid of the updates is the same whatever the sketch."""
+    return ckks.Parameters.choose(
+        learning.size_of(_world(data).workload.shapes),
+        seats=SEATS,
+        threshold=THRESHOLD,
+        bound=BOUND,
+        max_weight_sum=MOST,
+        sketch_size=sketch_size,
     )
-    return _World(workload, loaded.train_pixels, parameters)
 
 
 @lru_cache(maxsize=len(MODELS))
@@ -138,14 +149,16 @@ def _update(data: Path | None, model: str, division: str, shard: int, behaviour:
         split = learning.Split(*behaviour.poison(split.images, split.labels, 1))
         base = _base(data, model)
         trained = world.workload.train(base, split, seed=seeds.derive("exact", *key))
-        steps = ckks.quantise(learning.difference(trained.model, base), world.parameters)
+        steps = ckks.quantise(learning.difference(trained.model, base), _parameters(data, SKETCH_SIZE))
         world.kept[key] = steps.astype(np.int32)
     return world.kept[key].astype(np.int64)
 
 
-def play(number: int, attacks: Sequence[str], data: Path | None, encrypted: bool) -> Outcome:
+def play(
+    number: int, attacks: Sequence[str], data: Path | None, encrypted: bool, sketch_size: int = SKETCH_SIZE
+) -> Outcome:
     """One round. AssertionError if encrypted sketches open to something else than their twins."""
-    p = _world(data).parameters
+    p = _parameters(data, sketch_size)
     rng = _random("round", number)
     attack = attacks[number % len(attacks)]
     miners = int(rng.integers(10, MOST + 1))
@@ -197,6 +210,7 @@ def play(number: int, attacks: Sequence[str], data: Path | None, encrypted: bool
         clearly_out_by_both=int((clearly & out_too).sum()),
         differing=int(((exact.values > 0) != (seen.values > 0)).sum()),
         excess=float(exact.scores[seen.values > 0].sum()) / best - 1,
+        sketch_size=sketch_size,
     )
 
 
@@ -256,7 +270,10 @@ def _percent(share: float | int | None) -> str:
 def _print(outcomes: Sequence[Outcome], encrypted: int) -> None:
     console = Console(highlight=False, width=200)
     console.print(machine())
-    console.print(f"{len(outcomes)} rounds, {encrypted} of them encrypted too: the sketches were the same\n")
+    k = outcomes[0].sketch_size
+    console.print(
+        f"{len(outcomes)} rounds, k = {k}, {encrypted} of them encrypted too: the sketches were the same\n"
+    )
     head = ["attack", "rounds", "Byzantine", "kept out", "by sketches too", "clearly out", "by sketches too"]
     head += ["score above the best", "largest", "within 5 %"]
     for row in (head, ["---"] + ["---:"] * (len(head) - 1)):
@@ -279,6 +296,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--attacks", default=",".join(ATTACKS), help="comma-separated; default: all")
     parser.add_argument("--encrypted", type=int, default=5, help="so many rounds are encrypted too")
+    parser.add_argument(
+        "--sketch-size", type=int, default=SKETCH_SIZE, help=f"numbers in a sketch; default: {SKETCH_SIZE}"
+    )
     parser.add_argument("--data", type=Path, help="folder with MNIST's four IDX files")
     parser.add_argument("--results", type=Path, help="a file of finished rounds: kept, and not played again")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
@@ -291,13 +311,17 @@ def main() -> int:
     if options.results is not None and options.results.exists():
         for line in options.results.read_text().splitlines():
             one = Outcome(**json.loads(line))
-            if one.attack != attacks[one.number % len(attacks)]:
-                parser.error(f"{options.results} holds rounds of other attacks: name another file")
+            if one.attack != attacks[one.number % len(attacks)] or one.sketch_size != options.sketch_size:
+                parser.error(
+                    f"{options.results} holds rounds of other attacks or sketches: name another file"
+                )
             done[one.number] = one
     progress = Console(stderr=True, highlight=False)
     for number in range(options.rounds):
         if number not in done:
-            done[number] = play(number, attacks, options.data, number < options.encrypted)
+            done[number] = play(
+                number, attacks, options.data, number < options.encrypted, options.sketch_size
+            )
             if options.results is not None:
                 with options.results.open("a") as file:
                     file.write(json.dumps(asdict(done[number])) + "\n")
