@@ -3,7 +3,9 @@
 `flower-multi-krum` is Flower's MultiKrum strategy as its documentation and its `aggregate_krum` define it, written
 anew here because `flwr` is not among our dependencies: scores are sums of squared distances to the n - f - 2 nearest, the
 n - f best are averaged by their numbers of examples. The others are ByzFL's own code: `byzfl-nnm-trimmed-mean` and
-`byzfl-nnm-geometric-median` are the compositions its authors recommend, `byzfl-median` needs no f.
+`byzfl-nnm-geometric-median` are the compositions its authors recommend, `byzfl-arc-nnm-trimmed-mean` with their adaptive clipping
+before it, `byzfl-median` needs no f. Left out: MDA and SMEA try all subsets, 4,845 with 4 of 20 and 125,970 with 8; MoNNA trusts one miner;
+centred clipping needs a length that nobody tells it.
 """
 
 from __future__ import annotations
@@ -39,6 +41,22 @@ def _nnm_geometric_median(updates: Floats, byzantine: int, examples: Sequence[in
     return np.asarray(byzfl.GeometricMedian(nu=1e-6, T=20)(byzfl.NNM(byzantine)(updates)))
 
 
+def _nnm_multi_krum(updates: Floats, byzantine: int, examples: Sequence[int]) -> Floats:
+    return np.asarray(byzfl.MultiKrum(byzantine)(byzfl.NNM(byzantine)(updates)))
+
+
+def _nnm_meamed(updates: Floats, byzantine: int, examples: Sequence[int]) -> Floats:
+    return np.asarray(byzfl.Meamed(byzantine)(byzfl.NNM(byzantine)(updates)))
+
+
+def _arc_nnm_trimmed_mean(updates: Floats, byzantine: int, examples: Sequence[int]) -> Floats:
+    return np.asarray(byzfl.TrMean(byzantine)(byzfl.NNM(byzantine)(byzfl.ARC(byzantine)(updates))))
+
+
+def _caf(updates: Floats, byzantine: int, examples: Sequence[int]) -> Floats:
+    return np.asarray(byzfl.CAF(byzantine)(updates))
+
+
 def _median(updates: Floats, byzantine: int, examples: Sequence[int]) -> Floats:
     return np.asarray(byzfl.Median()(updates))
 
@@ -47,6 +65,10 @@ PEERS: Mapping[str, Callable[[Floats, int, Sequence[int]], Floats]] = {
     "flower-multi-krum": flower_multi_krum,
     "byzfl-nnm-trimmed-mean": _nnm_trimmed_mean,
     "byzfl-nnm-geometric-median": _nnm_geometric_median,
+    "byzfl-nnm-multi-krum": _nnm_multi_krum,
+    "byzfl-nnm-meamed": _nnm_meamed,
+    "byzfl-arc-nnm-trimmed-mean": _arc_nnm_trimmed_mean,
+    "byzfl-caf": _caf,
     "byzfl-median": _median,
 }
 

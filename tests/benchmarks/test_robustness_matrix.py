@@ -48,6 +48,13 @@ def test_byzfls_peers_are_byzfls() -> None:
     )
 
 
+@pytest.mark.parametrize("peer", sorted(PEERS))
+def test_a_peer_that_hears_nearly_the_same_of_everybody_says_it(peer: str) -> None:
+    same = np.arange(5.0)
+    heard = same + np.random.default_rng(2).normal(0, 1e-3, (9, 5))
+    np.testing.assert_allclose(aggregate(peer, heard, 2, [1] * 9), same, atol=0.01)
+
+
 def test_every_rule_and_attack_of_the_full_matrix_exists() -> None:
     for rule in RULES:
         if rule not in PEERS:
