@@ -19,6 +19,7 @@ from quorumlearn.attacks import make_behaviour
 from quorumlearn.learning import get_workload, to_bytes
 from quorumlearn.nodes import run
 from quorumlearn.nodes.exchange import ExchangeError
+from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.miner import Miner
 from quorumlearn.nodes.organisation import Organisation
@@ -139,7 +140,7 @@ class Turncoat(Miner):
     _number = 0
     _restore: bytes | None = None
 
-    def act(self, view: b.TaskView) -> bool:
+    def act(self, view: b.TaskView, news: News = no_news) -> bool:
         if view.round.number != self._number:
             self._number = view.round.number
             if self._restore is not None:
@@ -148,7 +149,7 @@ class Turncoat(Miner):
             self.behaviour = make_behaviour(does.get(self.me, "honest"))
             poisons = self.behaviour.name in {"label-flip", "backdoor"}
             self._restore = self._private_part(view) if poisons else None
-        return super().act(view)
+        return super().act(view, news)
 
     def _private_part(self, view: b.TaskView) -> bytes:
         spec = view.task.spec
