@@ -7,6 +7,7 @@ challenged. The node stops on `stop`; with `until_done` it also ends by itself o
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import threading
 import time
@@ -21,7 +22,7 @@ from quorumlearn_proto.page_pb2 import TaskSummary
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
-from quorumlearn.learning import get_workload
+from quorumlearn.learning import LearningError, get_workload
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import TaskFeed
 from quorumlearn.nodes.journal import Journal, forget_rounds
@@ -117,8 +118,7 @@ class Node:
                 continue
             if task not in self._feeds:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
-                # torch takes seconds to import: begin while others are still joining
-                threading.Thread(target=self._guarded, args=(_import_torch,), daemon=True).start()
+                threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if identity.role == "verifier":
                 self._workers.start()
             feed = self._feeds[task]
@@ -137,6 +137,13 @@ class Node:
             started = True
         if started:
             self._challenged.discard(task)
+
+    def _warm_up(self) -> None:
+        """What takes seconds the first time, begun while others are still joining: torch, by way of a workload, and the data. What
+        is wrong with the data is said by who needs them."""
+        get_workload("mnist-cnn", {})
+        with contextlib.suppress(LearningError):
+            self.organisation.dataset()
 
     def _employed(self, key: tuple[str, str]) -> bool:
         """Whether this identity has a worker in this task, or had one and there is nothing new for it."""
@@ -237,8 +244,3 @@ class Node:
                 self._fault = error
             self.stop.set()
             self._look.set()
-
-
-def _import_torch() -> None:
-    """By way of a workload; not the task's own, which may be none."""
-    get_workload("mnist-cnn", {})
