@@ -12,7 +12,7 @@ from quorumlearn_proto.block_pb2 import Authorisation, Round
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
 
 from .call import Call
-from .tables import AUTHORISATIONS, SUBMISSIONS
+from .tables import AUTHORISATIONS
 
 
 def authorise_sketches(call: Call, round_: Round) -> None:
@@ -44,9 +44,9 @@ def authorise_aggregate(call: Call, round_: Round) -> None:
 
 
 def _updates(call: Call, round_: Round) -> dict[str, ArtifactRef]:
-    at = (round_.task_id, round_.number)
-    submissions = call.ledger.among(SUBMISSIONS, *at, last=round_.miners)
-    return {entry.miner: entry.manifest.update for entry in submissions if entry.HasField("manifest")}
+    return {
+        entry.miner: entry.manifest.update for entry in call.submissions(round_) if entry.HasField("manifest")
+    }
 
 
 def _write(call: Call, round_: Round, authorisation: Authorisation) -> None:

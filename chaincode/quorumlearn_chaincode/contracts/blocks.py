@@ -136,8 +136,7 @@ def vote_selection(call: Call, name: str, number: str, text: str) -> None:
     selection = record(Selection, text)
     for verdict in selection.verdicts:
         line("a verdict's detail", verdict.detail)
-    scanned = call.ledger.among(SUBMISSIONS, name, round_.number, last=round_.miners)
-    submissions = {entry.miner: entry for entry in scanned}
+    submissions = {entry.miner: entry for entry in call.submissions(round_)}
     fault = selection_fault(selection, round_, submissions, task.spec.ckks.max_weight_sum)
     if fault:
         raise bad(f"the selection contradicts the ledger: {fault}")

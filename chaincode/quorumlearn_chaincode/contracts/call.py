@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quorumlearn_proto.block_pb2 import Round, Submission
 from quorumlearn_proto.common_pb2 import Config
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .errors import Code, Refusal
 from .ledger import Ledger
-from .tables import STATES, TASKS
+from .tables import STATES, SUBMISSIONS, TASKS
 
 MAX_SKEW_MS = 60_000
 MAX_AHEAD_MS = 2_000
@@ -79,6 +80,10 @@ class Call:
         if state is None:
             raise no_such_task(task_id)
         return state
+
+    def submissions(self, round_: Round) -> list[Submission]:
+        """What the round's miners have submitted, by miner."""
+        return self.ledger.among(SUBMISSIONS, round_.task_id, round_.number, last=round_.miners)
 
     def _stale(self, how: str) -> Refusal:
         return Refusal(

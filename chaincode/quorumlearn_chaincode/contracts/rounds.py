@@ -42,7 +42,7 @@ from .settlement import (
     open_round,
     participation,
 )
-from .tables import BALLOTS, CEREMONIES, CONTRIBUTIONS, ROUNDS, SCREENINGS, SUBMISSIONS
+from .tables import BALLOTS, CEREMONIES, CONTRIBUTIONS, ROUNDS, SCREENINGS
 from .tokens import slash
 
 MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
@@ -190,9 +190,9 @@ def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | 
     spec, numbers = task.spec, seat_numbers(task)
     match round_.phase:
         case Phase.COMMIT:
-            return close_commit(spec, round_, ledger.among(SUBMISSIONS, *at, last=round_.miners), expired)
+            return close_commit(spec, round_, call.submissions(round_), expired)
         case Phase.REVEAL:
-            return close_reveal(spec, ledger.among(SUBMISSIONS, *at, last=round_.miners), expired)
+            return close_reveal(spec, call.submissions(round_), expired)
         case Phase.BEACON:
             ceremony = ledger.get(CEREMONIES, *at)
             attempt = ceremony.attempt if ceremony else 0

@@ -32,7 +32,7 @@ from .call import Call
 from .committee import holder, release_seats, seats_for
 from .payment import miners_shares, proposer_share, verifier_share
 from .phases import Closing, bare
-from .tables import BLOCKS, CEREMONIES, MINERS, ROUNDS, STAKES, STATES, SUBMISSIONS
+from .tables import BLOCKS, CEREMONIES, MINERS, ROUNDS, STAKES, STATES
 from .tokens import pay, refund_escrow, return_stake
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
@@ -154,8 +154,7 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         verdicts=bare(round_.selection).verdicts,
         proposer=round_.candidate.proposer,
     )
-    at = (round_.task_id, round_.number)
-    submissions = {entry.miner: entry for entry in call.ledger.among(SUBMISSIONS, *at, last=round_.miners)}
+    submissions = {entry.miner: entry for entry in call.submissions(round_)}
     return Block(
         core=core,
         digest=canonical.digest(core),

@@ -124,7 +124,7 @@ def _view(call: Call, name: str, number: int) -> TaskView:
     if round_ is not None:
         answer.round.CopyFrom(round_)
         numbers = seat_numbers(task)
-        answer.submissions.extend(ledger.among(SUBMISSIONS, name, number, last=round_.miners))
+        answer.submissions.extend(call.submissions(round_))
         answer.screenings.extend(ledger.among(SCREENINGS, name, number, last=numbers))
         answer.ballots.extend(ledger.among(BALLOTS, name, number, round_.proposer_turn, last=numbers))
         answer.accusations.extend(ledger.scan(ACCUSATIONS, name, number))
@@ -152,11 +152,11 @@ def _load(call: Call, task: Task, number: int) -> None:
     name, ledger, numbers = task.spec.task_id, call.ledger, seat_numbers(task)
     ledger.load(
         *((SEATS, name, seat) for seat in numbers),
-        *((ROUNDS, name, number) for _ in range(number > 0)),
+        (ROUNDS, name, number),
         (CEREMONIES, name, number),
         (CEREMONIES, name, number + 1),
     )
-    round_ = ledger.get(ROUNDS, name, number) if number else None
+    round_ = ledger.get(ROUNDS, name, number)
     if round_ is None:
         return
     ceremonies = [ledger.get(CEREMONIES, name, one) for one in (number, number + 1)]

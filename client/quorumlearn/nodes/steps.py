@@ -158,12 +158,12 @@ KEY_STEP_DONE: dict[str, Callable[[b.KeyContribution], bool]] = {
 """Whether a seat has acted in a step of the ceremony, by the step's name on the ledger."""
 
 
-def seats_to_act(view: b.TaskView, number: int) -> list[int]:
-    """The seats that have yet to do what is open in this round, or, while it waits for its key, in its ceremony."""
-    seats = [seat.seat for seat in view.seats]
+def yet_to_act(view: b.TaskView, number: int) -> set[str]:
+    """The verifiers that have yet to do what is open in this round, or, while it waits for its key, in its ceremony."""
     if number == view.round.number and view.round.phase != b.KEY:
-        return [seat for seat in seats if _round_step(view, seat) is not None]
-    return [seat for seat in seats if _key_step(view, ceremony_of(view, number), seat) is not None]
+        return {seat.verifier for seat in view.seats if _round_step(view, seat.seat) is not None}
+    ceremony = ceremony_of(view, number)
+    return {seat.verifier for seat in view.seats if _key_step(view, ceremony, seat.seat) is not None}
 
 
 def seat_of(view: b.TaskView, me: str) -> int | None:

@@ -14,7 +14,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from quorumlearn.nodes.steps import seats_to_act
+from quorumlearn.nodes.steps import yet_to_act
 
 COMMIT, REVEAL = "blocks:Commit", "blocks:Reveal"
 SEATS_CALLS = {
@@ -63,27 +63,23 @@ def completed(view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
 
 def others_pending(view: b.TaskView, number: int, me: str, events: Sequence[LedgerEvent]) -> bool:
     """Whether another seat has yet to do what is open in this round, or in this ceremony, as far as is known."""
-    holders = {seat.seat: seat.verifier for seat in view.seats}
-    others = {holders[seat] for seat in seats_to_act(view, number)} - {me}
-    calls = {call for call, of, _ in _open(view) if of == number}
-    return not others <= {event.actor for event in events if event.kind in calls and event.round == number}
+    return any(
+        missing - {me} - _actors(call, number, events) for call, of, missing in _open(view) if of == number
+    )
 
 
 def _open(view: b.TaskView) -> Iterator[tuple[str, int, set[str]]]:
     """The steps that are open: the contract's function, the round, and who has yet to call it."""
     now = view.round
-    holders = {seat.seat: seat.verifier for seat in view.seats}
     if now.phase == b.COMMIT:
         yield COMMIT, now.number, set(now.miners) - {one.miner for one in view.submissions}
     if now.phase == b.REVEAL:
         yield REVEAL, now.number, {one.miner for one in view.submissions if not one.HasField("manifest")}
     if now.phase in SEATS_CALLS:
-        seats = seats_to_act(view, now.number)
-        yield SEATS_CALLS[now.phase], now.number, {holders[seat] for seat in seats}
+        yield SEATS_CALLS[now.phase], now.number, yet_to_act(view, now.number)
     for ceremony in view.ceremonies:
         if ceremony.step in KEY_CALLS:
-            seats = seats_to_act(view, ceremony.round)
-            yield KEY_CALLS[ceremony.step], ceremony.round, {holders[seat] for seat in seats}
+            yield KEY_CALLS[ceremony.step], ceremony.round, yet_to_act(view, ceremony.round)
 
 
 def _actors(call: str, number: int, events: Sequence[LedgerEvent]) -> set[str]:
