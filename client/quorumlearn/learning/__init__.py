@@ -45,6 +45,7 @@ from quorumlearn.learning.workload import (
     TrainResult,
     Workload,
     get_workload,
+    warm_up,
 )
 
 __all__ = [
@@ -87,4 +88,5 @@ __all__ = [
     "split",
     "to_bytes",
     "unflatten",
+    "warm_up",
 ]

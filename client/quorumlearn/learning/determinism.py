@@ -39,9 +39,6 @@ class _Outside:
     warn_only: bool = False
 
 
-torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
-"""Changes nothing: the first call imports much of torch, and that is better done now than in the middle of a round."""
-
 _lock = threading.Lock()
 _outside = _Outside()
 

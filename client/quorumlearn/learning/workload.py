@@ -175,3 +175,12 @@ def get_workload(name: str, config: Mapping[str, str]) -> Workload:
             ) from error
         raise WorkloadError(f"{name}: {key} = {config.get(key)!r}: {first['msg']}") from error
     return mnist.build(name, settings)
+
+
+def warm_up() -> None:
+    """What the first training or scoring of a process would wait seconds for: torch, and what torch imports at the first
+    repeatable computation."""
+    from quorumlearn.learning.determinism import repeatable
+
+    with repeatable():
+        pass

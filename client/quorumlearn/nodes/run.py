@@ -22,7 +22,7 @@ from quorumlearn_proto.page_pb2 import TaskSummary
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
-from quorumlearn.learning import LearningError, get_workload
+from quorumlearn.learning import LearningError, warm_up
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import TaskFeed
 from quorumlearn.nodes.journal import Journal, forget_rounds
@@ -139,9 +139,9 @@ class Node:
             self._challenged.discard(task)
 
     def _warm_up(self) -> None:
-        """What takes seconds the first time, begun while others are still joining: torch, by way of a workload, and the data. What
-        is wrong with the data is said by who needs them."""
-        get_workload("mnist-cnn", {})
+        """What takes seconds the first time, begun while others are still joining. What is wrong with the data is said by who
+        needs them."""
+        warm_up()
         with contextlib.suppress(LearningError):
             self.organisation.dataset()
 
