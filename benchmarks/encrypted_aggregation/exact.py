@@ -2,6 +2,7 @@
 
     python -m benchmarks.encrypted_aggregation.exact --data FOLDER --results exact.jsonl      1,000 rounds
     python -m benchmarks.encrypted_aggregation.exact --rounds 200 --attacks alie,mimic --json
+    python -m benchmarks.encrypted_aggregation.exact --data FOLDER --margin 0.07               whoever is not clear of the line stays out
     python -m benchmarks.encrypted_aggregation.exact --rounds 200 --sketch-size 4096           a finer line, at what cost.md says
 
 Stopped, and started again with the same --results, it goes on where it was.
@@ -23,7 +24,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -68,7 +69,8 @@ class Outcome:
     kept_out: Byzantine miners without weight by whole updates, and of those the ones without weight by sketches too.
     clearly_out: those of a score more than WITHIN above that of the last who is kept.
     differing: miners whom only one of the two keeps.
-    excess: how much above the best the score of the sketches' choice is, in parts of it.
+    kept, kept_by_sketches: how many are kept by whole updates, and by sketches; honest_kept, honest_kept_by_both: of them the honest.
+    excess: how much above that of the best choice of as many the score of the sketches' choice is, in parts of it.
     """
 
     number: int
@@ -82,8 +84,13 @@ class Outcome:
     clearly_out: int
     clearly_out_by_both: int
     differing: int
+    kept: int
+    kept_by_sketches: int
+    honest_kept: int
+    honest_kept_by_both: int
     excess: float
     sketch_size: int = SKETCH_SIZE
+    margin: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +162,12 @@ def _update(data: Path | None, model: str, division: str, shard: int, behaviour:
 
 
 def play(
-    number: int, attacks: Sequence[str], data: Path | None, encrypted: bool, sketch_size: int = SKETCH_SIZE
+    number: int,
+    attacks: Sequence[str],
+    data: Path | None,
+    encrypted: bool,
+    sketch_size: int = SKETCH_SIZE,
+    margin: float = 0.0,
 ) -> Outcome:
     """One round. AssertionError if encrypted sketches open to something else than their twins."""
     p = _parameters(data, sketch_size)
@@ -193,10 +205,11 @@ def play(
     sketches = np.stack([ckks.plain_sketch(p, plan, one) for one in values])
     if encrypted:
         _demand_the_same(p, plan, values, sketches)
-    exact, seen = rule.weights(_units(p, values)), rule.weights(sketches)
-    out, out_too = exact.values[:byzantine] == 0, seen.values[:byzantine] == 0
-    clearly = exact.scores[:byzantine] > (1 + WITHIN) * exact.scores[exact.values > 0].max()
-    best = float(exact.scores[exact.values > 0].sum())
+    exact, seen = rule.weights(_units(p, values)), replace(rule, margin=margin).weights(sketches)
+    kept, kept_too = exact.values > 0, seen.values > 0
+    out, out_too = ~kept[:byzantine], ~kept_too[:byzantine]
+    clearly = exact.scores[:byzantine] > (1 + WITHIN) * exact.scores[kept].max()
+    best = float(np.sort(exact.scores)[: int(kept_too.sum())].sum())
     return Outcome(
         number=number,
         miners=miners,
@@ -208,9 +221,14 @@ def play(
         kept_out_by_both=int((out & out_too).sum()),
         clearly_out=int(clearly.sum()),
         clearly_out_by_both=int((clearly & out_too).sum()),
-        differing=int(((exact.values > 0) != (seen.values > 0)).sum()),
-        excess=float(exact.scores[seen.values > 0].sum()) / best - 1,
+        differing=int((kept != kept_too).sum()),
+        kept=int(kept.sum()),
+        kept_by_sketches=int(kept_too.sum()),
+        honest_kept=int(kept[byzantine:].sum()),
+        honest_kept_by_both=int((kept & kept_too)[byzantine:].sum()),
+        excess=float(np.sort(exact.scores[kept_too]).sum()) / best - 1,
         sketch_size=sketch_size,
+        margin=margin,
     )
 
 
@@ -253,6 +271,10 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, float | int | None]:
         "kept_out_by_both": _share(sum(one.kept_out_by_both for one in outcomes), kept_out),
         "clearly_out": clearly_out,
         "clearly_out_by_both": _share(sum(one.clearly_out_by_both for one in outcomes), clearly_out),
+        "kept": sum(one.kept_by_sketches for one in outcomes) / sum(one.kept for one in outcomes),
+        "honest_kept": _share(
+            sum(one.honest_kept_by_both for one in outcomes), sum(one.honest_kept for one in outcomes)
+        ),
         "excess_mean": float(excess.mean()),
         "excess_largest": float(excess.max()),
         "rounds_within": float((excess <= WITHIN).mean()),
@@ -270,19 +292,19 @@ def _percent(share: float | int | None) -> str:
 def _print(outcomes: Sequence[Outcome], encrypted: int) -> None:
     console = Console(highlight=False, width=200)
     console.print(machine())
-    k = outcomes[0].sketch_size
+    k, margin = outcomes[0].sketch_size, outcomes[0].margin
     console.print(
-        f"{len(outcomes)} rounds, k = {k}, {encrypted} of them encrypted too: the sketches were the same\n"
+        f"{len(outcomes)} rounds, k = {k}, margin {margin:g}, {encrypted} of them encrypted too: the sketches were the same\n"
     )
     head = ["attack", "rounds", "Byzantine", "kept out", "by sketches too", "clearly out", "by sketches too"]
-    head += ["score above the best", "largest", "within 5 %"]
+    head += ["honest kept too", "score above the best", "largest", "within 5 %"]
     for row in (head, ["---"] + ["---:"] * (len(head) - 1)):
         console.print("| " + " | ".join(row) + " |")
     for name in [*sorted({one.attack for one in outcomes}), "all"]:
         told = summary([one for one in outcomes if name in ("all", one.attack)])
         counts = [f"{told[key]:,}" for key in ("rounds", "byzantine", "kept_out")]
         cells = [name, *counts, _percent(told["kept_out_by_both"]), f"{told['clearly_out']:,}"]
-        rest = ("clearly_out_by_both", "excess_mean", "excess_largest", "rounds_within")
+        rest = ("clearly_out_by_both", "honest_kept", "excess_mean", "excess_largest", "rounds_within")
         cells += [_percent(told[key]) for key in rest]
         console.print("| " + " | ".join(cells) + " |")
 
@@ -299,6 +321,7 @@ def main() -> int:
     parser.add_argument(
         "--sketch-size", type=int, default=SKETCH_SIZE, help=f"numbers in a sketch; default: {SKETCH_SIZE}"
     )
+    parser.add_argument("--margin", type=float, default=0.0, help="of multi-Krum on sketches; default: none")
     parser.add_argument("--data", type=Path, help="folder with MNIST's four IDX files")
     parser.add_argument("--results", type=Path, help="a file of finished rounds: kept, and not played again")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
@@ -311,17 +334,17 @@ def main() -> int:
     if options.results is not None and options.results.exists():
         for line in options.results.read_text().splitlines():
             one = Outcome(**json.loads(line))
-            if one.attack != attacks[one.number % len(attacks)] or one.sketch_size != options.sketch_size:
+            same = one.attack == attacks[one.number % len(attacks)] and one.margin == options.margin
+            if not same or one.sketch_size != options.sketch_size:
                 parser.error(
-                    f"{options.results} holds rounds of other attacks or sketches: name another file"
+                    f"{options.results} holds rounds of other attacks, margins or sketches: name another file"
                 )
             done[one.number] = one
     progress = Console(stderr=True, highlight=False)
     for number in range(options.rounds):
         if number not in done:
-            done[number] = play(
-                number, attacks, options.data, number < options.encrypted, options.sketch_size
-            )
+            encrypted = number < options.encrypted
+            done[number] = play(number, attacks, options.data, encrypted, options.sketch_size, options.margin)
             if options.results is not None:
                 with options.results.open("a") as file:
                     file.write(json.dumps(asdict(done[number])) + "\n")

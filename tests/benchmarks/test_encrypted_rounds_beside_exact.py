@@ -22,6 +22,16 @@ def test_noise_is_kept_out_by_both_and_the_encrypted_sketches_are_the_plain_ones
     assert told["kept_out_by_both"] == told["clearly_out_by_both"] == told["rounds_within"] == 1.0
 
 
+def test_with_a_margin_fewer_are_kept_and_none_that_were_not_without():
+    """Label flips are hard to tell from honest updates in round 3."""
+    plain = exact.play(3, ("label-flip",), None, encrypted=False)
+    strict = exact.play(3, ("label-flip",), None, encrypted=False, margin=0.07)
+    assert plain.kept == plain.kept_by_sketches == strict.kept == plain.miners - plain.byzantine
+    assert strict.kept / 2 <= strict.kept_by_sketches < strict.kept
+    assert strict.kept_out_by_both >= plain.kept_out_by_both
+    assert strict.honest_kept_by_both <= plain.honest_kept_by_both <= plain.honest_kept
+
+
 def test_what_attackers_expect_is_multi_krums_answer():
     rng = np.random.default_rng(5)
     for byzantine in (1, 3, 5):

@@ -2,7 +2,10 @@
 
 A seat may draw a far larger error e_i than it should. Its public share looks like any other, and a sum still opens; but under
 the key that it is part of, every honest update is so noisy that its sketch looks like a cheat's. So the seats sketch and open
-an update of zeros before a key is used: encrypted as a miner encrypts, with randomness that follows from the key itself.
+an update of zeros before a key is used, with randomness that follows from the key itself.
+
+The sketch of an update of zeros, with randomness u_j in chunk j and the plan's signs r_mj, is (b U_m, a U_m) with U_m = sum_j r_mj u_j. Here
+U_m itself is drawn, as large as that sum is: the noise e_i U_m is as large, and costs the same however large the model is.
 
 Rules:
 - nobody can choose an error by the rehearsal: its randomness is known only once all public shares are, which were committed to;
@@ -16,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
@@ -24,14 +27,12 @@ import numpy as np
 
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal, shamir
-from quorumlearn.ckks.ciphertexts import Ciphertexts, stored
+from quorumlearn.ckks.budget import SKETCH_POLYNOMIALS
 from quorumlearn.ckks.decryption import consistent, scaled
 from quorumlearn.ckks.errors import BadPartial
 from quorumlearn.ckks.keys import read_key
 from quorumlearn.ckks.parameters import Parameters
-from quorumlearn.ckks.sketches import SketchCiphertext, SketchPlan, read_sketch_shares, sketch, sketch_share
-
-_BATCH = 15
+from quorumlearn.ckks.sketches import SketchCiphertext, SketchPlan, read_sketch_shares, sketch_share
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +57,7 @@ class Rehearsal:
         seats = min(combinations(sorted(parts), p.threshold), key=_norm)
         steps = scaled(p, self.ciphertext.public, {seat: parts[seat] for seat in seats})
         factor = shamir.clearing(p.seats, p.threshold).share_factor
-        numbers = p.chunks * p.poly_modulus_degree
-        std = math.hypot(noise.sketch.std * _norm(seats) / factor, noise.stored_std * math.sqrt(numbers / 2))
-        limit = math.sqrt(noise.sketch_square_limit) * std / 2.0**p.shift
+        limit = math.sqrt(noise.sketch_square_limit) * noise.sketch.std * _norm(seats) / factor / 2.0**p.shift
         found = math.sqrt(float((steps**2).mean()))
         if found > limit:
             raise BadPartial(
@@ -72,26 +71,19 @@ def rehearsal(p: Parameters, key: bytes, seed: bytes) -> Rehearsal:
     public = hashlib.sha256(key).digest()
     plan = SketchPlan.from_beacon(p, r.stream("rehearsal plan", seed, public, size=32))
     b, a = read_key(p, key)
-    q, degree = r.column(p.primes), p.poly_modulus_degree
-    c0 = np.empty((p.chunks, len(p.kept_primes), degree), dtype=np.uint64)
-    c1 = np.empty((p.chunks, len(p.primes), degree), dtype=np.uint64)
-    for at in range(0, p.chunks, _BATCH):
-        u = seal.to_ntt(degree, p.coeff_modulus_bits, r.from_integers(_ternary(p, seed, public, at), q))
-        c0[at : at + _BATCH] = stored(p, seal.from_ntt(degree, p.coeff_modulus_bits, r.multiply(b, u, q)))
-        c1[at : at + _BATCH] = r.multiply(a, u, q)
-    encrypted = sketch(p, plan, Ciphertexts(p, c0, c1, p.update_size))
-    without_transforms = replace(plan)  # they are large, and not needed again
-    return Rehearsal(p, without_transforms, encrypted)
+    q, degree, bits = r.column(p.primes), p.poly_modulus_degree, p.coeff_modulus_bits
+    combined = seal.to_ntt(degree, bits, r.from_integers(_combined_randomness(p, seed, public), q))
+    heads = seal.from_ntt(degree, bits, r.multiply(b, combined, q))
+    return Rehearsal(p, plan, SketchCiphertext(plan.pick(heads), r.multiply(a, combined, q)))
 
 
-def _ternary(p: Parameters, seed: bytes, public: bytes, at: int) -> r.Integers:
-    """The randomness (m, N) of the chunks from `at`: -1, 0, 1, equally likely, from a public seed."""
-    count = min(_BATCH, p.chunks - at)
-    data = r.stream(
-        "rehearsal randomness", seed, public, at.to_bytes(4, "little"), size=8 * count * p.poly_modulus_degree
-    )
-    words = np.frombuffer(data, dtype="<u8") % np.uint64(3)
-    return words.astype(np.int64).reshape(count, -1) - 1
+def _combined_randomness(p: Parameters, seed: bytes, public: bytes) -> r.Integers:
+    """Polynomials (M, N) of the size that sum_j r_mj u_j has, from a public seed: uniform integers up to its root mean square
+    times the root of 3, which is the root of the number of values."""
+    degree, most = p.poly_modulus_degree, math.isqrt(p.chunks * p.poly_modulus_degree)
+    data = r.stream("rehearsal randomness", seed, public, size=8 * SKETCH_POLYNOMIALS * degree)
+    words = np.frombuffer(data, dtype="<u8") % np.uint64(2 * most + 1)
+    return words.astype(np.int64).reshape(SKETCH_POLYNOMIALS, degree) - most
 
 
 def _norm(seats: tuple[int, ...]) -> float:

@@ -48,12 +48,11 @@ _LIMB = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class SketchPlan:
-    """What one beacon fixes: signs (M, chunks, N) in -1, 0, 1 and each combination's positions, ascending."""
+    """What one beacon fixes: each combination's positions, ascending, and the signs."""
 
     parameters: Parameters
     beacon: bytes
     digest: bytes
-    signs: NDArray[np.int8] = field(repr=False)
     positions: tuple[NDArray[np.int64], ...] = field(repr=False)
 
     @staticmethod
@@ -61,10 +60,6 @@ class SketchPlan:
         """The plan of a beacon, by SHAKE-256; the same for everybody."""
         digest = r.stream("sketch plan", p.digest, beacon, size=32)
         degree, many = p.poly_modulus_degree, SKETCH_POLYNOMIALS
-        data = r.stream("sketch signs", digest, size=many * p.chunks * degree // 4)
-        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")
-        signs = bits.reshape(-1, 2).sum(axis=1, dtype=np.int8).reshape(many, p.chunks, degree) - np.int8(1)
-        signs.setflags(write=False)
         positions = []
         for m in range(many):
             size = p.sketch_size * (m + 1) // many - p.sketch_size * m // many
@@ -72,7 +67,17 @@ class SketchPlan:
                 r.stream("sketch positions", digest, bytes([m]), size=8 * degree), dtype="<u8"
             )
             positions.append(np.sort(np.argsort(keys, kind="stable")[:size]))
-        return SketchPlan(p, beacon, digest, signs, tuple(positions))
+        return SketchPlan(p, beacon, digest, tuple(positions))
+
+    @cached_property
+    def signs(self) -> NDArray[np.int8]:
+        """Coefficients -1, 0, 1 of r_mj, (M, chunks, N)."""
+        p, many = self.parameters, SKETCH_POLYNOMIALS
+        data = r.stream("sketch signs", self.digest, size=many * p.chunks * p.poly_modulus_degree // 4)
+        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")
+        signs = bits.reshape(-1, 2).sum(axis=1, dtype=np.int8) - np.int8(1)
+        signs.setflags(write=False)
+        return signs.reshape(many, p.chunks, p.poly_modulus_degree)
 
     @cached_property
     def transformed(self) -> r.Integers:

@@ -71,18 +71,22 @@ class Network:
 
     def position(self, transaction_id: str) -> tuple[int, int]:
         """The number of the block a transaction is in, and its index in that block."""
+        return self.positions(transaction_id)[transaction_id]
+
+    def positions(self, transaction_id: str) -> dict[str, tuple[int, int]]:
+        """`position` of every transaction in the block that this one is in, by id."""
         try:
             block = read_block(self.block_by_transaction(transaction_id))
         except BlockError as error:
             raise EvaluateError(str(error), endpoint=self._connection.endpoint) from error
-        for transaction in block.transactions:
-            if transaction.transaction_id == transaction_id:
-                return block.number, transaction.index
-        raise EvaluateError(
-            f"the peer's block {block.number} does not hold transaction {transaction_id}",
-            transaction_id=transaction_id,
-            endpoint=self._connection.endpoint,
-        )
+        found = {one.transaction_id: (block.number, one.index) for one in block.transactions}
+        if transaction_id not in found:
+            raise EvaluateError(
+                f"the peer's block {block.number} does not hold transaction {transaction_id}",
+                transaction_id=transaction_id,
+                endpoint=self._connection.endpoint,
+            )
+        return found
 
     def _start(self, start: int | None, checkpoint: Checkpointer | None) -> Checkpoint:
         saved = checkpoint.load() if checkpoint is not None else None

@@ -28,7 +28,7 @@ from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainRe
 Tensors = Mapping[str, Tensor]
 Forward = Callable[[Tensors, Tensor], Tensor]
 
-_EVALUATION_BATCH = 1000
+_EVALUATION_BATCH = 128  # a layer's activations stay in the caches
 
 
 @dataclass(frozen=True)

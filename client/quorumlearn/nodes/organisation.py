@@ -55,9 +55,9 @@ class Organisation:
         return self.gateway(user).identity.msp_id
 
     def position(self, user: str, transaction: str) -> tuple[int, int]:
-        """(block number, index in the block) of a committed transaction."""
+        """(block number, index in the block) of a committed transaction; those of a round share a block or two."""
         if transaction not in self._positions:
-            self._positions[transaction] = self.network(user).position(transaction)
+            self._positions |= self.network(user).positions(transaction)
         return self._positions[transaction]
 
     @cached_property

@@ -6,7 +6,7 @@ A name is a rule's, or pre-aggregations and a rule joined by `+`, the first appl
 | part | parameters |
 | --- | --- |
 | `mean` | |
-| `multi-krum` | `selected` (whole, m; default n - f) |
+| `multi-krum` | `selected` (whole, m; default n - f), `margin` (number from 0 and below 1, default 0) |
 | `l-nearest` | `nearest` (whole, l; default n - f) |
 | `norm-clipping` | `clip` (number, default the median norm) |
 | `centred-clipping` | `radius` (number, default the median distance), `steps` (whole, default 10) |
@@ -132,7 +132,8 @@ def _parts(name: str) -> list[str]:
 
 
 def _multi_krum(settings: _Settings, byzantine: int) -> Rule:
-    return MultiKrum(byzantine, settings.whole("selected"))
+    selected, margin = settings.whole("selected"), settings.number("margin")
+    return MultiKrum(byzantine, selected, 0.0 if margin is None else margin)
 
 
 def _l_nearest(settings: _Settings, byzantine: int) -> Rule:

@@ -78,14 +78,21 @@ class MultiKrum:
     Blanchard et al., "Machine learning with adversaries: Byzantine tolerant gradient descent", NeurIPS
     2017. The neighbours are n - f - 1, all honest ones but oneself, as in ByzFL; the paper takes one fewer.
     The guarantee needs n > 2f + 2. `byzantine` is f; `selected` is m, at most and by default n - f.
+
+    Scores of sketches are estimates, so the line between the m-th and the next is drawn a place up or down. With a `margin` only
+    those are kept whose score is below that of the first left out by this part of it, but at least the lower half of the m:
+    whoever whole updates would leave out is then left out by sketches too (docs/cost.md measures it, and what it costs the honest).
     """
 
     byzantine: int
     selected: int | None = None
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         not_negative("byzantine", self.byzantine)
         at_least_one("selected", self.selected)
+        if not 0 <= self.margin < 1:
+            raise RuleError(f"margin = {self.margin}; it must be from 0 and below 1")
 
     def weights(self, vectors: Vectors) -> Weights:
         checked(vectors)
@@ -98,7 +105,14 @@ class MultiKrum:
         nearest = np.sort(squared_distances(vectors), axis=1)[:, 1 : 1 + neighbours]
         scores = halving_sum(nearest) / max(1, neighbours)
         most = count - f if self.selected is None else min(self.selected, count - f)
-        return Weights(lowest(scores, most), scores)
+        return Weights(lowest(scores, self._clear(scores, most)), scores)
+
+    def _clear(self, scores: NDArray[np.float64], most: int) -> int:
+        """How many of the `most` lowest scores are kept: those clear of the first left out, at least half."""
+        if self.margin == 0 or most == len(scores):
+            return most
+        line = (1 - self.margin) * np.sort(scores)[most]
+        return max(-(-most // 2), min(most, int((scores < line).sum())))
 
     def for_remaining(self, count: int, excluded: int) -> Self:
         """f less those found already, and at most what n > 2f + 2 allows of the `count` left: f' = min(f -

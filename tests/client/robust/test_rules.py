@@ -81,6 +81,28 @@ def test_ties_go_to_the_earlier_row() -> None:
     assert MultiKrum(1, selected=2).weights(corners).values.tolist() == [1, 1, 0, 0, 0]
 
 
+@settings(deadline=None)
+@given(seeds, st.integers(0, 4), st.integers(0, 8), st.floats(0.01, 0.99))
+def test_a_margin_keeps_those_clear_of_the_first_left_out_and_at_least_half(
+    seed: int, f: int, more: int, margin: float
+) -> None:
+    x = vectors(seed, 2 * f + 3 + more, 8)
+    plain, strict = MultiKrum(f).weights(x), MultiKrum(f, margin=margin).weights(x)
+    assert (strict.scores == plain.scores).all()
+    assert (strict.values <= plain.values).all()
+    kept, out = strict.values > 0, plain.values == 0
+    assert kept.sum() >= plain.values.sum() / 2
+    if not out.any():
+        assert (strict.values == plain.values).all()
+        return
+    line = plain.scores[out].min()
+    clear = plain.scores < (1 - margin) * line
+    assert kept[clear].all()
+    if kept.sum() > -(-plain.values.sum() // 2):
+        assert (kept == clear).all()
+    assert plain.scores[kept].max() <= plain.scores[~kept].min()
+
+
 def test_far_vectors_are_not_selected_and_score_high() -> None:
     x = vectors(5, 9, 64)
     x[[2, 7]] += 50
@@ -113,6 +135,8 @@ def test_what_remains_can_always_be_weighed(f: int, excluded: int, count: int) -
         ("multi-krum", {"selected": "0"}, "at least 1"),
         ("multi-krum", {"selected": "-1"}, "whole number"),
         ("multi-krum", {"selected": "1.5"}, "whole number"),
+        ("multi-krum", {"margin": "1"}, "below 1"),
+        ("multi-krum", {"margin": "-0.1"}, "number"),
         ("multi-krum", {"selected": "٣"}, "whole number"),
     ],
 )
@@ -124,6 +148,7 @@ def test_a_rule_that_means_nothing_is_refused(name: str, parameters: dict[str, s
 def test_rules_are_made_as_the_task_says() -> None:
     assert make_rule("mean", {}, 0) == Mean()
     assert make_rule("multi-krum", {"selected": "4"}, 2) == MultiKrum(2, 4)
+    assert make_rule("multi-krum", {"margin": "0.07"}, 2) == MultiKrum(2, margin=0.07)
     with pytest.raises(RuleError, match="byzantine = -1"):
         make_rule("multi-krum", {}, -1)
 
