@@ -5,7 +5,7 @@ A seat with share s_i publishes p_i = f c1 s_i + e_i, in coefficient form, with 
 `combine_factor`; adding f g c0 leaves f g times the message, whose coefficients are grid steps times 2^shift.
 
 Rules:
-- flooding is drawn from SHAKE-256 keyed by the share and bound to c1: a seat that is restarted repeats
+- flooding is drawn by ChaCha20 under a key that SHAKE-256 makes of the share and c1: a seat that is restarted repeats
   itself, since two answers with independent noise would flood less than one;
 - a partial decryption is bound to the digest of the ciphertexts it is for;
 - with more than t partial decryptions all are checked against each other before t of them are used.
@@ -21,7 +21,7 @@ from itertools import combinations
 import numpy as np
 
 from quorumlearn.ckks import residues as r
-from quorumlearn.ckks import seal, shamir
+from quorumlearn.ckks import sampling, seal, shamir
 from quorumlearn.ckks.budget import FAILURE_BITS, UNIFORMS, Flooding, tail
 from quorumlearn.ckks.ciphertexts import Ciphertexts, frozen, lifted, stored
 from quorumlearn.ckks.container import Kind, read, write
@@ -65,7 +65,8 @@ def flooding_terms(
 ) -> r.Residues:
     """`count` flooding terms as residues (primes, count): each the centred sum of four uniform integers."""
     limbs = 1 if flooding.width <= _LIMB else 2
-    data = r.stream("flooding", key, label.to_bytes(8, "little"), size=8 * UNIFORMS * limbs * count)
+    drawn_from = r.stream("flooding", key, label.to_bytes(8, "little"), size=32)
+    data = sampling.expand(drawn_from, 8 * UNIFORMS * limbs * count)
     words = np.frombuffer(data, dtype="<u8").reshape(limbs, UNIFORMS, count)
     q = r.column(primes)
     low = (words[0] & np.uint64((1 << min(flooding.width, _LIMB)) - 1)).sum(axis=0, dtype=np.uint64)
@@ -107,13 +108,14 @@ def open_partials(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) 
     than t are there to tell; ParameterError for fewer than t.
     """
     parts, public = _read_all(p, c, partials), _public(p, c)
-    if not _plausible(p, public, parts):
-        bad = blame(p, parts, lambda some: _plausible(p, public, some))
+    steps = _plausible_steps(p, public, parts)
+    if steps is None:
+        bad = blame(p, parts, lambda some: _plausible_steps(p, public, some) is not None)
         known = (
             f"seats {list(bad)} are at fault" if bad else "more partial decryptions are needed to tell whose"
         )
         raise BadPartial(f"the partial decryptions of seats {sorted(partials)} do not open: {known}", bad)
-    return gather(p, np.rint(_steps(p, public, parts)).astype(np.int64), c.size)
+    return gather(p, np.rint(steps).astype(np.int64), c.size)
 
 
 def check_partial(p: Parameters, c: Ciphertexts, partial: bytes) -> None:
@@ -124,7 +126,7 @@ def check_partial(p: Parameters, c: Ciphertexts, partial: bytes) -> None:
 def find_bad(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> tuple[int, ...]:
     """The seats whose partial decryptions are wrong, as far as t or more right ones tell; else empty."""
     parts, public = _read_all(p, c, partials), _public(p, c)
-    return blame(p, parts, lambda some: _plausible(p, public, some))
+    return blame(p, parts, lambda some: _plausible_steps(p, public, some) is not None)
 
 
 def consistent(p: Parameters, parts: Mapping[int, r.Residues], std: float) -> bool:
@@ -216,15 +218,12 @@ def _public(p: Parameters, c: Ciphertexts) -> r.Residues:
     return lifted(p, seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, c.c0, p.dropped))
 
 
-def _steps(p: Parameters, public: r.Residues, parts: Mapping[int, r.Residues]) -> r.Floats:
-    return scaled(p, public, {seat: parts[seat] for seat in sorted(parts)[: p.threshold]})
-
-
-def _plausible(p: Parameters, public: r.Residues, parts: Mapping[int, r.Residues]) -> bool:
+def _plausible_steps(p: Parameters, public: r.Residues, parts: Mapping[int, r.Residues]) -> r.Floats | None:
+    """Grid steps (chunks, N) as the first t of these seats open them; None if the seats contradict each other or it is no opening."""
     if not consistent(p, parts, p.budget.opening.std):
-        return False
-    steps = _steps(p, public, parts)
+        return None
+    steps = scaled(p, public, {seat: parts[seat] for seat in sorted(parts)[: p.threshold]})
     if np.abs(steps).max() > 2 * p.max_weight_sum * p.budget.range_steps:
-        return False
+        return None
     away = np.sqrt(((steps - np.rint(steps)) ** 2).mean(axis=-1))
-    return bool((away < _UNLIKE_GRID).all())
+    return steps if (away < _UNLIKE_GRID).all() else None

@@ -4,8 +4,9 @@ A seat may draw a far larger error e_i than it should. Its public share looks li
 the key that it is part of, every honest update is so noisy that its sketch looks like a cheat's. So the seats sketch and open
 an update of zeros before a key is used, with randomness that follows from the key itself.
 
-The sketch of an update of zeros, with randomness u_j in chunk j and the plan's signs r_mj, is (b U_m, a U_m) with U_m = sum_j r_mj u_j. Here
-U_m itself is drawn, as large as that sum is: the noise e_i U_m is as large, and costs the same however large the model is.
+The sketch of an update of zeros, with randomness u_j in chunk j and the plan's signs r_mj, is (b U_m, a U_m) with
+U_m = sum_j r_mj u_j. Here U_m itself is drawn, as large as that sum is: so is the noise e_i U_m, at a cost that does not grow
+with the model.
 
 Rules:
 - nobody can choose an error by the rehearsal: its randomness is known only once all public shares are, which were committed to;

@@ -74,10 +74,11 @@ class SketchPlan:
         """Coefficients -1, 0, 1 of r_mj, (M, chunks, N)."""
         p, many = self.parameters, SKETCH_POLYNOMIALS
         data = r.stream("sketch signs", self.digest, size=many * p.chunks * p.poly_modulus_degree // 4)
-        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")
-        signs = bits.reshape(-1, 2).sum(axis=1, dtype=np.int8) - np.int8(1)
+        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little").view(np.int8)
+        signs = (bits[::2] + bits[1::2]).reshape(many, p.chunks, p.poly_modulus_degree)
+        signs -= np.int8(1)
         signs.setflags(write=False)
-        return signs.reshape(many, p.chunks, p.poly_modulus_degree)
+        return signs
 
     @cached_property
     def transformed(self) -> r.Integers:
@@ -227,27 +228,47 @@ def sum_fits(
     for weight, opened in sketches:
         expected += weight * _steps(p, opened)
     low = (values + _LIMB // 2) % _LIMB - _LIMB // 2
-    found = _plain_steps(plan, low) + _LIMB * _plain_steps(plan, (values - low) // _LIMB)
-    return bool((found == expected).all())
+    found, high = _plain_steps(plan, low, (values - low) // _LIMB)
+    return bool((found + _LIMB * high == expected).all())
 
 
 def plain_sketch(p: Parameters, plan: SketchPlan, values: r.Integers) -> r.Floats:
     """The sketch (k,) of plain values (d,) by numpy's Fourier transform: the oracle of `open_sketch`."""
     check_values(p, values)
-    return _own_units(p, _plain_steps(plan, values).astype(np.float64))
+    return _own_units(p, _plain_steps(plan, values)[0].astype(np.float64))
 
 
-def _plain_steps(plan: SketchPlan, values: r.Integers) -> r.Integers:
-    """The sketch (k,) in steps of values (d,) that are small enough for float64 to round rightly: within 2^24, say."""
+def _plain_steps(plan: SketchPlan, *values: r.Integers) -> r.Integers:
+    """The sketches in steps, (m, k), of m vectors (d,) that are small enough for float64 to round rightly: within 2^24, say."""
     p = plan.parameters
-    degree = p.poly_modulus_degree
-    twist = np.exp(1j * np.pi * np.arange(degree) / degree)
-    spectrum = np.fft.fft(lay_out(p, values) * twist)
-    out = []
+    spectra = [_spectrum(lay_out(p, one)) for one in values]
+    out: list[list[r.Integers]] = [[] for _ in values]
     for signs, at in zip(plan.signs, plan.positions, strict=True):
-        product = np.fft.ifft((spectrum * np.fft.fft(signs * twist)).sum(axis=0)) * twist.conj()
-        out.append(np.rint(product.real[at]).astype(np.int64))
-    return np.concatenate(out)
+        spectrum = _spectrum(signs)
+        for one, found in zip(spectra, out, strict=True):
+            found.append(np.rint(_coefficients((one * spectrum).sum(axis=0))[at]).astype(np.int64))
+    return np.stack([np.concatenate(found) for found in out])
+
+
+def _spectrum(polynomials: NDArray[np.int64] | NDArray[np.int8]) -> NDArray[np.complex128]:
+    """Real polynomials (m, N) at the roots zeta^-(4k + 1) of X^N + 1, (m, N/2): at the others they are the conjugates.
+
+    There X^(N/2) is -i, so that a Fourier transform of half the length does.
+    """
+    half = polynomials.shape[-1] // 2
+    folded = polynomials[..., :half] - 1j * polynomials[..., half:]
+    return np.fft.fft(folded * _twist(half).conj())
+
+
+def _coefficients(spectrum: NDArray[np.complex128]) -> r.Floats:
+    """The inverse of `_spectrum` for one polynomial."""
+    folded = np.fft.ifft(spectrum) * _twist(len(spectrum))
+    return np.concatenate([folded.real, -folded.imag])
+
+
+def _twist(half: int) -> NDArray[np.complex128]:
+    twist: NDArray[np.complex128] = np.exp(0.5j * np.pi * np.arange(half) / half)
+    return twist
 
 
 def _steps(p: Parameters, sketch: r.Floats) -> r.Integers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,10 @@ import typer
 from quorumlearn_network.identities import IdentityError, existing_organisation, read_user, users
 from quorumlearn_network.spec import NetworkSpec, OrganisationSpec
 from quorumlearn_network.up import read_network
+from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from quorumlearn.gateway import Contract, Gateway, Options, connect_profile
+from quorumlearn.nodes.feed import TaskFeed, listen
 from quorumlearn.nodes.market import Market
 
 DEFAULT_FOLDER = Path("quorumlearn-network")
@@ -48,6 +51,27 @@ def open_market(folder: Path, who: str = "") -> Iterator[Market]:
     """The contracts as typed Python, for the identity of `who`; closed with the block."""
     with open_gateway(folder, who) as gateway:
         yield Market(market_contract(gateway, read_network(folder)))
+
+
+@contextlib.contextmanager
+def open_feed(folder: Path, who: str, task: str) -> Iterator[tuple[Market, TaskFeed]]:
+    """As `open_market`, and a feed of one task that the chaincode's events keep fresh."""
+    with open_gateway(folder, who) as gateway:
+        spec = read_network(folder)
+        market = Market(market_contract(gateway, spec))
+        feed, stop = TaskFeed(task, market), threading.Event()
+
+        def told(event: LedgerEvent) -> None:
+            if event.task_id == task:
+                feed.notify(event)
+
+        where = gateway.network(spec.channel), spec.chaincode.name
+        threading.Thread(target=listen, args=(*where, told, stop), name="events", daemon=True).start()
+        try:
+            yield market, feed
+        finally:
+            stop.set()
+            feed.close()
 
 
 def choose_identity(folder: Path, who: str) -> tuple[OrganisationSpec, str]:

@@ -14,16 +14,15 @@ from quorumlearn_network.up import status as network_status
 from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
-from quorumlearn.cli.access import open_market
+from quorumlearn.cli.access import open_feed, open_market
 from quorumlearn.cli.account import collect, fields_of, print_report
-from quorumlearn.cli.live import TaskWatch
+from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import MemoryPeak, Nodes, call, undisturbed
 from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
 from quorumlearn.nodes.market import Market
 
 MARK = "this-folder-belongs-to-quorumlearn-demo"
-POLL_SECONDS = 0.3
 
 
 def demo(
@@ -97,26 +96,12 @@ def play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
     call(*publish, log=log)
     served = [one.pid for one in network_status(scene.network).processes if one.pid is not None]
     with (
-        open_market(scene.network, "owner/owner") as market,
+        open_feed(scene.network, "owner/owner", scene.task) as (market, feed),
         MemoryPeak([os.getpid(), *served]).sampled() as peak,
+        TaskWatch(console, scene.rounds) as watch,
     ):
-        _follow(console, scene, nodes, market)
+        follow(market, feed, watch, check=nodes.check)
     return peak
-
-
-def _follow(console: Console, scene: Scene, nodes: Nodes, market: Market) -> None:
-    with TaskWatch(console, scene.rounds) as watch:
-        seen = 0
-        while True:
-            nodes.check()
-            view = market.view(scene.task)
-            for number in range(max(1, seen), view.round.number):
-                watch.show(market.round_view(scene.task, number))
-            seen = view.round.number
-            watch.show(view)
-            if view.state.status not in (t.PUBLISHED, t.RUNNING):
-                return
-            time.sleep(POLL_SECONDS)
 
 
 def _finish(

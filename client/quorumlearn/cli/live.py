@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quorumlearn_proto import block_pb2 as b
@@ -9,6 +11,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from quorumlearn.nodes.feed import REREAD_SECONDS, TaskFeed
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.steps import ended
+from quorumlearn.nodes.waking import moved
+
+CHECK_SECONDS = 0.3
 
 PHASES = [phase for phase in b.Phase.values() if phase not in (b.PHASE_UNSPECIFIED, b.ENDED)]
 DOING = {
@@ -50,6 +59,7 @@ class TaskWatch:
         self._rounds = rounds
         self._rows: dict[int, _Row] = {}
         self._last: tuple[int, int, int] = (0, 0, 0)
+        self._shown_at = 0.0
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
 
     def __enter__(self) -> TaskWatch:
@@ -66,6 +76,7 @@ class TaskWatch:
         now = view.round
         if not now.number:
             return
+        self._shown_at = time.monotonic()
         row = self._rows.setdefault(now.number, _Row(now.number))
         row.phase, row.outcome, row.miners = now.phase, now.outcome, len(now.miners)
         times = list(now.times)
@@ -120,4 +131,30 @@ class TaskWatch:
     def _cell(self, row: _Row, phase: int) -> Text:
         if phase not in row.seconds:
             return Text("")
-        return Text(f"{row.seconds[phase]:.1f} s", style="bold cyan" if phase == row.phase else "")
+        if phase != row.phase:
+            return Text(f"{row.seconds[phase]:.1f} s")
+        return Text(f"{row.seconds[phase] + time.monotonic() - self._shown_at:.1f} s", style="bold cyan")
+
+
+def follow(
+    market: Market, feed: TaskFeed, screen: TaskWatch, check: Callable[[], None] = lambda: None
+) -> b.TaskView:
+    """Show a task as it moves, and each round that has ended as it ended; the view once it is over.
+
+    `check` is called several times a second, to raise what ends the following.
+    """
+    seen = 0
+    while True:
+        check()
+        mark = feed.mark()
+        view = feed.view()
+        for number in range(max(1, seen), view.round.number):
+            screen.show(market.round_view(feed.task, number))
+        seen = view.round.number
+        screen.show(view)
+        if ended(view):
+            return view
+        again = time.monotonic() + REREAD_SECONDS
+        while not moved(feed.since(mark)) and time.monotonic() < again:
+            check()
+            feed.wait(mark, CHECK_SECONDS, moved)

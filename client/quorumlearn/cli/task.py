@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +12,13 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
-from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
-from quorumlearn.cli.live import TaskWatch
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_feed, open_market
+from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_table, print_text, progress
 
 app = typer.Typer(no_args_is_help=True, help="Publish tasks, and see what becomes of them.")
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
-POLL_SECONDS = 0.25
 
 
 @app.command(
@@ -206,19 +204,10 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
 @app.command(epilog=f"Example: quorumlearn task watch mnist-1.  {EXIT_CODES}")
 def watch(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
     """Follow a task by round and phase until it ends. Ctrl-C only ends the watching."""
-    with open_market(folder, who) as market:
+    with open_feed(folder, who, task) as (market, feed):
         rounds = market.task(task).task.spec.rounds
         with TaskWatch(Console(stderr=as_json, highlight=False), rounds) as screen:
-            seen = 0
-            while True:
-                view = market.view(task)
-                for number in range(max(1, seen), view.round.number):
-                    screen.show(market.round_view(task, number))
-                seen = view.round.number
-                screen.show(view)
-                if view.state.status not in (t.PUBLISHED, t.RUNNING):
-                    break
-                time.sleep(POLL_SECONDS)
+            view = follow(market, feed, screen)
     status = t.TaskStatus.Name(view.state.status)
     if as_json:
         print_json(

@@ -10,12 +10,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import structlog
+from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import TaskView
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
+from quorumlearn.gateway import GatewayError, Network
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes.market import Market
 
@@ -23,18 +26,10 @@ REREAD_SECONDS = 5.0
 KEPT_EVENTS = 1024
 """Who waits since longer ago is woken."""
 
-News = Callable[[], Sequence[LedgerEvent]]
-"""What has happened since the view was read."""
-
 Wakes = Callable[[Sequence[LedgerEvent]], bool]
 """Whether events, all since a mark, are worth looking at the ledger for."""
 
 log = structlog.get_logger()
-
-
-def no_news() -> Sequence[LedgerEvent]:
-    """Nothing has happened, as far as anybody knows."""
-    return ()
 
 
 class TaskFeed:
@@ -115,6 +110,40 @@ class TaskFeed:
         return now - self._read_at > REREAD_SECONDS or (
             due is not None and self._read_at * 1000 <= due < now * 1000
         )
+
+
+@dataclass(frozen=True)
+class News:
+    """What has happened since a view was read; without a feed nothing has, as far as anybody knows."""
+
+    feed: TaskFeed | None = None
+    mark: int = 0
+
+    def __call__(self) -> Sequence[LedgerEvent]:
+        return () if self.feed is None else self.feed.since(self.mark)
+
+    def wait(self, seconds: float, until: Wakes) -> None:
+        """For so long at most, until what has happened is what is waited for."""
+        if self.feed is not None:
+            self.feed.wait(self.mark, seconds, until)
+
+
+no_news = News()
+
+
+def listen(
+    network: Network, chaincode: str, told: Callable[[LedgerEvent], None], stop: threading.Event
+) -> None:
+    """Tell of each of the chaincode's events until `stop`; reconnects and resumes by itself. Closing the gateway ends the waiting."""
+    while not stop.is_set():
+        try:
+            with network.chaincode_events(chaincode) as events:
+                for event in events:
+                    told(canonical.from_json(LedgerEvent, event.payload))
+        except GatewayError as error:
+            if not stop.is_set():
+                log.warning("no events; reading the ledger instead", error=str(error))
+                stop.wait(REREAD_SECONDS)
 
 
 def next_deadline(view: TaskView, after_ms: int = 0) -> int | None:

@@ -13,6 +13,7 @@ from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
+from quorumlearn.nodes.endorsers import QuorumContract
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 
@@ -45,7 +46,8 @@ class Organisation:
         return self.gateway(user).network(self.config.channel)
 
     def market(self, user: str) -> Market:
-        return Market(self.network(user).contract(self.config.chaincode))
+        contract = self.network(user).contract(self.config.chaincode)
+        return Market(QuorumContract(contract, self.name(user)))
 
     def name(self, user: str) -> str:
         """The identity `MSP/name` of one of the organisation's users."""

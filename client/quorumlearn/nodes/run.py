@@ -15,7 +15,6 @@ from collections.abc import Callable
 from functools import partial
 
 import structlog
-from quorumlearn_proto import canonical
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.page_pb2 import TaskSummary
 
@@ -24,7 +23,7 @@ from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import LearningError, warm_up
 from quorumlearn.nodes.config import IdentityConfig
-from quorumlearn.nodes.feed import TaskFeed
+from quorumlearn.nodes.feed import TaskFeed, listen
 from quorumlearn.nodes.journal import Journal, forget_rounds
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.miner import Miner, Workshop
@@ -213,18 +212,10 @@ class Node:
         )
 
     def _listen(self) -> None:
-        """Tell the feeds of changes, from the chaincode's events; reconnects and resumes by itself."""
-        network = self.organisation.network(self._anyone)
-        chaincode = self.organisation.config.chaincode
-        while not self.stop.is_set():
-            try:
-                with network.chaincode_events(chaincode) as events:
-                    self._events = events
-                    for event in events:
-                        self._told(canonical.from_json(LedgerEvent, event.payload))
-            except GatewayError as error:
-                log.warning("no events; reading the ledger instead", error=str(error))
-                self.stop.wait(LOOK_SECONDS)
+        """Tell the feeds of changes, from the chaincode's events."""
+        listen(
+            self.organisation.network(self._anyone), self.organisation.config.chaincode, self._told, self.stop
+        )
 
     def _told(self, event: LedgerEvent) -> None:
         if event.kind == "blocks:Challenge":

@@ -2,7 +2,8 @@
 
 Looking costs the peers more than most steps do, so nobody looks at what is not for it: miners and owners when a phase begins that has
 a part for them, verifiers whenever something moved. Who has acted since is told by the events; so the last seat of a step knows
-that it is the last, and the first seat, which closes the steps that nobody else's transaction does, sees when one is complete.
+that it is the last, the first seat, which leaves the others a moment to act before it does, closes most steps with its own part, and
+it sees when a step is complete that nobody's transaction has closed.
 What an event says is only ever a reason to try: the contract decides.
 """
 

@@ -102,7 +102,7 @@ class Worker:
                 if self.role.finished(view):
                     return
                 try:
-                    acted = self.role.act(view, partial(self.feed.since, mark))
+                    acted = self.role.act(view, News(self.feed, mark))
                 except (*TRANSIENT, *TASK_FAULTS):
                     due_since = self._advance(view, due_since)
                     raise
