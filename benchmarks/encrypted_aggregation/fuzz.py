@@ -2,6 +2,7 @@
 
     python -m benchmarks.encrypted_aggregation.fuzz --inputs 1000000 --processes 2      random mutations, counted
     python -m benchmarks.encrypted_aggregation.fuzz --atheris [-runs=1000000 ...]       guided by coverage
+    python -m benchmarks.encrypted_aggregation.fuzz --only update --atheris             the parser of updates alone
 
 Rules:
 - a reader answers with a value or with its own typed errors; anything else, a crash included, ends the run and the
@@ -29,6 +30,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -171,14 +173,14 @@ def feed(target: Target, data: bytes) -> str:
     return "value"
 
 
-def batch(seed: int, count: int) -> Counter[tuple[str, str]]:
-    """`count` inputs from this seed over all targets in turn; how often each ended how."""
+def batch(seed: int, count: int, only: str = "") -> Counter[tuple[str, str]]:
+    """`count` inputs from this seed over all targets in turn, or over `only` one; how often each ended how."""
     rng = random.Random(seed)
-    all_ = _cached()
-    others = [target.good for target in all_]
+    chosen = _chosen(only)
+    others = [target.good for target in _cached()]
     out: Counter[tuple[str, str]] = Counter()
     for i in range(count):
-        target = all_[i % len(all_)]
+        target = chosen[i % len(chosen)]
         out[target.name, feed(target, mutated(rng, target.good, others))] += 1
     return out
 
@@ -192,17 +194,21 @@ def _cached() -> list[Target]:
     return _TARGETS
 
 
-def run(inputs: int, processes: int, seed: int) -> Counter[tuple[str, str]]:
+def _chosen(only: str) -> list[Target]:
+    return [target for target in _cached() if only in ("", target.name)]
+
+
+def run(inputs: int, processes: int, seed: int, only: str = "") -> Counter[tuple[str, str]]:
     """`inputs` inputs in worker processes. Raises Unexpected; a worker that crashes raises BrokenProcessPool."""
     total: Counter[tuple[str, str]] = Counter()
     sizes = [min(BATCH, inputs - at) for at in range(0, inputs, BATCH)]
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for found in pool.map(batch, range(seed, seed + len(sizes)), sizes):
+        for found in pool.map(partial(batch, only=only), range(seed, seed + len(sizes)), sizes):
             total += found
     return total
 
 
-def _guided(arguments: list[str]) -> None:
+def _guided(arguments: list[str], only: str) -> None:
     import atheris
 
     for name, module in list(sys.modules.items()):
@@ -210,7 +216,7 @@ def _guided(arguments: list[str]) -> None:
             for function in vars(module).values():
                 if inspect.isfunction(function) and function.__module__ == name:
                     atheris.instrument_func(function)
-    all_ = _cached()
+    all_ = _chosen(only)
 
     def one(data: bytes) -> None:
         provider = atheris.FuzzedDataProvider(data)
@@ -237,14 +243,17 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--crash", type=Path, default=Path("fuzz-crash.bin"))
+    parser.add_argument("--only", default="", metavar="READER", help="one of the readers in the table")
     parser.add_argument("--atheris", action="store_true", help="the other arguments go to libFuzzer")
     options, rest = parser.parse_known_args()
+    if not _chosen(options.only):
+        parser.error(f"no reader {options.only!r}: there are {', '.join(one.name for one in _cached())}")
     if options.atheris:
-        _guided(rest)
+        _guided(rest, options.only)
         return 0
     begin = time.monotonic()
     try:
-        total = run(options.inputs, options.processes, options.seed)
+        total = run(options.inputs, options.processes, options.seed, options.only)
     except Unexpected as found:
         options.crash.write_bytes(found.data)
         sys.stderr.write(f"{found}; kept in {options.crash}\n")

@@ -9,7 +9,7 @@ Where each rule stands:
 - whose seat is whose: committee; what a seat did wrong and what it costs: misconduct; t words against one: accusations
 - what may be decrypted: authorisation; what a task may ask for: specification
 - who is paid: payment; every movement of tokens: tokens; what is reverted: challenges; what is drawn: beacon
-- keys and records: tables, ledger; one transaction: call; strict parsing: arguments
+- keys and records: tables, ledger; what is read in one message: reads; one transaction: call; strict parsing: arguments
 """
 
 from .errors import Code, Refusal

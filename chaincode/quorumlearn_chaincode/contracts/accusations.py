@@ -11,12 +11,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quorumlearn_proto.block_pb2 import Accusation, Fault, Outcome, Phase, Round
 from quorumlearn_proto.task_pb2 import Task
 
 from .arguments import bad, line
 from .call import Call
 from .errors import Code, Refusal
+from .ledger import Possible
 from .misconduct import record_accused
 from .phases import Why, ended
 from .rounds import renew
@@ -28,6 +31,20 @@ FAULT_OF_PHASE: dict[Phase, Fault] = {
     Phase.PROPOSE: Fault.BAD_PARTIAL,
     Phase.VALIDATE: Fault.BAD_PARTIAL,
 }
+
+
+def possible_accusations(round_: Round, seats: Sequence[int]) -> Possible[Accusation]:
+    """What there may be of them by now; `seats` took part when the round began."""
+    entered = {entry.phase for entry in round_.times}
+    faults = sorted({fault for phase, fault in FAULT_OF_PHASE.items() if phase in entered})
+    last = [
+        (accuser, accused, fault)
+        for accuser in seats
+        for accused in (0, *seats)
+        for fault in faults
+        if accused != accuser
+    ]
+    return Possible(ACCUSATIONS, (round_.task_id, round_.number), last)
 
 
 def accuse(call: Call, task: Task, round_: Round, accuser: int, given: Accusation) -> bool:

@@ -21,7 +21,7 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .errors import Code, Refusal
-from .ledger import Ledger
+from .ledger import Ledger, Place
 from .tables import STATES, SUBMISSIONS, TASKS
 
 MAX_SKEW_MS = 60_000
@@ -90,6 +90,11 @@ class Call:
             Code.STALE_TIMESTAMP,
             f"the timestamp {self.now_ms} is {how}, by this endorser's clock: set the clock, send anew",
         )
+
+
+def submission_places(round_: Round) -> list[Place]:
+    """Where the round's miners submit."""
+    return [(SUBMISSIONS, round_.task_id, round_.number, miner) for miner in round_.miners]
 
 
 def no_such_task(task_id: str) -> Refusal:

@@ -9,12 +9,15 @@ block may be challenged again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quorumlearn_proto.block_pb2 import Ballot, BallotReason, Block, BlockStatus, Challenge, ChallengeStatus
 from quorumlearn_proto.reward_pb2 import Movement, MovementKind
-from quorumlearn_proto.task_pb2 import Task
+from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .call import Call
 from .errors import Code, Refusal
+from .ledger import Possible
 from .settlement import head_of
 from .tables import BLOCKS, CHALLENGES, STATES
 from .tokens import credit, debit, to_treasury
@@ -64,19 +67,27 @@ def vote(call: Call, task: Task, challenge: Challenge, ballot: Ballot) -> bool:
     return False
 
 
-def expire_challenges(call: Call, task: Task) -> bool:
-    """Dismiss every challenge whose deadline has passed; whether there was one."""
-    due = [entry for entry in undecided(call, task.spec.task_id) if call.passed(entry.deadline_ms)]
+def overdue(call: Call, state: TaskState) -> list[Challenge]:
+    """The task's open challenges whose deadline has passed."""
+    return [entry for entry in undecided(call, state) if call.passed(entry.deadline_ms)]
+
+
+def dismiss(call: Call, due: Sequence[Challenge]) -> None:
+    """Dismiss what nobody has decided in time."""
     for challenge in due:
         _decide(call, challenge, ChallengeStatus.DISMISSED)
         _return_deposit(call, challenge)
-    return bool(due)
 
 
-def undecided(call: Call, task_id: str) -> list[Challenge]:
+def undecided(call: Call, state: TaskState) -> list[Challenge]:
     """The task's open challenges."""
-    challenges = call.ledger.scan(CHALLENGES, task_id)
+    challenges = call.ledger.every(possible_challenges(state))
     return [entry for entry in challenges if entry.status == ChallengeStatus.UNDECIDED]
+
+
+def possible_challenges(state: TaskState) -> Possible[Challenge]:
+    """A round accepts at most one block, so no block is higher than the rounds that there were."""
+    return Possible(CHALLENGES, (state.task_id,), range(1, state.round + 1))
 
 
 def _revert(call: Call, task: Task, height: int) -> None:
@@ -90,7 +101,7 @@ def _revert(call: Call, task: Task, height: int) -> None:
     state = call.state(task_id)
     state.head.CopyFrom(head_of([block for block in good if block.core.height < height][-1]))
     call.ledger.put(STATES, state, task_id)
-    for challenge in undecided(call, task_id):
+    for challenge in undecided(call, state):
         if challenge.height > height:
             _decide(call, challenge, ChallengeStatus.UPHELD)
             _return_deposit(call, challenge)

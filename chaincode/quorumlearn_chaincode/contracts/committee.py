@@ -13,12 +13,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from quorumlearn_proto.block_pb2 import CeremonyStep, Phase
 from quorumlearn_proto.task_pb2 import Seat, Task, TaskState, TaskStatus
 
 from .call import Call
 from .errors import Code, Refusal
-from .tables import CEREMONIES, MINERS, ROUNDS, SEATS
+from .ledger import Place
+from .tables import CEREMONIES, MINERS, ROUNDS, SEATS, STAKES
 from .tokens import lock_stake, return_stake, stake_of
 
 
@@ -30,6 +33,17 @@ def seat_numbers(task: Task) -> range:
 def seats(call: Call, task: Task) -> list[Seat]:
     """The seats that are held, by number."""
     return [seat for seat in _known_seats(call, task) if seat.verifier]
+
+
+def own_seat(task: Task, msp_id: str) -> int | None:
+    """The number of the seat that is this organisation's own, None if it has none."""
+    msp_ids = list(task.spec.committee.msp_ids)
+    return msp_ids.index(msp_id) + 1 if msp_id in msp_ids else None
+
+
+def seat_places(task: Task) -> list[Place]:
+    """Where the seats are."""
+    return [(SEATS, task.spec.task_id, number) for number in seat_numbers(task)]
 
 
 def held_seat(call: Call, task: Task) -> Seat | None:
@@ -60,6 +74,7 @@ def free_seats(call: Call, task: Task, state: TaskState) -> list[int]:
         return []
     known = {seat.seat: seat for seat in _known_seats(call, task)}
     engaged = _engaged(call, state)
+    _load_stakes(call, [seat for seat in known.values() if seat.verifier and seat.seat not in engaged])
     return [
         number
         for number in seat_numbers(task)
@@ -111,11 +126,9 @@ def release_seats(call: Call, task: Task, ended: int) -> None:
 
 def seats_for(call: Call, task: Task, number: int) -> list[int]:
     """The seats that a ceremony of this round opens with."""
-    return [
-        seat.seat
-        for seat in seats(call, task)
-        if _covered(call, task, seat) and not 0 < seat.leaves_after < number
-    ]
+    held = seats(call, task)
+    _load_stakes(call, held)
+    return [seat.seat for seat in held if _covered(call, task, seat) and not 0 < seat.leaves_after < number]
 
 
 def _known_seats(call: Call, task: Task) -> list[Seat]:
@@ -134,10 +147,8 @@ def _numbers(call: Call, task: Task) -> list[int]:
         raise Refusal(
             Code.WRONG_ORGANISATION, f"{call.msp_id} is not on the committee of {task.spec.task_id}"
         )
-    msp_ids = list(task.spec.committee.msp_ids)
-    if call.msp_id in msp_ids:
-        return [msp_ids.index(call.msp_id) + 1]
-    return list(seat_numbers(task))
+    own = own_seat(task, call.msp_id)
+    return list(seat_numbers(task)) if own is None else [own]
 
 
 def _seat_for(call: Call, task: Task, state: TaskState) -> int:
@@ -173,6 +184,10 @@ def _is_free(call: Call, task: Task, seat: Seat, engaged: set[int]) -> bool:
 def _covered(call: Call, task: Task, seat: Seat) -> bool:
     stake = stake_of(call, task.spec.task_id, seat.verifier)
     return stake.amount >= task.spec.stakes.verifier_slash
+
+
+def _load_stakes(call: Call, held: Iterable[Seat]) -> None:
+    call.ledger.load(*((STAKES, seat.task_id, seat.verifier) for seat in held))
 
 
 def _engaged(call: Call, state: TaskState) -> set[int]:

@@ -106,7 +106,7 @@ def _contribute(
     held.MergeFrom(mine)
     call.ledger.put(CONTRIBUTIONS, held, *key)
     call.event.round = ceremony.round
-    if not call.pending and close_ceremony(call, task, ceremony.round, expired=False):
+    if not call.pending and close_ceremony(call, task, ceremony.round):
         call.event.moved = True
         _round_may_go_on(call, task, ceremony.round)
 
@@ -132,6 +132,7 @@ def _ceremony(call: Call, task: Task, number: str, attempt: str, step: CeremonyS
 
 def _check_blame(call: Call, vote: BlameVote, ceremony: Ceremony) -> None:
     at = (ceremony.task_id, ceremony.round, ceremony.attempt)
+    call.ledger.load(*((CONTRIBUTIONS, *at, blame.seat) for blame in vote.blames))
     named = {blame.seat: call.ledger.get(CONTRIBUTIONS, *at, blame.seat) for blame in vote.blames}
     fault = blame_fault(vote, {seat: part for seat, part in named.items() if part is not None})
     if fault:

@@ -12,9 +12,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
@@ -25,11 +26,31 @@ from quorumlearn_proto.task_pb2 import Task
 from quorumlearn_chaincode.runtime import ChaincodeStub, OutOf, SignedBy, policy_bytes
 
 from .arguments import bad
-from .tables import ACCOUNTS, CONFIG, Table, key_parts
+from .tables import ACCOUNTS, CONFIG, M_co, Table, key_parts
 
 M = TypeVar("M", bound=Message)
 Place = tuple[Table[Any], *tuple[str | int, ...]]
 """Where a record is: its table and the attributes of its key."""
+Last = str | int | tuple[str | int, ...]
+"""How a key ends: its last attribute, or several."""
+
+BY_KEY = 64
+"""So many more keys in a message cost about what one more message costs."""
+
+
+@dataclass(frozen=True)
+class Possible(Generic[M_co]):
+    """Records that there may be: whatever is in the table under these attributes ends with one of `last`."""
+
+    table: Table[M_co]
+    attributes: tuple[str | int, ...]
+    last: Sequence[Last]
+
+    def places(self) -> list[Place]:
+        """Where they may be; none if they are too many to be asked for one by one."""
+        if len(self.last) > BY_KEY:
+            return []
+        return [(self.table, *(*self.attributes, *_parts(last))) for last in self.last]
 
 
 class Ledger:
@@ -74,12 +95,18 @@ class Ledger:
                 found[key] = _copy(table, record)
         return [found[key] for key in sorted(found)]
 
-    def among(self, table: Table[M], *attributes: str | int, last: Iterable[str | int]) -> list[M]:
-        """As `scan`, where the key's last attribute is one of `last`: those that there are."""
-        places = [(*attributes, one) for one in last]
+    def among(self, table: Table[M], *attributes: str | int, last: Iterable[Last]) -> list[M]:
+        """As `scan`, where the key ends with one of `last`: those that there are."""
+        places = [(*attributes, *_parts(one)) for one in last]
         self._load(self._key(table, place) for place in places)
         found = {self._key(table, place): self.get(table, *place) for place in places}
         return [record for _, record in sorted(found.items()) if record is not None]
+
+    def every(self, possible: Possible[M]) -> list[M]:
+        """Those of them that there are, in the keys' order: a range where they are too many to be asked for by key."""
+        if len(possible.last) > BY_KEY:
+            return self.scan(possible.table, *possible.attributes)
+        return self.among(possible.table, *possible.attributes, last=possible.last)
 
     def page(self, table: Table[M], size: int, start: str, *attributes: str | int) -> tuple[list[M], str]:
         """One page of committed records from the key `start`, and the next bookmark. Only for queries."""
@@ -99,12 +126,6 @@ class Ledger:
                 at_ms=entry.timestamp_ms,
                 account=_record(ACCOUNTS, entry.value),
             )
-
-    def scratch(self) -> Ledger:
-        """A ledger over what this one has read, whose own writes nobody will flush."""
-        scratch = Ledger(self._stub)
-        scratch._read, scratch._ranges = self._read, self._ranges
-        return scratch
 
     def flush(self) -> None:
         """Send every write to the peer."""
@@ -149,6 +170,10 @@ def _copy(table: Table[M], record: Message) -> M:
     message: Message = copy
     message.CopyFrom(record)
     return copy
+
+
+def _parts(last: Last) -> tuple[str | int, ...]:
+    return last if isinstance(last, tuple) else (last,)
 
 
 def _quorum(config: Config, n: int) -> OutOf:

@@ -26,13 +26,13 @@ from quorumlearn_chaincode.runtime import (
 )
 
 from . import blocks, keys, rewards, tasks, views
-from .arguments import bad, identity, shown, task_id, whole
+from .arguments import bad, identity, shown
 from .call import Call
 from .configuration import MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
 from .errors import Code, Refusal
-from .ledger import Ledger, Place
-from .specification import MAX_ROUNDS
-from .tables import CEREMONIES, CONFIG, ROUNDS, STATES, SUBMISSIONS, TASKS
+from .ledger import Ledger
+from .reads import first_reads, given, step_reads
+from .tables import CONFIG, ROUNDS
 
 INITIALISE = "rewards:Initialise"
 PENDING = "pending"
@@ -164,10 +164,11 @@ class Market:
             raise Refusal(
                 Code.BAD_IDENTITY, f"the certificate cannot be used: {refusal.sentence}"
             ) from refusal
-        ledger.load(*_first_reads(function, arguments, actor))
+        named = given(function.parameters, arguments, actor)
+        ledger.load(*first_reads(function.name, named))
         config = _config(ledger, function, arguments, client)
         task = arguments[0] if function.parameters[:1] == ("task",) else ""
-        return Call(
+        call = Call(
             ledger=ledger,
             config=config,
             actor=actor,
@@ -179,6 +180,9 @@ class Market:
             event=LedgerEvent(kind=function.name, task_id=task, actor=actor),
             pending=len(arguments) > len(function.parameters),
         )
+        if function.step:
+            ledger.load(*step_reads(call, named))
+        return call
 
 
 def _parse(stub: ChaincodeStub) -> tuple[Function, list[str]]:
@@ -206,28 +210,6 @@ def _client(stub: ChaincodeStub) -> ClientIdentity:
         return stub.client
     except IdentityError as error:
         raise Refusal(Code.BAD_IDENTITY, f"the certificate cannot be used: {error}") from error
-
-
-def _first_reads(function: Function, arguments: list[str], actor: str) -> list[Place]:
-    """What the function is sure to read, to be read together. Nothing of what is not well formed: that is for the
-    function to refuse."""
-    places: list[Place] = [(CONFIG,)]
-    parameters = function.parameters
-    try:
-        if parameters[:1] == ("task",):
-            name = task_id(arguments[0])
-            number = whole("round", arguments[1], 1, MAX_ROUNDS) if parameters[1:2] == ("round",) else 0
-            if function.run in (blocks.commit, blocks.reveal):
-                places += [(ROUNDS, name, number), (SUBMISSIONS, name, number, actor)]
-            elif parameters[2:3] == ("attempt",):
-                places += [(TASKS, name), (STATES, name), (CEREMONIES, name, number)]
-            elif number:
-                places += [(TASKS, name), (ROUNDS, name, number)]
-            elif len(parameters) == 1:
-                places += [(TASKS, name), (STATES, name)]
-    except Refusal:
-        pass
-    return places
 
 
 def _config(ledger: Ledger, function: Function, arguments: list[str], client: ClientIdentity) -> Config:

@@ -27,12 +27,29 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import Task
 
 from .call import Call
-from .committee import holder
+from .ceremony import FAULTS
+from .committee import holder, seat_numbers
+from .ledger import Possible
 from .tables import MISCONDUCTS, SCREENINGS
 from .tokens import slash
 
 _SHARES = {Fault.BAD_SKETCH_SHARES: "sketch_shares", Fault.BAD_PARTIAL: "partial"}
+_IN_ROUND = (Fault.MISSED_STEP, Fault.FALSE_VOTE, *_SHARES)
 _DEALT = ("public_share", "sealed_shares", "test_partial", "confirmed_key")
+
+
+def possible_misconducts(task: Task, ceremony: Ceremony, round_: Round | None) -> Possible[Misconduct]:
+    """What there may be in the ceremony and then in its round: of seats that are no longer among theirs."""
+    last: list[tuple[int, int, int]] = []
+    left = [seat for seat in seat_numbers(task) if seat not in ceremony.seats]
+    for attempt in range(1, ceremony.attempt + 1):
+        over = attempt < ceremony.attempt or ceremony.step == CeremonyStep.KEY_FAILED
+        faults = (Fault.MISSED_STEP, *FAULTS) if over else (Fault.MISSED_STEP,)
+        last += [(attempt, seat, fault) for seat in left for fault in faults]
+    if round_ is not None and round_.phase != Phase.KEY:
+        gone = [seat for seat in ceremony.seats if seat not in round_.seats]
+        last += [(0, seat, fault) for seat in gone for fault in _IN_ROUND]
+    return Possible(MISCONDUCTS, (ceremony.task_id, ceremony.round), last)
 
 
 def record_round_faults(

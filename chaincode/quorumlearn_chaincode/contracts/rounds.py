@@ -1,23 +1,27 @@
 """Moves tasks, ceremonies and rounds on: loads what a phase's rule needs, asks it, and applies the answer.
 
-`advance` moves whatever is due, over and over until nothing is. With `deadlines` (blocks:Advance) it also
-closes what time has closed, and the miners' phases. Without (a verifier's transaction that may complete
-its step) it leaves the miners' phases alone, so that a verifier's transaction never reads, and so never
+`advance` moves whatever is due, over and over until nothing is; `is_due` only says whether anything is. With
+`deadlines` (blocks:Advance) it also closes what time has closed, and the miners' phases. Without (a verifier's
+transaction that may complete its step) it leaves the miners' phases alone, so that a verifier's transaction never reads, and so never
 conflicts with, what miners write. A ceremony whose round will not be, since its owner has cancelled, passes no
 deadline, so that nobody is slashed for it.
 """
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import CeremonyStep, Outcome, Phase, PhaseTime, Round
+from collections.abc import Callable
+from functools import partial
+
+from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, Outcome, Phase, PhaseTime, Round
 from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 
 from .authorisation import authorise_aggregate, authorise_sketches
 from .beacon import draw_order
 from .call import Call
-from .ceremony import close_step, under_way
-from .challenges import expire_challenges
-from .committee import seat_numbers, seats
+from .ceremony import Contributions, StepClosing, close_step, under_way
+from .challenges import dismiss, overdue
+from .committee import seat_numbers, seat_places, seats
+from .configuration import treasury_account
 from .misconduct import record_blames, record_missing_steps, record_round_faults
 from .phases import (
     Closing,
@@ -32,29 +36,39 @@ from .phases import (
     close_validate,
     ended,
 )
+from .reads import load_begin, load_due
 from .settlement import (
-    TOO_FEW_MINERS,
     TOO_FEW_VERIFIERS,
     eligible_miners,
     end_round,
     finish,
+    first_places,
     open_ceremony,
     open_round,
     participation,
 )
-from .tables import BALLOTS, CEREMONIES, CONTRIBUTIONS, ROUNDS, SCREENINGS
+from .tables import ACCOUNTS, BALLOTS, CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, SCREENINGS, STAKES
 from .tokens import slash
 
+Move = Callable[[], None]
 MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
 _CLOSING_OF_SEATS = {Phase.SCREEN: close_screen, Phase.SELECT: close_select, Phase.OPEN: close_open}
 
 
 def advance(call: Call, task: Task, deadlines: bool) -> bool:
     """Move whatever is due; whether anything moved."""
+    if deadlines:
+        _load(call, task)
     moved = False
-    while _move_once(call, task, deadlines):
+    while (move := _due(call, task, deadlines)) is not None:
+        move()
         moved = True
     return moved
+
+
+def is_due(call: Call, task: Task) -> bool:
+    """Whether `advance` would move anything, deadlines included."""
+    return _due(call, task, deadlines=True) is not None
 
 
 def move_on(call: Call, task: Task) -> None:
@@ -71,27 +85,12 @@ def current_round(call: Call, state: TaskState) -> Round:
     return round_
 
 
-def close_ceremony(call: Call, task: Task, number: int, expired: bool) -> bool:
-    """Close the step of a round's ceremony if it is due; whether it moved."""
-    task_id = task.spec.task_id
-    ceremony = call.ledger.get(CEREMONIES, task_id, number)
-    if ceremony is None or not under_way(ceremony):
-        return False
-    if expired and not call.passed(ceremony.deadline_ms):
-        return False
-    at = (task_id, number, ceremony.attempt)
-    found = call.ledger.among(CONTRIBUTIONS, *at, last=seat_numbers(task))
-    contributions = {entry.seat: entry for entry in found}
-    committee = task.spec.committee
-    closing = close_step(ceremony, contributions, len(committee.msp_ids), committee.threshold, expired)
-    if closing is None:
-        return False
-    record_missing_steps(call, task, ceremony, closing.missed)
-    record_blames(call, task, ceremony, closing.blames, closing.accusers, contributions)
-    if under_way(closing.ceremony):
-        closing.ceremony.deadline_ms = call.deadline(task.spec.timeouts.key)
-    call.ledger.put(CEREMONIES, closing.ceremony, task_id, number)
-    return True
+def close_ceremony(call: Call, task: Task, number: int) -> bool:
+    """Close the step of a round's ceremony if it is complete; whether it moved."""
+    move = _ceremony_due(call, task, number, expired=False)
+    if move is not None:
+        move()
+    return move is not None
 
 
 def rebase(call: Call, task: Task) -> bool:
@@ -124,65 +123,102 @@ def renew(call: Call, task: Task, round_: Round) -> None:
     call.ledger.put(ROUNDS, round_, round_.task_id, round_.number)
 
 
-def _move_once(call: Call, task: Task, deadlines: bool) -> bool:
+def _load(call: Call, task: Task) -> None:
+    state = call.state(task.spec.task_id)
+    if state.status == TaskStatus.RUNNING:
+        load_due(call, task, state)
+    elif state.status == TaskStatus.PUBLISHED:
+        call.ledger.load(*seat_places(task), *first_places(task.spec.task_id, 1))
+
+
+def _due(call: Call, task: Task, deadlines: bool) -> Move | None:
+    """How to make the next move, None if nothing is due."""
     state = call.state(task.spec.task_id)
     if state.status == TaskStatus.PUBLISHED:
-        return deadlines and _start(call, task, state)
-    if deadlines and expire_challenges(call, task):
-        return True
+        return _start_due(call, task, state) if deadlines else None
+    if deadlines and (late := overdue(call, state)):
+        return partial(dismiss, call, late)
     if state.status != TaskStatus.RUNNING:
-        return False
-    if _close_round(call, task, state, current_round(call, state), deadlines):
-        return True
+        return None
+    move = _round_due(call, task, state, current_round(call, state), deadlines)
+    if move is not None or not deadlines:
+        return move
     numbers = (state.round,) if state.cancel_requested else (state.round, state.round + 1)
-    return deadlines and any(
-        close_ceremony(call, task, number, expired) for number in numbers for expired in (False, True)
-    )
+    moves = (_ceremony_due(call, task, number, late) for number in numbers for late in (False, True))
+    return next((move for move in moves if move is not None), None)
 
 
-def _start(call: Call, task: Task, state: TaskState) -> bool:
+def _start_due(call: Call, task: Task, state: TaskState) -> Move | None:
     spec = task.spec
-    miners = len(eligible_miners(call, task))
+    miners = eligible_miners(call, task)
     taken = len(seats(call, task))
-    complete = miners == spec.max_miners and taken == len(spec.committee.msp_ids)
+    complete = len(miners) == spec.max_miners and taken == len(spec.committee.msp_ids)
     if not complete and not call.passed(state.join_deadline_ms):
-        return False
+        return None
     if taken < spec.committee.threshold:
-        finish(call, task, state, TaskStatus.EXPIRED, TOO_FEW_VERIFIERS)
-    elif miners < spec.min_miners:
-        finish(call, task, state, TaskStatus.EXPIRED, TOO_FEW_MINERS)
-    else:
-        open_round(call, task, state, 1)
-    return True
+        return partial(finish, call, task, state, TaskStatus.EXPIRED, TOO_FEW_VERIFIERS)
+    return partial(open_round, call, task, state, 1, miners)
 
 
-def _close_round(call: Call, task: Task, state: TaskState, round_: Round, deadlines: bool) -> bool:
+def _ceremony_due(call: Call, task: Task, number: int, expired: bool) -> Move | None:
+    task_id = task.spec.task_id
+    ceremony = call.ledger.get(CEREMONIES, task_id, number)
+    if ceremony is None or not under_way(ceremony):
+        return None
+    if expired and not call.passed(ceremony.deadline_ms):
+        return None
+    at = (task_id, number, ceremony.attempt)
+    found = call.ledger.among(CONTRIBUTIONS, *at, last=seat_numbers(task))
+    contributions = {entry.seat: entry for entry in found}
+    committee = task.spec.committee
+    closing = close_step(ceremony, contributions, len(committee.msp_ids), committee.threshold, expired)
+    if closing is None:
+        return None
+    return partial(_close_step, call, task, ceremony, closing, contributions)
+
+
+def _close_step(
+    call: Call, task: Task, ceremony: Ceremony, closing: StepClosing, contributions: Contributions
+) -> None:
+    record_missing_steps(call, task, ceremony, closing.missed)
+    record_blames(call, task, ceremony, closing.blames, closing.accusers, contributions)
+    if under_way(closing.ceremony):
+        closing.ceremony.deadline_ms = call.deadline(task.spec.timeouts.key)
+    call.ledger.put(CEREMONIES, closing.ceremony, ceremony.task_id, ceremony.round)
+
+
+def _round_due(call: Call, task: Task, state: TaskState, round_: Round, deadlines: bool) -> Move | None:
     if round_.phase == Phase.KEY:
-        return _close_key(call, task, state, round_)
+        return _key_due(call, task, state, round_, deadlines)
     if round_.phase in MINERS_PHASES and not deadlines:
-        return False
+        return None
     closing = _closing(call, task, round_, expired=False)
     if closing is None and deadlines and call.passed(round_.deadline_ms):
         closing = _closing(call, task, round_, expired=True)
-    if closing is None:
-        return False
-    _apply(call, task, state, round_, closing)
-    return True
+    return None if closing is None else partial(_apply, call, task, state, round_, closing)
 
 
-def _close_key(call: Call, task: Task, state: TaskState, round_: Round) -> bool:
+def _key_due(call: Call, task: Task, state: TaskState, round_: Round, deadlines: bool) -> Move | None:
     ceremony = call.ledger.get(CEREMONIES, round_.task_id, round_.number)
     if ceremony is None or under_way(ceremony):
-        return False
+        return None
     if ceremony.step == CeremonyStep.KEY_FAILED:
-        end_round(call, task, state, round_, ended(Outcome.ABORTED, Why.KEY_FAILED))
-        return True
+        closing = ended(Outcome.ABORTED, Why.KEY_FAILED)
+        return partial(end_round, call, task, state, round_, closing)
+    opens_next = round_.number < task.spec.rounds and not state.cancel_requested
+    return partial(_begin, call, task, round_, ceremony, opens_next, deadlines)
+
+
+def _begin(
+    call: Call, task: Task, round_: Round, ceremony: Ceremony, opens_next: bool, deadlines: bool
+) -> None:
+    """The round has its key: miners may commit, and the next round's ceremony opens."""
+    load_begin(call, task, round_, opens_next, deadlines)
     round_.seats[:] = ceremony.seats
     round_.collective_key.CopyFrom(ceremony.collective_key)
     enter(call, task, round_, Phase.COMMIT)
-    if round_.number < task.spec.rounds and not state.cancel_requested:
+    if opens_next:
         open_ceremony(call, task, round_.number + 1)
-    return True
 
 
 def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | None:
@@ -212,6 +248,9 @@ def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | 
 
 def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
     spec = task.spec
+    if closing.slashed_miners and spec.stakes.miner_slash:
+        at_stake = ((STAKES, spec.task_id, miner) for miner in closing.slashed_miners)
+        call.ledger.load(*at_stake, (ACCOUNTS, treasury_account(call.config)))
     for miner in closing.slashed_miners:
         slash(call, spec.task_id, round_.number, miner, spec.stakes.miner_slash)
     record_round_faults(call, task, round_, closing.missed, closing.false_votes)
@@ -236,9 +275,7 @@ def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Clo
 
 
 def _lottery(call: Call, round_: Round) -> list[str]:
-    chances = [
-        (verdict.miner, 1 + participation(call, round_.task_id, verdict.miner).work)
-        for verdict in round_.selection.verdicts
-        if verdict.weight
-    ]
+    miners = [verdict.miner for verdict in round_.selection.verdicts if verdict.weight]
+    call.ledger.load(*((MINERS, round_.task_id, miner) for miner in miners))
+    chances = [(miner, 1 + participation(call, round_.task_id, miner).work) for miner in miners]
     return draw_order(round_.beacon, chances)

@@ -12,6 +12,8 @@ hash-linked chain.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
     Ballot,
@@ -28,11 +30,12 @@ from quorumlearn_proto.block_pb2 import (
 from quorumlearn_proto.common_pb2 import Head
 from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
 
-from .call import Call
-from .committee import holder, release_seats, seats_for
+from .call import Call, submission_places
+from .committee import holder, release_seats, seat_places, seats_for
+from .ledger import Place
 from .payment import miners_shares, proposer_share, verifier_share
 from .phases import Closing, bare
-from .tables import BLOCKS, CEREMONIES, MINERS, ROUNDS, STAKES, STATES
+from .tables import ACCOUNTS, BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, STAKES, STATES
 from .tokens import pay, refund_escrow, return_stake
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
@@ -62,6 +65,9 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     round_.reason = str(closing.reason)
     round_.times.append(PhaseTime(phase=Phase.ENDED, entered_ms=call.now_ms))
     call.ledger.put(ROUNDS, round_, task.spec.task_id, round_.number)
+    last = round_.number == task.spec.rounds or state.cancel_requested
+    miners = [] if last else eligible_miners(call, task)
+    _load(call, task, round_, closing, goes_on=len(miners) >= task.spec.min_miners)
     if closing.outcome == Outcome.ACCEPTED:
         _accept(call, task, state, round_, closing.ballots)
     _pay_seats(call, task, round_, closing.paid_seats)
@@ -71,12 +77,16 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     elif state.cancel_requested:
         finish(call, task, state, TaskStatus.CANCELLED, "cancelled by its owner")
     else:
-        open_round(call, task, state, round_.number + 1)
+        open_round(call, task, state, round_.number + 1, miners)
 
 
-def open_round(call: Call, task: Task, state: TaskState, number: int) -> None:
+def first_places(task_id: str, number: int) -> list[Place]:
+    """What opening a round reads and writes."""
+    return [(ROUNDS, task_id, number), (CEREMONIES, task_id, number)]
+
+
+def open_round(call: Call, task: Task, state: TaskState, number: int, miners: Sequence[str]) -> None:
     """Open a round from the head with the miners eligible now; with too few of them the task expires."""
-    miners = eligible_miners(call, task)
     if len(miners) < task.spec.min_miners:
         finish(call, task, state, TaskStatus.EXPIRED, TOO_FEW_MINERS)
         return
@@ -120,9 +130,41 @@ def finish(call: Call, task: Task, state: TaskState, status: TaskStatus, reason:
     state.status = status
     state.reason = reason
     call.ledger.put(STATES, state, task.spec.task_id)
+    stakes = call.ledger.scan(STAKES, task.spec.task_id)
+    call.ledger.load(
+        (ESCROWS, task.spec.task_id), *((ACCOUNTS, stake.account_id) for stake in stakes if stake.amount)
+    )
     refund_escrow(call, task.spec.task_id)
-    for stake in call.ledger.scan(STAKES, task.spec.task_id):
+    for stake in stakes:
         return_stake(call, stake)
+
+
+def _load(call: Call, task: Task, round_: Round, closing: Closing, goes_on: bool) -> None:
+    """Read together what the end of the round reads and changes."""
+    task_id, verdicts = task.spec.task_id, round_.selection.verdicts
+    places = seat_places(task)
+    if goes_on:
+        places += first_places(task_id, round_.number + 1)
+    if closing.outcome == Outcome.ACCEPTED:
+        places += submission_places(round_)
+        places += [(MINERS, task_id, verdict.miner) for verdict in verdicts if verdict.weight]
+        places.append((BLOCKS, task_id, round_.base.height + 1))
+        paid = _paid(task, round_, closing)
+        places += [(ACCOUNTS, account) for account in paid]
+        places += [(ESCROWS, task_id)] if paid else []
+    call.ledger.scan(STAKES, task_id)
+    call.ledger.load(*places)
+
+
+def _paid(task: Task, round_: Round, closing: Closing) -> set[str]:
+    """Who is paid anything for an accepted round."""
+    reward = task.spec.reward
+    paid = {miner for miner, amount in miners_shares(reward, round_.selection.verdicts) if amount}
+    if proposer_share(reward):
+        paid.add(round_.candidate.proposer)
+    if _seat_share(task):
+        paid |= {ballot.verifier for ballot in closing.ballots if ballot.seat in closing.paid_seats}
+    return paid
 
 
 def _accept(call: Call, task: Task, state: TaskState, round_: Round, ballots: tuple[Ballot, ...]) -> None:
@@ -168,9 +210,16 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
 
 
 def _pay_seats(call: Call, task: Task, round_: Round, seats: tuple[int, ...]) -> None:
-    amount = verifier_share(task.spec.reward, len(task.spec.committee.msp_ids))
-    for number in seats:
-        pay(call, task.spec.task_id, round_.number, holder(call, task.spec.task_id, number), amount)
+    task_id, amount = task.spec.task_id, _seat_share(task)
+    verifiers = [holder(call, task_id, number) for number in seats]
+    if verifiers and amount:
+        call.ledger.load((ESCROWS, task_id), *((ACCOUNTS, verifier) for verifier in verifiers))
+    for verifier in verifiers:
+        pay(call, task_id, round_.number, verifier, amount)
+
+
+def _seat_share(task: Task) -> int:
+    return verifier_share(task.spec.reward, len(task.spec.committee.msp_ids))
 
 
 def participation(call: Call, task_id: str, miner: str) -> Participation:

@@ -108,6 +108,7 @@ def get(call: Call, name: str) -> TaskSummary:
 
 def list_tasks(call: Call, page_size: str, bookmark: str) -> TaskPage:
     rows, following = call.ledger.page(TASKS, *page(page_size, bookmark))
+    call.ledger.load(*((STATES, task.spec.task_id) for task in rows))
     summaries = [TaskSummary(task=task, state=call.state(task.spec.task_id)) for task in rows]
     return TaskPage(tasks=summaries, bookmark=following)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from quorumlearn_proto.block_pb2 import Block, KeyContribution, Round, TaskView
+from google.protobuf.message import Message
+from quorumlearn_proto.block_pb2 import Block, Ceremony, Phase, Round, TaskView
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Head
 from quorumlearn_proto.page_pb2 import (
     AuthorisationPage,
@@ -14,17 +13,19 @@ from quorumlearn_proto.page_pb2 import (
     RoundPage,
     SubmissionPage,
 )
-from quorumlearn_proto.task_pb2 import Task
+from quorumlearn_proto.task_pb2 import Task, TaskState
 
+from .accusations import possible_accusations
 from .arguments import page, task_id, whole
-from .call import Call
-from .challenges import undecided
-from .committee import free_seats, seat_numbers, seats
+from .call import Call, submission_places
+from .challenges import possible_challenges, undecided
+from .committee import free_seats, seat_numbers, seat_places, seats
 from .errors import Code, Refusal
-from .rounds import advance
+from .ledger import Possible
+from .misconduct import possible_misconducts
+from .rounds import is_due
 from .specification import MAX_ROUNDS
 from .tables import (
-    ACCUSATIONS,
     AUTHORISATIONS,
     BALLOTS,
     BLOCKS,
@@ -34,7 +35,6 @@ from .tables import (
     MISCONDUCTS,
     ROUNDS,
     SCREENINGS,
-    SEATS,
     SUBMISSIONS,
 )
 
@@ -114,61 +114,62 @@ def authorisations(call: Call, name: str, page_size: str, bookmark: str) -> Auth
 
 def _view(call: Call, name: str, number: int) -> TaskView:
     task, state, ledger = call.task(name), call.state(name), call.ledger
-    _load(call, task, number)
+    _load(call, task, state, number)
     answer = TaskView(task=task, state=state, now_ms=call.now_ms)
-    answer.seats.extend(seats(call, task))
-    answer.free_seats.extend(free_seats(call, task, state))
-    answer.miners.extend(entry.miner for entry in ledger.scan(MINERS, name) if not entry.left)
-    answer.challenges.extend(undecided(call, name))
     round_ = ledger.get(ROUNDS, name, number) if number else None
     if round_ is not None:
         answer.round.CopyFrom(round_)
-        numbers = seat_numbers(task)
+        own, following = (ledger.get(CEREMONIES, name, one) for one in (number, number + 1))
+        possible = _of_round(task, round_, own)
+        for ceremony in (own, following):
+            if ceremony is not None:
+                answer.ceremonies.append(ceremony)
+                possible += _of_ceremony(call, task, ceremony)
+        ledger.load(
+            *submission_places(round_), *(place for _, records in possible for place in records.places())
+        )
         answer.submissions.extend(call.submissions(round_))
-        answer.screenings.extend(ledger.among(SCREENINGS, name, number, last=numbers))
-        answer.ballots.extend(ledger.among(BALLOTS, name, number, round_.proposer_turn, last=numbers))
-        answer.accusations.extend(ledger.scan(ACCUSATIONS, name, number))
-        answer.authorisations.extend(ledger.among(AUTHORISATIONS, name, number, last=_PURPOSES))
-        for ceremony_of in (number, number + 1):
-            answer.contributions.extend(_ceremony(call, answer, ceremony_of))
-            answer.misconducts.extend(ledger.scan(MISCONDUCTS, name, ceremony_of))
-    answer.can_advance = advance(replace(call, ledger=ledger.scratch()), task, deadlines=True)
+        for field, records in possible:
+            getattr(answer, field).extend(ledger.every(records))
+    answer.can_advance = is_due(call, task)
+    answer.seats.extend(seats(call, task))
+    answer.free_seats.extend(free_seats(call, task, state))
+    answer.miners.extend(entry.miner for entry in ledger.scan(MINERS, name) if not entry.left)
+    answer.challenges.extend(undecided(call, state))
     return answer
 
 
-def _ceremony(call: Call, answer: TaskView, number: int) -> list[KeyContribution]:
-    """Adds the round's ceremony to the view; its current attempt's contributions."""
-    name = answer.state.task_id
-    ceremony = call.ledger.get(CEREMONIES, name, number)
-    if ceremony is None:
-        return []
-    answer.ceremonies.append(ceremony)
-    at = (name, number, ceremony.attempt)
-    return call.ledger.among(CONTRIBUTIONS, *at, last=seat_numbers(answer.task))
+def _load(call: Call, task: Task, state: TaskState, number: int) -> None:
+    """Read what says which other records there may be; the round under way is another in blocks:RoundView."""
+    name = state.task_id
+    numbers = {one for one in (number, number + 1, state.round, state.round + 1) if one}
+    call.ledger.load(
+        *seat_places(task),
+        *((table, name, one) for table in (ROUNDS, CEREMONIES) for one in numbers),
+        *possible_challenges(state).places(),
+    )
 
 
-def _load(call: Call, task: Task, number: int) -> None:
-    """Read what the view is made of, as far as its keys are known, in two messages."""
-    name, ledger, numbers = task.spec.task_id, call.ledger, seat_numbers(task)
-    ledger.load(
-        *((SEATS, name, seat) for seat in numbers),
-        (ROUNDS, name, number),
-        (CEREMONIES, name, number),
-        (CEREMONIES, name, number + 1),
-    )
-    round_ = ledger.get(ROUNDS, name, number)
-    if round_ is None:
-        return
-    ceremonies = [ledger.get(CEREMONIES, name, one) for one in (number, number + 1)]
-    ledger.load(
-        *((SUBMISSIONS, name, number, miner) for miner in round_.miners),
-        *((SCREENINGS, name, number, seat) for seat in numbers),
-        *((BALLOTS, name, number, round_.proposer_turn, seat) for seat in numbers),
-        *((AUTHORISATIONS, name, number, purpose) for purpose in _PURPOSES),
-        *(
-            (CONTRIBUTIONS, name, ceremony.round, ceremony.attempt, seat)
-            for ceremony in ceremonies
-            if ceremony is not None
-            for seat in numbers
-        ),
-    )
+def _of_round(task: Task, round_: Round, ceremony: Ceremony | None) -> list[tuple[str, Possible[Message]]]:
+    """What there may be of the round by now, by the view's field."""
+    name, number, numbers = round_.task_id, round_.number, seat_numbers(task)
+    entered = {entry.phase for entry in round_.times}
+    found: list[tuple[str, Possible[Message]]] = []
+    if Phase.SCREEN in entered:
+        found.append(("screenings", Possible(SCREENINGS, (name, number), numbers)))
+        found.append(("authorisations", Possible(AUTHORISATIONS, (name, number), _PURPOSES)))
+    if Phase.SELECT in entered and ceremony is not None:
+        found.append(("accusations", possible_accusations(round_, ceremony.seats)))
+    if Phase.VALIDATE in entered:
+        found.append(("ballots", Possible(BALLOTS, (name, number, round_.proposer_turn), numbers)))
+    return found
+
+
+def _of_ceremony(call: Call, task: Task, ceremony: Ceremony) -> list[tuple[str, Possible[Message]]]:
+    """The same of a ceremony; what its seats did wrong, also later in its round."""
+    at = (ceremony.task_id, ceremony.round)
+    round_ = call.ledger.get(ROUNDS, *at)
+    return [
+        ("contributions", Possible(CONTRIBUTIONS, (*at, ceremony.attempt), seat_numbers(task))),
+        ("misconducts", possible_misconducts(task, ceremony, round_)),
+    ]

@@ -3,11 +3,13 @@
 Rules, Fabric's: a transaction reads committed state only, never its own writes; every key read and every
 range read is recorded with the versions seen; at commit a transaction whose reads have changed is
 discarded; one that raised is never endorsed. `Peer.endorse` simulates, `Peer.commit` validates and writes,
-`Peer.submit` does both.
+`Peer.submit` does both. `Simulation.messages` counts what a peer that takes batches is asked: several keys in one
+message, a range in another, all writes in one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +38,7 @@ class Simulation:
     policies: dict[str, bytes] = field(default_factory=dict)
     event: tuple[str, bytes] | None = None
     asked: list[str] = field(default_factory=list)
+    messages: Counter[str] = field(default_factory=Counter)
     paged: bool = False
     order: list[str] = field(default_factory=list)
 
@@ -70,15 +73,21 @@ class MemoryStub:
         return "\x00" + "".join(part + "\x00" for part in (object_type, *attributes))
 
     def get_state(self, key: str) -> bytes:
+        self._sim.messages["GET_STATE"] += 1
+        return self._get(key)
+
+    def get_multiple_states(self, keys: Sequence[str]) -> list[bytes]:
+        self._sim.messages["GET_STATE_MULTIPLE"] += 1
+        return [self._get(key) for key in keys]
+
+    def _get(self, key: str) -> bytes:
         self._sim.asked.append(key)
         self._sim.reads[key] = self._peer.version(key)
         return self._peer.value(key)
 
-    def get_multiple_states(self, keys: Sequence[str]) -> list[bytes]:
-        return [self.get_state(key) for key in keys]
-
     def put_state(self, key: str, value: bytes) -> None:
         assert value
+        self._sim.messages["WRITE_BATCH"] = 1
         self._sim.writes[key] = value
         self._sim.order.append(key)
 
@@ -92,6 +101,7 @@ class MemoryStub:
     def get_state_by_partial_composite_key(
         self, object_type: str, attributes: Sequence[str]
     ) -> Iterator[tuple[str, bytes]]:
+        self._sim.messages["GET_STATE_BY_RANGE"] += 1
         start = self.create_composite_key(object_type, attributes)
         keys = self._peer.keys(start, start + MAX_RUNE)
         self._sim.ranges.append(
@@ -102,6 +112,7 @@ class MemoryStub:
     def get_state_by_partial_composite_key_with_pagination(
         self, object_type: str, attributes: Sequence[str], page_size: int, bookmark: str
     ) -> tuple[list[tuple[str, bytes]], str]:
+        self._sim.messages["GET_STATE_BY_RANGE"] += 1
         self._sim.paged = True
         start = self.create_composite_key(object_type, attributes)
         keys = self._peer.keys(bookmark or start, start + MAX_RUNE)
@@ -140,6 +151,7 @@ class Peer:
         simulation = Simulation(f"{next(self._numbers):064x}", when)
         stub = MemoryStub(self, client, words, simulation)
         simulation.response = self.market.invoke(stub)  # type: ignore[arg-type]
+        simulation.messages["COMPLETED"] = 1
         return simulation
 
     def commit(self, simulation: Simulation) -> Response:

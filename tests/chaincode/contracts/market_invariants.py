@@ -3,7 +3,7 @@
 Tokens: minted = balances + escrows + stakes (open deposits among them), nothing negative, every movement on its
 account. Blocks: the good ones are one hash-linked chain from the specification to the head. Committees: whoever
 takes part holds its seat and has kept it since the key was made; every token that a verifier lost to a slash
-stands in a Misconduct. Decryptions: no update is sketched twice in a task.
+stands in a Misconduct. Decryptions: no update is sketched twice in a task. Views: nothing is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Block
 
-from tests.chaincode.contracts.ledger_stub import Peer
+from tests.chaincode.contracts.ledger_stub import Peer, identity
 
 BY_LEDGER = ("MISSED_STEP", "FALSE_VOTE")
 
@@ -116,6 +116,38 @@ def no_update_is_sketched_twice(peer: Peer) -> None:
                 assert {ref["digest"] for ref in row["updates"]} <= set(sketched)
 
 
+def a_view_shows_all_that_there_is(peer: Peer) -> None:
+    """Of the round and of its ceremony and the next, found by whatever keys or ranges."""
+    for state in rows(peer, "state"):
+        task, current = state["task_id"], state.get("round", 0)
+        for number in range(1, current + 1):
+            view = json.loads(
+                peer.evaluate(identity("OwnerMSP/anyone"), "blocks:RoundView", task, str(number))
+            )
+            _shows(peer, view, task, number)
+        view = json.loads(peer.evaluate(identity("OwnerMSP/anyone"), "blocks:View", task))
+        undecided = [row for row in rows(peer, "challenge", task) if row["status"] == "UNDECIDED"]
+        assert view.get("challenges", []) == undecided
+        assert view.get("seats", []) == [row for row in rows(peer, "seat", task) if "verifier" in row]
+
+
+def _shows(peer: Peer, view: dict[str, Any], task: str, number: int) -> None:
+    at, following = f"{number:05d}", f"{number + 1:05d}"
+    turn = f"{view['round'].get('proposer_turn', 0):05d}"
+    ceremonies = [row for n in (at, following) for row in rows(peer, "ceremony", task, n)]
+    assert view.get("ceremonies", []) == ceremonies
+    assert view.get("contributions", []) == [
+        row
+        for ceremony in ceremonies
+        for row in rows(peer, "contribution", task, f"{ceremony['round']:05d}", f"{ceremony['attempt']:05d}")
+    ]
+    for field in ("submission", "screening", "accusation", "authorisation"):
+        assert view.get(f"{field}s", []) == rows(peer, field, task, at)
+    assert view.get("ballots", []) == rows(peer, "ballot", task, at, turn)
+    misconducts = [row for n in (at, following) for row in rows(peer, "misconduct", task, n)]
+    assert view.get("misconducts", []) == misconducts
+
+
 INVARIANTS = (
     tokens_are_conserved,
     every_token_of_the_escrow_is_accounted_for,
@@ -124,4 +156,5 @@ INVARIANTS = (
     who_takes_part_has_kept_its_seat_since_its_key_was_made,
     what_verifiers_lost_is_what_misconducts_say,
     no_update_is_sketched_twice,
+    a_view_shows_all_that_there_is,
 )

@@ -10,6 +10,8 @@ from quorumlearn_proto.task_pb2 import Committee
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
 from tests.chaincode.contracts.market_actors import SLASHES, TASK, TIMEOUT_S, Play, ref, spec
 
+pytestmark = pytest.mark.usefixtures("views_are_whole")
+
 SKETCH, PARTIAL = Fault.BAD_SKETCH_SHARES, Fault.BAD_PARTIAL
 GOOD, WRONG, GONE, FELL = (
     BallotReason.GOOD,

@@ -9,6 +9,8 @@ from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.market_actors import OWNER, SLASHES, TASK, TIMEOUT_S, Play, js, spec
 
+pytestmark = pytest.mark.usefixtures("views_are_whole")
+
 GOOD, WRONG = BallotReason.GOOD, BallotReason.WRONG_MODEL
 
 

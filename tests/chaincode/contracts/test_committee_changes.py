@@ -9,6 +9,8 @@ from quorumlearn_proto.task_pb2 import Committee, TaskSpec, TaskStatus
 
 from tests.chaincode.contracts.market_actors import FUNDS, OWNER, SLASHES, TASK, TIMEOUT_S, Play, js, spec
 
+pytestmark = pytest.mark.usefixtures("views_are_whole")
+
 V1, V2, V3, R4, R5 = (f"V{number}MSP/vera" for number in range(1, 6))
 RESERVES = ["V4MSP", "V5MSP"]
 

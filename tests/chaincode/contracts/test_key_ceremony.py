@@ -33,6 +33,8 @@ from tests.chaincode.contracts.market_actors import (
     spec,
 )
 
+pytestmark = pytest.mark.usefixtures("views_are_whole")
+
 STEPS = ("CommitKey", "RevealKey", "TestKey", "ConfirmKey")
 BAD_DEALING, UNFOUNDED = Fault.BAD_DEALING, Fault.UNFOUNDED_COMPLAINT
 

@@ -21,6 +21,8 @@ from tests.chaincode.contracts.market_actors import (
     spec,
 )
 
+pytestmark = pytest.mark.usefixtures("views_are_whole")
+
 GOOD, FELL = BallotReason.GOOD, BallotReason.SCORE_FELL
 WRONG, GONE = BallotReason.WRONG_MODEL, BallotReason.UNAVAILABLE
 

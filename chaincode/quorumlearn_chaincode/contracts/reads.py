@@ -1,0 +1,232 @@
+"""What a transaction is sure to read, so that it is read in few messages: asking the peer costs far more than what
+it answers.
+
+- The first message holds what the arguments name. A seat's step has a second one, since only the Task says which
+  seat is the submitter's; blocks:Advance two more, by what is under way.
+- To read a record is to conflict with whoever writes it at the same time. So nothing is read here that the
+  transaction would not read anyway before it succeeds, but for records that nobody writes without writing one that
+  it does read: a round's records of other phases than its present one, while the Round is read too.
+- What is not well formed names nothing: that is for the function to refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from quorumlearn_proto.block_pb2 import Manifest, Phase, Round
+from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION
+from quorumlearn_proto.task_pb2 import Task, TaskState
+
+from .arguments import digest, identity, record, task_id, whole
+from .call import Call, submission_places
+from .ceremony import under_way
+from .challenges import possible_challenges
+from .committee import own_seat, seat_numbers, seat_places
+from .errors import Refusal
+from .ledger import Place
+from .specification import MAX_ROUNDS, MAX_SEATS
+from .tables import (
+    ACCOUNTS,
+    AUTHORISATIONS,
+    BALLOTS,
+    BLOCKS,
+    CEREMONIES,
+    CHALLENGES,
+    CONFIG,
+    CONTRIBUTIONS,
+    ESCROWS,
+    MINERS,
+    ROUNDS,
+    SCREENINGS,
+    SEATS,
+    STAKES,
+    STATES,
+    SUBMISSIONS,
+    SUPPLY,
+    TASKS,
+    UPDATES,
+)
+
+Given = dict[str, str | int]
+"""The submitter, as "actor", and what well-formed arguments name."""
+
+_TASK: tuple[Place, ...] = ((TASKS, "task"), (STATES, "task"))
+_ROUND: tuple[Place, ...] = (*_TASK, (ROUNDS, "task", "round"))
+_CEREMONY: tuple[Place, ...] = (*_ROUND, (CEREMONIES, "task", "round"))
+_MINER: tuple[Place, ...] = (*_TASK, (MINERS, "task", "actor"), (STAKES, "task", "actor"))
+_SUBMISSION: tuple[Place, ...] = ((ROUNDS, "task", "round"), (SUBMISSIONS, "task", "round", "actor"))
+_CHALLENGE: tuple[Place, ...] = (*_TASK, (BLOCKS, "task", "height"), (CHALLENGES, "task", "height"))
+
+FIRST_READS: dict[str, tuple[Place, ...]] = {
+    "rewards:Mint": ((SUPPLY,), (ACCOUNTS, "account")),
+    "rewards:Transfer": ((ACCOUNTS, "actor"), (ACCOUNTS, "account")),
+    "rewards:Account": ((ACCOUNTS, "account"),),
+    "rewards:Statement": ((ACCOUNTS, "account"),),
+    "rewards:Escrow": ((ESCROWS, "task"),),
+    "rewards:Stake": ((STAKES, "task", "account"),),
+    "rewards:Stakes": ((TASKS, "task"),),
+    "rewards:Totals": ((SUPPLY,),),
+    "tasks:JoinCommittee": _MINER,
+    "tasks:LeaveCommittee": _TASK,
+    "tasks:Join": _MINER,
+    "tasks:Leave": _MINER,
+    "tasks:Cancel": _TASK,
+    "tasks:Get": _TASK,
+    "tasks:Miners": ((TASKS, "task"),),
+    "blocks:CommitKey": _CEREMONY,
+    "blocks:RevealKey": _CEREMONY,
+    "blocks:TestKey": _CEREMONY,
+    "blocks:ConfirmKey": _CEREMONY,
+    "blocks:OpenKey": _CEREMONY,
+    "blocks:BlameKey": _CEREMONY,
+    "blocks:Commit": _SUBMISSION,
+    "blocks:Reveal": (*_SUBMISSION, (UPDATES, "task", "update")),
+    "blocks:RevealBeacon": _CEREMONY,
+    "blocks:PostSketch": _ROUND,
+    "blocks:VoteSelection": _ROUND,
+    "blocks:Accuse": _ROUND,
+    "blocks:PostPartial": _ROUND,
+    "blocks:Propose": _ROUND,
+    "blocks:VoteBlock": _ROUND,
+    "blocks:Advance": _TASK,
+    "blocks:Challenge": _CHALLENGE,
+    "blocks:VoteChallenge": _CHALLENGE,
+    "blocks:View": _TASK,
+    "blocks:RoundView": _ROUND,
+    "blocks:Round": ((TASKS, "task"), (ROUNDS, "task", "round")),
+    "blocks:Block": ((TASKS, "task"), (BLOCKS, "task", "height")),
+    "blocks:Head": ((STATES, "task"),),
+    "blocks:Blocks": ((TASKS, "task"),),
+    "blocks:Rounds": ((TASKS, "task"),),
+    "blocks:Submissions": ((TASKS, "task"),),
+    "blocks:KeyContributions": ((TASKS, "task"),),
+    "blocks:Misconducts": ((TASKS, "task"),),
+    "blocks:Authorisations": ((TASKS, "task"),),
+}
+"""By function; a key's attributes are named as in `Given`."""
+
+NAMED: dict[str, tuple[str, Callable[[str], str | int]]] = {
+    "task": ("task", task_id),
+    "round": ("round", lambda text: whole("round", text, 1, MAX_ROUNDS)),
+    "attempt": ("attempt", lambda text: whole("attempt", text, 1, MAX_SEATS + 1)),
+    "height": ("height", lambda text: whole("height", text, 0, MAX_ROUNDS)),
+    "account": ("account", lambda text: identity("account", text)),
+    "manifest": ("update", lambda text: digest("update", record(Manifest, text).update.digest)),
+}
+"""What an argument names, by parameter."""
+
+
+def given(parameters: Iterable[str], arguments: Iterable[str], actor: str) -> Given:
+    found: Given = {"actor": actor}
+    for parameter, text in zip(parameters, arguments, strict=False):
+        if parameter in NAMED:
+            name, read = NAMED[parameter]
+            try:
+                found[name] = read(text)
+            except Refusal:
+                continue
+    return found
+
+
+def first_reads(function: str, named: Given) -> list[Place]:
+    """What a function of this name reads, known from its arguments."""
+    places: list[Place] = [(CONFIG,)]
+    for table, *attributes in FIRST_READS.get(function, ()):
+        if all(name in named for name in attributes):
+            places.append((table, *(named[str(name)] for name in attributes)))
+    return places
+
+
+def step_reads(call: Call, named: Given) -> list[Place]:
+    """What a seat's step reads besides: its seat, what it has done, and unless others are pending what they have."""
+    name, number = str(named.get("task", "")), int(named.get("round", 0))
+    task = call.ledger.get(TASKS, name) if name and number else None
+    if task is None:
+        return []
+    own = own_seat(task, call.msp_id)
+    seats = ([own] if own else []) if call.pending else seat_numbers(task)
+    places: list[Place] = [(SEATS, name, own)] if own else []
+    round_ = call.ledger.get(ROUNDS, name, number)
+    if "attempt" in named:
+        places += [(CONTRIBUTIONS, name, number, named["attempt"], seat) for seat in seats]
+    elif round_ is not None:
+        places += _acts(call, round_, seats)
+        if round_.phase == Phase.SELECT:
+            places += submission_places(round_)
+            places += [] if call.pending else [_authorisation(round_, AGGREGATE_DECRYPTION)]
+    return places
+
+
+def load_due(call: Call, task: Task, state: TaskState) -> None:
+    """Read what decides what is due of a running task, and what follows if its round's phase closes. Only where the
+    task ends by it for want of miners has it read the next ceremony in vain.
+    """
+    name, ledger, numbers = state.task_id, call.ledger, seat_numbers(task)
+    ceremonies = (state.round,) if state.cancel_requested else (state.round, state.round + 1)
+    ledger.load(
+        (ROUNDS, name, state.round),
+        *((CEREMONIES, name, number) for number in ceremonies),
+        *possible_challenges(state).places(),
+    )
+    places: list[Place] = []
+    for number in ceremonies:
+        ceremony = ledger.get(CEREMONIES, name, number)
+        if ceremony is not None and under_way(ceremony):
+            places += [(CONTRIBUTIONS, name, number, ceremony.attempt, seat) for seat in numbers]
+    round_ = ledger.get(ROUNDS, name, state.round)
+    if round_ is not None:
+        places += _acts(call, round_, numbers) + _closing(call, round_, numbers)
+    ledger.load(*places)
+
+
+def load_begin(call: Call, task: Task, round_: Round, opens_next: bool, deadlines: bool) -> None:
+    """Read what beginning a round that has its key reads, and what `rounds.advance` with `deadlines` does then."""
+    name, following = round_.task_id, round_.number + 1
+    places = submission_places(round_) if deadlines else []
+    if opens_next:
+        places += [*seat_places(task), (CEREMONIES, name, following)]
+    if opens_next and deadlines:
+        places += [(CONTRIBUTIONS, name, following, 1, seat) for seat in seat_numbers(task)]
+    call.ledger.load(*places)
+
+
+def _acts(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
+    """The records with which seats act in the round's phase."""
+    at = (round_.task_id, round_.number)
+    match round_.phase:
+        case Phase.BEACON:
+            return _beacons(call, round_, seats)
+        case Phase.SCREEN | Phase.SELECT | Phase.OPEN:
+            return [(SCREENINGS, *at, seat) for seat in seats]
+        case Phase.VALIDATE:
+            return [(BALLOTS, *at, round_.proposer_turn, seat) for seat in seats]
+        case _:
+            return []
+
+
+def _closing(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
+    """What else is read when the round's phase closes, and then of the next phase."""
+    at = (round_.task_id, round_.number)
+    match round_.phase:
+        case Phase.COMMIT:
+            return submission_places(round_) + _beacons(call, round_, seats)
+        case Phase.BEACON:
+            return submission_places(round_)
+        case Phase.REVEAL:
+            screenings: list[Place] = [(SCREENINGS, *at, seat) for seat in seats]
+            return [*submission_places(round_), *screenings, _authorisation(round_, SKETCH_DECRYPTION)]
+        case Phase.SELECT:
+            return [*submission_places(round_), _authorisation(round_, AGGREGATE_DECRYPTION)]
+        case _:
+            return []
+
+
+def _beacons(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
+    at = (round_.task_id, round_.number)
+    ceremony = call.ledger.get(CEREMONIES, *at)
+    attempt = ceremony.attempt if ceremony else 0
+    return [(CONTRIBUTIONS, *at, attempt, seat) for seat in seats]
+
+
+def _authorisation(round_: Round, purpose: int) -> Place:
+    return (AUTHORISATIONS, round_.task_id, round_.number, purpose)
