@@ -159,7 +159,7 @@ class ChaincodeSpec(_Strict):
 class BatchSpec(_Strict):
     """When the orderer cuts a block."""
 
-    timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 20
+    timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 5
     max_messages: Annotated[int, Field(ge=1, le=10_000)] = 500
     preferred_max_bytes: Annotated[int, Field(ge=1024)] = 2 << 20
     absolute_max_bytes: Annotated[int, Field(ge=1024, le=99 << 20)] = 10 << 20

@@ -20,10 +20,12 @@ of what a process was writing when it was killed (seen with Python 3.11), and on
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -109,6 +111,15 @@ class Workers:
             parts = [future.result() for future in futures]
         c0, c1 = (np.concatenate(half) for half in zip(*parts, strict=True))
         return Ciphertexts(p, c0, c1, p.update_size).to_bytes()
+
+    def prepare(self, plan: SketchPlan) -> None:
+        """Have workers make a round's plan before its updates are there, without waiting for them."""
+        for _ in range(self.count):
+            threading.Thread(target=self._prepare, args=(plan,), daemon=True).start()
+
+    def _prepare(self, plan: SketchPlan) -> None:
+        with contextlib.suppress(WorkerDied):  # whoever needs the plan then makes it
+            self._ask(_transform, plan.parameters, plan.beacon)
 
     def sketches(self, p: Parameters, plan: SketchPlan, updates: Iterable[bytes]) -> Iterator[Sketched]:
         """For each update's foreign bytes, in order, its sketch's ciphertext or why it is malformed."""
@@ -219,6 +230,11 @@ def _serve(pipe: Connection) -> None:
 @lru_cache(maxsize=1)
 def _plan(p: Parameters, beacon: bytes) -> SketchPlan:
     return SketchPlan.from_beacon(p, beacon)
+
+
+def _transform(p: Parameters, beacon: bytes) -> None:
+    """In a worker: what `_sketched` needs first."""
+    _ = _plan(p, beacon).transformed
 
 
 def _sketched(p: Parameters, beacon: bytes, data: bytes) -> Sketched:

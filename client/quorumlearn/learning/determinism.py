@@ -35,8 +35,7 @@ class _Outside:
 
     inside: int = 0
     threads: int = 1
-    deterministic: bool = False
-    warn_only: bool = False
+    mode: int = 0
 
 
 _lock = threading.Lock()
@@ -45,15 +44,17 @@ _outside = _Outside()
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """One thread and deterministic algorithms inside; the settings of before when the last one leaves."""
+    """One thread and deterministic algorithms inside; the settings of before when the last one leaves.
+
+    `torch.use_deterministic_algorithms` would do the same, and import torch's compiler: a second, and 150 MB in each process.
+    """
     with _lock:
         if _outside.inside == 0:
             _outside.threads = torch.get_num_threads()
-            _outside.deterministic = torch.are_deterministic_algorithms_enabled()
-            _outside.warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+            _outside.mode = torch.get_deterministic_debug_mode()
         _outside.inside += 1
         torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
@@ -61,4 +62,4 @@ def repeatable() -> Iterator[None]:
             _outside.inside -= 1
             if _outside.inside == 0:
                 torch.set_num_threads(_outside.threads)
-                torch.use_deterministic_algorithms(_outside.deterministic, warn_only=_outside.warn_only)
+                torch.set_deterministic_debug_mode(_outside.mode)

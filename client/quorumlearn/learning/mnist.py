@@ -77,6 +77,12 @@ def _mlp(p: Tensors, images: Tensor) -> Tensor:
     return functional.linear(x, p[f"{_MLP[-1].name}.weight"], p[f"{_MLP[-1].name}.bias"])
 
 
+def first_step() -> None:
+    """One step of the optimiser that `train` uses, on nothing."""
+    parameter = torch.zeros(1, requires_grad=True)
+    torch.optim.SGD([parameter], lr=1.0).step()
+
+
 def build(name: str, config: TrainingConfig) -> Workload:
     """The workload `name` (a key of DEFAULTS) with this configuration."""
     layers, forward = {"mnist-cnn": (_CNN, _cnn), "mnist-mlp": (_MLP, _mlp)}[name]

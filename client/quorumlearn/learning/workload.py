@@ -177,10 +177,10 @@ def get_workload(name: str, config: Mapping[str, str]) -> Workload:
     return mnist.build(name, settings)
 
 
-def warm_up() -> None:
-    """What the first training or scoring of a process would wait seconds for: torch, and what torch imports at the first
-    repeatable computation."""
-    from quorumlearn.learning.determinism import repeatable
+def warm_up(*, training: bool) -> None:
+    """What the first scoring of a process would wait for, torch, and what its first training would: torch's optimisers import its
+    compiler when they first take a step."""
+    from quorumlearn.learning import mnist
 
-    with repeatable():
-        pass
+    if training:
+        mnist.first_step()

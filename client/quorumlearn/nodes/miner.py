@@ -125,7 +125,7 @@ class Miner:
     def _join(self, view: b.TaskView) -> bool:
         if self.journal.get("joined") is not None:
             return False  # it has left, or was never taken; joining again is the user's decision
-        check_playable(self.store, view.task.spec)
+        check_playable(self.store, view.task.spec, training=True)
         self.market.join(view.task.spec.task_id)
         self.journal.put("joined", b"1")
         log.info("joined", task=view.task.spec.task_id, identity=self.me)

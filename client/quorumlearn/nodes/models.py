@@ -23,14 +23,14 @@ def load_public(store: ArtifactStore, spec: TaskSpec, ref: ArtifactRef) -> learn
     return learning.from_bytes(store.get(ref, MAX_MODEL_BYTES), shapes)
 
 
-def check_playable(store: ArtifactStore, spec: TaskSpec) -> None:
+def check_playable(store: ArtifactStore, spec: TaskSpec, *, training: bool) -> None:
     """Whether a round of this task can be played at all, before anything is staked on it: the ledger does not look inside. Returns
-    once this process is ready to train and score, so that a first round waits for nobody's imports.
+    once this process is ready to score, and to train if it is to, so that a first round waits for nobody's imports.
 
     Raises learning.WorkloadError or ModelError, ckks.ParameterError, robust.RuleError, or an ArtifactError while the initial
     model, or a root set that its rule needs, is not in the store.
     """
-    learning.warm_up()
+    learning.warm_up(training=training)
     parameters = parameters_of(spec)
     size = learning.size_of(learning.public_shapes(workload_of(spec).shapes, spec.workload.public_blocks))
     if parameters.update_size != size:

@@ -55,6 +55,7 @@ class RoundPart:
     journal: Journal
     workers: ckks.Workers
     position: Callable[[str], tuple[int, int]]
+    _prepared: bool = False
     _sketched: list[screening.Sketched] | None = None
     _opened: Opened | None = None
     _verified: tuple[dict[int, str], Verified] | None = None
@@ -62,6 +63,12 @@ class RoundPart:
     @property
     def parameters(self) -> ckks.Parameters:
         return parameters_of(self.spec)
+
+    def prepare(self, view: b.TaskView) -> None:
+        """Once the beacon is out, and miners are yet to reveal: have the workers make ready what all sketches need."""
+        if not self._prepared:
+            self.workers.prepare(self._plan(view))
+            self._prepared = True
 
     def sketch_shares(self, view: b.TaskView) -> ArtifactRef:
         """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet."""

@@ -140,7 +140,7 @@ class Node:
     def _warm_up(self) -> None:
         """What takes seconds the first time, begun while others are still joining. What is wrong with the data is said by who
         needs them."""
-        warm_up()
+        warm_up(training=any(one.role == "miner" for one in self.organisation.config.identities))
         with contextlib.suppress(LearningError):
             self.organisation.dataset()
 

@@ -16,7 +16,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactError, ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import blame, candidate, exchange, metrics, steps, waking
+from quorumlearn.nodes import blame, candidate, exchange, metrics, rootset, steps, waking
 from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
 from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint, last_call
 from quorumlearn.nodes.encryption import parameters_of
@@ -24,6 +24,7 @@ from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal, forget_rounds
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
+from quorumlearn.nodes.partials import Values
 from quorumlearn.nodes.round_part import RoundPart
 from quorumlearn.nodes.steps import Step
 
@@ -32,6 +33,15 @@ log = structlog.get_logger()
 PATIENCE_PER_SEAT = 0.7
 GATHER_SECONDS = 0.3
 """The first seat leaves the others so long to act in a step before it does, so that its transaction closes the step."""
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """The only candidate that a round can have: its base, the opened aggregate (d,), and the next model."""
+
+    base: learning.Model
+    values: Values
+    model: learning.Model
 
 
 @dataclass
@@ -66,6 +76,8 @@ class Verifier:
             self.patience = PATIENCE_PER_SEAT * (seat - 1)
             if not steps.ended(view):
                 self._remember(view, seat)
+                if view.round.phase == b.REVEAL and seat in view.round.seats:
+                    self._round(view).prepare(view)
         failure: Exception | None = None
         acted = False
         seated = self.journal.get(SEATED) is not None
@@ -108,7 +120,7 @@ class Verifier:
             return others_wait(news())
 
         if step is Step.TAKE_SEAT:
-            check_playable(self.store, view.task.spec)
+            check_playable(self.store, view.task.spec, training=rootset.ref_of(view.task.spec) is not None)
             self.market.join_committee(task)
         elif step is Step.LEAVE_SEAT:
             self.market.leave_committee(task)
@@ -123,7 +135,10 @@ class Verifier:
         elif step is Step.OPEN:
             self.market.post_partial(task, number, *self._round(view).partial(view), pending())
         elif step is Step.CHECK:
-            return self._accuse(view, self._faulty_partials(view))
+            if self._accuse(view, self._faulty_partials(view)):
+                return True
+            self._score_early(view)
+            return False
         elif step is Step.VALIDATE:
             if not self._accuse(view, self._faulty_partials(view)):
                 self.market.vote_block(task, number, self._judge_candidate(view), pending())
@@ -205,6 +220,21 @@ class Verifier:
         seconds = getattr(view.task.spec.timeouts, b.Phase.Name(now.phase).lower())
         return last_call(now, seconds, int(self.clock() * 1000))
 
+    def _score_early(self, view: b.TaskView) -> None:
+        """While the proposer is at it: there is only one model that it can propose."""
+        expected = self._expected(view)
+        if expected is not None:
+            self._score(view.task.spec, expected.model)
+
+    def _expected(self, view: b.TaskView) -> _Expected | None:
+        """What the opened aggregate makes of the round's base; None if nobody can vouch for the aggregate."""
+        spec, now = view.task.spec, view.round
+        values = self._round(view).verified(view, self._last_call(view)).values
+        if values is None:
+            return None
+        base = load_public(self.store, spec, now.base.model)
+        return _Expected(base, values, candidate.next_model(base, values, now.selection, parameters_of(spec)))
+
     def _judge_candidate(self, view: b.TaskView) -> b.Ballot:
         """Recompute the candidate; if it is what the aggregate gives, score it against the base on the own test set.
 
@@ -214,18 +244,16 @@ class Verifier:
         ballot = b.Ballot(
             task_id=spec.task_id, round=now.number, seat=self._seat(view), model=now.candidate.model.digest
         )
-        values = self._round(view).verified(view, self._last_call(view)).values
-        if values is None:
+        expected = self._expected(view)
+        if expected is None:
             ballot.reason = b.UNAVAILABLE
             return ballot
-        base = load_public(self.store, spec, now.base.model)
-        expected = candidate.next_model(base, values, now.selection, parameters_of(spec))
-        model = self.store.put(learning.to_bytes(expected))
-        aggregate = self.store.put(candidate.aggregate_bytes(values, now.selection))
+        model = self.store.put(learning.to_bytes(expected.model))
+        aggregate = self.store.put(candidate.aggregate_bytes(expected.values, now.selection))
         if (model, aggregate) != (now.candidate.model, now.candidate.aggregate):
             ballot.reason = b.WRONG_MODEL
             return ballot
-        return self._scored(ballot, spec, expected, base)
+        return self._scored(ballot, spec, expected.model, expected.base)
 
     def _judge_block(self, view: b.TaskView, height: int) -> b.Ballot:
         """Score a challenged block against the one before it."""

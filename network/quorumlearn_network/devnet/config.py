@@ -43,7 +43,7 @@ class BatchConfig(_Model):
     An envelope over `absolute_max_bytes` (payload and signature) is refused.
     """
 
-    timeout_ms: int = Field(20, ge=1, le=60_000)
+    timeout_ms: int = Field(5, ge=1, le=60_000)
     max_messages: int = Field(500, ge=1, le=10_000)
     preferred_max_bytes: int = Field(2 << 20, ge=1)
     absolute_max_bytes: int = Field(10 << 20, ge=1, le=99 << 20)

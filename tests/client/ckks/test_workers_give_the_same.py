@@ -67,6 +67,21 @@ def test_sketches_come_in_order_whatever_some_bytes_do_to_their_worker(small, wo
     assert "bytes, not" in str(found[2])
 
 
+def test_a_plan_made_ready_changes_nothing_and_nobody_waits_for_a_worker_that_dies_of_it(small):
+    c = small(3, 2)
+    update = ckks.encrypt(c.p, c.key, c.values(1))
+    with ckks.Workers(1) as workers:
+        for beacon in (b"one", b"two"):
+            plan = ckks.SketchPlan.from_beacon(c.p, beacon)
+            workers.prepare(plan)
+            (found,) = workers.sketches(c.p, plan, [update])
+            assert found.digest == ckks.sketch(c.p, plan, ckks.parse(c.p, update)).digest
+        workers.prepare(ckks.SketchPlan.from_beacon(c.p, Bomb(b"three")))
+        (found,) = workers.sketches(c.p, plan, [update])
+        assert isinstance(found, ckks.SketchCiphertext)
+    ckks.Workers(0).prepare(plan)
+
+
 def test_a_worker_killed_in_the_middle_costs_nobody_an_update(small, workers):
     c = small(3, 2)
     plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")

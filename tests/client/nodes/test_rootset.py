@@ -86,11 +86,11 @@ def test_a_task_that_names_no_root_set_cannot_be_joined(
     published: tuple[ArtifactStore, TaskSpec], changed: dict[str, str]
 ) -> None:
     store, spec = published
-    check_playable(store, spec)
+    check_playable(store, spec, training=False)
     wrong = TaskSpec.FromString(spec.SerializeToString())
     wrong.rule.parameters.update(changed)
     with pytest.raises(robust.RuleError):
-        check_playable(store, wrong)
+        check_playable(store, wrong, training=False)
     with pytest.raises(robust.RuleError, match="root set"):
         rootset.check_rule(TaskSpec(rule={"name": "nnm+trust-scores"}))  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ def test_a_root_set_that_the_store_has_not_is_waited_for(published: tuple[Artifa
     away = TaskSpec.FromString(spec.SerializeToString())
     away.rule.parameters["root_digest"] = "ab" * 32
     with pytest.raises(ArtifactMissing):
-        check_playable(store, away)
+        check_playable(store, away, training=False)
 
 
 def test_every_verifier_has_the_same_root_update_of_a_round_and_trusts_who_learned_alike(
