@@ -1,8 +1,9 @@
 """What the market adds to training: `python -m benchmarks.overhead`.
 
-    python -m benchmarks.overhead --data FOLDER                  both measurements
+    python -m benchmarks.overhead --data FOLDER                  the first two measurements
     python -m benchmarks.overhead --only round                   a round of 10 miners, d = 10^5, with next to no training
     python -m benchmarks.overhead --only demo --json             the demo's task without cheats, beside plain averaging
+    python -m benchmarks.overhead --only large                   six miners train and encrypt a model of 10^7 parameters
     python -m benchmarks.overhead --quick                        fewer rounds of the first
 
 Everything is real: a devnet, a node process for each organisation, artifacts in a folder. Figures are seconds on the
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -26,10 +28,10 @@ from rich.console import Console
 from benchmarks.encrypted_aggregation.machine import machine
 from benchmarks.overhead.market import (
     MarketRun,
+    adapt,
     demo_scene,
     fresh_folder,
-    light_scene,
-    lighten,
+    honest_scene,
     play_market,
     shards_of,
     wiped,
@@ -38,9 +40,23 @@ from benchmarks.overhead.market import (
 from benchmarks.overhead.plain import PlainRun, Training, train_plainly
 
 MINERS, LIGHT_ROUNDS, QUICK_ROUNDS, SHARD_SAMPLES = 10, 9, 3, 8
+LIGHT_TASK = {
+    "title": "Next to no training",
+    "workload": {"name": "mnist-mlp", "config": {"batch_size": str(SHARD_SAMPLES)}},
+    "public_blocks": ["top"],
+    "tolerance": "100%",
+}
+LARGE_MINERS, LARGE_ROUNDS, LARGE_SHARD_SAMPLES = 6, 2, 640
+LARGE_TASK = {
+    "title": "Ten million parameters",
+    "workload": {"name": "mnist-wide", "config": {}},
+    "timeouts": dict.fromkeys(
+        ("join", "commit", "reveal", "screen", "select", "open", "propose", "validate"), 600
+    ),
+}
 DEMO_ROUNDS = 5
 SEED = 7
-ADDED_GOAL, RATIO_GOAL = 3.0, 1.4
+ADDED_GOAL, RATIO_GOAL, MEMORY_GOAL = 3.0, 1.4, 24 << 30
 
 
 def main() -> int:
@@ -49,7 +65,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", choices=("round", "demo"), help="one of the two")
+    parser.add_argument("--only", choices=("round", "demo", "large"), help="one of the three")
     parser.add_argument(
         "--rounds",
         type=int,
@@ -69,12 +85,27 @@ def main() -> int:
         options.data = Path(os.environ["QUORUMLEARN_DATA"])
     data, samples = find_data(console, options.data, download=False)
     record: dict[str, object] = {"taken": machine()}
-    if options.only != "demo":
-        light = light_round(console, data, samples, QUICK_ROUNDS if options.quick else LIGHT_ROUNDS)
+    if options.only in (None, "round"):
+        light = honest_rounds(
+            console,
+            data,
+            samples,
+            MINERS,
+            QUICK_ROUNDS if options.quick else LIGHT_ROUNDS,
+            SHARD_SAMPLES,
+            LIGHT_TASK,
+        )
         record["round"] = {**asdict(light), "median_seconds": median(light.rounds[1:]), "goal": ADDED_GOAL}
         if not options.json:
             print_round(light)
-    if options.only != "round" and not options.quick:
+    if options.only == "large":
+        large = honest_rounds(
+            console, data, samples, LARGE_MINERS, LARGE_ROUNDS, LARGE_SHARD_SAMPLES, LARGE_TASK
+        )
+        record["large"] = {**asdict(large), "goal_bytes": MEMORY_GOAL}
+        if not options.json:
+            print_large(large)
+    if options.only in (None, "demo") and not options.quick:
         market, plain = demo_beside_plain(console, data, samples, options.rounds)
         record["demo"] = {
             "market": asdict(market),
@@ -90,12 +121,20 @@ def main() -> int:
     return 0
 
 
-def light_round(console: Console, data: Path | None, samples: int, rounds: int) -> MarketRun:
-    """Rounds of ten miners with next to no training."""
+def honest_rounds(
+    console: Console,
+    data: Path | None,
+    samples: int,
+    miners: int,
+    rounds: int,
+    shard_samples: int,
+    task: Mapping[str, object],
+) -> MarketRun:
+    """Rounds of honest miners with so many samples each, of the demo's task but for these fields."""
     folder = fresh_folder()
-    scene = light_scene(folder, MINERS, rounds, SEED, data)
+    scene = honest_scene(folder, miners, rounds, SEED, data)
     scene.write(samples)
-    lighten(scene, samples, SHARD_SAMPLES)
+    adapt(scene, samples, shard_samples, task)
     run = play_market(scene, console)
     wiped(folder)
     return run
@@ -135,6 +174,24 @@ def print_round(run: MarketRun) -> None:
     key = median(whole - sum(one.values()) for whole, one in zip(run.rounds[1:], run.phases[1:], strict=True))
     figures = [f"{value:.2f}" for value in (*phases, key, median(run.rounds[1:]))]
     console.print("| " + " | ".join([*figures, f"<= {ADDED_GOAL:g}"]) + " |\n")
+
+
+def print_large(run: MarketRun) -> None:
+    """Each round by phase, and the memory."""
+    console = Console(highlight=False, width=120)
+    console.print(machine())
+    console.print(
+        f"{run.miners} miners, {run.parameters:,} parameters, 2 of 3 seats; {run.memory / 2**30:.1f} GiB in all processes together "
+        f"(goal {MEMORY_GOAL >> 30}), accuracy {100 * run.accuracy:.1f} % after {len(run.rounds)} rounds\n",
+        soft_wrap=True,
+    )
+    names = list(run.phases[0])
+    console.print("| " + " | ".join(["", *(name.lower() for name in names), "all"]) + " |")
+    console.print("| --- | " + " | ".join(["---:"] * (len(names) + 1)) + " |")
+    for number, (phases, whole) in enumerate(zip(run.phases, run.rounds, strict=True), 1):
+        figures = [f"{phases.get(name, 0.0):.1f}" for name in names]
+        console.print("| " + " | ".join([f"round {number} s", *figures, f"{whole:.1f}"]) + " |")
+    console.print()
 
 
 def print_demo(market: MarketRun, plain: PlainRun) -> None:

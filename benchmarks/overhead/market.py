@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 from quorumlearn.cli.access import open_market
 from quorumlearn.cli.demo import MARK, end, play
+from quorumlearn.cli.live import accuracy
 from quorumlearn.cli.processes import Nodes
 from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn_network.spec import default_spec
@@ -28,12 +29,17 @@ PHASES = tuple(phase for phase in b.Phase.values() if phase >= b.COMMIT and phas
 
 @dataclass(frozen=True)
 class MarketRun:
-    """Seconds of each round by phase (by its name), and of each round; parameters: of its public blocks."""
+    """Seconds of each round by phase (by its name), and of each round; parameters: of its public blocks.
+
+    memory: bytes that all processes held together, at most; accuracy: of the last model on the verifiers' test sets, 0 to 1.
+    """
 
     phases: tuple[dict[str, float], ...]
     rounds: tuple[float, ...]
     parameters: int
     miners: int
+    memory: int
+    accuracy: float
 
     @property
     def seconds(self) -> float:
@@ -49,24 +55,18 @@ def demo_scene(folder: Path, rounds: int, seed: int, data: Path | None) -> Scene
     return make_scene(folder, rounds, seed, data, cheats={})
 
 
-def light_scene(folder: Path, miners: int, rounds: int, seed: int, data: Path | None) -> Scene:
-    """As many miners as asked for in two organisations."""
+def honest_scene(folder: Path, miners: int, rounds: int, seed: int, data: Path | None) -> Scene:
+    """As many miners as asked for in two organisations, three verifiers."""
     spec = default_spec(miner_organisations=2, miners_each=-(-miners // 2), verifiers=3)
     return Scene(folder, spec, f"overhead-{seed}", rounds, seed, data, {})
 
 
-def lighten(scene: Scene, samples: int, shard_samples: int) -> None:
-    """Make the written scene's training next to nothing: 10^5 public parameters, a few samples a miner."""
+def adapt(scene: Scene, samples: int, shard_samples: int, task: Mapping[str, object]) -> None:
+    """Change the written scene: these fields of its task, and so many samples for each miner. Its f is what multi-Krum withstands."""
     file = scene.folder / "task.yaml"
-    task = yaml.safe_load(file.read_text())
-    task |= {
-        "title": "Next to no training",
-        "workload": {"name": "mnist-mlp", "config": {"batch_size": str(shard_samples)}},
-        "public_blocks": ["top"],
-        "tolerance": "100%",
-    }
-    task["miners"]["byzantine"] = (len(scene.miners) - 3) // 2
-    file.write_text(yaml.safe_dump(task, sort_keys=False))
+    fields = yaml.safe_load(file.read_text()) | task
+    fields["miners"]["byzantine"] = (len(scene.miners) - 3) // 2
+    file.write_text(yaml.safe_dump(fields, sort_keys=False))
     for path in scene.node_files:
         node = yaml.safe_load(path.read_text())
         for identity in node["identities"]:
@@ -106,7 +106,7 @@ def play_market(scene: Scene, console: Console) -> MarketRun:
     """Brings up the written scene, plays its task, takes everything down. Failure, NotPlayed."""
     with Nodes() as nodes:
         try:
-            play(console, scene, nodes)
+            peak = play(console, scene, nodes)
             with open_market(scene.network, "owner/owner") as market:
                 summary = market.task(scene.task)
                 views = [
@@ -126,6 +126,8 @@ def play_market(scene: Scene, console: Console) -> MarketRun:
         rounds=tuple((ended - one[b.COMMIT]) / 1000 for one, ended in zip(times, _ends(times), strict=True)),
         parameters=summary.task.spec.ckks.update_size,
         miners=len(views[-1].round.miners),
+        memory=peak.bytes,
+        accuracy=accuracy(list(views[-1].ballots)) or 0.0,
     )
 
 

@@ -51,7 +51,7 @@ def publish(
     id: mnist-1
     preset: NAME                                  a published system's settings; see quorumlearn task presets
     title: ""
-    workload: {name: mnist-cnn, config: {}}       needed; or mnist-mlp
+    workload: {name: mnist-cnn, config: {}}       needed; or mnist-mlp, mnist-wide
     public_blocks: [all]
     rounds: 5                                     needed
     miners: {minimum: 5, maximum: 8, byzantine: 2}  needed

@@ -1,11 +1,12 @@
-"""The two workloads on images of digits.
+"""The workloads on images of digits.
 
 `mnist-cnn`: two strided convolutions and two dense layers, 51,154 parameters: small enough to encrypt whole.
 `mnist-mlp`: the perceptron of Liang et al., "Think Locally, Act Globally", https://arxiv.org/abs/2001.01523,
 633,226 parameters, of which the block `top` (its last three layers, 99,978 parameters) is the 15.79 % that
 LG-FedAvg shares.
+`mnist-wide`: a perceptron of 10,068,810 parameters, far more than digits need: to see what a large model costs.
 
-Both have the blocks `bottom` (next to the image) and `top` (next to the label).
+All have the blocks `bottom` (next to the image) and `top` (next to the label).
 """
 
 from __future__ import annotations
@@ -52,10 +53,16 @@ _MLP = (
     Layer("top.dense4", (128, 256)),
     Layer("top.dense5", (CLASSES, 128)),
 )
+_WIDE = (
+    Layer("bottom.dense1", (2800, SIDE * SIDE)),
+    Layer("top.dense2", (2800, 2800)),
+    Layer("top.dense3", (CLASSES, 2800)),
+)
 
 DEFAULTS = {
     "mnist-cnn": TrainingConfig(batch_size=32, learning_rate=0.1, momentum=0.5),
     "mnist-mlp": TrainingConfig(batch_size=32, learning_rate=0.1, momentum=0.5),
+    "mnist-wide": TrainingConfig(batch_size=32, learning_rate=0.1, momentum=0.5),
 }
 
 
@@ -70,11 +77,21 @@ def _cnn(p: Tensors, images: Tensor) -> Tensor:
     return functional.linear(x, p["top.dense2.weight"], p["top.dense2.bias"])
 
 
-def _mlp(p: Tensors, images: Tensor) -> Tensor:
-    x = images.flatten(1)
-    for layer in _MLP[:-1]:
-        x = functional.relu(functional.linear(x, p[f"{layer.name}.weight"], p[f"{layer.name}.bias"]))
-    return functional.linear(x, p[f"{_MLP[-1].name}.weight"], p[f"{_MLP[-1].name}.bias"])
+def _perceptron(layers: tuple[Layer, ...]) -> Forward:
+    def forward(p: Tensors, images: Tensor) -> Tensor:
+        x = images.flatten(1)
+        for layer in layers[:-1]:
+            x = functional.relu(functional.linear(x, p[f"{layer.name}.weight"], p[f"{layer.name}.bias"]))
+        return functional.linear(x, p[f"{layers[-1].name}.weight"], p[f"{layers[-1].name}.bias"])
+
+    return forward
+
+
+_MODELS: Mapping[str, tuple[tuple[Layer, ...], Forward]] = {
+    "mnist-cnn": (_CNN, _cnn),
+    "mnist-mlp": (_MLP, _perceptron(_MLP)),
+    "mnist-wide": (_WIDE, _perceptron(_WIDE)),
+}
 
 
 def first_step() -> None:
@@ -85,7 +102,7 @@ def first_step() -> None:
 
 def build(name: str, config: TrainingConfig) -> Workload:
     """The workload `name` (a key of DEFAULTS) with this configuration."""
-    layers, forward = {"mnist-cnn": (_CNN, _cnn), "mnist-mlp": (_MLP, _mlp)}[name]
+    layers, forward = _MODELS[name]
     return MnistWorkload(name, config, layers, forward)
 
 

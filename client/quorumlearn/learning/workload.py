@@ -152,7 +152,7 @@ class Workload(Protocol):
         ...
 
 
-WORKLOADS = ("mnist-cnn", "mnist-mlp")
+WORKLOADS = ("mnist-cnn", "mnist-mlp", "mnist-wide")
 
 
 def get_workload(name: str, config: Mapping[str, str]) -> Workload:
