@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -322,7 +323,12 @@ def main() -> int:
         "--sketch-size", type=int, default=SKETCH_SIZE, help=f"numbers in a sketch; default: {SKETCH_SIZE}"
     )
     parser.add_argument("--margin", type=float, default=0.0, help="of multi-Krum on sketches; default: none")
-    parser.add_argument("--data", type=Path, help="folder with MNIST's four IDX files")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("QUORUMLEARN_DATA"),
+        help="folder with MNIST's four IDX files; otherwise $QUORUMLEARN_DATA",
+    )
     parser.add_argument("--results", type=Path, help="a file of finished rounds: kept, and not played again")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     options = parser.parse_args()
