@@ -62,7 +62,7 @@ class Cell:
 
 def measure(miners: int, size: int, preset: str, repeats: int) -> Cell:
     """Runs one cell; fewer repeats the larger it is."""
-    count = max(1, min(repeats, 2 * 10**7 // (miners * size)))
+    count = max(1, min(repeats, 6 * 10**7 // (miners * size)))
     workers = os.cpu_count() or 1
     small = size <= PEER_LIMIT
     return Cell(
