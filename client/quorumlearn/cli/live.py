@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from quorumlearn_proto import block_pb2 as b
 from rich.console import Console, Group, RenderableType
@@ -15,7 +16,7 @@ from rich.text import Text
 from quorumlearn.nodes.feed import REREAD_SECONDS, TaskFeed
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.steps import ended
-from quorumlearn.nodes.waking import moved
+from quorumlearn.nodes.waking import entered
 
 CHECK_SECONDS = 0.3
 
@@ -144,6 +145,7 @@ def follow(
     `check` is called several times a second, to raise what ends the following.
     """
     seen = 0
+    shown = partial(entered, phases=[*DOING, b.ENDED])  # that a ceremony goes on beside a round is not
     while True:
         check()
         mark = feed.mark()
@@ -155,6 +157,6 @@ def follow(
         if ended(view):
             return view
         again = time.monotonic() + REREAD_SECONDS
-        while not moved(feed.since(mark)) and time.monotonic() < again:
+        while not shown(feed.since(mark)) and time.monotonic() < again:
             check()
-            feed.wait(mark, CHECK_SECONDS, moved)
+            feed.wait(mark, CHECK_SECONDS, shown)

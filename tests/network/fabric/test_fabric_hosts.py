@@ -78,9 +78,10 @@ def test_each_machine_brings_up_its_own_and_waits_for_the_others(executables: No
             )
             for name in ("first", "second")
         }
-        for name, process in running.items():
-            out, err = process.communicate(timeout=200)
-            assert process.returncode == 0, f"{name}: {err}"
+        said = {name: process.communicate(timeout=200) for name, process in running.items()}
+        errors = {name: said[name][1] for name, process in running.items() if process.returncode}
+        assert not errors, "\n".join(f"{name}: {error}" for name, error in errors.items())
+        for name, (out, _) in said.items():
             fields = json.loads(out)
             assert {one["name"] for one in fields["processes"]} == {
                 kind.format(organisation)
