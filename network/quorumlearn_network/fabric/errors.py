@@ -25,6 +25,10 @@ class BehindError(RefusedError):
     """A transaction that a peer endorsed before it had read all blocks: ask again."""
 
 
+class DisagreementError(FabricError):
+    """Peers that endorsed different results: one has yet to read a block that the other has. Ask again."""
+
+
 class MissingError(FabricError):
     """An executable, a container engine or an image that this machine does not have."""
 

@@ -36,7 +36,13 @@ from fabric_protos.peer import (
 
 from quorumlearn_network.devnet.blocks import transaction_id
 from quorumlearn_network.devnet.msp import SigningIdentity
-from quorumlearn_network.fabric.errors import BehindError, FabricError, RefusedError, UnreachableError
+from quorumlearn_network.fabric.errors import (
+    BehindError,
+    DisagreementError,
+    FabricError,
+    RefusedError,
+    UnreachableError,
+)
 from quorumlearn_network.fabric.settings import MESSAGE_BYTES
 
 CALL_S = 60.0
@@ -115,12 +121,15 @@ def transact(
     proposal: Proposal,
     deadline: float,
 ) -> None:
-    """Have every one of `peers` endorse, order it, and wait until the first of them has committed it."""
+    """Have every one of `peers` endorse, order it, and wait until the first of them has committed it.
+
+    DisagreementError if they endorse different results.
+    """
     answers = [_endorsed(peer, proposal) for peer in peers]
     first = answers[0]
     for peer, answer in zip(peers, answers, strict=True):
         if answer.payload != first.payload:
-            raise FabricError(f"{peer.name} and {peers[0].name} disagree about {proposal.asked}")
+            raise DisagreementError(f"{peer.name} and {peers[0].name} disagree about {proposal.asked}")
     action = transaction_pb2.ChaincodeEndorsedAction(
         proposal_response_payload=first.payload, endorsements=[answer.endorsement for answer in answers]
     )

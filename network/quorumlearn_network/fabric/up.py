@@ -27,7 +27,13 @@ from typing import Protocol
 from quorumlearn_network.fabric import lifecycle
 from quorumlearn_network.fabric.access import admin, orderer_targets, target
 from quorumlearn_network.fabric.containers import ContainerNodes
-from quorumlearn_network.fabric.errors import BehindError, DiskError, FabricError, RefusedError
+from quorumlearn_network.fabric.errors import (
+    BehindError,
+    DisagreementError,
+    DiskError,
+    FabricError,
+    RefusedError,
+)
 from quorumlearn_network.fabric.files import check_members, write_identities, write_settings
 from quorumlearn_network.fabric.health import healthy, leads
 from quorumlearn_network.fabric.layout import Layout, plan
@@ -177,7 +183,8 @@ def deploy(layout: Layout, nodes: Nodes, progress: Callable[[str], None], deadli
         nodes.start(stale)
     if layout.our_peers:
         progress("committing the chaincode")
-        persist(partial(_commit, layout, deadline), deadline, also=(_AwaitedError, RefusedError))
+        also = (_AwaitedError, RefusedError, DisagreementError)
+        persist(partial(_commit, layout, deadline), deadline, also)
 
 
 def _commit(layout: Layout, deadline: float) -> None:

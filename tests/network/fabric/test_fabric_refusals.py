@@ -6,12 +6,18 @@ import errno
 import os
 import socket
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
-from quorumlearn_network.fabric import native, up
+from quorumlearn_network.fabric import native, transactions, up
+from quorumlearn_network.fabric.errors import DisagreementError
+from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.folder import UpError, step
+from quorumlearn_network.ports import choose_ports
+from quorumlearn_network.spec import parse_spec
 
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
 
@@ -103,3 +109,41 @@ def test_a_node_that_ends_while_starting_is_named_with_its_last_words(net: Fabri
     assert code == 1
     assert "orderer0.orderer" in err and "ended while starting" in err and "panic: no genesis" in err
     assert net.pids() == {}
+
+
+def test_peers_that_disagree_while_one_is_behind_are_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines that commit the chaincode at the same time: for a moment one peer knows more than another."""
+    asked: list[str] = []
+
+    def commit(layout: Layout, deadline: float) -> None:
+        asked.append("commit")
+        if len(asked) < 3:
+            raise DisagreementError("peer0.b and peer0.a disagree")
+
+    layout = plan(choose_ports(parse_spec(DESCRIPTION, "x"), None), tmp_path)
+    for name in ("install", "approve"):
+        monkeypatch.setattr(up.lifecycle, name, lambda *_: True)
+    monkeypatch.setattr(up, "admin", lambda *_: None)
+    monkeypatch.setattr(up, "_commit", commit)
+    monkeypatch.setattr(transactions, "_RETRY_S", 0.0)
+    nodes = SimpleNamespace(stale=list)
+    up.deploy(layout, nodes, lambda _: None, time.monotonic() + 60)  # type: ignore[arg-type]
+    assert asked == ["commit"] * 3
+
+
+def test_endorsements_of_different_results_are_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = iter((b"one", b"other"))
+    monkeypatch.setattr(
+        transactions, "_endorsed", lambda peer, proposal: SimpleNamespace(payload=next(results))
+    )
+    peers = [SimpleNamespace(name=f"peer{i}") for i in range(2)]
+    with pytest.raises(DisagreementError, match="peer1 and peer0 disagree about CommitChaincodeDefinition"):
+        transactions.transact(
+            peers,  # type: ignore[arg-type]
+            [],
+            None,  # type: ignore[arg-type]
+            SimpleNamespace(asked="CommitChaincodeDefinition"),  # type: ignore[arg-type]
+            0.0,
+        )
