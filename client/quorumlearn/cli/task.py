@@ -56,6 +56,7 @@ def publish(
     rounds: 5                                     needed
     miners: {minimum: 5, maximum: 8, byzantine: 2}  needed
     rule: {name: multi-krum}                      or agreement, clustering, nnm+multi-krum, ...; docs/robustness.md
+        with parameters: {margin: "0.07"}         leaves out who is not clear of the line too; docs/cost.md
         with root: iid:0/600@7 for trust-scores   samples of the owner's data that become public
     committee: {organisations: [Verifier1MSP, Verifier2MSP, Verifier3MSP], threshold: 2}  needed
         with reserves: [Verifier4MSP]             who may take a seat that has become free

@@ -3,8 +3,9 @@
 Left to itself a peer endorses first, learns from its own answer who else must, and asks them then: two endorsements one after the
 other, and for a miner, whose peer does not count, one more than is needed.
 
-Rules: a verifier names its own organisation first; everybody else begins at a place of its own, so that the work is spread. If
-those named do not endorse, the peer chooses, and the next time others are named. What the contracts refuse is not asked again.
+Rules: a verifier names its own organisation first; everybody else begins at a place of its own, so that the work is spread. Those
+named are not believed when they do not endorse, whatever they say: the peer then chooses, which goes by its own ledger and around
+whoever refuses what others endorse, and the next time others are named.
 """
 
 from __future__ import annotations
@@ -52,10 +53,9 @@ class QuorumContract:
             try:
                 return self._contract.submit(function, *args, endorsing_organisations=named)
             except EndorseError as error:
-                if refusal(error) is not None or error.disagreement:
-                    raise
                 self._turn += 1
-                log.info("the peer chooses who endorses", function=function, named=named, why=str(error))
+                if refusal(error) is None:
+                    log.info("the peer chooses who endorses", function=function, named=named, why=str(error))
         return self._contract.submit(function, *args)
 
     @cached_property

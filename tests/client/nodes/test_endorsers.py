@@ -53,8 +53,13 @@ class Scripted:
         return b"done"
 
 
-def test_the_peer_chooses_when_those_named_do_not_and_then_others_are_named() -> None:
-    contract = Scripted(EndorseError("failed to find any endorsing peers"))
+@pytest.mark.parametrize(
+    "message",
+    ["failed to find any endorsing peers", "[WRONG_PHASE] too late", "ProposalResponsePayloads do not match"],
+)
+def test_those_named_are_not_believed_the_peer_chooses_and_then_others_are_named(message: str) -> None:
+    """One dishonest verifier's refusals shall keep nobody out."""
+    contract = Scripted(EndorseError("aborted", details=(PeerError("peer", "V2", message),)))
     quorum = QuorumContract(contract, "V1/v")
     assert quorum.submit("blocks:Commit", "a") == b"done"
     assert quorum.submit("blocks:Commit", "a") == b"done"
@@ -65,12 +70,12 @@ def test_the_peer_chooses_when_those_named_do_not_and_then_others_are_named() ->
     assert contract.asked == ["rewards:Config"]
 
 
-@pytest.mark.parametrize("message", ["[WRONG_PHASE] too late", "ProposalResponsePayloads do not match"])
-def test_a_refusal_and_a_disagreement_are_passed_on(message: str) -> None:
-    contract = Scripted(EndorseError("aborted", details=(PeerError("peer", "V1", message),)))
+def test_what_the_peers_choice_refuses_is_refused() -> None:
+    refused = EndorseError("aborted", details=(PeerError("peer", "V1", "[WRONG_PHASE] too late"),))
+    contract = Scripted(refused, refused)
     with pytest.raises(EndorseError):
         QuorumContract(contract, "M/m").submit("blocks:Commit", "a")
-    assert len(contract.named) == 1
+    assert [bool(named) for _, named in contract.named] == [True, False]
 
 
 def test_what_is_under_other_policies_is_left_to_the_peer() -> None:
