@@ -14,7 +14,7 @@ from quorumlearn_network.spec import NetworkSpec, OrganisationSpec
 from quorumlearn_network.up import read_network
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from quorumlearn.gateway import Contract, Gateway, Options, connect_profile
+from quorumlearn.gateway import Contract, Gateway, GatewayError, Options, connect_profile
 from quorumlearn.nodes.feed import TaskFeed, listen
 from quorumlearn.nodes.market import Market
 
@@ -65,8 +65,11 @@ def open_feed(folder: Path, who: str, task: str) -> Iterator[tuple[Market, TaskF
             if event.task_id == task:
                 feed.notify(event)
 
-        where = gateway.network(spec.channel), spec.chaincode.name
-        threading.Thread(target=listen, args=(*where, told, stop), name="events", daemon=True).start()
+        def lost(error: GatewayError) -> None:
+            """Without events the ledger is read every few seconds; if the peer is away, that says so."""
+
+        listening = (gateway.network(spec.channel), spec.chaincode.name, told, lost, stop)
+        threading.Thread(target=listen, args=listening, name="events", daemon=True).start()
         try:
             yield market, feed
         finally:

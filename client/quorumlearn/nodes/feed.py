@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import structlog
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import TaskView
 from quorumlearn_proto.event_pb2 import LedgerEvent
@@ -28,8 +27,6 @@ KEPT_EVENTS = 1024
 
 Wakes = Callable[[Sequence[LedgerEvent]], bool]
 """Whether events, all since a mark, are worth looking at the ledger for."""
-
-log = structlog.get_logger()
 
 
 class TaskFeed:
@@ -132,9 +129,16 @@ no_news = News()
 
 
 def listen(
-    network: Network, chaincode: str, told: Callable[[LedgerEvent], None], stop: threading.Event
+    network: Network,
+    chaincode: str,
+    told: Callable[[LedgerEvent], None],
+    lost: Callable[[GatewayError], None],
+    stop: threading.Event,
 ) -> None:
-    """Tell of each of the chaincode's events until `stop`; reconnects and resumes by itself. Closing the gateway ends the waiting."""
+    """Tell of each of the chaincode's events until `stop`; reconnects and resumes by itself, after saying what was `lost`.
+
+    Closing the gateway ends the waiting.
+    """
     while not stop.is_set():
         try:
             with network.chaincode_events(chaincode) as events:
@@ -142,7 +146,7 @@ def listen(
                     told(canonical.from_json(LedgerEvent, event.payload))
         except GatewayError as error:
             if not stop.is_set():
-                log.warning("no events; reading the ledger instead", error=str(error))
+                lost(error)
                 stop.wait(REREAD_SECONDS)
 
 

@@ -213,9 +213,11 @@ class Node:
 
     def _listen(self) -> None:
         """Tell the feeds of changes, from the chaincode's events."""
-        listen(
-            self.organisation.network(self._anyone), self.organisation.config.chaincode, self._told, self.stop
-        )
+        network, chaincode = self.organisation.network(self._anyone), self.organisation.config.chaincode
+        listen(network, chaincode, self._told, self._lost, self.stop)
+
+    def _lost(self, error: GatewayError) -> None:
+        log.warning("no events; reading the ledger instead", error=str(error))
 
     def _told(self, event: LedgerEvent) -> None:
         if event.kind == "blocks:Challenge":

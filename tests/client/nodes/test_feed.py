@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from types import SimpleNamespace
 
-from quorumlearn.nodes.feed import KEPT_EVENTS, REREAD_SECONDS, TaskFeed, next_deadline
+import pytest
+from quorumlearn.gateway import EventsError
+from quorumlearn.nodes import feed as feed_module
+from quorumlearn.nodes.feed import KEPT_EVENTS, REREAD_SECONDS, TaskFeed, listen, next_deadline
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.waking import moved
 from quorumlearn_proto import block_pb2 as b
@@ -153,6 +158,32 @@ def test_nobody_waits_for_a_closed_feed() -> None:
 def test_a_wait_ends_by_itself() -> None:
     feed, _, _ = made()
     feed.wait(feed.mark(), 0.01, moved)
+
+
+def test_who_listens_is_told_what_was_lost_and_hears_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "REREAD_SECONDS", 0.0)
+    stop, heard, losses = threading.Event(), [], []
+    connections = [
+        EventsError("the peer is away"),
+        contextlib.nullcontext([SimpleNamespace(payload=canonical.to_json(one)) for one in (CHANGE, MOVE)]),
+    ]
+
+    class Channel:
+        def chaincode_events(self, chaincode: str) -> object:
+            assert chaincode == "market"
+            found = connections.pop(0)
+            if isinstance(found, EventsError):
+                raise found
+            return found
+
+    def told(event: LedgerEvent) -> None:
+        heard.append(event.kind)
+        if event == MOVE:
+            stop.set()
+
+    listen(Channel(), "market", told, lambda error: losses.append(str(error)), stop)  # type: ignore[arg-type]
+    assert heard == [CHANGE.kind, MOVE.kind]
+    assert losses == ["the peer is away"]
 
 
 def test_the_next_deadline_is_the_earliest_of_what_is_open() -> None:
