@@ -23,7 +23,7 @@ from quorumlearn_proto.common_pb2 import Config
 from quorumlearn_proto.page_pb2 import AccountEntry
 from quorumlearn_proto.task_pb2 import Task
 
-from quorumlearn_chaincode.runtime import ChaincodeStub, OutOf, SignedBy, policy_bytes
+from quorumlearn_chaincode.runtime import ChaincodeStub, OutOf, SignedBy, composite_key, policy_bytes
 
 from .arguments import bad
 from .tables import ACCOUNTS, CONFIG, M_co, Table, key_parts
@@ -59,16 +59,25 @@ class Ledger:
     def __init__(self, stub: ChaincodeStub) -> None:
         self._stub = stub
         self._read: dict[str, bytes] = {}
+        self._asked: set[str] = set()
         self._ranges: dict[str, list[str]] = {}
         self._written: dict[str, Message] = {}
 
-    def load(self, *places: Place) -> None:
-        """Read several records at once, in one message where the peer takes it: whoever then gets them asks no more."""
-        self._load(self._key(place[0], place[1:]) for place in places)
+    @property
+    def asked(self) -> frozenset[str]:
+        """The keys that were to be read one by one or together, not in ranges."""
+        return frozenset(self._asked)
+
+    def load(self, *places: Place, expected: Iterable[str] = ()) -> None:
+        """Read several records at once, in one message where the peer takes it: whoever then gets them asks no more.
+
+        `expected`: keys that are likely to be asked for later.
+        """
+        self._load((_key(place[0].name, *place[1:]) for place in places), expected)
 
     def get(self, table: Table[M], *attributes: str | int) -> M | None:
         """The record under these attributes, None if there is none."""
-        key = self._key(table, attributes)
+        key = _key(table.name, *attributes)
         if key in self._written:
             return _copy(table, self._written[key])
         value = self._committed(key)
@@ -76,15 +85,15 @@ class Ledger:
 
     def put(self, table: Table[M], record: M, *attributes: str | int) -> None:
         """Write the record when the transaction ends."""
-        self._written[self._key(table, attributes)] = _copy(table, record)
+        self._written[_key(table.name, *attributes)] = _copy(table, record)
 
     def written(self, table: Table[M], *attributes: str | int) -> bool:
         """Whether this transaction has written the record."""
-        return self._key(table, attributes) in self._written
+        return _key(table.name, *attributes) in self._written
 
     def scan(self, table: Table[M], *attributes: str | int) -> list[M]:
         """All records whose key begins with these attributes, in the keys' order, own writes included."""
-        prefix = self._key(table, attributes)
+        prefix = _key(table.name, *attributes)
         if prefix not in self._ranges:
             rows = dict(self._stub.get_state_by_partial_composite_key(table.name, key_parts(attributes)))
             self._read |= rows
@@ -98,8 +107,8 @@ class Ledger:
     def among(self, table: Table[M], *attributes: str | int, last: Iterable[Last]) -> list[M]:
         """As `scan`, where the key ends with one of `last`: those that there are."""
         places = [(*attributes, *_parts(one)) for one in last]
-        self._load(self._key(table, place) for place in places)
-        found = {self._key(table, place): self.get(table, *place) for place in places}
+        self._load(_key(table.name, *place) for place in places)
+        found = {_key(table.name, *place): self.get(table, *place) for place in places}
         return [record for _, record in sorted(found.items()) if record is not None]
 
     def every(self, possible: Possible[M]) -> list[M]:
@@ -110,7 +119,7 @@ class Ledger:
 
     def page(self, table: Table[M], size: int, start: str, *attributes: str | int) -> tuple[list[M], str]:
         """One page of committed records from the key `start`, and the next bookmark. Only for queries."""
-        if start and not start.startswith(self._key(table, attributes)):
+        if start and not start.startswith(_key(table.name, *attributes)):
             raise bad("the bookmark belongs to another list: pass this list's last bookmark, or nothing")
         rows, following = self._stub.get_state_by_partial_composite_key_with_pagination(
             table.name, key_parts(attributes), size, start
@@ -119,7 +128,7 @@ class Ledger:
 
     def history(self, account: str, limit: int) -> Iterator[AccountEntry]:
         """What an account was after each transaction that changed it, newest first."""
-        entries = self._stub.get_history_for_key(self._key(ACCOUNTS, (account,)))
+        entries = self._stub.get_history_for_key(_key(ACCOUNTS.name, account))
         for _, entry in zip(range(limit), entries, strict=False):
             yield AccountEntry(
                 tx_id=entry.transaction_id,
@@ -141,18 +150,24 @@ class Ledger:
                 self._stub.set_state_validation_parameter(key, policy)
             self._stub.put_state(key, canonical.to_json(record))
 
-    def _load(self, keys: Iterable[str]) -> None:
-        wanted = sorted(set(keys) - self._read.keys())
+    def _load(self, keys: Iterable[str], expected: Iterable[str] = ()) -> None:
+        named = set(keys)
+        self._asked |= named
+        wanted = sorted((named | set(expected)) - self._read.keys())
         if len(wanted) > 1:
             self._read.update(zip(wanted, self._stub.get_multiple_states(wanted), strict=True))
 
-    def _key(self, table: Table[M], attributes: Iterable[str | int]) -> str:
-        return self._stub.create_composite_key(table.name, key_parts(attributes))
-
     def _committed(self, key: str) -> bytes:
+        self._asked.add(key)
         if key not in self._read:
             self._read[key] = self._stub.get_state(key)
         return self._read[key]
+
+
+@lru_cache(maxsize=8192)
+def _key(table: str, *attributes: str | int) -> str:
+    """The key of a record; the same few are asked for over and over."""
+    return composite_key(table, key_parts(attributes))
 
 
 @lru_cache(maxsize=512)

@@ -3,12 +3,15 @@
 A call is `contract:Function` with text arguments. In this order: the function exists, the arguments'
 number fits, the timestamp is credible (not for queries), the ledger is initialised, the submitter has the
 role; then the function runs. Only if it returns is anything written: the records in the order of their
-keys, then one event. A transaction's answer is its event, a query's its record; both canonical JSON.
+keys, then one event. A transaction's answer is its event, a query's its record; both canonical JSON, a query's
+also in protobuf's binary form.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,12 +41,16 @@ INITIALISE = "rewards:Initialise"
 PENDING = "pending"
 """Others have yet to act in this step: the transaction does not look whether it completes it, so that those that
 seats send at the same time do not conflict. Whoever then sees the step complete sends blocks:Advance."""
+BINARY = "binary"
+"""A query answers in protobuf's binary form, which programs read and peers write many times as fast as JSON."""
+KNOWN_QUERIES = 256
+"""Of so many queries, by their arguments, is remembered what they read."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """A contract function. `role` is what the submitter needs, "" for anyone; a query changes nothing. One that is a seat's
-    part of a `step` takes PENDING as one more argument.
+    """A contract function. `role` is what the submitter needs, "" for anyone; a query changes nothing, and takes BINARY as one
+    more argument. One that is a seat's part of a `step` takes PENDING.
     """
 
     name: str
@@ -52,6 +59,11 @@ class Function:
     role: str = ""
     query: bool = False
     step: bool = False
+
+    @property
+    def option(self) -> str:
+        """What may follow the arguments; "" if nothing may."""
+        return BINARY if self.query else PENDING if self.step else ""
 
 
 def _changes(name: str, parameters: str, run: Callable[..., None], role: str = "") -> Function:
@@ -129,10 +141,16 @@ def system_clock_ms() -> int:
 
 
 class Market:
-    """The chaincode that the runtime serves. It has no state: any number of transactions run at once."""
+    """The chaincode that the runtime serves. Any number of transactions run at once.
+
+    Its only state is which keys a query read when it was last asked: the same query asks for them in its first message. That
+    changes how soon an answer is there, not what it is; transactions do without, for what they read they can conflict in.
+    """
 
     def __init__(self, clock_ms: Callable[[], int] = system_clock_ms) -> None:
         self._clock_ms = clock_ms
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, ...], frozenset[str]] = OrderedDict()
 
     def init(self, stub: ChaincodeStub) -> Response:
         """Nothing to do: rewards:Initialise is an ordinary transaction."""
@@ -146,9 +164,11 @@ class Market:
             call.check_clock()
         if function.role and function.role not in call.roles:
             raise _no_role(call, function)
-        answer = function.run(call, *arguments[: len(function.parameters)])
+        named = arguments[: len(function.parameters)]
+        answer = function.run(call, *named)
         if function.query:
-            return Response(payload=canonical.to_json(answer) if answer is not None else b"")
+            self._remember((function.name, *named), call.ledger.asked)
+            return Response(payload=_answer(answer, binary=len(arguments) > len(named)))
         _complete_event(call)
         call.ledger.flush()
         payload = canonical.to_json(call.event)
@@ -165,7 +185,10 @@ class Market:
                 Code.BAD_IDENTITY, f"the certificate cannot be used: {refusal.sentence}"
             ) from refusal
         named = given(function.parameters, arguments, actor)
-        ledger.load(*first_reads(function.name, named))
+        expected = (
+            self._expected((function.name, *arguments[: len(function.parameters)])) if function.query else ()
+        )
+        ledger.load(*first_reads(function.name, named), expected=expected)
         config = _config(ledger, function, arguments, client)
         task = arguments[0] if function.parameters[:1] == ("task",) else ""
         call = Call(
@@ -178,11 +201,30 @@ class Market:
             now_ms=stub.timestamp_ms,
             clock_ms=None if function.query else self._clock_ms(),
             event=LedgerEvent(kind=function.name, task_id=task, actor=actor),
-            pending=len(arguments) > len(function.parameters),
+            pending=function.step and len(arguments) > len(function.parameters),
         )
         if function.step:
             ledger.load(*step_reads(call, named))
         return call
+
+    def _expected(self, query: tuple[str, ...]) -> frozenset[str]:
+        """The keys that this query is likely to read."""
+        with self._lock:
+            return self._known.get(query, frozenset())
+
+    def _remember(self, query: tuple[str, ...], keys: frozenset[str]) -> None:
+        with self._lock:
+            self._known[query] = keys
+            self._known.move_to_end(query)
+            if len(self._known) > KNOWN_QUERIES:
+                self._known.popitem(last=False)
+
+
+def _answer(record: Message | None, binary: bool) -> bytes:
+    """A query's answer."""
+    if record is None:
+        return b""
+    return record.SerializeToString(deterministic=True) if binary else canonical.to_json(record)
 
 
 def _parse(stub: ChaincodeStub) -> tuple[Function, list[str]]:
@@ -193,7 +235,7 @@ def _parse(stub: ChaincodeStub) -> tuple[Function, list[str]]:
     function = FUNCTIONS.get(name)
     if function is None:
         raise Refusal(Code.UNKNOWN_FUNCTION, f"there is no function {shown(name)}: see docs/protocol.md")
-    more = [PENDING] if function.step and len(arguments) > len(function.parameters) else []
+    more = [function.option] if function.option and len(arguments) > len(function.parameters) else []
     if (
         len(arguments) != len(function.parameters) + len(more)
         or arguments[len(function.parameters) :] != more

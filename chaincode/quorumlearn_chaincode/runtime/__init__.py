@@ -9,6 +9,7 @@ from .errors import (
     PeerLostError,
     ServiceError,
 )
+from .keys import composite_key
 from .service import ChaincodeService, serve
 from .settings import ServiceSettings, TlsCredentials, tls_from_environment
 from .stub import Chaincode, ChaincodeStub, ClientIdentity, HistoryEntry, Response
@@ -32,6 +33,7 @@ __all__ = [
     "ServiceSettings",
     "SignedBy",
     "TlsCredentials",
+    "composite_key",
     "parse_policy",
     "policy_bytes",
     "serve",

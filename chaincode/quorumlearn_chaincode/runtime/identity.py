@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from cryptography import x509
@@ -23,8 +24,9 @@ ATTRIBUTES = x509.ObjectIdentifier("1.2.3.4.5.6.7.8.1")
 """Where Fabric's CA puts a certificate's attributes, as the JSON object {"attrs": {name: value}}."""
 
 
+@lru_cache(maxsize=256)
 def read_identity(creator: bytes) -> ClientIdentity:
-    """The identity in a serialised `msp.SerializedIdentity`. Raises `IdentityError`."""
+    """The identity in a serialised `msp.SerializedIdentity`, read once for all its transactions. Raises `IdentityError`."""
     try:
         serialised = identities_pb2.SerializedIdentity.FromString(creator)
     except DecodeError:

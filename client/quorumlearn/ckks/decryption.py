@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -41,6 +42,7 @@ def test_values(p: Parameters, seed: bytes) -> r.Integers:
     return (words % np.uint64(2 * p.bound_steps + 1)).astype(np.int64) - p.bound_steps
 
 
+@lru_cache(maxsize=1)
 def test_ciphertext(p: Parameters, key: bytes, seed: bytes) -> Ciphertexts:
     """A deterministic encryption of `test_values`, the same bytes for everybody: for the ceremony's test.
 

@@ -26,7 +26,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,12 @@ class SketchPlan:
         return np.concatenate(
             [poly[:, at] for poly, at in zip(polynomials, self.positions, strict=True)], axis=1
         )
+
+
+@lru_cache(maxsize=1)
+def round_plan(p: Parameters, beacon: bytes) -> SketchPlan:
+    """`SketchPlan.from_beacon`, made once for all in a process who ask for a round's; the last one is kept."""
+    return SketchPlan.from_beacon(p, beacon)
 
 
 @dataclass(frozen=True, eq=False)

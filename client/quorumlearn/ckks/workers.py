@@ -30,7 +30,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -43,7 +42,7 @@ from quorumlearn.ckks.errors import MalformedCiphertext, WorkerDied
 from quorumlearn.ckks.keys import read_key
 from quorumlearn.ckks.packing import check_values
 from quorumlearn.ckks.parameters import Parameters
-from quorumlearn.ckks.sketches import SketchCiphertext, SketchPlan, sketch
+from quorumlearn.ckks.sketches import SketchCiphertext, SketchPlan, round_plan, sketch
 
 T = TypeVar("T")
 Sketched = SketchCiphertext | MalformedCiphertext
@@ -227,19 +226,14 @@ def _serve(pipe: Connection) -> None:
             return
 
 
-@lru_cache(maxsize=1)
-def _plan(p: Parameters, beacon: bytes) -> SketchPlan:
-    return SketchPlan.from_beacon(p, beacon)
-
-
 def _transform(p: Parameters, beacon: bytes) -> None:
     """In a worker: what `_sketched` needs first."""
-    _ = _plan(p, beacon).transformed
+    _ = round_plan(p, beacon).transformed
 
 
 def _sketched(p: Parameters, beacon: bytes, data: bytes) -> Sketched:
     """In a worker: the plan is made once a round in each."""
     try:
-        return sketch(p, _plan(p, beacon), parse(p, data))
+        return sketch(p, round_plan(p, beacon), parse(p, data))
     except MalformedCiphertext as error:
         return error

@@ -17,6 +17,7 @@ import psutil
 from quorumlearn.cli.terminal import Failure
 
 END_SECONDS = 10.0
+SAMPLE_SECONDS = 1.0
 
 
 def command(*arguments: str) -> list[str]:
@@ -102,9 +103,10 @@ class Nodes:
 
 
 class MemoryPeak:
-    """The most memory that some processes and their children held at the same time, sampled twice a second.
+    """The most memory that some processes and their children held at the same time, sampled once a second.
 
-    `bytes` adds up their resident sets; pages that several of them share count for each.
+    `bytes` adds up their resident sets; pages that several of them share count for each. More often would cost them time: each sample
+    reads the table of all processes.
     """
 
     def __init__(self, pids: Iterable[int]) -> None:
@@ -123,7 +125,7 @@ class MemoryPeak:
             thread.join()
 
     def _sample(self) -> None:
-        while not self._stop.wait(0.5):
+        while not self._stop.wait(SAMPLE_SECONDS):
             self.bytes = max(self.bytes, sum(_resident(pid) for pid in self._pids))
 
 

@@ -26,6 +26,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._forgotten = 0
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -77,18 +78,23 @@ class Journal:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
+    def forget_rounds(self, before: int | None = None) -> None:
+        """Erase what rounds (`round-N`) left, of all or of those before this one: no later compromise opens what was sent in them.
+
+        Asked again for the same round it does not look again: nothing is written for a round that is over.
+        """
+        if before is not None and before == self._forgotten:
+            return
+        for name in self.names():
+            kind, _, number = name.partition("-")
+            if kind == "round" and (before is None or int(number) < before):
+                self.erase(name)
+        self._forgotten = before or 0
+
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise JournalError(f"{name!r} is no name of a journal entry")
         return self.folder / name
-
-
-def forget_rounds(journal: Journal, before: int | None = None) -> None:
-    """Erase what rounds (`round-N`) left, of all or of those before this one: no later compromise opens what was sent in them."""
-    for name in journal.names():
-        kind, _, number = name.partition("-")
-        if kind == "round" and (before is None or int(number) < before):
-            journal.erase(name)
 
 
 def _overwrite(path: Path) -> None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
     Accusation,
@@ -260,8 +260,11 @@ class Market:
                 _refusals(function, lambda: self._contract.submit(function, *args))
 
     def _ask(self, kind: type[M], function: str, *args: str) -> M:
-        answer = _refusals(function, lambda: self._contract.evaluate(function, *args))
-        return canonical.from_json(kind, answer, limit=64 << 20)
+        answer = _refusals(function, lambda: self._contract.evaluate(function, *args, "binary"))
+        try:
+            return kind.FromString(answer)
+        except DecodeError as error:
+            raise EvaluateError(f"{function}: the peer's answer is no {kind.DESCRIPTOR.name}") from error
 
     def _pages(self, kind: type[M], function: str, *args: str) -> Iterator[M]:
         bookmark = ""

@@ -28,7 +28,7 @@ from quorumlearn.attacks import Behaviour
 from quorumlearn.nodes import adversary, candidate, exchange, metrics
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.feed import News, no_news
-from quorumlearn.nodes.journal import Journal, forget_rounds
+from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.steps import Step, ended, miner_step
@@ -81,7 +81,7 @@ class Miner:
 
     def finished(self, view: b.TaskView) -> bool:
         over = ended(view)
-        forget_rounds(self.journal, None if over else view.round.number)
+        self.journal.forget_rounds(None if over else view.round.number)
         return over
 
     def act(self, view: b.TaskView, news: News = no_news) -> bool:
@@ -286,7 +286,7 @@ class Miner:
                 f"the journal has lost the update of round {now.number}; it cannot be revealed"
             )
         parameters = parameters_of(spec)
-        plan = ckks.SketchPlan.from_beacon(parameters, bytes.fromhex(now.beacon))
+        plan = ckks.round_plan(parameters, bytes.fromhex(now.beacon))
         steps = np.frombuffer(values, dtype="<i8").astype(np.int64)
         self.store.put(update)
         claim = ckks.claim(parameters, plan, steps, self.me).hex()

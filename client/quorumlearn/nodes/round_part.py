@@ -58,6 +58,7 @@ class RoundPart:
     _prepared: bool = False
     _sketched: list[screening.Sketched] | None = None
     _opened: Opened | None = None
+    _total: ckks.Ciphertexts | None = None
     _verified: tuple[dict[int, str], Verified] | None = None
 
     @property
@@ -127,6 +128,7 @@ class RoundPart:
         if stored is None:
             submissions = {one.miner: one for one in view.submissions}
             total = candidate.aggregate_ciphertexts(self.store, self.parameters, now.selection, submissions)
+            self._total = total
             stored = PartialDecryption(
                 task_id=self.spec.task_id,
                 round=now.number,
@@ -145,7 +147,7 @@ class RoundPart:
         known = {seat: ref.digest for seat, ref in posted.items()}
         if self._verified is None or self._verified[0] != known:
             opened = self.opened(view, last_call)
-            total = candidate.aggregate_of(self.store, parameters, now)
+            total = self._aggregate(now)
             partials: dict[int, bytes] = {}
             unusable: list[Finding] = []
             for seat, ref in posted.items():
@@ -161,7 +163,15 @@ class RoundPart:
                     unusable.append(Finding(seat, b.BAD_PARTIAL, str(error)))
             found = self._held_against_sketches(view, opened, total, partials)
             self._verified = known, Verified(found.values, (*unusable, *found.false), found.undecided)
+            self._total = None
         return self._verified[1]
+
+    def _aggregate(self, now: b.Round) -> ckks.Ciphertexts:
+        """The round's aggregate: as this seat made it, or as it is in the store."""
+        own = self._total
+        if own is not None and own.digest().hex() == now.aggregate_ciphertext:
+            return own
+        return candidate.aggregate_of(self.store, self.parameters, now)
 
     def _held_against_sketches(
         self, view: b.TaskView, opened: Opened, total: ckks.Ciphertexts, partials: dict[int, bytes]
@@ -261,7 +271,7 @@ class RoundPart:
         return self._sketched
 
     def _plan(self, view: b.TaskView) -> ckks.SketchPlan:
-        return ckks.SketchPlan.from_beacon(self.parameters, bytes.fromhex(view.round.beacon))
+        return ckks.round_plan(self.parameters, bytes.fromhex(view.round.beacon))
 
 
 def _context(view: b.TaskView) -> str:

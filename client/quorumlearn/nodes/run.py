@@ -24,7 +24,7 @@ from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import LearningError, warm_up
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import TaskFeed, listen
-from quorumlearn.nodes.journal import Journal, forget_rounds
+from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.miner import Miner, Workshop
 from quorumlearn.nodes.organisation import Organisation, journal_folder
@@ -35,7 +35,8 @@ from quorumlearn.nodes.worker import Role, Worker
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS, LONGEST_LOOK_SECONDS = 5.0, 60.0
+"""How often the tasks are listed although no event tells of a new one: ever more seldom, unless events are lost."""
 END_SECONDS = 2.0
 
 
@@ -69,6 +70,7 @@ class Node:
         listener = threading.Thread(target=self._guarded, args=(self._listen,), name="events", daemon=True)
         listener.start()
         market = self.organisation.market(self._anyone)
+        pause = LOOK_SECONDS
         try:
             while not self.stop.is_set():
                 try:
@@ -79,8 +81,9 @@ class Node:
                     log.warning("cannot list the tasks", error=str(error))
                 if until_done and self._threads and not any(t.is_alive() for t in self._threads.values()):
                     break
-                self._look.wait(LOOK_SECONDS)
+                woken = self._look.wait(pause)
                 self._look.clear()
+                pause = LOOK_SECONDS if woken else min(2 * pause, LONGEST_LOOK_SECONDS)
         finally:
             self._wind_up()
         if self._fault is not None:
@@ -158,7 +161,7 @@ class Node:
         for identity in self.organisation.config.identities:
             folder = journal_folder(self.organisation.config, identity, task)
             if (task, identity.user) not in self._threads and folder.is_dir():
-                forget_rounds(Journal(folder))
+                Journal(folder).forget_rounds()
         verifies = any(identity.role == "verifier" for identity in self.organisation.config.identities)
         if verifies and market.view(task).challenges:
             self._challenged.add(task)
@@ -218,6 +221,7 @@ class Node:
 
     def _lost(self, error: GatewayError) -> None:
         log.warning("no events; reading the ledger instead", error=str(error))
+        self._look.set()
 
     def _told(self, event: LedgerEvent) -> None:
         if event.kind == "blocks:Challenge":
@@ -236,4 +240,5 @@ class Node:
                 log.exception("worker failed", thread=threading.current_thread().name)
                 self._fault = error
             self.stop.set()
-            self._look.set()
+        finally:
+            self._look.set()  # somebody may wait for the last worker to end

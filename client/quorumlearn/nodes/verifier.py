@@ -21,7 +21,7 @@ from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
 from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint, last_call
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
-from quorumlearn.nodes.journal import Journal, forget_rounds
+from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.partials import Values
@@ -67,7 +67,7 @@ class Verifier:
     def finished(self, view: b.TaskView) -> bool:
         """Once the task has ended and no challenge of its blocks is left undecided."""
         over = steps.ended(view)
-        forget_rounds(self.journal, None if over else view.round.number)
+        self.journal.forget_rounds(None if over else view.round.number)
         return over and not view.challenges
 
     def act(self, view: b.TaskView, news: News = no_news) -> bool:

@@ -56,7 +56,7 @@ class TransactionLedger:
 
     def _get_multiple(self, request: shim.GetStateMultiple) -> bytes:
         self._public(request.collection)
-        values = [self.simulator.get(self.namespace, key) for key in request.keys]
+        values = self.simulator.get_many(self.namespace, list(request.keys))
         return _bytes(shim.GetStateMultipleResult(values=values))
 
     def _put(self, request: shim.PutState) -> bytes:

@@ -30,7 +30,7 @@ ERROR_THRESHOLD = 400
 
 @dataclass(frozen=True)
 class Endorsed:
-    """A peer's answer: the chaincode's response, and, below 400, what it endorses."""
+    """A peer's answer: the chaincode's response, and, below 400 and if asked for, what it endorses."""
 
     response: proposal_response_pb2.Response
     payload: bytes
@@ -63,12 +63,12 @@ class Peer:
         """Whether the chaincode is installed here."""
         return chaincode == QSCC or chaincode in self.streams
 
-    async def process(self, proposal: Proposal, snapshot: Snapshot) -> Endorsed:
-        """Simulate and endorse. ExecutionError: the chaincode could not be run to its end."""
+    async def process(self, proposal: Proposal, snapshot: Snapshot, *, endorses: bool = True) -> Endorsed:
+        """Simulate and, unless only the response is wanted, endorse. ExecutionError: the chaincode could not be run to its end."""
         with self._metrics.proposal(proposal.chaincode):
-            return await self._process(proposal, snapshot)
+            return await self._process(proposal, snapshot, endorses)
 
-    async def _process(self, proposal: Proposal, snapshot: Snapshot) -> Endorsed:
+    async def _process(self, proposal: Proposal, snapshot: Snapshot, endorses: bool) -> Endorsed:
         simulator = Simulator(snapshot, proposal.txid)
         if proposal.chaincode == QSCC:
             response = run_qscc(self._chain, proposal.channel, list(proposal.input.args))
@@ -100,8 +100,10 @@ class Peer:
             message.chaincode_event.chaincode_id = proposal.chaincode
             message.chaincode_event.tx_id = proposal.txid
             event = message.chaincode_event.SerializeToString()
-        results, interests = simulator.results(), tuple(simulator.interests())
+        results, interests = simulator.results() if endorses else b"", tuple(simulator.interests())
         _check_key_policies(interests)
+        if not endorses:
+            return Endorsed(response, b"", None, interests)
         return self._sign(proposal, response, results, event, definition.version, interests)
 
     async def invoke(self, call: Call, simulator: Simulator) -> shim.ChaincodeMessage:

@@ -89,7 +89,7 @@ class Endorsing:
         try:
             for peer in peers:
                 try:
-                    endorsed = await self._process(peer, proposal, snapshot)
+                    endorsed = await self._process(peer, proposal, snapshot, endorses=False)
                 except _PeerError as failure:
                     details.append(_detail(peer, failure.message))
                     code = failure.code
@@ -211,7 +211,9 @@ class Endorsing:
             details,
         )
 
-    async def _process(self, peer: Peer, proposal: Proposal, snapshot: Snapshot) -> Endorsed:
+    async def _process(
+        self, peer: Peer, proposal: Proposal, snapshot: Snapshot, *, endorses: bool = True
+    ) -> Endorsed:
         distant = (
             peer is not self._peer
         )  # then a refusal is an error of gRPC, and nothing more is known of it
@@ -224,7 +226,7 @@ class Endorsing:
                 raise _PeerError(_Status.UNAVAILABLE, said, retry=True) from error
             raise _PeerError(_Status.FAILED_PRECONDITION, str(error), retry=False) from error
         try:
-            endorsed = await peer.process(proposal, snapshot)
+            endorsed = await peer.process(proposal, snapshot, endorses=endorses)
         except (ExecutionError, SimulationError) as error:
             raise _PeerError(_Status.ABORTED, str(error), retry=True) from error
         except LedgerUnavailableError as error:

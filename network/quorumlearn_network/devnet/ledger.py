@@ -33,6 +33,7 @@ from quorumlearn_network.devnet.store import (
     VersionedValue,
     block_at,
     get_state,
+    get_states,
     scan_state,
     store_errors,
     transaction_place,
@@ -59,6 +60,9 @@ class Snapshot:
 
     def get(self, namespace: str, key: str) -> VersionedValue | None:
         return get_state(self._connection, namespace, key)
+
+    def get_many(self, namespace: str, keys: Sequence[str]) -> list[VersionedValue | None]:
+        return get_states(self._connection, namespace, keys)
 
     def scan(self, namespace: str, start: str, end: str) -> Iterator[tuple[str, VersionedValue]]:
         """Keys from `start` on, below `end`; an empty `end` is the end of the namespace."""

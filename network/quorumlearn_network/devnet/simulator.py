@@ -9,7 +9,7 @@ produce equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fabric_protos.ledger.queryresult import kv_query_result_pb2
@@ -127,6 +127,13 @@ class Simulator:
         found = self._read(namespace, key)
         return b"" if found is None else found.value
 
+    def get_many(self, namespace: str, keys: Sequence[str]) -> list[bytes]:
+        """`get` of several keys, in their order."""
+        found = self._snapshot.get_many(namespace, keys)
+        for key, one in zip(keys, found, strict=True):
+            self.note_read(namespace, key, None if one is None else one.version)
+        return [b"" if one is None else one.value for one in found]
+
     def metadata(self, namespace: str, key: str) -> dict[str, bytes]:
         found = self._read(namespace, key)
         return {} if found is None else read_metadata(found.metadata)
@@ -187,8 +194,7 @@ class Simulator:
 
     def _read(self, namespace: str, key: str) -> VersionedValue | None:
         found = self._snapshot.get(namespace, key)
-        version = None if found is None else found.version
-        self._namespace(namespace).reads.setdefault(key, version)
+        self.note_read(namespace, key, None if found is None else found.version)
         return found
 
     def _scan(self, namespace: str, start: str, end: str, page_size: int) -> RangeIterator:

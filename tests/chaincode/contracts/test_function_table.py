@@ -6,13 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
+from google.protobuf.message import Message
 from quorumlearn_chaincode.contracts import FUNCTIONS, Code, Function, Refusal
 from quorumlearn_chaincode.contracts.phases import Why
 from quorumlearn_chaincode.runtime import ClientIdentity
-from quorumlearn_proto.block_pb2 import BlameVote, KeyContribution
+from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import BlameVote, KeyContribution, Phase, TaskView
+from quorumlearn_proto.page_pb2 import TaskPage
+from quorumlearn_proto.reward_pb2 import Totals
 
 from tests.chaincode.contracts.ledger_stub import Peer, identity
-from tests.chaincode.contracts.market_actors import SEALING_KEY, TREASURY, Play, config, js, ref
+from tests.chaincode.contracts.market_actors import SEALING_KEY, TASK, TREASURY, Play, config, js, ref
 
 ALL = list(FUNCTIONS.values())
 CHANGES = [function for function in ALL if not function.query and function.name != "rewards:Initialise"]
@@ -73,6 +77,38 @@ def test_the_number_of_arguments_is_strict(peer: Peer, function: Function, extra
     call = [*words(function), "more"] if extra > 0 else words(function)[:-1]
     refusal = refused(peer, identity(HOLDERS[function.role]), *(call or [""]))
     assert refusal.code == (Code.BAD_ARGUMENT if call else Code.UNKNOWN_FUNCTION)
+
+
+@pytest.mark.parametrize("function", ALL, ids=lambda f: f.name)
+@pytest.mark.parametrize("more", [["binary"], ["Binary"], ["binary", "binary"]])
+def test_only_queries_answer_in_binary_form_and_only_to_that_word(
+    peer: Peer, function: Function, more: list[str]
+) -> None:
+    client = identity(HOLDERS[function.role])
+    if function.query and more == ["binary"]:
+        return  # what it answers is in test_a_binary_answer_is_the_same_record
+    refusal = refused(peer, client, *words(function), *more)
+    assert refusal.code == Code.BAD_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        (TaskView, ("blocks:View", TASK)),
+        (TaskView, ("blocks:RoundView", TASK, "1")),
+        (TaskPage, ("tasks:List", "10", "")),
+        (Totals, ("rewards:Totals",)),
+    ],
+    ids=lambda one: one[0] if isinstance(one, tuple) else "",
+)
+def test_a_binary_answer_is_the_same_record(kind: type[Message], call: tuple[str, ...]) -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.SELECT)
+    client = identity("M1MSP/miner02")
+    text, binary = (play.peer.evaluate(client, *call, *more) for more in ((), ("binary",)))
+    assert kind.FromString(binary) == canonical.from_json(kind, text)
+    assert 0 < len(binary) < len(text)
 
 
 @pytest.mark.parametrize("function", CHANGES, ids=lambda f: f.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from quorumlearn_chaincode.contracts import FUNCTIONS, ledger
+from quorumlearn_chaincode.contracts import FUNCTIONS, Market, ledger
 from quorumlearn_chaincode.contracts.reads import FIRST_READS, NAMED
 from quorumlearn_chaincode.runtime import Response
 from quorumlearn_proto.block_pb2 import BallotReason, Phase, Reason
@@ -142,7 +142,26 @@ def test_a_seat_that_knows_of_others_reads_nothing_of_theirs(
     assert "miner" not in {key[0] for key in keys}
 
 
-def test_a_view_by_keys_is_the_view_by_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_asks_at_once_for_what_it_read_last_time() -> None:
+    play = Play()
+    play.start()
+    play.to(Phase.SELECT)
+    first, again, other = (
+        play.peer.endorse(identity(OWNER), *words)
+        for words in (("blocks:View", TASK), ("blocks:View", TASK), ("blocks:RoundView", TASK, "1"))
+    )
+    assert again.messages == {"GET_STATE_MULTIPLE": 1, "GET_STATE_BY_RANGE": 1, "COMPLETED": 1}
+    assert again.messages.total() < min(first.messages.total(), other.messages.total())
+    assert again.response.payload == first.response.payload
+    play.select()
+    moved = play.peer.endorse(identity(OWNER), "blocks:View", TASK)
+    assert {key.split("\x00")[1] for key in moved.reads} >= {"screening", "submission", "round", "task"}
+    assert moved.response.payload != first.response.payload
+
+
+def test_a_view_by_keys_is_the_view_by_ranges_and_that_of_a_peer_asked_for_the_first_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Over a failed key, an accused seat and a changed committee."""
     compared = 0
 
@@ -153,6 +172,8 @@ def test_a_view_by_keys_is_the_view_by_ranges(monkeypatch: pytest.MonkeyPatch) -
             by_keys = views(peer)
             with monkeypatch.context() as patched:
                 patched.setattr(ledger, "BY_KEY", 0)
+                assert views(peer) == by_keys
+                patched.setattr(peer, "market", Market(clock_ms=lambda: peer.clock_ms))
                 assert views(peer) == by_keys
             compared += len(by_keys)
         return response

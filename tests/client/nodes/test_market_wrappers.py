@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from google.protobuf.message import Message
-from quorumlearn.gateway import CommitError
+from quorumlearn.gateway import CommitError, EvaluateError
 from quorumlearn.nodes.market import NEW_KEY_RACE, Market
 from quorumlearn_chaincode.contracts import FUNCTIONS
 from quorumlearn_proto.block_pb2 import (
@@ -61,7 +61,7 @@ class Recorder:
 
     def evaluate(self, function: str, *args: str) -> bytes:
         self.calls.append((function, *args))
-        return b"{}"
+        return b""
 
     submit = evaluate
 
@@ -88,11 +88,30 @@ def test_every_method_calls_a_function_of_the_contracts_with_its_arguments(name:
     if isinstance(answer, Iterator):
         assert not list(answer)
     ((function, *args),) = recorder.calls
-    assert len(args) == len(FUNCTIONS[function].parameters)
-    assert FUNCTIONS[function].query == isinstance(answer, Message | Iterator)
+    query = FUNCTIONS[function].query
+    assert query == isinstance(answer, Message | Iterator)
+    assert len(args) == len(FUNCTIONS[function].parameters) + query
+    assert args[-1:] == ["binary"] or not query
     if FUNCTIONS[function].step:
         method(*(GIVEN[one] for one in wanted), pending=True)
         assert recorder.calls[1] == (function, *args, "pending")
+
+
+@pytest.mark.parametrize("name", ["view", "totals", "task", "account"])
+def test_what_a_peer_answers_is_the_record_or_a_gateways_error(name: str) -> None:
+    play = Play()
+    play.start()
+    method = getattr(Market(OnPeer(play, OWNER)), name)
+    arguments = [{"account": OWNER, "task": TASK}[one] for one in inspect.signature(method).parameters]
+    answer = method(*arguments)
+    assert answer.ByteSize()
+
+    class Garbled(OnPeer):
+        def evaluate(self, function: str, *args: str) -> bytes:
+            return super().evaluate(function, *args)[:-1]
+
+    with pytest.raises(EvaluateError, match=f"the peer's answer is no {type(answer).__name__}"):
+        getattr(Market(Garbled(play, OWNER)), name)(*arguments)
 
 
 def test_lists_of_misconducts_and_authorisations_go_over_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
