@@ -3,11 +3,13 @@
 Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
 - Which sketches the seats' shares give, and which submissions have none, is said in nodes.openings.
-- Everything else is a function of the opened sketches, the order of commits on the chain and the task's rule.
+- Everything else is a function of the opened sketches, the round's beacon, the task's rule, and where there are copies the order
+  of the commits on the chain.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,13 +108,13 @@ def select(
     position: Callable[[str], tuple[int, int]],
     root: Sketch | None = None,
 ) -> b.Selection:
-    """One verdict for each miner of the round. `position` gives a transaction's place on the chain; `root` is the sketch (k,) of
-    the root update, where the task's rule compares with one."""
+    """One verdict for each miner of the round. `position` gives a transaction's place on the chain, asked only if some update is a
+    copy; `root` is the sketch (k,) of the root update, where the task's rule compares with one."""
     verdicts = {miner: _unranked(miner, submissions, opened) for miner in round_.miners}
     ranked = [miner for miner in round_.miners if not isinstance(opened.get(miner, UNCOVERED), int)]
     faulty = sum(verdict.reason in FAULTS for verdict in verdicts.values())
     for finding, miner in zip(
-        _findings(spec, ranked, submissions, opened, position, faulty, root), ranked, strict=True
+        _findings(spec, round_, ranked, submissions, opened, position, faulty, root), ranked, strict=True
     ):
         verdicts[miner] = finding
     return b.Selection(verdicts=[verdicts[miner] for miner in round_.miners])
@@ -129,8 +131,14 @@ def _unranked(
     return b.Verdict(miner=miner, reason=b.Reason.Name(value) if isinstance(value, int) else "CONTRIBUTES")
 
 
+def _lot(beacon: str, miner: str) -> tuple[bytes, str]:
+    """By the lowest of these a tie is broken: nobody can choose it, and two runs of a task draw the same."""
+    return hashlib.sha256(f"{beacon}/{miner}".encode()).digest(), miner
+
+
 def _findings(
     spec: TaskSpec,
+    round_: b.Round,
     ranked: Sequence[str],
     submissions: Mapping[str, b.Submission],
     opened: Mapping[str, Sketch | Reason],
@@ -140,11 +148,16 @@ def _findings(
 ) -> list[b.Verdict]:
     if not ranked:
         return []
-    places = [position(submissions[miner].commit_tx) for miner in ranked]
     rule, limits = rule_of(spec, root)
+    sketches = np.stack([np.asarray(opened[miner], dtype=np.float64) for miner in ranked])
+    if robust.order_matters(sketches, limits.get("duplicate_tolerance", robust.DUPLICATE_TOLERANCE)):
+        places = {miner: (*position(submissions[miner].commit_tx), miner) for miner in ranked}
+        order = sorted(range(len(ranked)), key=lambda row: places[ranked[row]])
+    else:
+        order = sorted(range(len(ranked)), key=lambda row: _lot(round_.beacon, ranked[row]))
     findings = robust.select(
-        np.stack([np.asarray(opened[miner], dtype=np.float64) for miner in ranked]),
-        commit_order=sorted(range(len(ranked)), key=lambda row: (places[row], ranked[row])),
+        sketches,
+        commit_order=order,
         rule=rule,
         max_weight_sum=spec.ckks.max_weight_sum,
         already_found=faulty,

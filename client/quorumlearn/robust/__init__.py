@@ -15,6 +15,7 @@ from quorumlearn.robust.selection import (
     OUTLIER_FACTOR,
     Finding,
     Reason,
+    order_matters,
     select,
 )
 from quorumlearn.robust.trust import TrustScores
@@ -50,6 +51,7 @@ __all__ = [
     "largest_byzantine",
     "make_rule",
     "needs_root",
+    "order_matters",
     "select",
     "squared_distances",
     "squared_norms",

@@ -1,6 +1,7 @@
 """From the sketches of a round to a weight and a reason for each miner.
 
-Steps, each on what the one before left over, always in the order of the commits:
+Steps, each on what the one before left over, always in the order of the commits (of others than copies, any order that all agree on
+will do: `order_matters`):
 
 1. A sketch that is not finite is OUT_OF_RANGE.
 2. Of two sketches closer than `duplicate_tolerance` times the smaller squared norm the later commit is a
@@ -107,6 +108,14 @@ def select(
         row: finding for row, finding in zip(order, findings, strict=True) if finding is not None
     }
     return [found[row] for row in range(len(rows))]
+
+
+def order_matters(sketches: Vectors, duplicate_tolerance: float = DUPLICATE_TOLERANCE) -> bool:
+    """Whether two of the sketches are so near to each other that `select` must know which was committed first."""
+    finite = sketches[np.isfinite(squared_norms(sketches))]
+    squares = squared_norms(finite)
+    near = squared_distances(finite) <= duplicate_tolerance * np.minimum.outer(squares, squares)
+    return bool(np.triu(near, 1).any())
 
 
 def _checked_order(sketches: Vectors, commit_order: Sequence[int]) -> list[int]:

@@ -162,3 +162,41 @@ def test_a_rule_that_does_not_exist_is_refused(committee: Committee) -> None:
     spec.rule.name = "best"
     with pytest.raises(robust.RuleError, match="best"):
         screening.rule_of(spec)
+
+
+def test_the_chain_is_asked_for_the_order_of_commits_only_if_there_are_copies(committee: Committee) -> None:
+    random = np.random.default_rng(5)
+    opened = {f"M/m{i}": random.normal(size=64) for i in range(6)}
+    submissions = {miner: submission(miner, REF) for miner in opened}
+    asked: list[str] = []
+
+    def position(transaction: str) -> tuple[int, int]:
+        asked.append(transaction)
+        return 1, -len(asked)
+
+    def chosen(beacon: str) -> list[str]:
+        now = b.Round(miners=sorted(opened), beacon=beacon)
+        selection = screening.select(_spec(committee, norm_limit="1000"), now, submissions, opened, position)
+        return [one.miner for one in selection.verdicts if one.weight]
+
+    assert len(chosen("aa")) == 5
+    assert not asked
+    opened["M/m5"] = opened["M/m2"]
+    assert "M/m2" not in chosen("aa")  # which committed later, as this chain has it
+    assert sorted(asked) == sorted(opened)
+
+
+def test_a_tie_is_broken_by_the_beacon_and_not_by_names_or_haste(committee: Committee) -> None:
+    corners = np.eye(64)[:5]  # of five equally far from each other one too many
+    opened = {f"M/m{i}": corner for i, corner in enumerate(corners)}
+    submissions = {miner: submission(miner, REF) for miner in opened}
+
+    def left(beacon: str) -> list[str]:
+        now = b.Round(miners=sorted(opened), beacon=beacon)
+        spec = _spec(committee, norm_limit="1000")
+        verdicts = screening.select(spec, now, submissions, opened, lambda _: (0, 0)).verdicts
+        return [one.miner for one in verdicts if not one.weight]
+
+    drawn = [left(f"{number:02x}") for number in range(60)]
+    assert drawn == [left(f"{number:02x}") for number in range(60)]
+    assert {miner for (miner,) in drawn} == set(opened)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quorumlearn.robust import Finding, Mean, MultiKrum, Rule, VectorError, make_rule, select
+from quorumlearn.robust import Finding, Mean, MultiKrum, Rule, VectorError, make_rule, order_matters, select
 
 K = 256
 
@@ -92,6 +92,16 @@ def test_the_later_commit_is_the_copy() -> None:
     assert find(x)[4].copy_of == 1
     late = find(x, order=[4, 0, 2, 3, 5, 6, 1], rule=Mean())
     assert (late[1].reason, late[1].copy_of, late[4].reason) == ("DUPLICATE", 4, "CONTRIBUTES")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_matters_where_some_order_finds_a_copy(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x = honest(7, seed)
+    x[2] = x[5] + (0.0, 0.1, 0.2)[seed % 3] * random.normal(size=K)
+    x[seed % 7] = (np.nan, 0.0, 1e200, 1.0)[seed % 4]
+    found = {"DUPLICATE" in reasons(find(x, order=random.permutation(7).tolist())) for _ in range(5)}
+    assert found == {order_matters(x)}
 
 
 def test_a_chain_of_copies_leads_to_its_first() -> None:
