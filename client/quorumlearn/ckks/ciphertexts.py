@@ -100,25 +100,26 @@ def encrypt(p: Parameters, key: bytes, values: r.Integers) -> bytes:
 def encrypt_part(p: Parameters, key: bytes, values: r.Integers, start: int) -> tuple[r.Residues, r.Residues]:
     """c0 (chunks, kept primes, N) and c1 (chunks, primes, N) of checked values that begin with chunk `start`."""
     degree = p.poly_modulus_degree
-    chunks = -(-len(values) // degree)
-    public, q = read_key(p, key), r.column(p.primes)
+    chunks, public = -(-len(values) // degree), read_key(p, key)
     c0 = np.empty((chunks, len(p.kept_primes), degree), dtype=np.uint64)
     c1 = np.empty((chunks, len(p.primes), degree), dtype=np.uint64)
     for at in range(0, chunks, _BATCH):
         end = min(at + _BATCH, chunks)
-        zero, c1[at:end] = zeros(p, public, end - at)
         messages = encode_part(p, values[at * degree : end * degree], start + at)
-        c0[at:end] = stored(p, r.add(zero, messages, q))
+        c0[at:end], c1[at:end] = hidden(p, public, messages, p.dropped)
     return c0, c1
 
 
-def zeros(p: Parameters, public: r.Residues, count: int) -> tuple[r.Residues, r.Residues]:
-    """`count` fresh encryptions of zero under (b, a): b u + e0, coefficients, and a u + e1, NTT form; (count, primes, N)."""
-    degree, q = p.poly_modulus_degree, r.column(p.primes)
+def hidden(
+    p: Parameters, public: r.Residues, messages: r.Residues, dropped: int
+) -> tuple[r.Residues, r.Residues]:
+    """Fresh encryptions of messages (n, primes, N), coefficients, under (b, a), in NTT form: b u + e0 + m over all but the `dropped`
+    leading primes, which it is divided by, and a u + e1."""
+    count, degree, q = len(messages), p.poly_modulus_degree, r.column(p.primes)
     u = r.from_integers(sampling.ternary(count, degree), q)
     e0, e1 = (r.from_integers(sampling.binomial(count, degree), q) for _ in range(2))
-    products, c1 = seal.masked(degree, p.coeff_modulus_bits, public, u, e1)
-    return r.add(products, e0, q), c1
+    noisy = r.add(messages, e0, q)
+    return seal.encrypted(degree, p.coeff_modulus_bits, dropped, public, u, e1, noisy)
 
 
 def parse(p: Parameters, data: bytes) -> Ciphertexts:

@@ -17,6 +17,7 @@ count 8, residues. Body of a secret key: parms_id 32, count 8, scale 8, then an 
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import tempfile
@@ -131,13 +132,14 @@ def _polynomials(body: bytes) -> Residues:
     return values.reshape(size, primes, degree).astype(np.uint64, copy=False)
 
 
-def _context(degree: int, moduli: list[Any]) -> Any:
+def _context(degree: int, moduli: list[Any], *, chain: bool = False) -> Any:
+    """`chain`: with a level for each prime that may be divided away."""
     parameters = api.EncryptionParameters(api.SCHEME_TYPE.CKKS)
     parameters.set_poly_modulus_degree(degree)
     parameters.set_coeff_modulus(moduli)
-    # One level below the keys is always made; no more are needed.
+    # One level below the keys is always made.
     # Security is judged by Parameters.check, which knows the whole picture; SEAL is not asked a second time.
-    context = api.SEALContext(parameters, False, api.SEC_LEVEL_TYPE.NONE)
+    context = api.SEALContext(parameters, chain, api.SEC_LEVEL_TYPE.NONE)
     if not context.parameters_set():
         raise ParameterError(f"SEAL refuses N = {degree}: {context.parameters_error_message()}")
     return context
@@ -168,8 +170,13 @@ def _transform_ring(degree: int, bits: tuple[int, ...], start: int, stop: int) -
 
 
 def _loaded(where: Ring, polynomials: Residues, *, ntt: bool) -> Any:
-    """A ciphertext of up to `_BATCH` polynomials, and one more where SEAL would refuse it as zero but for its first."""
-    guard = np.ones((0 if polynomials[1:].any() else 1, *polynomials.shape[1:]), dtype=np.uint64)
+    """A ciphertext of up to `_BATCH` polynomials, and one more where SEAL would refuse it as zero but for its first.
+
+    That one is half the modulus all over: it is not zero once a prime is divided away, either.
+    """
+    primes = where.primes[: polynomials.shape[1]]
+    half = np.array([[math.prod(primes) // 2 % q] for q in primes], dtype=np.uint64)
+    guard = np.broadcast_to(half, (0 if polynomials[1:].any() else 1, *polynomials.shape[1:]))
     body = _ciphertext_body(where.context.first_parms_id(), polynomials, guard, ntt=ntt)
     return _load(api.Ciphertext(), where.context, *body)
 
@@ -207,35 +214,63 @@ def from_ntt(degree: int, bits: tuple[int, ...], polynomials: Residues, start: i
     )
 
 
-def masked(
-    degree: int, bits: tuple[int, ...], key: Residues, factors: Residues, errors: Residues
+def encrypted(
+    degree: int,
+    bits: tuple[int, ...],
+    dropped: int,
+    key: Residues,
+    factors: Residues,
+    errors: Residues,
+    messages: Residues,
 ) -> tuple[Residues, Residues]:
-    """b u, coefficients, and a u + e, NTT form, each (m, primes, N).
+    """(b u + m) / the `dropped` leading primes, rounded, (n, kept primes, N), and a u + e, (n, primes, N), both in NTT form.
 
-    key: (b, a) in NTT form, (2, primes, N); factors u and errors e: (m, primes, N) coefficients. One pass through SEAL: only what is
-    asked for is taken out of it, for that is what takes long.
+    key: (b, a) in NTT form, (2, primes, N); factors u, errors e and messages m: (n, primes, N) coefficients. One pass through SEAL,
+    and only what is asked for is taken out of it, for that is what takes long.
     """
-    where = _transform_ring(degree, bits, 0, len(bits))
+    where = _encryption_ring(degree, bits, dropped)
     evaluator, parms_id = api.Evaluator(where.context), where.context.first_parms_id()
     head = struct.pack("<4QQd", *parms_id, key[0].size, 1.0) + _wrap(8 + 8 * key[0].size)
     head += struct.pack("<Q", key[0].size)
-    b, a = (
-        _load(api.Plaintext(), where.context, head, np.ascontiguousarray(one, dtype="<u8")) for one in key
-    )
-    products, masks = np.empty_like(factors), np.empty_like(factors)
+    b, a = (_load(api.Plaintext(), where.context, head, _kept_first(one, dropped)) for one in key)
+    kept = len(bits) - dropped
+    heads = np.empty((len(factors), kept, degree), dtype=np.uint64)
+    masks = np.empty_like(factors)
     for at in range(0, len(factors), _BATCH):
-        u = _loaded(where, factors[at : at + _BATCH], ntt=False)
-        e = _loaded(where, errors[at : at + _BATCH], ntt=False)
-        evaluator.transform_to_ntt_inplace(u)
-        evaluator.transform_to_ntt_inplace(e)
+        u, e, m = (
+            _loaded(where, _kept_first(part[at : at + _BATCH], dropped), ntt=False)
+            for part in (factors, errors, messages)
+        )
+        for one in (u, e, m):
+            evaluator.transform_to_ntt_inplace(one)
         mask = api.Ciphertext()
         evaluator.multiply_plain(u, a, mask)
         evaluator.add_inplace(mask, e)
-        _read_out(mask, masks[at : at + _BATCH])
+        some = np.empty_like(masks[at : at + _BATCH])
+        _read_out(mask, some)
+        masks[at : at + _BATCH, dropped:] = some[:, :kept]
+        masks[at : at + _BATCH, :dropped] = some[:, kept:][:, ::-1]
         evaluator.multiply_plain_inplace(u, b)
-        evaluator.transform_from_ntt_inplace(u)
-        _read_out(u, products[at : at + _BATCH])
-    return products, masks
+        evaluator.add_inplace(u, m)
+        for _ in range(dropped):
+            evaluator.rescale_to_next_inplace(u)
+        _read_out(u, heads[at : at + _BATCH])
+    return heads, masks
+
+
+def _kept_first(residues: Residues, dropped: int) -> Residues:
+    """(..., primes, N) with the leading primes at the end, the first of them last: there SEAL divides them away, one by one."""
+    return np.concatenate([residues[..., dropped:, :], residues[..., :dropped, :][..., ::-1, :]], axis=-2)
+
+
+@lru_cache(maxsize=8)
+def _encryption_ring(degree: int, bits: tuple[int, ...], dropped: int) -> Ring:
+    """The primes of `ring` in the order of `_kept_first`, and a spare one."""
+    moduli = _create(degree, bits)
+    known = {m.value() for m in moduli}
+    spare = next(m for m in _create(degree, (*bits, bits[-1])) if m.value() not in known)
+    moduli = [*moduli[dropped:], *reversed(moduli[:dropped]), spare]
+    return Ring(_context(degree, moduli, chain=True), degree, tuple(m.value() for m in moduli))
 
 
 def new_secret(degree: int, bits: tuple[int, ...]) -> Residues:

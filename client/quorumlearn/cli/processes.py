@@ -17,7 +17,7 @@ import psutil
 from quorumlearn.cli.terminal import Failure
 
 END_SECONDS = 10.0
-SAMPLE_SECONDS = 1.0
+SAMPLE_SECONDS, SAMPLES_A_LOOK = 1.0, 5
 
 
 def command(*arguments: str) -> list[str]:
@@ -105,8 +105,8 @@ class Nodes:
 class MemoryPeak:
     """The most memory that some processes and their children held at the same time, sampled once a second.
 
-    `bytes` adds up their resident sets; pages that several of them share count for each. More often would cost them time: each sample
-    reads the table of all processes.
+    `bytes` adds up their resident sets; pages that several of them share count for each. Which processes there are is looked up
+    more seldom, for to read the table of all of them takes time that the demo's own would use.
     """
 
     def __init__(self, pids: Iterable[int]) -> None:
@@ -125,15 +125,23 @@ class MemoryPeak:
             thread.join()
 
     def _sample(self) -> None:
+        samples = 0
         while not self._stop.wait(SAMPLE_SECONDS):
-            self.bytes = max(self.bytes, sum(_resident(pid) for pid in self._pids))
+            if samples % SAMPLES_A_LOOK == 0:
+                processes = [one for pid in self._pids for one in _family(pid)]
+            samples += 1
+            self.bytes = max(self.bytes, sum(map(_resident, processes)))
 
 
-def _resident(pid: int) -> int:
-    total = 0
+def _family(pid: int) -> list[psutil.Process]:
+    """The process and all below it."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        for one in [process, *process.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                total += one.memory_info().rss
-    return total
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def _resident(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return int(process.memory_info().rss)
+    return 0

@@ -59,9 +59,10 @@ class Pixels:
         chosen = np.arange(len(self)) if indices is None else indices
         if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
             raise ShardError(f"a sample index outside 0..{len(self) - 1}; the shard is of another data set")
-        images = (self.pixels[chosen].astype(np.float32) / np.float32(255) - np.float32(MEAN)) / np.float32(
-            DEVIATION
-        )
+        images = self.pixels[chosen].astype(np.float32)
+        images /= np.float32(255)
+        images -= np.float32(MEAN)
+        images /= np.float32(DEVIATION)
         return Split(images[:, np.newaxis], self.labels[chosen])
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quorumlearn import ckks
 from quorumlearn.ckks import decryption, packing, seal, shamir
 from quorumlearn.ckks import residues as r
-from quorumlearn.ckks.ciphertexts import lifted, zeros
+from quorumlearn.ckks.ciphertexts import hidden, lifted
 from quorumlearn.ckks.container import Kind, write
 from quorumlearn.ckks.keys import read_key
 
@@ -51,9 +51,10 @@ def test_measured_noise_stays_within_the_budget(real):
     c = real.encrypt(values)
     q = r.column(p.primes)
     secret = real.raw_secret()
-    zero, c1 = zeros(p, read_key(p, real.key), 4)
-    raw = r.multiply(c1, secret, q)
-    coefficients = r.add(zero, seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, raw), q)
+    nothing = np.zeros((4, len(p.primes), p.poly_modulus_degree), dtype=np.uint64)
+    c0, c1 = hidden(p, read_key(p, real.key), nothing, 0)
+    raw = r.add(c0, r.multiply(c1, secret, q), q)
+    coefficients = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, raw)
     assert 0.9 < r.centred(coefficients, p.primes).std() / budget.fresh_std < 1.05
 
     raw = np.stack(

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quorumlearn import ckks
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal
+from quorumlearn.ckks.ciphertexts import stored
 
 PRIMES = [
     (1073479681, 1073184769),
@@ -162,3 +164,22 @@ def test_many_polynomials_transform_there_and_back():
     many = np.stack([r.public_uniform("p", bytes([i]), primes[:2], degree) for i in range(33)])
     many[0] = 0
     assert np.array_equal(seal.from_ntt(degree, bits, seal.to_ntt(degree, bits, many)), many)
+
+
+@pytest.mark.parametrize("preset", sorted(ckks.PRESETS))
+@pytest.mark.parametrize("count", [1, 2, 17])
+def test_seal_encrypts_as_plain_arithmetic_does(preset: str, count: int) -> None:
+    p = ckks.Parameters.named(preset, 20_000, seats=5, threshold=3)
+    degree, bits, q = p.poly_modulus_degree, p.coeff_modulus_bits, r.column(p.primes)
+    random = np.random.default_rng(count)
+    b, a = (r.secret_uniform(p.primes, degree) for _ in range(2))
+    u = r.from_integers(random.integers(-1, 2, size=(count, degree)), q)
+    e = r.from_integers(random.integers(-21, 22, size=(count, degree)), q)
+    m = np.stack([r.secret_uniform(p.primes, degree) for _ in range(count)])
+    turned = seal.to_ntt(degree, bits, u)
+    head = r.add(seal.from_ntt(degree, bits, r.multiply(turned, b, q)), m, q)
+    mask = r.add(r.multiply(turned, a, q), seal.to_ntt(degree, bits, e), q)
+    for dropped, wanted in ((0, seal.to_ntt(degree, bits, head)), (p.dropped, stored(p, head))):
+        heads, masks = seal.encrypted(degree, bits, dropped, np.stack([b, a]), u, e, m)
+        np.testing.assert_array_equal(masks, mask)
+        np.testing.assert_array_equal(heads, wanted)
