@@ -36,10 +36,13 @@ class Training:
 
 @dataclass(frozen=True)
 class PlainRun:
-    """Seconds of each round and of all of them."""
+    """Seconds of each round."""
 
     rounds: tuple[float, ...]
-    seconds: float
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.rounds)
 
 
 def train_plainly(training: Training, rounds: int) -> PlainRun:
@@ -72,7 +75,7 @@ def train_plainly(training: Training, rounds: int) -> PlainRun:
     finally:
         for process in processes:
             process.kill()
-    return PlainRun(tuple(seconds), sum(seconds))
+    return PlainRun(tuple(seconds))
 
 
 def _miners(pipe: Connection, training: Training, index: int) -> None:

@@ -6,9 +6,6 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile
@@ -32,7 +29,7 @@ class Organisation:
         self._gateways: dict[str, Gateway] = {}
         self._loading = threading.Lock()
         self._positions: dict[str, tuple[int, int]] = {}
-        self._indices: dict[tuple[str, str], NDArray[np.int64]] = {}
+        self._parts: dict[tuple[str, str], learning.Split] = {}
 
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:
@@ -80,10 +77,14 @@ class Organisation:
         return self._part(self.dataset().test_pixels, "test", identity.shard)
 
     def _part(self, pixels: learning.Pixels, which: str, shard: str) -> learning.Split:
+        """Taken once and kept: every round trains or scores on it."""
         with self._loading:
-            if (which, shard) not in self._indices:
-                self._indices[which, shard] = learning.ShardSpec.parse(shard).indices(pixels.labels)
-        return pixels.take(self._indices[which, shard])
+            if (which, shard) not in self._parts:
+                part = pixels.take(learning.ShardSpec.parse(shard).indices(pixels.labels))
+                part.images.setflags(write=False)
+                part.labels.setflags(write=False)
+                self._parts[which, shard] = part
+            return self._parts[which, shard]
 
     def beacon_key(self, identity: IdentityConfig) -> bytes | None:
         """From the identity's seed, if it has one; otherwise its beacons are random."""

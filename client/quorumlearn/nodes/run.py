@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +40,7 @@ log = structlog.get_logger()
 LOOK_SECONDS, LONGEST_LOOK_SECONDS = 5.0, 60.0
 """How often the tasks are listed although no event tells of a new one: ever more seldom, unless events are lost."""
 END_SECONDS = 2.0
+OWNERS_NICENESS = 10
 
 
 class NodeFault(Exception):
@@ -131,8 +134,9 @@ class Node:
                 market=self.organisation.market(identity.user),
                 stop=self.stop,
             )
+            work = partial(_yielding, worker.run) if identity.role == "owner" else worker.run
             thread = threading.Thread(
-                target=self._guarded, args=(worker.run,), name=f"{task}/{identity.user}", daemon=True
+                target=self._guarded, args=(work,), name=f"{task}/{identity.user}", daemon=True
             )
             self._threads[key] = thread
             thread.start()
@@ -143,9 +147,11 @@ class Node:
     def _warm_up(self) -> None:
         """What takes seconds the first time, begun while others are still joining. What is wrong with the data is said by who
         needs them."""
-        warm_up(training=any(one.role == "miner" for one in self.organisation.config.identities))
+        identities = self.organisation.config.identities
+        warm_up(training=any(one.role == "miner" for one in identities))
         with contextlib.suppress(LearningError):
-            self.organisation.dataset()
+            for one in identities:
+                (self.organisation.shard if one.role == "miner" else self.organisation.test_set)(one)
 
     def _employed(self, key: tuple[str, str]) -> bool:
         """Whether this identity has a worker in this task, or had one and there is nothing new for it."""
@@ -242,3 +248,10 @@ class Node:
             self.stop.set()
         finally:
             self._look.set()  # somebody may wait for the last worker to end
+
+
+def _yielding(work: Callable[[], None]) -> None:
+    """At a low priority, where threads have one of their own: nobody waits for an owner's node, and others may share its machine."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), OWNERS_NICENESS)
+    work()

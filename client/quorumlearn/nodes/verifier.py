@@ -121,6 +121,7 @@ class Verifier:
 
         if step is Step.TAKE_SEAT:
             check_playable(self.store, view.task.spec, training=rootset.ref_of(view.task.spec) is not None)
+            self._score_head(view)
             self.market.join_committee(task)
         elif step is Step.LEAVE_SEAT:
             self.market.leave_committee(task)
@@ -219,6 +220,11 @@ class Verifier:
         now = view.round
         seconds = getattr(view.task.spec.timeouts, b.Phase.Name(now.phase).lower())
         return last_call(now, seconds, int(self.clock() * 1000))
+
+    def _score_head(self, view: b.TaskView) -> None:
+        """Before anything is staked: who cannot score is no verifier, and the first block is compared with this model."""
+        spec = view.task.spec
+        self._score(spec, load_public(self.store, spec, view.state.head.model))
 
     def _score_early(self, view: b.TaskView) -> None:
         """While the proposer is at it: there is only one model that it can propose."""
