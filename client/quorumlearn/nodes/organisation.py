@@ -65,21 +65,30 @@ class Organisation:
         return learning.load(source)
 
     def dataset(self) -> learning.Dataset:
+        """The whole data set that the identities' parts are of."""
         with self._loading:
             return self._dataset
 
+    def ready_data(self) -> None:
+        """Have every identity's part of the data taken, and let go of the rest. learning.LearningError if that cannot be done."""
+        for one in self.config.identities:
+            (self.shard if one.role == "miner" else self.test_set)(one)
+        with self._loading:
+            vars(self).pop("_dataset", None)
+
     def shard(self, identity: IdentityConfig) -> learning.Split:
         """The identity's part of the training data."""
-        return self._part(self.dataset().train_pixels, "train", identity.shard)
+        return self._part("train", identity.shard)
 
     def test_set(self, identity: IdentityConfig) -> learning.Split:
         """The identity's part of the test data."""
-        return self._part(self.dataset().test_pixels, "test", identity.shard)
+        return self._part("test", identity.shard)
 
-    def _part(self, pixels: learning.Pixels, which: str, shard: str) -> learning.Split:
+    def _part(self, which: str, shard: str) -> learning.Split:
         """Taken once and kept: every round trains or scores on it."""
         with self._loading:
             if (which, shard) not in self._parts:
+                pixels = self._dataset.train_pixels if which == "train" else self._dataset.test_pixels
                 part = pixels.take(learning.ShardSpec.parse(shard).indices(pixels.labels))
                 part.images.setflags(write=False)
                 part.labels.setflags(write=False)

@@ -147,11 +147,9 @@ class Node:
     def _warm_up(self) -> None:
         """What takes seconds the first time, begun while others are still joining. What is wrong with the data is said by who
         needs them."""
-        identities = self.organisation.config.identities
-        warm_up(training=any(one.role == "miner" for one in identities))
+        warm_up(training=any(one.role == "miner" for one in self.organisation.config.identities))
         with contextlib.suppress(LearningError):
-            for one in identities:
-                (self.organisation.shard if one.role == "miner" else self.organisation.test_set)(one)
+            self.organisation.ready_data()
 
     def _employed(self, key: tuple[str, str]) -> bool:
         """Whether this identity has a worker in this task, or had one and there is nothing new for it."""
