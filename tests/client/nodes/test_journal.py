@@ -50,3 +50,18 @@ def test_a_failed_write_says_where_and_leaves_the_old_entry(tmp_path: Path) -> N
         journal.put("blocked/entry", b"new")
     assert journal.get("entry") == b"old"
     assert [path.name for path in (tmp_path / "j").iterdir() if path.name.startswith(".")] == []
+
+
+def test_rounds_are_forgotten_by_number_and_all_of_them_at_the_end(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    for name in ("round-1/share", "round-2/share", "round-10/share", "joined"):
+        journal.put(name, b"1")
+    journal.forget_rounds(2)
+    assert journal.names() == ["joined", "round-10", "round-2"]
+    journal.put("round-1/late", b"1")
+    journal.forget_rounds(2)
+    assert "round-1" in journal.names()  # nobody looks again for the same round
+    journal.forget_rounds(10)
+    assert journal.names() == ["joined", "round-10"]
+    Journal(tmp_path / "j").forget_rounds()
+    assert journal.names() == ["joined"]
