@@ -40,6 +40,9 @@ class PoisonedOrganisation(Organisation):
         super().__init__(config)
         self._taken: dict[str, int] = {}
 
+    def ready_data(self) -> None:
+        """Nothing ahead of time: what is taken is what is trained on."""
+
     def shard(self, identity: IdentityConfig) -> Split:
         data = super().shard(identity)
         self._taken[identity.user] = self._taken.get(identity.user, 0) + 1
