@@ -19,7 +19,7 @@ from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_js
 
 app = typer.Typer(no_args_is_help=True, help="Run one organisation's owners, miners and verifiers.")
 
-_TOLD, _DONE = b"t", b"d"
+_DONE = b"\0"
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The node's file (YAML).")]
 
@@ -66,17 +66,20 @@ def run(
 def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
     """Run `work`; call `end` at the first SIGTERM or Ctrl-C, and leave at the second.
 
-    The handler only writes to a pipe: it may interrupt this thread anywhere, and must wait for no lock.
+    The interpreter itself writes the signal's number to a pipe, in whichever thread the system delivers it: a handler in Python
+    would wait for this one, which waits for the pipe.
     """
     told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda *_: os.write(tell, _TOLD) and None)
+        signal.signal(one, lambda *_: None)
     with ThreadPoolExecutor(1, "node") as worker:
         future = worker.submit(work)
         future.add_done_callback(lambda _: os.write(tell, _DONE) and None)
-        if os.read(told, 1) == _TOLD:
+        if os.read(told, 1) != _DONE:
             end()
-            if os.read(told, 1) == _TOLD:
+            if os.read(told, 1) != _DONE:
                 os._exit(Exit.INTERRUPTED)  # a node may be killed anywhere
         future.result()
 
