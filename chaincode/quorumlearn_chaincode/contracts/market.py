@@ -158,24 +158,23 @@ class Market:
 
     def invoke(self, stub: ChaincodeStub) -> Response:
         """Run one function. Raises `Refusal`; then nothing is written."""
-        function, arguments = _parse(stub)
-        call = self._call(stub, function, arguments)
+        function, arguments, with_option = _parse(stub)
+        call = self._call(stub, function, arguments, with_option)
         if not function.query:
             call.check_clock()
         if function.role and function.role not in call.roles:
             raise _no_role(call, function)
-        named = arguments[: len(function.parameters)]
-        answer = function.run(call, *named)
+        answer = function.run(call, *arguments)
         if function.query:
-            self._remember((function.name, *named), call.ledger.asked)
-            return Response(payload=_answer(answer, binary=len(arguments) > len(named)))
+            self._remember((function.name, *arguments), call.ledger.asked)
+            return Response(payload=_answer(answer, binary=with_option))
         _complete_event(call)
         call.ledger.flush()
         payload = canonical.to_json(call.event)
         stub.set_event(function.name, payload)
         return Response(payload=payload)
 
-    def _call(self, stub: ChaincodeStub, function: Function, arguments: list[str]) -> Call:
+    def _call(self, stub: ChaincodeStub, function: Function, arguments: list[str], with_option: bool) -> Call:
         client, ledger = _client(stub), Ledger(stub)
         actor = f"{client.msp_id}/{client.name}"
         try:
@@ -185,9 +184,7 @@ class Market:
                 Code.BAD_IDENTITY, f"the certificate cannot be used: {refusal.sentence}"
             ) from refusal
         named = given(function.parameters, arguments, actor)
-        expected = (
-            self._expected((function.name, *arguments[: len(function.parameters)])) if function.query else ()
-        )
+        expected = self._expected((function.name, *arguments)) if function.query else ()
         ledger.load(*first_reads(function.name, named), expected=expected)
         config = _config(ledger, function, arguments, client)
         task = arguments[0] if function.parameters[:1] == ("task",) else ""
@@ -201,7 +198,7 @@ class Market:
             now_ms=stub.timestamp_ms,
             clock_ms=None if function.query else self._clock_ms(),
             event=LedgerEvent(kind=function.name, task_id=task, actor=actor),
-            pending=function.step and len(arguments) > len(function.parameters),
+            pending=function.step and with_option,
         )
         if function.step:
             ledger.load(*step_reads(call, named))
@@ -227,7 +224,8 @@ def _answer(record: Message | None, binary: bool) -> bytes:
     return record.SerializeToString(deterministic=True) if binary else canonical.to_json(record)
 
 
-def _parse(stub: ChaincodeStub) -> tuple[Function, list[str]]:
+def _parse(stub: ChaincodeStub) -> tuple[Function, list[str], bool]:
+    """The function, its arguments, and whether its option follows them."""
     try:
         name, arguments = stub.function_and_parameters()
     except InvalidArgumentError as error:
@@ -235,16 +233,12 @@ def _parse(stub: ChaincodeStub) -> tuple[Function, list[str]]:
     function = FUNCTIONS.get(name)
     if function is None:
         raise Refusal(Code.UNKNOWN_FUNCTION, f"there is no function {shown(name)}: see docs/protocol.md")
-    more = [function.option] if function.option and len(arguments) > len(function.parameters) else []
-    if (
-        len(arguments) != len(function.parameters) + len(more)
-        or arguments[len(function.parameters) :] != more
-    ):
+    count = len(function.parameters)
+    with_option = bool(function.option) and arguments[count:] == [function.option]
+    if len(arguments) != count + with_option:
         expected = ", ".join(function.parameters) or "nothing"
-        raise bad(
-            f"{name} takes {len(function.parameters)} arguments ({expected}), given were {len(arguments)}"
-        )
-    return function, arguments
+        raise bad(f"{name} takes {count} arguments ({expected}), given were {len(arguments)}")
+    return function, arguments[:count], with_option
 
 
 def _client(stub: ChaincodeStub) -> ClientIdentity:

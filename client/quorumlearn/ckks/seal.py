@@ -162,11 +162,16 @@ def ring(degree: int, bits: tuple[int, ...]) -> Ring:
 @lru_cache(maxsize=32)
 def _transform_ring(degree: int, bits: tuple[int, ...], start: int, stop: int) -> Ring:
     """These primes of `ring` and a spare one: SEAL transforms only where one prime is gone already."""
-    moduli = _create(degree, bits)
-    known = {m.value() for m in moduli}
-    spare = next(m for m in _create(degree, (*bits, bits[-1])) if m.value() not in known)
+    moduli, spare = _with_spare(degree, bits)
     moduli = [*moduli[start:stop], spare]
     return Ring(_context(degree, moduli), degree, tuple(m.value() for m in moduli))
+
+
+def _with_spare(degree: int, bits: tuple[int, ...]) -> tuple[list[Any], Any]:
+    """The primes of `ring`, and one that is none of them."""
+    moduli = _create(degree, bits)
+    known = {m.value() for m in moduli}
+    return moduli, next(m for m in _create(degree, (*bits, bits[-1])) if m.value() not in known)
 
 
 def _loaded(where: Ring, polynomials: Residues, *, ntt: bool) -> Any:
@@ -266,9 +271,7 @@ def _kept_first(residues: Residues, dropped: int) -> Residues:
 @lru_cache(maxsize=8)
 def _encryption_ring(degree: int, bits: tuple[int, ...], dropped: int) -> Ring:
     """The primes of `ring` in the order of `_kept_first`, and a spare one."""
-    moduli = _create(degree, bits)
-    known = {m.value() for m in moduli}
-    spare = next(m for m in _create(degree, (*bits, bits[-1])) if m.value() not in known)
+    moduli, spare = _with_spare(degree, bits)
     moduli = [*moduli[dropped:], *reversed(moduli[:dropped]), spare]
     return Ring(_context(degree, moduli, chain=True), degree, tuple(m.value() for m in moduli))
 

@@ -131,9 +131,9 @@ def _unranked(
     return b.Verdict(miner=miner, reason=b.Reason.Name(value) if isinstance(value, int) else "CONTRIBUTES")
 
 
-def _lot(beacon: str, miner: str) -> tuple[bytes, str]:
+def _lot(beacon: str, miner: str) -> bytes:
     """By the lowest of these a tie is broken: nobody can choose it, and two runs of a task draw the same."""
-    return hashlib.sha256(f"{beacon}/{miner}".encode()).digest(), miner
+    return hashlib.sha256(f"{beacon}/{miner}".encode()).digest()
 
 
 def _findings(
@@ -151,8 +151,8 @@ def _findings(
     rule, limits = rule_of(spec, root)
     sketches = np.stack([np.asarray(opened[miner], dtype=np.float64) for miner in ranked])
     if robust.order_matters(sketches, limits.get("duplicate_tolerance", robust.DUPLICATE_TOLERANCE)):
-        places = {miner: (*position(submissions[miner].commit_tx), miner) for miner in ranked}
-        order = sorted(range(len(ranked)), key=lambda row: places[ranked[row]])
+        places = [position(submissions[miner].commit_tx) for miner in ranked]
+        order = sorted(range(len(ranked)), key=lambda row: (places[row], ranked[row]))
     else:
         order = sorted(range(len(ranked)), key=lambda row: _lot(round_.beacon, ranked[row]))
     findings = robust.select(

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quorumlearn.robust.errors import VectorError
 from quorumlearn.robust.geometry import Vectors, lower_median, squared_distances, squared_norms
@@ -112,10 +113,15 @@ def select(
 
 def order_matters(sketches: Vectors, duplicate_tolerance: float = DUPLICATE_TOLERANCE) -> bool:
     """Whether two of the sketches are so near to each other that `select` must know which was committed first."""
-    finite = sketches[np.isfinite(squared_norms(sketches))]
-    squares = squared_norms(finite)
-    near = squared_distances(finite) <= duplicate_tolerance * np.minimum.outer(squares, squares)
-    return bool(np.triu(near, 1).any())
+    squares = squared_norms(sketches)
+    finite = np.isfinite(squares)
+    return bool(np.triu(_copies(sketches[finite], squares[finite], duplicate_tolerance), 1).any())
+
+
+def _copies(rows: Vectors, squares: Vectors, tolerance: float) -> NDArray[np.bool_]:
+    """Which of the rows, of these squared norms, are so near to each other that one is a copy: (n, n)."""
+    near: NDArray[np.bool_] = squared_distances(rows) <= tolerance * np.minimum.outer(squares, squares)
+    return near
 
 
 def _checked_order(sketches: Vectors, commit_order: Sequence[int]) -> list[int]:
@@ -133,12 +139,12 @@ def _find_duplicates(
     rows: Vectors, squares: Vectors, tolerance: float, order: list[int], findings: list[Finding | None]
 ) -> None:
     finite = [place for place, finding in enumerate(findings) if finding is None]
-    distances = squared_distances(rows[finite])
+    near = _copies(rows[finite], squares[finite], tolerance)
     source: dict[int, int] = {}  # place of a copy -> place of the first of its chain
     for later, place in enumerate(finite):
         for earlier in range(later):
-            first = finite[earlier]
-            if distances[earlier, later] <= tolerance * min(squares[first], squares[place]):
+            if near[earlier, later]:
+                first = finite[earlier]
                 source[place] = source.get(first, first)
                 row = order[source[place]]
                 findings[place] = Finding(0, "DUPLICATE", f"a copy of {row}, which committed earlier", row)
