@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LedgerEvent(_message.Message):
-    __slots__ = ("kind", "task_id", "round", "actor", "status", "phase", "moved", "detail")
+    __slots__ = ("kind", "task_id", "round", "actor", "status", "phase", "moved", "detail", "key_step")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class LedgerEvent(_message.Message):
     PHASE_FIELD_NUMBER: _ClassVar[int]
     MOVED_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    KEY_STEP_FIELD_NUMBER: _ClassVar[int]
     kind: str
     task_id: str
     round: int
@@ -24,4 +25,5 @@ class LedgerEvent(_message.Message):
     phase: _block_pb2.Phase
     moved: bool
     detail: str
-    def __init__(self, kind: _Optional[str] = ..., task_id: _Optional[str] = ..., round: _Optional[int] = ..., actor: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.TaskStatus, str]] = ..., phase: _Optional[_Union[_block_pb2.Phase, str]] = ..., moved: bool = ..., detail: _Optional[str] = ...) -> None: ...
+    key_step: str
+    def __init__(self, kind: _Optional[str] = ..., task_id: _Optional[str] = ..., round: _Optional[int] = ..., actor: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.TaskStatus, str]] = ..., phase: _Optional[_Union[_block_pb2.Phase, str]] = ..., moved: bool = ..., detail: _Optional[str] = ..., key_step: _Optional[str] = ...) -> None: ...

@@ -18,7 +18,7 @@ from quorumlearn.ckks.container import Kind, read, write
 from quorumlearn.nodes import audit, candidate, exchange, steps
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.exchange import ExchangeError
-from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.market import NOTHING, Along, Market
 from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.records import Record
@@ -168,20 +168,20 @@ class BadSeat(Market):
             return given
         return spoil(self, view, given)
 
-    def post_sketch(self, task: str, number: int, shares: ArtifactRef, pending: bool = False) -> None:
-        super().post_sketch(task, number, self._spoilt("post_sketch", task, number, shares), pending)
+    def post_sketch(self, task: str, number: int, shares: ArtifactRef, along: Along = NOTHING) -> None:
+        super().post_sketch(task, number, self._spoilt("post_sketch", task, number, shares), along)
 
-    def vote_selection(self, task: str, number: int, selection: b.Selection, pending: bool = False) -> None:
-        super().vote_selection(task, number, self._spoilt("vote_selection", task, number, selection), pending)
+    def vote_selection(self, task: str, number: int, selection: b.Selection, along: Along = NOTHING) -> None:
+        super().vote_selection(task, number, self._spoilt("vote_selection", task, number, selection), along)
 
     def post_partial(
-        self, task: str, number: int, aggregate: str, partial: ArtifactRef, pending: bool = False
+        self, task: str, number: int, aggregate: str, partial: ArtifactRef, along: Along = NOTHING
     ) -> None:
         spoilt = self._spoilt("post_partial", task, number, (aggregate, partial))
-        super().post_partial(task, number, *spoilt, pending)
+        super().post_partial(task, number, *spoilt, along)
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, pending: bool = False) -> None:
-        super().vote_block(task, number, self._spoilt("vote_block", task, number, ballot), pending)
+    def vote_block(self, task: str, number: int, ballot: b.Ballot, along: Along = NOTHING) -> None:
+        super().vote_block(task, number, self._spoilt("vote_block", task, number, ballot), along)
 
     def accuse(self, task: str, number: int, accusation: b.Accusation) -> None:
         raise AssertionError("an honest node of this seat would have found nobody at fault")

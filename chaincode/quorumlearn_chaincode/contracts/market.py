@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
@@ -29,18 +29,22 @@ from quorumlearn_chaincode.runtime import (
 )
 
 from . import blocks, keys, rewards, tasks, views
-from .arguments import bad, identity, shown
+from .arguments import bad, identity, shown, whole
 from .call import Call
 from .configuration import MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
 from .errors import Code, Refusal
 from .ledger import Ledger
 from .reads import first_reads, given, step_reads
+from .specification import MAX_ROUNDS
 from .tables import CONFIG, ROUNDS
 
 INITIALISE = "rewards:Initialise"
 PENDING = "pending"
 """Others have yet to act in this step: the transaction does not look whether it completes it, so that those that
 seats send at the same time do not conflict. Whoever then sees the step complete sends blocks:Advance."""
+KEY_STEPS = ("CommitKey", "RevealKey", "TestKey", "ConfirmKey")
+"""What a seat's step in a round carries of the next round's ceremony, if it does: the name, the attempt and the contribution
+follow its arguments. One transaction does both, or neither."""
 BINARY = "binary"
 """A query answers in protobuf's binary form, which programs read and peers write many times as fast as JSON."""
 KNOWN_QUERIES = 256
@@ -50,7 +54,7 @@ KNOWN_QUERIES = 256
 @dataclass(frozen=True)
 class Function:
     """A contract function. `role` is what the submitter needs, "" for anyone; a query changes nothing, and takes BINARY as one
-    more argument. One that is a seat's part of a `step` takes PENDING.
+    more argument. One that is a seat's part of a `step` takes PENDING; one that `carries` also one of KEY_STEPS.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Function:
     role: str = ""
     query: bool = False
     step: bool = False
+    carries: bool = False
 
     @property
     def option(self) -> str:
@@ -66,12 +71,25 @@ class Function:
         return BINARY if self.query else PENDING if self.step else ""
 
 
+@dataclass(frozen=True)
+class Request:
+    """One call: the function, its arguments, whether its option follows them, and the ceremony's step that it carries with that
+    one's own arguments.
+    """
+
+    function: Function
+    arguments: tuple[str, ...]
+    with_option: bool
+    carried: Function | None = None
+    carried_arguments: tuple[str, ...] = ()
+
+
 def _changes(name: str, parameters: str, run: Callable[..., None], role: str = "") -> Function:
     return Function(name, tuple(parameters.split()), run, role)
 
 
-def _step(name: str, parameters: str, run: Callable[..., None]) -> Function:
-    return Function(name, tuple(parameters.split()), run, VERIFIER, step=True)
+def _step(name: str, parameters: str, run: Callable[..., None], carries: bool = False) -> Function:
+    return Function(name, tuple(parameters.split()), run, VERIFIER, step=True, carries=carries)
 
 
 def _query(name: str, parameters: str, run: Callable[..., Message]) -> Function:
@@ -110,13 +128,13 @@ FUNCTIONS = {
         _step("blocks:BlameKey", "task round attempt contribution", keys.blame_key),
         _changes("blocks:Commit", "task round manifest_digest", blocks.commit, MINER),
         _changes("blocks:Reveal", "task round manifest claim", blocks.reveal, MINER),
-        _step("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon),
-        _step("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch),
-        _step("blocks:VoteSelection", "task round selection", blocks.vote_selection),
+        _step("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon, carries=True),
+        _step("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch, carries=True),
+        _step("blocks:VoteSelection", "task round selection", blocks.vote_selection, carries=True),
         _changes("blocks:Accuse", "task round accusation", blocks.accuse, VERIFIER),
-        _step("blocks:PostPartial", "task round aggregate partial", blocks.post_partial),
+        _step("blocks:PostPartial", "task round aggregate partial", blocks.post_partial, carries=True),
         _changes("blocks:Propose", "task round candidate", blocks.propose, MINER),
-        _step("blocks:VoteBlock", "task round ballot", blocks.vote_block),
+        _step("blocks:VoteBlock", "task round ballot", blocks.vote_block, carries=True),
         _changes("blocks:Advance", "task", blocks.advance_task),
         _changes("blocks:Challenge", "task height reason", blocks.challenge),
         _changes("blocks:VoteChallenge", "task height ballot", blocks.vote_challenge, VERIFIER),
@@ -157,24 +175,29 @@ class Market:
         return Response()
 
     def invoke(self, stub: ChaincodeStub) -> Response:
-        """Run one function. Raises `Refusal`; then nothing is written."""
-        function, arguments, with_option = _parse(stub)
-        call = self._call(stub, function, arguments, with_option)
+        """Run one function, after the ceremony's step that it carries. Raises `Refusal`; then nothing is written."""
+        request = _parse(stub)
+        function, carried = request.function, request.carried
+        call = self._call(stub, request)
         if not function.query:
             call.check_clock()
         if function.role and function.role not in call.roles:
             raise _no_role(call, function)
-        answer = function.run(call, *arguments)
+        if carried is not None:
+            carried.run(call, *request.carried_arguments)
+            call.event.key_step = carried.name
+        answer = function.run(call, *request.arguments)
         if function.query:
-            self._remember((function.name, *arguments), call.ledger.asked)
-            return Response(payload=_answer(answer, binary=with_option))
+            self._remember((function.name, *request.arguments), call.ledger.asked)
+            return Response(payload=_answer(answer, binary=request.with_option))
         _complete_event(call)
         call.ledger.flush()
         payload = canonical.to_json(call.event)
         stub.set_event(function.name, payload)
         return Response(payload=payload)
 
-    def _call(self, stub: ChaincodeStub, function: Function, arguments: list[str], with_option: bool) -> Call:
+    def _call(self, stub: ChaincodeStub, request: Request) -> Call:
+        function, arguments = request.function, request.arguments
         client, ledger = _client(stub), Ledger(stub)
         actor = f"{client.msp_id}/{client.name}"
         try:
@@ -184,8 +207,12 @@ class Market:
                 Code.BAD_IDENTITY, f"the certificate cannot be used: {refusal.sentence}"
             ) from refusal
         named = given(function.parameters, arguments, actor)
+        steps = [(function.name, named)]
+        if request.carried is not None:
+            also = given(request.carried.parameters, request.carried_arguments, actor)
+            steps.append((request.carried.name, also))
         expected = self._expected((function.name, *arguments)) if function.query else ()
-        ledger.load(*first_reads(function.name, named), expected=expected)
+        ledger.load(*first_reads(*steps), expected=expected)
         config = _config(ledger, function, arguments, client)
         task = arguments[0] if function.parameters[:1] == ("task",) else ""
         call = Call(
@@ -198,10 +225,10 @@ class Market:
             now_ms=stub.timestamp_ms,
             clock_ms=None if function.query else self._clock_ms(),
             event=LedgerEvent(kind=function.name, task_id=task, actor=actor),
-            pending=function.step and with_option,
+            pending=function.step and request.with_option,
         )
         if function.step:
-            ledger.load(*step_reads(call, named))
+            ledger.load(*(place for _, named in steps for place in step_reads(call, named)))
         return call
 
     def _expected(self, query: tuple[str, ...]) -> frozenset[str]:
@@ -224,8 +251,7 @@ def _answer(record: Message | None, binary: bool) -> bytes:
     return record.SerializeToString(deterministic=True) if binary else canonical.to_json(record)
 
 
-def _parse(stub: ChaincodeStub) -> tuple[Function, list[str], bool]:
-    """The function, its arguments, and whether its option follows them."""
+def _parse(stub: ChaincodeStub) -> Request:
     try:
         name, arguments = stub.function_and_parameters()
     except InvalidArgumentError as error:
@@ -234,11 +260,23 @@ def _parse(stub: ChaincodeStub) -> tuple[Function, list[str], bool]:
     if function is None:
         raise Refusal(Code.UNKNOWN_FUNCTION, f"there is no function {shown(name)}: see docs/protocol.md")
     count = len(function.parameters)
-    with_option = bool(function.option) and arguments[count:] == [function.option]
-    if len(arguments) != count + with_option:
+    own, rest = tuple(arguments[:count]), arguments[count:]
+    with_option = bool(function.option) and rest[:1] == [function.option]
+    rest = rest[with_option:]
+    if function.carries and len(own) == count and len(rest) == 3 and rest[0] in KEY_STEPS:
+        task, number = own[0], whole("round", own[1], 1, MAX_ROUNDS)
+        step, attempt, contribution = rest
+        return Request(
+            function,
+            own,
+            with_option,
+            FUNCTIONS[f"blocks:{step}"],
+            (task, str(number + 1), attempt, contribution),
+        )
+    if len(own) < count or rest:
         expected = ", ".join(function.parameters) or "nothing"
         raise bad(f"{name} takes {count} arguments ({expected}), given were {len(arguments)}")
-    return function, arguments[:count], with_option
+    return Request(function, own, with_option)
 
 
 def _client(stub: ChaincodeStub) -> ClientIdentity:
@@ -248,7 +286,7 @@ def _client(stub: ChaincodeStub) -> ClientIdentity:
         raise Refusal(Code.BAD_IDENTITY, f"the certificate cannot be used: {error}") from error
 
 
-def _config(ledger: Ledger, function: Function, arguments: list[str], client: ClientIdentity) -> Config:
+def _config(ledger: Ledger, function: Function, arguments: Sequence[str], client: ClientIdentity) -> Config:
     config = ledger.get(CONFIG)
     if function.name == INITIALISE:
         if config is not None:

@@ -73,8 +73,8 @@ def is_due(call: Call, task: Task) -> bool:
 
 def move_on(call: Call, task: Task) -> None:
     """Move what a seat's transaction has completed, unless its submitter knows that others are pending."""
-    if not call.pending:
-        call.event.moved = advance(call, task, deadlines=False)
+    if not call.pending and advance(call, task, deadlines=False):
+        call.event.moved = True
 
 
 def current_round(call: Call, state: TaskState) -> Round:

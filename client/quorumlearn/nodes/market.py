@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -52,6 +53,8 @@ from quorumlearn.nodes import metrics
 M = TypeVar("M", bound=Message)
 
 PAGE = 100
+PENDING, BINARY = "pending", "binary"
+"""What may follow the arguments of a seat's step, and of a query."""
 NEW_KEY_RACE = "ENDORSEMENT_POLICY_FAILURE"
 """Of two transactions in one block that make the same key, Fabric judges the second by the key's policy, which its endorsers
 did not know of: a lost race, so it is tried once more."""
@@ -74,6 +77,28 @@ def refusal(error: GatewayError) -> tuple[str, str] | None:
         if found := _REFUSAL.search(message):
             return found[1], found[2]
     return None
+
+
+@dataclass(frozen=True)
+class CarriedKey:
+    """A seat's step of the next round's ceremony, to be sent with its step in the round: CommitKey, RevealKey, TestKey or
+    ConfirmKey, the attempt, and the contribution."""
+
+    function: str
+    attempt: int
+    contribution: KeyContribution
+
+
+@dataclass(frozen=True)
+class Along:
+    """What a seat sends along with its step in a round. `pending`: others have yet to act, so the transaction does not look
+    whether it completes the step; `key`: a step of the next round's ceremony, which is done with it or not at all."""
+
+    pending: bool = False
+    key: CarriedKey | None = None
+
+
+NOTHING = Along()
 
 
 class Contract(Protocol):
@@ -166,7 +191,7 @@ class Market:
         """`function` is CommitKey, RevealKey, TestKey, ConfirmKey, OpenKey or BlameKey; `ceremony` is (task, round,
         attempt)."""
         task, number, attempt = ceremony
-        self._step(pending, f"blocks:{function}", task, str(number), str(attempt), _json(contribution))
+        self._step(Along(pending), f"blocks:{function}", task, str(number), str(attempt), _json(contribution))
 
     def commit(self, task: str, number: int, manifest_digest: str) -> None:
         self._submit("blocks:Commit", task, str(number), manifest_digest)
@@ -175,29 +200,46 @@ class Market:
         """`claim` is the digest (64 lower-case hex digits) of the sketch that the miner's own values have."""
         self._submit("blocks:Reveal", task, str(number), _json(manifest), claim)
 
-    def reveal_beacon(self, task: str, number: int, secret: bytes, pending: bool = False) -> None:
-        self._step(pending, "blocks:RevealBeacon", task, str(number), secret.hex())
+    def reveal_beacon(self, task: str, number: int, secret: bytes, along: Along = NOTHING) -> None:
+        self._step(along, "blocks:RevealBeacon", task, str(number), secret.hex())
 
-    def post_sketch(self, task: str, number: int, shares: ArtifactRef, pending: bool = False) -> None:
-        self._step(pending, "blocks:PostSketch", task, str(number), _json(shares))
+    def post_sketch(
+        self,
+        task: str,
+        number: int,
+        shares: ArtifactRef,
+        along: Along = NOTHING,
+    ) -> None:
+        self._step(along, "blocks:PostSketch", task, str(number), _json(shares))
 
-    def vote_selection(self, task: str, number: int, selection: Selection, pending: bool = False) -> None:
-        self._step(pending, "blocks:VoteSelection", task, str(number), _json(selection))
+    def vote_selection(
+        self,
+        task: str,
+        number: int,
+        selection: Selection,
+        along: Along = NOTHING,
+    ) -> None:
+        self._step(along, "blocks:VoteSelection", task, str(number), _json(selection))
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
         """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""
         self._submit("blocks:Accuse", task, str(number), _json(accusation))
 
     def post_partial(
-        self, task: str, number: int, aggregate: str, partial: ArtifactRef, pending: bool = False
+        self,
+        task: str,
+        number: int,
+        aggregate: str,
+        partial: ArtifactRef,
+        along: Along = NOTHING,
     ) -> None:
-        self._step(pending, "blocks:PostPartial", task, str(number), aggregate, _json(partial))
+        self._step(along, "blocks:PostPartial", task, str(number), aggregate, _json(partial))
 
     def propose(self, task: str, number: int, candidate: Candidate) -> None:
         self._submit("blocks:Propose", task, str(number), _json(candidate))
 
-    def vote_block(self, task: str, number: int, ballot: Ballot, pending: bool = False) -> None:
-        self._step(pending, "blocks:VoteBlock", task, str(number), _json(ballot))
+    def vote_block(self, task: str, number: int, ballot: Ballot, along: Along = NOTHING) -> None:
+        self._step(along, "blocks:VoteBlock", task, str(number), _json(ballot))
 
     def advance(self, task: str) -> None:
         self._submit("blocks:Advance", task)
@@ -246,9 +288,12 @@ class Market:
         for page in self._pages(AuthorisationPage, "blocks:Authorisations", task):
             yield from page.authorisations
 
-    def _step(self, pending: bool, function: str, *args: str) -> None:
-        """A seat's part of a step; `pending`: others have yet to act, so do not look whether it completes the step."""
-        self._submit(function, *args, *(["pending"] if pending else []))
+    def _step(self, along: Along, function: str, *args: str) -> None:
+        """A seat's part of a step."""
+        options = [PENDING] if along.pending else []
+        if along.key is not None:
+            options += [along.key.function, str(along.key.attempt), _json(along.key.contribution)]
+        self._submit(function, *args, *options)
 
     def _submit(self, function: str, *args: str) -> None:
         with metrics.timed(metrics.TRANSACTIONS, function):
@@ -260,7 +305,7 @@ class Market:
                 _refusals(function, lambda: self._contract.submit(function, *args))
 
     def _ask(self, kind: type[M], function: str, *args: str) -> M:
-        answer = _refusals(function, lambda: self._contract.evaluate(function, *args, "binary"))
+        answer = _refusals(function, lambda: self._contract.evaluate(function, *args, BINARY))
         try:
             return kind.FromString(answer)
         except DecodeError as error:

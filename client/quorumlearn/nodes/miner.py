@@ -126,6 +126,8 @@ class Miner:
         if self.journal.get("joined") is not None:
             return False  # it has left, or was never taken; joining again is the user's decision
         check_playable(self.store, view.task.spec, training=True)
+        if self.behaviour.trains:
+            self.shard()  # who has no data stakes nothing, and the first round waits for nobody's reading
         self.market.join(view.task.spec.task_id)
         self.journal.put("joined", b"1")
         log.info("joined", task=view.task.spec.task_id, identity=self.me)

@@ -158,6 +158,30 @@ KEY_STEP_DONE: dict[str, Callable[[b.KeyContribution], bool]] = {
 """Whether a seat has acted in a step of the ceremony, by the step's name on the ledger."""
 
 
+CARRIERS = {
+    b.BEACON: Step.BEACON,
+    b.SCREEN: Step.SCREEN,
+    b.SELECT: Step.SELECT,
+    b.OPEN: Step.OPEN,
+    b.VALIDATE: Step.VALIDATE,
+}
+"""The round's steps, by phase, whose transaction takes a step of the next round's ceremony with it."""
+CARRIED = (Step.KEY_COMMIT, Step.KEY_REVEAL, Step.KEY_TEST, Step.KEY_CONFIRM)
+
+
+def goes_along(view: b.TaskView, seat: int, step: Step, number: int, now_ms: int) -> bool:
+    """Whether this step of a ceremony is to be sent with the seat's next step in the round under way, and not alone: while
+    the round has as many steps left for the seat as the ceremony has, and half of the ceremony's time has not passed.
+    """
+    now = view.round
+    if step not in CARRIED or number != now.number + 1 or seat not in now.seats:
+        return False
+    to_come = sum(phase > now.phase for phase in CARRIERS) + (_round_step(view, seat) in CARRIERS.values())
+    if now.phase == b.KEY or to_come < len(CARRIED) - CARRIED.index(step):
+        return False
+    return now_ms < ceremony_of(view, number).deadline_ms - view.task.spec.timeouts.key * 500
+
+
 def yet_to_act(view: b.TaskView, number: int) -> set[str]:
     """The verifiers that have yet to do what is open in this round, or, while it waits for its key, in its ceremony."""
     if number == view.round.number and view.round.phase != b.KEY:

@@ -18,11 +18,11 @@ from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactError, ArtifactMissing, ArtifactStore
 from quorumlearn.nodes import blame, candidate, exchange, metrics, rootset, steps, waking
 from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
-from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, complaint, last_call
+from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, LostSecretError, complaint, last_call
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.market import Along, CarriedKey, Market, Refused
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.partials import Values
 from quorumlearn.nodes.round_part import RoundPart
@@ -61,6 +61,7 @@ class Verifier:
     clock: Callable[[], float] = time.time
     patience: float = 0.0
     _playing: tuple[int, RoundPart] | None = None
+    _made: tuple[tuple[Step, int, int], CarriedKey] | None = None
     _scores: dict[str, learning.Score] = field(default_factory=dict)
     _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
@@ -80,14 +81,25 @@ class Verifier:
                     self._round(view).prepare(view)
         failure: Exception | None = None
         acted = False
+        along: CarriedKey | None = None
         seated = self.journal.get(SEATED) is not None
-        for step, number in steps.verifier_steps(
-            view, self.me, self.msp_id, seated=seated, leaving=self.leaving
-        ):
+        open_steps = steps.verifier_steps(view, self.me, self.msp_id, seated=seated, leaving=self.leaving)
+        now_ms = int(self.clock() * 1000)
+        waiting = [one for one in open_steps if seat and steps.goes_along(view, seat, *one, now_ms)]
+        for step, number in sorted(open_steps, key=lambda one: one not in waiting):
             try:
+                if (step, number) in waiting:
+                    along = self._key_along(step, number, view)
+                    continue
                 with metrics.timed(metrics.STEPS, step.value):
-                    done = self._do(step, number, view, news)
-            except (ArtifactError, exchange.ExchangeError, ckks.CkksError, KeptClosedError) as error:
+                    done = self._do(step, number, view, news, along)
+            except (
+                ArtifactError,
+                exchange.ExchangeError,
+                ckks.CkksError,
+                KeptClosedError,
+                LostSecretError,
+            ) as error:
                 failure = (
                     failure or error
                 )  # another step may be open that does not wait for this one's artifact
@@ -109,8 +121,11 @@ class Verifier:
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return self.patience == 0.0 and waking.completed(view, events)
 
-    def _do(self, step: Step, number: int, view: b.TaskView, news: News) -> bool:
-        """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger."""
+    def _do(
+        self, step: Step, number: int, view: b.TaskView, news: News, key: CarriedKey | None = None
+    ) -> bool:
+        """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger. `key` goes along
+        with a step of the round."""
         task = view.task.spec.task_id
 
         def pending() -> bool:
@@ -119,6 +134,9 @@ class Verifier:
                 news.wait(GATHER_SECONDS, lambda events: waking.moved(events) or not others_wait(events))
             return others_wait(news())
 
+        def send(call: Callable[..., None], *arguments: object) -> None:
+            self._send(partial(call, task, number, *arguments), Along(pending(), key))
+
         if step is Step.TAKE_SEAT:
             check_playable(self.store, view.task.spec, training=rootset.ref_of(view.task.spec) is not None)
             self._score_head(view)
@@ -126,15 +144,20 @@ class Verifier:
         elif step is Step.LEAVE_SEAT:
             self.market.leave_committee(task)
         elif step in KEY_STEPS:
-            self._key_step(step, number, view, pending)
+            ceremony = (task, number, steps.ceremony_of(view, number).attempt)
+            contribution = self._contribution(step, number, view)
+            self.market.key_step(KEY_STEPS[step], ceremony, contribution, pending())
         elif step is Step.BEACON:
-            self.market.reveal_beacon(task, number, self._part(view, number).beacon(), pending())
+            send(self.market.reveal_beacon, self._part(view, number).beacon())
         elif step is Step.SCREEN:
-            self.market.post_sketch(task, number, self._round(view).sketch_shares(view), pending())
+            send(self.market.post_sketch, self._round(view).sketch_shares(view))
         elif step is Step.SELECT:
-            self._select(view, pending)
+            last = self._last_call(view)
+            opened = self._round(view).opened(view, last)
+            if not self._accuse(view, [*opened.false, *_nobody(opened.undecided, b.BAD_SKETCH_SHARES)]):
+                send(self.market.vote_selection, self._round(view).selection(view, last))
         elif step is Step.OPEN:
-            self.market.post_partial(task, number, *self._round(view).partial(view), pending())
+            send(self.market.post_partial, *self._round(view).partial(view))
         elif step is Step.CHECK:
             if self._accuse(view, self._faulty_partials(view)):
                 return True
@@ -142,24 +165,47 @@ class Verifier:
             return False
         elif step is Step.VALIDATE:
             if not self._accuse(view, self._faulty_partials(view)):
-                self.market.vote_block(task, number, self._judge_candidate(view), pending())
+                send(self.market.vote_block, self._judge_candidate(view))
         elif step is Step.JUDGE:
             self.market.vote_challenge(task, number, self._judge_block(view, number))
         return True
 
-    def _key_step(self, step: Step, number: int, view: b.TaskView, pending: Callable[[], bool]) -> None:
-        part, ceremony = self._part(view, number), steps.ceremony_of(view, number)
-        seconds = view.task.spec.timeouts.key
-        giving_up = last_call(ceremony, seconds, int(self.clock() * 1000))
+    def _send(self, call: Callable[[Along], None], along: Along) -> None:
+        """A step of the round, and what goes along with it; alone if the ledger refuses both, so that nothing about the next
+        round's key holds up this one."""
         try:
-            contribution = self._key_contribution(step, part, ceremony, giving_up)
+            call(along)
+        except Refused as refusal:
+            if along.key is None:
+                raise
+            log.info(
+                "sent without its key step",
+                identity=self.me,
+                step=along.key.function,
+                code=refusal.code,
+                sentence=refusal.sentence,
+            )
+            call(Along(along.pending))
+
+    def _key_along(self, step: Step, number: int, view: b.TaskView) -> CarriedKey:
+        """This seat's part of a ceremony's step, made as soon as the step is open, to be sent with the next step of the round."""
+        attempt = steps.ceremony_of(view, number).attempt
+        if self._made is None or self._made[0] != (step, number, attempt):
+            made = CarriedKey(KEY_STEPS[step], attempt, self._contribution(step, number, view))
+            self._made = (step, number, attempt), made
+        return self._made[1]
+
+    def _contribution(self, step: Step, number: int, view: b.TaskView) -> b.KeyContribution:
+        """What this seat has to say in a ceremony's step; a complaint where another seat's part cannot be used."""
+        part, ceremony = self._part(view, number), steps.ceremony_of(view, number)
+        giving_up = last_call(ceremony, view.task.spec.timeouts.key, int(self.clock() * 1000))
+        try:
+            return self._key_contribution(step, part, ceremony, giving_up)
         except Faulty as fault:
             if fault.late and not giving_up:
                 raise
             log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
-            contribution = complaint(str(fault))
-        ceremony_id = (part.attempt.task, number, part.attempt.attempt)
-        self.market.key_step(KEY_STEPS[step], ceremony_id, contribution, pending())
+            return complaint(str(fault))
 
     def _key_contribution(
         self, step: Step, part: CeremonyPart, ceremony: b.Ceremony, giving_up: bool
@@ -189,14 +235,6 @@ class Verifier:
                 self._part(view, ceremony.round).note_ready()
         under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step not in CLOSED}
         self._seen = {which: seen for which, seen in self._seen.items() if which in under_way}
-
-    def _select(self, view: b.TaskView, pending: Callable[[], bool]) -> None:
-        """Accuse the seats whose sketch shares are false, one by one, then vote."""
-        part, last = self._round(view), self._last_call(view)
-        opened = part.opened(view, last)
-        if not self._accuse(view, [*opened.false, *_nobody(opened.undecided, b.BAD_SKETCH_SHARES)]):
-            selection = part.selection(view, last)
-            self.market.vote_selection(view.task.spec.task_id, view.round.number, selection, pending())
 
     def _faulty_partials(self, view: b.TaskView) -> list[Finding]:
         found = self._round(view).verified(view, self._last_call(view))

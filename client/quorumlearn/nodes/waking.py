@@ -84,4 +84,8 @@ def _open(view: b.TaskView) -> Iterator[tuple[str, int, set[str]]]:
 
 
 def _actors(call: str, number: int, events: Sequence[LedgerEvent]) -> set[str]:
-    return {event.actor for event in events if event.kind == call and event.round == number}
+    return {
+        event.actor
+        for event in events
+        if (event.kind, event.round) == (call, number) or (event.key_step, event.round + 1) == (call, number)
+    }

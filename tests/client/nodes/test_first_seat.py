@@ -12,6 +12,7 @@ from quorumlearn.nodes import verifier
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.feed import News, TaskFeed
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.market import NOTHING, Along
 from quorumlearn.nodes.verifier import Verifier
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -26,8 +27,8 @@ class Recorder:
     def __init__(self) -> None:
         self.pending: list[bool] = []
 
-    def reveal_beacon(self, task: str, number: int, secret: bytes, pending: bool = False) -> None:
-        self.pending.append(pending)
+    def reveal_beacon(self, task: str, number: int, secret: bytes, along: Along = NOTHING) -> None:
+        self.pending.append(along.pending)
 
 
 def view_in_beacon() -> b.TaskView:
