@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import safetensors.numpy
+from prometheus_client import REGISTRY
 from quorumlearn import ckks
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.market import Market
@@ -38,6 +39,15 @@ MINERS = {
 } | {NOISE: "noise", COPY: "copy:miner3"}
 
 
+KEY_STEPS = ("CommitKey", "RevealKey", "TestKey", "ConfirmKey")
+
+
+def transactions(function: str) -> float:
+    """How many of them all nodes of this process have sent."""
+    labels = {"function": f"blocks:{function}"}
+    return REGISTRY.get_sample_value("quorumlearn_transaction_seconds_count", labels) or 0.0
+
+
 @pytest.fixture(scope="module")
 def played(stage: Stage) -> Stage:
     """The stage after a task of eight miners, two of them cheating."""
@@ -47,8 +57,13 @@ def played(stage: Stage) -> Stage:
         miners={"minimum": 6, "maximum": 8, "byzantine": 2},
         title="eight miners, two cheat",
     )
+    before = {step: transactions(step) for step in KEY_STEPS}
     with running(*(NodeThread(file) for file in stage.node_files(TASK, MINERS, workers=1).values())) as nodes:
         view = stage.played(TASK, nodes)
+    for (
+        step
+    ) in KEY_STEPS:  # of the first round's ceremony; the second's came along with the first round's steps
+        assert transactions(step) - before[step] == len(SEATS)
     assert view.state.status == t.COMPLETED
     assert [one.outcome for one in stage.market().rounds(TASK)] == [b.ACCEPTED] * ROUNDS
     return stage

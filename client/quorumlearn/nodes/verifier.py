@@ -191,8 +191,9 @@ class Verifier:
         """This seat's part of a ceremony's step, made as soon as the step is open, to be sent with the next step of the round."""
         attempt = steps.ceremony_of(view, number).attempt
         if self._made is None or self._made[0] != (step, number, attempt):
-            made = CarriedKey(KEY_STEPS[step], attempt, self._contribution(step, number, view))
-            self._made = (step, number, attempt), made
+            with metrics.timed(metrics.STEPS, step.value):
+                contribution = self._contribution(step, number, view)
+            self._made = (step, number, attempt), CarriedKey(KEY_STEPS[step], attempt, contribution)
         return self._made[1]
 
     def _contribution(self, step: Step, number: int, view: b.TaskView) -> b.KeyContribution:

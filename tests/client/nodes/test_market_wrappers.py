@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from google.protobuf.message import Message
 from quorumlearn.gateway import CommitError, EvaluateError
-from quorumlearn.nodes.market import NEW_KEY_RACE, Market
+from quorumlearn.nodes.market import NEW_KEY_RACE, Along, CarriedKey, Market
 from quorumlearn_chaincode.contracts import FUNCTIONS
 from quorumlearn_proto.block_pb2 import (
     Accusation,
@@ -83,7 +83,8 @@ class OnPeer:
 def test_every_method_calls_a_function_of_the_contracts_with_its_arguments(name: str) -> None:
     recorder = Recorder()
     method = getattr(Market(recorder), name)
-    wanted = [one for one in inspect.signature(method).parameters if one != "pending"]
+    parameters = inspect.signature(method).parameters
+    wanted = [one for one in parameters if one not in {"pending", "along"}]
     answer = method(*(GIVEN[one] for one in wanted))
     if isinstance(answer, Iterator):
         assert not list(answer)
@@ -93,8 +94,16 @@ def test_every_method_calls_a_function_of_the_contracts_with_its_arguments(name:
     assert len(args) == len(FUNCTIONS[function].parameters) + query
     assert args[-1:] == ["binary"] or not query
     if FUNCTIONS[function].step:
-        method(*(GIVEN[one] for one in wanted), pending=True)
+        arguments = [GIVEN[one] for one in wanted]
+        method(*arguments, **({"along": Along(pending=True)} if "along" in parameters else {"pending": True}))
         assert recorder.calls[1] == (function, *args, "pending")
+        if "along" in parameters:
+            key = CarriedKey("TestKey", 2, KeyContribution(complaint="why"))
+            for pending in (False, True):
+                method(*arguments, along=Along(pending, key))
+            carried = ("TestKey", "2", '{"complaint":"why"}')
+            assert recorder.calls[2:] == [(function, *args, *carried), (function, *args, "pending", *carried)]
+        assert FUNCTIONS[function].carries == ("along" in parameters)
 
 
 @pytest.mark.parametrize("name", ["view", "totals", "task", "account"])

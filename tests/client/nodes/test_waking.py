@@ -120,6 +120,20 @@ def test_the_next_ceremony_is_counted_beside_the_round() -> None:
     assert not others_pending(view, 2, "V1/v", keys[1:])
 
 
+def test_a_key_step_that_came_along_with_a_rounds_step_counts_in_both() -> None:
+    view = view_in(b.BEACON)
+    both = [event("blocks:RevealBeacon", f"V{seat}/v", phase=b.BEACON) for seat in (1, 2, 3)]
+    for one in both[:2]:
+        one.key_step = "blocks:CommitKey"
+    assert completed(view, both)
+    assert others_pending(view, 2, "V1/v", both)
+    both[2].key_step = "blocks:CommitKey"
+    assert not others_pending(view, 2, "V1/v", both)
+    both[2].key_step = "blocks:RevealKey"
+    assert others_pending(view, 2, "V1/v", both)
+    assert others_pending(view, 2, "V3/v", [both[1]])
+
+
 def test_the_last_seat_knows_that_it_is_the_last() -> None:
     view = view_in(b.SCREEN)
     assert others_pending(view, 1, "V1/v", [])
