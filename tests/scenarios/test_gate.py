@@ -31,6 +31,8 @@ GATED = {
     "rule": {"name": "mean"},
     "workload": {"name": "mnist-cnn", "config": {"epochs": "2"}},
 }
+SECOND_ROUND = 3
+"""A miner takes its data before it joins, and in each round."""
 
 
 class PoisonedOrganisation(Organisation):
@@ -46,7 +48,7 @@ class PoisonedOrganisation(Organisation):
     def shard(self, identity: IdentityConfig) -> Split:
         data = super().shard(identity)
         self._taken[identity.user] = self._taken.get(identity.user, 0) + 1
-        return Split(data.images, 9 - data.labels) if self._taken[identity.user] == 2 else data
+        return Split(data.images, 9 - data.labels) if self._taken[identity.user] == SECOND_ROUND else data
 
 
 class LaxMarket(Market):

@@ -1,0 +1,75 @@
+"""A miner stakes nothing before it has what it trains on."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from quorumlearn import ckks
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.attacks import make_behaviour
+from quorumlearn.learning import DataMissing, Split
+from quorumlearn.nodes import miner as module
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.miner import Miner, Workshop
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+
+
+class Ledger:
+    """Takes every transaction and remembers it."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, ...]] = []
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        raise AssertionError(function)
+
+    def submit(self, function: str, *args: str) -> bytes:
+        self.taken.append((function, *args))
+        return b""
+
+
+def no_data() -> Split:
+    raise DataMissing("there is no train-images-idx3-ubyte")
+
+
+def some_data() -> Split:
+    return Split(np.zeros((1, 1, 28, 28), np.float32), np.zeros(1, np.int64))
+
+
+@pytest.fixture(autouse=True)
+def _playable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "check_playable", lambda *_, **__: None)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "shard", "joins"),
+    [("honest", some_data, True), ("honest", no_data, False), ("noise", no_data, True)],
+)
+def test_who_trains_and_has_no_data_does_not_join(
+    tmp_path: Path, behaviour: str, shard: object, joins: bool
+) -> None:
+    ledger = Ledger()
+    miner = Miner(
+        me="M/a",
+        market=Market(ledger),
+        store=ArtifactStore(str(tmp_path / "store"), create=True),
+        journal=Journal(tmp_path / "journal"),
+        workshop=Workshop(threading.Semaphore(1), threading.Event()),
+        shard=shard,  # type: ignore[arg-type]
+        behaviour=make_behaviour(behaviour),
+        workers=ckks.Workers(0),
+    )
+    view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED))
+    if joins:
+        assert miner.act(view)
+        assert ledger.taken == [("tasks:Join", "task")]
+    else:
+        with pytest.raises(DataMissing):
+            miner.act(view)
+        assert ledger.taken == []
+        assert miner.journal.get("joined") is None
