@@ -244,14 +244,20 @@ def decided(stage: Stage, task: str, nodes: list[AnyNode]) -> None:
 
 
 class SlowOrganisation(Organisation):
-    """Its miner trains, but gets its data only once somebody lets it."""
+    """Its miner has its data when it joins, and to train on only once somebody lets it."""
 
     def __init__(self, config: NodeConfig) -> None:
         super().__init__(config)
         self.go = threading.Event()
+        self._joins = True
+
+    def ready_data(self) -> None:
+        """Nothing ahead of time: what is taken is for joining, or to train on."""
 
     def shard(self, identity: IdentityConfig) -> Split:
-        self.go.wait()
+        if not self._joins:
+            self.go.wait()
+        self._joins = False
         return super().shard(identity)
 
 
