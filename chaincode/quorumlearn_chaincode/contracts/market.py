@@ -73,15 +73,12 @@ class Function:
 
 @dataclass(frozen=True)
 class Request:
-    """One call: the function, its arguments, whether its option follows them, and the ceremony's step that it carries with that
-    one's own arguments.
-    """
+    """One call: the function, its arguments, whether its option follows them, and the ceremony's step that it carries."""
 
     function: Function
     arguments: tuple[str, ...]
-    with_option: bool
-    carried: Function | None = None
-    carried_arguments: tuple[str, ...] = ()
+    with_option: bool = False
+    carried: Request | None = None
 
 
 def _changes(name: str, parameters: str, run: Callable[..., None], role: str = "") -> Function:
@@ -184,8 +181,8 @@ class Market:
         if function.role and function.role not in call.roles:
             raise _no_role(call, function)
         if carried is not None:
-            carried.run(call, *request.carried_arguments)
-            call.event.key_step = carried.name
+            carried.function.run(call, *carried.arguments)
+            call.event.key_step = carried.function.name
         answer = function.run(call, *request.arguments)
         if function.query:
             self._remember((function.name, *request.arguments), call.ledger.asked)
@@ -206,13 +203,15 @@ class Market:
             raise Refusal(
                 Code.BAD_IDENTITY, f"the certificate cannot be used: {refusal.sentence}"
             ) from refusal
-        named = given(function.parameters, arguments, actor)
-        steps = [(function.name, named)]
-        if request.carried is not None:
-            also = given(request.carried.parameters, request.carried_arguments, actor)
-            steps.append((request.carried.name, also))
+        requests = [request, *([request.carried] if request.carried else [])]
+        named = [given(one.function.parameters, one.arguments, actor) for one in requests]
+        known = [
+            place
+            for one, its in zip(requests, named, strict=True)
+            for place in first_reads(one.function.name, its)
+        ]
         expected = self._expected((function.name, *arguments)) if function.query else ()
-        ledger.load(*first_reads(*steps), expected=expected)
+        ledger.load((CONFIG,), *known, expected=expected)
         config = _config(ledger, function, arguments, client)
         task = arguments[0] if function.parameters[:1] == ("task",) else ""
         call = Call(
@@ -228,7 +227,7 @@ class Market:
             pending=function.step and request.with_option,
         )
         if function.step:
-            ledger.load(*(place for _, named in steps for place in step_reads(call, named)))
+            ledger.load(*(place for its in named for place in step_reads(call, its)))
         return call
 
     def _expected(self, query: tuple[str, ...]) -> frozenset[str]:
@@ -266,13 +265,8 @@ def _parse(stub: ChaincodeStub) -> Request:
     if function.carries and len(own) == count and len(rest) == 3 and rest[0] in KEY_STEPS:
         task, number = own[0], whole("round", own[1], 1, MAX_ROUNDS)
         step, attempt, contribution = rest
-        return Request(
-            function,
-            own,
-            with_option,
-            FUNCTIONS[f"blocks:{step}"],
-            (task, str(number + 1), attempt, contribution),
-        )
+        carried = Request(FUNCTIONS[f"blocks:{step}"], (task, str(number + 1), attempt, contribution))
+        return Request(function, own, with_option, carried)
     if len(own) < count or rest:
         expected = ", ".join(function.parameters) or "nothing"
         raise bad(f"{name} takes {count} arguments ({expected}), given were {len(arguments)}")

@@ -32,7 +32,6 @@ from .tables import (
     BLOCKS,
     CEREMONIES,
     CHALLENGES,
-    CONFIG,
     CONTRIBUTIONS,
     ESCROWS,
     MINERS,
@@ -128,14 +127,13 @@ def given(parameters: Iterable[str], arguments: Iterable[str], actor: str) -> Gi
     return found
 
 
-def first_reads(*functions: tuple[str, Given]) -> list[Place]:
-    """What functions of these names read, known from their arguments."""
-    places: list[Place] = [(CONFIG,)]
-    for function, named in functions:
-        for table, *attributes in FIRST_READS.get(function, ()):
-            if all(name in named for name in attributes):
-                places.append((table, *(named[str(name)] for name in attributes)))
-    return places
+def first_reads(function: str, named: Given) -> list[Place]:
+    """What a function of this name reads besides the Config, known from its arguments."""
+    return [
+        (table, *(named[str(name)] for name in attributes))
+        for table, *attributes in FIRST_READS.get(function, ())
+        if all(name in named for name in attributes)
+    ]
 
 
 def step_reads(call: Call, named: Given) -> list[Place]:

@@ -203,22 +203,10 @@ class Market:
     def reveal_beacon(self, task: str, number: int, secret: bytes, along: Along = NOTHING) -> None:
         self._step(along, "blocks:RevealBeacon", task, str(number), secret.hex())
 
-    def post_sketch(
-        self,
-        task: str,
-        number: int,
-        shares: ArtifactRef,
-        along: Along = NOTHING,
-    ) -> None:
+    def post_sketch(self, task: str, number: int, shares: ArtifactRef, along: Along = NOTHING) -> None:
         self._step(along, "blocks:PostSketch", task, str(number), _json(shares))
 
-    def vote_selection(
-        self,
-        task: str,
-        number: int,
-        selection: Selection,
-        along: Along = NOTHING,
-    ) -> None:
+    def vote_selection(self, task: str, number: int, selection: Selection, along: Along = NOTHING) -> None:
         self._step(along, "blocks:VoteSelection", task, str(number), _json(selection))
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
@@ -226,12 +214,7 @@ class Market:
         self._submit("blocks:Accuse", task, str(number), _json(accusation))
 
     def post_partial(
-        self,
-        task: str,
-        number: int,
-        aggregate: str,
-        partial: ArtifactRef,
-        along: Along = NOTHING,
+        self, task: str, number: int, aggregate: str, partial: ArtifactRef, along: Along = NOTHING
     ) -> None:
         self._step(along, "blocks:PostPartial", task, str(number), aggregate, _json(partial))
 

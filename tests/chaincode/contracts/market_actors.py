@@ -18,6 +18,7 @@ from quorumlearn_proto.block_pb2 import (
     BlameVote,
     Block,
     Candidate,
+    CeremonyStep,
     Fault,
     KeyContribution,
     Manifest,
@@ -57,6 +58,12 @@ SLASHES = "TreasuryMSP/treasury"
 FUNDS = 1_000_000
 TIMEOUT_S = 100
 SEALING_KEY = bytes(range(64))
+CARRIED_STEPS = {
+    CeremonyStep.KEY_COMMIT: "CommitKey",
+    CeremonyStep.KEY_REVEAL: "RevealKey",
+    CeremonyStep.KEY_TEST: "TestKey",
+    CeremonyStep.KEY_CONFIRM: "ConfirmKey",
+}
 
 
 def verifiers(count: int) -> list[str]:
@@ -147,6 +154,9 @@ class Play:
         self.seats = dict(enumerate(verifiers(seats), 1))
         self.miners = miners(miner_count)
         self.pending = False  # whether seats say that others have yet to act
+        self.carrying = (
+            False  # whether a seat's step in a round carries its step of the next round's ceremony
+        )
         self.peer.submit(identity(TREASURY, units=("admin",)), "rewards:Initialise", js(config(seats)))
         for account in (OWNER, *self.miners, *self.seats.values()):
             self.send(TREASURY, "rewards:Mint", account, str(FUNDS))
@@ -155,7 +165,21 @@ class Play:
     def send(self, who: str, *words: str, timestamp_ms: int | None = None) -> Response:
         if self.pending and words[0] in FUNCTIONS and FUNCTIONS[words[0]].step:
             words = (*words, "pending")
+        if self.carrying and words[0] in FUNCTIONS and FUNCTIONS[words[0]].carries and words[1] == TASK:
+            words = (*words, *self.key_along(who))
         return self.peer.submit(self.client(who), *words, timestamp_ms=timestamp_ms)
+
+    def key_along(self, who: str) -> tuple[str, ...]:
+        """What this seat's step in the round can carry: nothing, or a step's name, the attempt and the contribution."""
+        view = self.view()
+        seat = next((number for number, holder in self.seats.items() if holder == who), 0)
+        for ceremony in view.ceremonies:
+            if ceremony.round == view.round.number + 1 and ceremony.step in CARRIED_STEPS:
+                *_, attempt, contribution = self.key_words(
+                    CARRIED_STEPS[ceremony.step], seat, ceremony.round, ceremony.attempt
+                )
+                return CARRIED_STEPS[ceremony.step], attempt, contribution
+        return ()
 
     def client(self, who: str) -> ClientIdentity:
         return identity(who)

@@ -102,6 +102,7 @@ def test_the_last_seat_closes_the_phase_and_the_step_in_one_transaction(phase: P
 def test_seats_that_know_of_others_commit_both_steps_in_one_block(phase: Phase) -> None:
     play = in_phase(phase)
     before = state_of(play)
+    alone = play.peer.endorse(identity(play.seats[1]), *step_words(play, phase, 1), "pending")
     endorsed = [
         play.peer.endorse(
             identity(play.seats[seat]),
@@ -111,6 +112,7 @@ def test_seats_that_know_of_others_commit_both_steps_in_one_block(phase: Phase) 
         )
         for seat in SEATS
     ]
+    assert endorsed[0].messages.total() == alone.messages.total()
     for simulation in endorsed:
         play.peer.commit(simulation)
         keys = [key.split("\x00")[1:-1] for key in simulation.reads]

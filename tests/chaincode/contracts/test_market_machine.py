@@ -216,6 +216,10 @@ class MarketMachine(RuleBasedStateMachine):
     def seats_say_pending(self, pending: bool) -> None:
         self.play.pending = pending
 
+    @rule(carrying=st.booleans())
+    def seats_carry_key_steps(self, carrying: bool) -> None:
+        self.play.carrying = carrying
+
     @rule(seconds=st.sampled_from([1, 1, TIMEOUT_S // 2, TIMEOUT_S]))
     def time_passes(self, seconds: int) -> None:
         self.play.wait(seconds)
