@@ -62,6 +62,7 @@ class Verifier:
     patience: float = 0.0
     _playing: tuple[int, RoundPart] | None = None
     _made: tuple[tuple[Step, int, int], CarriedKey] | None = None
+    _next: _Expected | None = None
     _scores: dict[str, learning.Score] = field(default_factory=dict)
     _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
@@ -166,6 +167,7 @@ class Verifier:
         elif step is Step.VALIDATE:
             if not self._accuse(view, self._faulty_partials(view)):
                 send(self.market.vote_block, self._judge_candidate(view))
+                self._next = None
         elif step is Step.JUDGE:
             self.market.vote_challenge(task, number, self._judge_block(view, number))
         return True
@@ -277,8 +279,11 @@ class Verifier:
         values = self._round(view).verified(view, self._last_call(view)).values
         if values is None:
             return None
-        base = load_public(self.store, spec, now.base.model)
-        return _Expected(base, values, candidate.next_model(base, values, now.selection, parameters_of(spec)))
+        if self._next is None or self._next.values is not values:
+            base = load_public(self.store, spec, now.base.model)
+            model = candidate.next_model(base, values, now.selection, parameters_of(spec))
+            self._next = _Expected(base, values, model)
+        return self._next
 
     def _judge_candidate(self, view: b.TaskView) -> b.Ballot:
         """Recompute the candidate; if it is what the aggregate gives, score it against the base on the own test set.
