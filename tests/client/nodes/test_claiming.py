@@ -22,22 +22,9 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
 
 from tests.client.nodes.committee import Committee, committee_of
+from tests.client.nodes.seats import Ledger
 
 ME = "M/a"
-
-
-class Ledger:
-    """Takes every transaction and remembers it."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, ...]] = []
-
-    def evaluate(self, function: str, *args: str) -> bytes:
-        raise AssertionError(function)
-
-    def submit(self, function: str, *args: str) -> bytes:
-        self.taken.append((function, *args))
-        return b""
 
 
 @pytest.fixture(scope="module")

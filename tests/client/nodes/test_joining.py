@@ -18,19 +18,7 @@ from quorumlearn.nodes.miner import Miner, Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
-
-class Ledger:
-    """Takes every transaction and remembers it."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, ...]] = []
-
-    def evaluate(self, function: str, *args: str) -> bytes:
-        raise AssertionError(function)
-
-    def submit(self, function: str, *args: str) -> bytes:
-        self.taken.append((function, *args))
-        return b""
+from tests.client.nodes.seats import Ledger
 
 
 def no_data() -> Split:

@@ -6,17 +6,14 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from quorumlearn import ckks
-from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import NOTHING, Along, Refused
 from quorumlearn.nodes.verifier import Verifier
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-SEATS = (1, 2, 3)
+from tests.client.nodes.seats import SEATS, verifier_in_seat, view_of_seats
+
 KEY_SECONDS = 60
 ELSEWHERE = ArtifactRef(digest="ab" * 32, size=7)
 
@@ -42,46 +39,24 @@ class Recorder:
 
 def view_in(phase: b.Phase, step: b.CeremonyStep = b.KEY_COMMIT) -> b.TaskView:
     """Three seats in round 1, and the ceremony of round 2."""
-    parameters = ckks.Parameters.choose(300, seats=len(SEATS), threshold=2)
-    spec = t.TaskSpec(task_id="task", ckks=record_of(parameters), timeouts=t.Timeouts(key=KEY_SECONDS))
-    spec.committee.CopyFrom(t.Committee(msp_ids=[f"V{seat}" for seat in SEATS], threshold=2))
-    view = b.TaskView(task=t.Task(spec=spec), state=t.TaskState(task_id="task", status=t.RUNNING, round=1))
-    view.round.CopyFrom(b.Round(task_id="task", number=1, phase=phase, seats=SEATS))
-    view.ceremonies.add(round=1, attempt=1, step=b.KEY_READY, seats=SEATS)
+    view = view_of_seats(phase)
+    view.task.spec.timeouts.key = KEY_SECONDS
     view.ceremonies.add(round=2, attempt=1, step=step, seats=SEATS, deadline_ms=1000 * KEY_SECONDS)
-    for seat in SEATS:
-        view.seats.add(seat=seat, verifier=f"V{seat}/v")
-        view.contributions.add(round=1, attempt=1, seat=seat)
-        if step != b.KEY_COMMIT:
-            view.contributions.add(
-                round=2, attempt=1, seat=seat, public_share=ELSEWHERE, sealed_shares=ELSEWHERE
-            )
+    for seat in SEATS if step != b.KEY_COMMIT else ():
+        view.contributions.add(round=2, attempt=1, seat=seat, public_share=ELSEWHERE, sealed_shares=ELSEWHERE)
     return view
 
 
 def second_seat(folder: Path, market: Recorder, seconds: float = 0.0) -> Verifier:
     """So many seconds after the ceremony's step has begun."""
-    journal = Journal(folder / "seat")
-    journal.put("round-1/attempt-1/beacon", bytes(32))
-    (folder / "store").mkdir(exist_ok=True)
-    return Verifier(
-        me="V2/v",
-        msp_id="V2",
-        market=market,  # type: ignore[arg-type]
-        store=ArtifactStore((folder / "store").as_uri()),
-        journal=journal,
-        test_set=lambda: None,  # type: ignore[arg-type, return-value]
-        position=lambda _: (0, 0),
-        workers=ckks.Workers(0),
-        clock=lambda: seconds,
-    )
+    return verifier_in_seat(2, folder, market, clock=lambda: seconds)
 
 
 def test_a_key_step_is_made_while_miners_train_and_sent_with_the_beacon(tmp_path: Path) -> None:
     market = Recorder()
     seat = second_seat(tmp_path, market)
     assert not seat.act(view_in(b.COMMIT))
-    made = Journal(tmp_path / "seat").get("round-2/attempt-1/public")
+    made = Journal(tmp_path / "seat-2").get("round-2/attempt-1/public")
     assert made is not None
     assert (market.beacons, market.alone) == ([], [])
     assert seat.act(view_in(b.BEACON))

@@ -1,0 +1,65 @@
+"""A verifier in its seat, and what it sees of a round: for tests of what it sends, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from quorumlearn import ckks
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.nodes.encryption import record_of
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.verifier import Verifier
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+
+SEATS = (1, 2, 3)
+
+
+class Ledger:
+    """A contract that takes every transaction and remembers it."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, ...]] = []
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        raise AssertionError(function)
+
+    def submit(self, function: str, *args: str) -> bytes:
+        self.taken.append((function, *args))
+        return b""
+
+
+def view_of_seats(phase: b.Phase) -> b.TaskView:
+    """Three seats in round 1, which have its key and have done nothing yet in this phase."""
+    parameters = ckks.Parameters.choose(300, seats=len(SEATS), threshold=2)
+    spec = t.TaskSpec(task_id="task", ckks=record_of(parameters))
+    spec.committee.CopyFrom(t.Committee(msp_ids=[f"V{seat}" for seat in SEATS], threshold=2))
+    view = b.TaskView(task=t.Task(spec=spec), state=t.TaskState(task_id="task", status=t.RUNNING, round=1))
+    view.round.CopyFrom(b.Round(task_id="task", number=1, phase=phase, seats=SEATS))
+    view.ceremonies.add(round=1, attempt=1, step=b.KEY_READY, seats=SEATS)
+    for seat in SEATS:
+        view.seats.add(seat=seat, verifier=f"V{seat}/v")
+        view.contributions.add(round=1, attempt=1, seat=seat)
+    return view
+
+
+def verifier_in_seat(
+    number: int, folder: Path, market: object, clock: Callable[[], float] = time.time
+) -> Verifier:
+    """The node of a seat that has its part of round 1's beacon."""
+    journal = Journal(folder / f"seat-{number}")
+    journal.put("round-1/attempt-1/beacon", bytes(32))
+    (folder / "store").mkdir(exist_ok=True)
+    return Verifier(
+        me=f"V{number}/v",
+        msp_id=f"V{number}",
+        market=market,  # type: ignore[arg-type]
+        store=ArtifactStore((folder / "store").as_uri()),
+        journal=journal,
+        test_set=lambda: None,  # type: ignore[arg-type, return-value]
+        position=lambda _: (0, 0),
+        workers=ckks.Workers(0),
+        clock=clock,
+    )
