@@ -304,13 +304,3 @@ def test_seats_that_know_of_others_pending_commit_together_and_then_the_round_mo
     assert play.round().phase == Phase.BEACON
     play.advance()
     assert play.round().phase == Phase.REVEAL
-
-
-@pytest.mark.parametrize("more", [("waiting",), ("pending", "pending"), ("",)])
-def test_nothing_but_pending_follows_a_seats_step(more: tuple[str, ...]) -> None:
-    play = Play()
-    play.start()
-    play.to(Phase.BEACON)
-    with pytest.raises(Refusal) as caught:
-        play.send(play.seats[1], "blocks:RevealBeacon", TASK, "1", secret(1, 1), *more)
-    assert caught.value.code == Code.BAD_ARGUMENT
