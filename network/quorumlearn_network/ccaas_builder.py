@@ -23,15 +23,20 @@ _FIELD = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 
 
 def write_builder(folder: Path) -> None:
-    """Write `bin/detect`, `bin/build` and `bin/release` below `folder`, calling this module."""
+    """Write `bin/detect`, `bin/build` and `bin/release` below `folder`, calling this module. Those that are right are left alone, for
+    peers that run may be starting them: Linux starts no file that is open for writing, and a peer remembers that a build failed."""
     programs = folder / "bin"
     programs.mkdir(parents=True, exist_ok=True)
     for name in ("detect", "build", "release"):
-        program = programs / name
         module = str(Path(__file__).resolve()).replace("'", "'\\''")
         python = sys.executable.replace("'", "'\\''")
-        program.write_text(f"#!/bin/sh\nexec '{python}' -I '{module}' {name} \"$@\"\n", encoding="utf-8")
-        program.chmod(stat.S_IRWXU)
+        text = f"#!/bin/sh\nexec '{python}' -I '{module}' {name} \"$@\"\n"
+        program, unfinished = programs / name, programs / f".{name}.new"
+        if program.exists() and program.read_bytes() == text.encode():
+            continue
+        unfinished.write_bytes(text.encode())
+        unfinished.chmod(stat.S_IRWXU)
+        unfinished.replace(program)
 
 
 def main(arguments: Sequence[str]) -> int:

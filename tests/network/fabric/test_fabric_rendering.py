@@ -275,6 +275,23 @@ def test_the_builder_fills_in_each_peers_address(tmp_path: Path) -> None:
     assert failed.returncode == 1 and failed.stderr.startswith("ccaas: ")
 
 
+def test_a_builder_that_peers_may_be_starting_is_not_written_again(tmp_path: Path) -> None:
+    write_builder(tmp_path)
+    programs = sorted((tmp_path / "bin").iterdir())
+    assert [one.name for one in programs] == ["build", "detect", "release"]
+    before = {one: one.stat().st_ino for one in programs}
+    write_builder(tmp_path)
+    assert {one: one.stat().st_ino for one in programs} == before
+    changed = programs[0]
+    right = changed.read_text()
+    changed.write_text("#!/bin/sh\nexit 3\n")
+    with changed.open():  # as long as it is open its number is not given to another file
+        write_builder(tmp_path)
+        assert changed.stat().st_ino != before[changed]
+    assert (changed.read_text(), stat.S_IMODE(changed.stat().st_mode)) == (right, stat.S_IRWXU)
+    assert sorted((tmp_path / "bin").iterdir()) == programs
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [
