@@ -17,6 +17,7 @@ from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
 pytestmark = [pytest.mark.timeout(300)]
 
 ORDERERS = [f"orderer{number}.orderer" for number in range(3)]
+GOSSIP_SECONDS = 60
 LATE = """\
 name: late
 msp_id: LateMSP
@@ -26,11 +27,21 @@ users: [{name: mia, role: miner}]
 
 
 def transfer(net: FabricNet, endorsers: list[str]) -> str:
-    """A transfer that only `endorsers` endorse; Fabric's validation code."""
+    """A transfer that only `endorsers` endorse; Fabric's validation code. Waits until the treasury's peer knows of theirs: after
+    a restart it endorses as soon as it knows of a quorum."""
+    deadline = time.monotonic() + GOSSIP_SECONDS
     with open_gateway(net.network, "treasury/treasury") as gateway:
         contract = market_contract(gateway, read_network(net.network))
-        proposal = contract.propose("rewards:Mint", "OwnerMSP/owner", "1", endorsing_organisations=endorsers)
-        return proposal.endorse().submit().status().code
+        while True:
+            proposal = contract.propose(
+                "rewards:Mint", "OwnerMSP/owner", "1", endorsing_organisations=endorsers
+            )
+            try:
+                return proposal.endorse().submit().status().code
+            except EndorseError as error:
+                if "failed to find any endorsing peers" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
 
 def balance(net: FabricNet, who: str = "owner/owner") -> int:
