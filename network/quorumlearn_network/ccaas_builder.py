@@ -3,7 +3,8 @@
 The peer image holds such a builder; a peer started as a process is given this one. Fabric calls three programs,
 `detect`, `build` and `release`, with folders as arguments; here they are one module called with that name first. The
 address in `connection.json` is a template, `{{.ccaddr}}`, that the peer's CHAINCODE_AS_A_SERVICE_BUILDER_CONFIG
-(`{"ccaddr": "127.0.0.1:9999"}`) fills in. Only the standard library is imported: it is started for each peer.
+(`{"ccaddr": "127.0.0.1:9999"}`) fills in. Only the standard library is imported: it is started for each peer (by what
+`fabric/native` writes).
 
 Source: Fabric, "External Builders and Launchers".
 """
@@ -13,30 +14,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 ENVIRONMENT = "CHAINCODE_AS_A_SERVICE_BUILDER_CONFIG"
 _FIELD = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
-
-
-def write_builder(folder: Path) -> None:
-    """Write `bin/detect`, `bin/build` and `bin/release` below `folder`, calling this module. Those that are right are left alone, for
-    peers that run may be starting them: Linux starts no file that is open for writing, and a peer remembers that a build failed."""
-    programs = folder / "bin"
-    programs.mkdir(parents=True, exist_ok=True)
-    for name in ("detect", "build", "release"):
-        module = str(Path(__file__).resolve()).replace("'", "'\\''")
-        python = sys.executable.replace("'", "'\\''")
-        text = f"#!/bin/sh\nexec '{python}' -I '{module}' {name} \"$@\"\n"
-        program, unfinished = programs / name, programs / f".{name}.new"
-        if program.exists() and program.read_bytes() == text.encode():
-            continue
-        unfinished.write_bytes(text.encode())
-        unfinished.chmod(stat.S_IRWXU)
-        unfinished.replace(program)
 
 
 def main(arguments: Sequence[str]) -> int:

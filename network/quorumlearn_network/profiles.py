@@ -68,11 +68,13 @@ def render_devnet(spec: NetworkSpec) -> str:
     return json.dumps(fields, indent=2) + "\n"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, whole or not at all; an unchanged one is left alone."""
+def write_whole(path: Path, text: str, mode: int | None = None) -> None:
+    """Write a file, whole or not at all, with this mode if one is given; an unchanged one is left alone."""
     data = text.encode()
     if path.exists() and path.read_bytes() == data:
         return
     partial = path.with_name(f".{path.name}.new")
     partial.write_bytes(data)
+    if mode is not None:
+        partial.chmod(mode)
     partial.replace(path)

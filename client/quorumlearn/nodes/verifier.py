@@ -66,6 +66,10 @@ class Verifier:
     _scores: dict[str, learning.Score] = field(default_factory=dict)
     _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
+    @property
+    def _now_ms(self) -> int:
+        return int(self.clock() * 1000)
+
     def finished(self, view: b.TaskView) -> bool:
         """Once the task has ended and no challenge of its blocks is left undecided."""
         over = steps.ended(view)
@@ -85,8 +89,7 @@ class Verifier:
         along: CarriedKey | None = None
         seated = self.journal.get(SEATED) is not None
         open_steps = steps.verifier_steps(view, self.me, self.msp_id, seated=seated, leaving=self.leaving)
-        now_ms = int(self.clock() * 1000)
-        waiting = [one for one in open_steps if seat and steps.goes_along(view, seat, *one, now_ms)]
+        waiting = [one for one in open_steps if seat and steps.goes_along(view, seat, *one, self._now_ms)]
         for step, number in sorted(open_steps, key=lambda one: one not in waiting):
             try:
                 if (step, number) in waiting:
@@ -201,7 +204,7 @@ class Verifier:
     def _contribution(self, step: Step, number: int, view: b.TaskView) -> b.KeyContribution:
         """What this seat has to say in a ceremony's step; a complaint where another seat's part cannot be used."""
         part, ceremony = self._part(view, number), steps.ceremony_of(view, number)
-        giving_up = last_call(ceremony, view.task.spec.timeouts.key, int(self.clock() * 1000))
+        giving_up = last_call(ceremony, view.task.spec.timeouts.key, self._now_ms)
         try:
             return self._key_contribution(step, part, ceremony, giving_up)
         except Faulty as fault:
@@ -260,7 +263,7 @@ class Verifier:
     def _last_call(self, view: b.TaskView) -> bool:
         now = view.round
         seconds = getattr(view.task.spec.timeouts, b.Phase.Name(now.phase).lower())
-        return last_call(now, seconds, int(self.clock() * 1000))
+        return last_call(now, seconds, self._now_ms)
 
     def _score_head(self, view: b.TaskView) -> None:
         """Before anything is staked: who cannot score is no verifier, and the first block is compared with this model."""

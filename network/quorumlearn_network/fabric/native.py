@@ -10,19 +10,22 @@ import json
 import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
-from quorumlearn_network.ccaas_builder import ENVIRONMENT, write_builder
+from quorumlearn_network import ccaas_builder
+from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.fabric.errors import FabricError, MissingError
 from quorumlearn_network.fabric.layout import Layout, split
 from quorumlearn_network.folder import UpError
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
 from quorumlearn_network.processes import Detached
+from quorumlearn_network.profiles import write_whole
 
 BINARIES = "QUORUMLEARN_FABRIC_BIN"
 _BUILDS = "externalbuilder"
@@ -33,6 +36,22 @@ def find_executable(name: str) -> Path | None:
     folder = os.environ.get(BINARIES, "")
     found = shutil.which(name, path=folder) if folder else shutil.which(name)
     return Path(found).resolve() if found else None
+
+
+def write_builder(folder: Path) -> None:
+    """Write the chaincode builder's programs `bin/detect`, `bin/build` and `bin/release` below `folder`.
+
+    Those that are right are left alone, for peers that run may be starting them: Linux starts no file that is open for writing,
+    and a peer remembers that a build failed.
+    """
+    programs = folder / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    python, module = (
+        str(path).replace("'", "'\\''") for path in (sys.executable, Path(ccaas_builder.__file__).resolve())
+    )
+    for name in ("detect", "build", "release"):
+        text = f"#!/bin/sh\nexec '{python}' -I '{module}' {name} \"$@\"\n"
+        write_whole(programs / name, text, stat.S_IRWXU)
 
 
 class NativeNodes:

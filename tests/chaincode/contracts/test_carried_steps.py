@@ -152,6 +152,9 @@ WRONG: dict[str, tuple[Callable[[Play], tuple[str, ...]], Code]] = {
         lambda play: ("blocks:CommitKey", *key_words(play, Phase.BEACON, 1)[1:]),
         Code.BAD_ARGUMENT,
     ),
+    "a word that is none": (lambda play: ("waiting",), Code.BAD_ARGUMENT),
+    "an empty word": (lambda play: ("",), Code.BAD_ARGUMENT),
+    "pending twice": (lambda play: ("pending", "pending"), Code.BAD_ARGUMENT),
     "no contribution": (lambda play: ("CommitKey", "1"), Code.BAD_ARGUMENT),
     "one word too many": (lambda play: (*key_words(play, Phase.BEACON, 1), "pending"), Code.BAD_ARGUMENT),
     "an attempt that is none": (

@@ -15,7 +15,7 @@ from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 from fabric_protos.orderer.etcdraft import configuration_pb2 as raft_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quorumlearn_network.ccaas_builder import ENVIRONMENT, write_builder
+from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.devnet.blocks import data_hash
 from quorumlearn_network.fabric.channel import genesis_block, member_group
 from quorumlearn_network.fabric.config_update import addition, members
@@ -23,6 +23,7 @@ from quorumlearn_network.fabric.containers import render_compose
 from quorumlearn_network.fabric.files import write_identities, write_settings
 from quorumlearn_network.fabric.layout import Layout, is_loopback, plan, split
 from quorumlearn_network.fabric.lifecycle import definition_policy
+from quorumlearn_network.fabric.native import write_builder
 from quorumlearn_network.fabric.report import describe_policy
 from quorumlearn_network.fabric.settings import render_core, render_orderer
 from quorumlearn_network.package import package_id
