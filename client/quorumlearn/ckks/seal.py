@@ -3,9 +3,11 @@
 Rules:
 - SEAL finds the primes, draws a seat's secret and transforms; it sees own secrets, own messages and residues already
   checked to be below their primes, never foreign bytes;
-- SEAL objects go in and out through its own save and load, which know file names only: each call has a file
+- SEAL objects go in through its own load, which checks them; it and save know file names only: each call has a file
   of its own in memory (memfd) where the system has it, else in a private temporary folder; nothing is shared
   between calls, threads or processes;
+- residues are copied out of a ciphertext where SEAL keeps them, if it is kept as this module knows (`_in_place`), else
+  through save, whose zstd takes three times as long as a transform;
 - arrays here are (polynomials, primes, N) residues; "NTT form" is SEAL's: value i is the polynomial at
   psi^(2 * bitreverse(i) + 1), psi the smallest primitive 2N-th root of unity modulo the prime.
 
@@ -17,6 +19,7 @@ count 8, residues. Body of a secret key: parms_id 32, count 8, scale 8, then an 
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import struct
@@ -35,6 +38,11 @@ import zstandard
 from quorumlearn.ckks.errors import CkksError, ParameterError
 from quorumlearn.ckks.residues import Residues
 
+_FIELDS = struct.Struct("<4Q?7x3Qd6Q")
+"""A ciphertext of SEAL 4 in memory: parms_id, NTT flag, polynomials, N, primes, scale, correction factor, then the array of its
+residues: memory pool (two words), capacity, size, address."""
+_PYBIND = "__pybind11_module_local_v4_"
+"""pybind11 of this version keeps a C++ object's address in the first word after the Python object's header."""
 _MAGIC = b"\x5e\xa1"
 _HEADER = 16
 _CIPHERTEXT = 97
@@ -174,34 +182,71 @@ def _with_spare(degree: int, bits: tuple[int, ...]) -> tuple[list[Any], Any]:
     return moduli, next(m for m in _create(degree, (*bits, bits[-1])) if m.value() not in known)
 
 
-def _loaded(where: Ring, polynomials: Residues, *, ntt: bool) -> Any:
-    """A ciphertext of up to `_BATCH` polynomials, and one more where SEAL would refuse it as zero but for its first.
+def _loaded(where: Ring, polynomials: Residues, order: Sequence[int], *, ntt: bool) -> Any:
+    """A ciphertext of up to `_BATCH` polynomials, their primes in this order, and one polynomial more where SEAL would refuse it as zero but
+    for its first.
 
     That one is half the modulus all over: it is not zero once a prime is divided away, either.
     """
-    primes = where.primes[: polynomials.shape[1]]
+    primes = where.primes[: len(order)]
     half = np.array([[math.prod(primes) // 2 % q] for q in primes], dtype=np.uint64)
     guard = np.broadcast_to(half, (0 if polynomials[1:].any() else 1, *polynomials.shape[1:]))
-    body = _ciphertext_body(where.context.first_parms_id(), polynomials, guard, ntt=ntt)
-    return _load(api.Ciphertext(), where.context, *body)
+    parms_id, ciphertext = where.context.first_parms_id(), api.Ciphertext()
+    if not ntt:
+        ciphertext.resize(where.context, parms_id, len(polynomials) + len(guard))
+        residues = _in_place(ciphertext)
+        if residues is not None:
+            for i, prime in enumerate(order):
+                residues[: len(polynomials), i] = polynomials[:, prime]
+            residues[len(polynomials) :] = guard
+            return ciphertext
+    body = _ciphertext_body(parms_id, polynomials[:, order], guard, ntt=ntt)
+    return _load(ciphertext, where.context, *body)
 
 
-def _read_out(ciphertext: Any, out: Residues) -> None:
-    """The first polynomials of a ciphertext into `out`."""
-    size = ciphertext.size() * out[0].size
-    out[...] = _polynomials(_save(ciphertext, _CIPHERTEXT + 8 * size))[: len(out)]
+def _in_place(ciphertext: Any) -> Residues | None:
+    """The residues (polynomials, primes, N) where SEAL keeps them, to be used no longer than the ciphertext; None where this module does
+    not know how they are kept.
+
+    No residue is read unless all that stands before them is what SEAL itself says of the ciphertext.
+    """
+    if not any(name.startswith(_PYBIND) for name in dir(type(ciphertext))):
+        return None
+    address = ctypes.c_size_t.from_address(id(ciphertext) + object.__basicsize__).value
+    *parms_id, ntt, size, degree, primes, scale, _, _, _, capacity, count, data = _FIELDS.unpack(
+        ctypes.string_at(address, _FIELDS.size)
+    )
+    shape = (ciphertext.size(), ciphertext.coeff_modulus_size(), ciphertext.poly_modulus_degree())
+    told = (list(ciphertext.parms_id()), ciphertext.is_ntt_form(), ciphertext.scale)
+    if (
+        (parms_id, ntt, scale) != told
+        or (size, primes, degree) != shape
+        or not math.prod(shape) == count <= capacity
+    ):
+        return None
+    return np.ctypeslib.as_array((ctypes.c_uint64 * count).from_address(data)).reshape(shape)
+
+
+def _read_out(ciphertext: Any, out: Residues, order: Sequence[int]) -> None:
+    """The first polynomials of a ciphertext into `out`, whose primes it has in this order."""
+    residues = _in_place(ciphertext)
+    if residues is None:
+        size = ciphertext.size() * out[0].size
+        residues = _polynomials(_save(ciphertext, _CIPHERTEXT + 8 * size))
+    for i, prime in enumerate(order):
+        out[:, prime] = residues[: len(out), i]
 
 
 def _transform(where: Ring, polynomials: Residues, *, forward: bool) -> Residues:
     out = np.empty_like(polynomials)
-    evaluator = api.Evaluator(where.context)
+    evaluator, order = api.Evaluator(where.context), range(polynomials.shape[1])
     for at in range(0, len(polynomials), _BATCH):
-        ciphertext = _loaded(where, polynomials[at : at + _BATCH], ntt=not forward)
+        ciphertext = _loaded(where, polynomials[at : at + _BATCH], order, ntt=not forward)
         if forward:
             evaluator.transform_to_ntt_inplace(ciphertext)
         else:
             evaluator.transform_from_ntt_inplace(ciphertext)
-        _read_out(ciphertext, out[at : at + _BATCH])
+        _read_out(ciphertext, out[at : at + _BATCH], order)
     return out
 
 
@@ -230,49 +275,44 @@ def encrypted(
 ) -> tuple[Residues, Residues]:
     """(b u + m) / the `dropped` leading primes, rounded, (n, kept primes, N), and a u + e, (n, primes, N), both in NTT form.
 
-    key: (b, a) in NTT form, (2, primes, N); factors u, errors e and messages m: (n, primes, N) coefficients. One pass through SEAL,
-    and only what is asked for is taken out of it, for that is what takes long.
+    key: (b, a) in NTT form, (2, primes, N); factors u, errors e and messages m: (n, primes, N) coefficients. One pass through SEAL.
     """
     where = _encryption_ring(degree, bits, dropped)
     evaluator, parms_id = api.Evaluator(where.context), where.context.first_parms_id()
+    order = _kept_first(len(bits), dropped)
     head = struct.pack("<4QQd", *parms_id, key[0].size, 1.0) + _wrap(8 + 8 * key[0].size)
     head += struct.pack("<Q", key[0].size)
-    b, a = (_load(api.Plaintext(), where.context, head, _kept_first(one, dropped)) for one in key)
-    kept = len(bits) - dropped
-    heads = np.empty((len(factors), kept, degree), dtype=np.uint64)
+    b, a = (_load(api.Plaintext(), where.context, head, one[order]) for one in key)
+    heads = np.empty((len(factors), len(bits) - dropped, degree), dtype=np.uint64)
     masks = np.empty_like(factors)
     for at in range(0, len(factors), _BATCH):
         u, e, m = (
-            _loaded(where, _kept_first(part[at : at + _BATCH], dropped), ntt=False)
-            for part in (factors, errors, messages)
+            _loaded(where, part[at : at + _BATCH], order, ntt=False) for part in (factors, errors, messages)
         )
         for one in (u, e, m):
             evaluator.transform_to_ntt_inplace(one)
         mask = api.Ciphertext()
         evaluator.multiply_plain(u, a, mask)
         evaluator.add_inplace(mask, e)
-        some = np.empty_like(masks[at : at + _BATCH])
-        _read_out(mask, some)
-        masks[at : at + _BATCH, dropped:] = some[:, :kept]
-        masks[at : at + _BATCH, :dropped] = some[:, kept:][:, ::-1]
+        _read_out(mask, masks[at : at + _BATCH], order)
         evaluator.multiply_plain_inplace(u, b)
         evaluator.add_inplace(u, m)
         for _ in range(dropped):
             evaluator.rescale_to_next_inplace(u)
-        _read_out(u, heads[at : at + _BATCH])
+        _read_out(u, heads[at : at + _BATCH], range(heads.shape[1]))
     return heads, masks
 
 
-def _kept_first(residues: Residues, dropped: int) -> Residues:
-    """(..., primes, N) with the leading primes at the end, the first of them last: there SEAL divides them away, one by one."""
-    return np.concatenate([residues[..., dropped:, :], residues[..., :dropped, :][..., ::-1, :]], axis=-2)
+def _kept_first(primes: int, dropped: int) -> list[int]:
+    """Numbers of the primes with the leading ones at the end, the first of them last: there SEAL divides them away, one by one."""
+    return [*range(dropped, primes), *reversed(range(dropped))]
 
 
 @lru_cache(maxsize=8)
 def _encryption_ring(degree: int, bits: tuple[int, ...], dropped: int) -> Ring:
     """The primes of `ring` in the order of `_kept_first`, and a spare one."""
     moduli, spare = _with_spare(degree, bits)
-    moduli = [*moduli[dropped:], *reversed(moduli[:dropped]), spare]
+    moduli = [*(moduli[i] for i in _kept_first(len(bits), dropped)), spare]
     return Ring(_context(degree, moduli, chain=True), degree, tuple(m.value() for m in moduli))
 
 
