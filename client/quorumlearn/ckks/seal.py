@@ -3,11 +3,11 @@
 Rules:
 - SEAL finds the primes, draws a seat's secret and transforms; it sees own secrets, own messages and residues already
   checked to be below their primes, never foreign bytes;
-- SEAL objects go in through its own load, which checks them; it and save know file names only: each call has a file
+- coefficients are written to a new ciphertext, and residues copied out of one, where SEAL keeps them, if it keeps them as
+  this module knows (`_in_place`): SEAL's save compresses with zstd, which takes three times as long as a transform;
+- else, and for all other objects, SEAL's own save and load, which know file names only: each call has a file
   of its own in memory (memfd) where the system has it, else in a private temporary folder; nothing is shared
   between calls, threads or processes;
-- residues are copied out of a ciphertext where SEAL keeps them, if it is kept as this module knows (`_in_place`), else
-  through save, whose zstd takes three times as long as a transform;
 - arrays here are (polynomials, primes, N) residues; "NTT form" is SEAL's: value i is the polynomial at
   psi^(2 * bitreverse(i) + 1), psi the smallest primitive 2N-th root of unity modulo the prime.
 
@@ -183,8 +183,8 @@ def _with_spare(degree: int, bits: tuple[int, ...]) -> tuple[list[Any], Any]:
 
 
 def _loaded(where: Ring, polynomials: Residues, order: Sequence[int], *, ntt: bool) -> Any:
-    """A ciphertext of up to `_BATCH` polynomials, their primes in this order, and one polynomial more where SEAL would refuse it as zero but
-    for its first.
+    """A ciphertext of up to `_BATCH` polynomials, their primes in this order, and of one more where SEAL would refuse it as zero but for
+    its first.
 
     That one is half the modulus all over: it is not zero once a prime is divided away, either.
     """
@@ -200,7 +200,7 @@ def _loaded(where: Ring, polynomials: Residues, order: Sequence[int], *, ntt: bo
                 residues[: len(polynomials), i] = polynomials[:, prime]
             residues[len(polynomials) :] = guard
             return ciphertext
-    body = _ciphertext_body(parms_id, polynomials[:, order], guard, ntt=ntt)
+    body = _ciphertext_body(parms_id, np.take(polynomials, order, axis=1), guard, ntt=ntt)
     return _load(ciphertext, where.context, *body)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -20,6 +21,9 @@ from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_js
 app = typer.Typer(no_args_is_help=True, help="Run one organisation's owners, miners and verifiers.")
 
 _DONE = b"\0"
+_COLLECT_AFTER = 50_000
+"""Objects more than there were, before Python looks for cycles: as it is told by default (700) it looks through all that torch brings
+again and again, a tenth of a node's time."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The node's file (YAML).")]
 
@@ -47,6 +51,7 @@ def run(
     identities:
     - {user: miner1, role: miner, tasks: ["mnist-*"], shard: iid:0/8@7}
     """
+    gc.set_threshold(_COLLECT_AFTER)
     from quorumlearn.nodes.config import load
     from quorumlearn.nodes.organisation import Organisation
     from quorumlearn.nodes.run import Node

@@ -279,7 +279,7 @@ class Miner:
         log.info("committed", task=spec.task_id, round=now.number, identity=self.me)
 
     def _reveal(self, view: b.TaskView) -> None:
-        """Show the ciphertexts, and claim the sketch that the beacon gives the values in them."""
+        """Show the ciphertexts, and claim the sketch that the beacon gives the values in them; nobody needs those here any more, then."""
         spec, now = view.task.spec, view.round
         manifest = self._manifest(now.number)
         update, values = (self.journal.get(f"round-{now.number}/{name}") for name in ("update", "values"))
@@ -294,6 +294,7 @@ class Miner:
         claim = ckks.claim(parameters, plan, steps, self.me).hex()
         self.market.reveal(spec.task_id, now.number, manifest, claim)
         log.info("revealed", task=spec.task_id, round=now.number, identity=self.me)
+        self.journal.erase(f"round-{now.number}")
 
     def _propose(self, view: b.TaskView) -> None:
         spec, now = view.task.spec, view.round

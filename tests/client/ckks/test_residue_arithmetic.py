@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 
 import numpy as np
 import pytest
+import tenseal.sealapi as api
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn import ckks
@@ -183,3 +185,36 @@ def test_seal_encrypts_as_plain_arithmetic_does(preset: str, count: int) -> None
         heads, masks = seal.encrypted(degree, bits, dropped, np.stack([b, a]), u, e, m)
         np.testing.assert_array_equal(masks, mask)
         np.testing.assert_array_equal(heads, wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("_PYBIND", "__pybind11_module_local_v99_"),
+        ("_FIELDS", struct.Struct("<?7x3Q4Qd6Q")),
+        ("_FIELDS", struct.Struct("<4Q?7x3Qd8x6Q")),
+    ],
+)
+def test_where_seal_keeps_residues_is_believed_only_if_seal_says_the_same(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    """With another pybind11, and another SEAL, whatever goes through files gives the same."""
+    p = ckks.Parameters.named("default", 20_000, seats=3, threshold=2)
+    degree, bits, q = p.poly_modulus_degree, p.coeff_modulus_bits, r.column(p.primes)
+    b, a, m = (r.secret_uniform(p.primes, degree) for _ in range(3))
+    u, e = (r.from_integers(np.random.default_rng(i).integers(-1, 2, size=(1, degree)), q) for i in range(2))
+
+    def all_ways() -> list[r.Residues]:
+        transformed = seal.to_ntt(degree, bits, u)
+        both = seal.encrypted(degree, bits, p.dropped, np.stack([b, a]), u, e, m[None])
+        return [transformed, seal.from_ntt(degree, bits, transformed), *both]
+
+    ciphertext = api.Ciphertext()
+    ciphertext.resize(seal.ring(degree, bits).context, seal.ring(degree, bits).context.first_parms_id(), 3)
+    residues = seal._in_place(ciphertext)
+    assert residues is not None and residues.shape == (3, len(p.primes) - 1, degree)
+    known = all_ways()
+    monkeypatch.setattr(seal, name, value)
+    assert seal._in_place(ciphertext) is None
+    for found, wanted in zip(all_ways(), known, strict=True):
+        np.testing.assert_array_equal(found, wanted)

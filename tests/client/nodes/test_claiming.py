@@ -77,6 +77,7 @@ def test_a_restarted_miner_claims_the_values_that_it_had_encrypted(
     assert miner.act(view_of(committee, miner.store, b.REVEAL))
     (function, _, number, manifest, claim) = ledger.taken[-1]
     assert (function, number) == ("blocks:Reveal", "4")
+    assert miner.journal.names() == []  # shown and claimed: nobody needs the values any more
     revealed = canonical.from_json(b.Manifest, manifest.encode())
     assert canonical.digest(revealed) == digest
     assert claim == committee.claims()[ME]
