@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ _SINGLE_BITS = 50
 """Up to here `dot` takes residues whole: the estimates of so many sums of `_GROUP` are off by few primes."""
 _GROUP = 128
 _AT_ONCE = 1 << 16
-"""So many values of an operand does `dot` hold in the caches."""
+"""So many values of an operand are worked on at once, to stay in the caches."""
 
 
 def column(primes: Sequence[int]) -> Residues:
@@ -115,9 +115,8 @@ def _dot_group(a: Residues, b: Integers, q: Residues) -> Residues:
     limbs = 1 if prime.bit_length() <= _SINGLE_BITS else 2
     rest = np.zeros((limbs, len(b), a.shape[-1]), dtype=np.int64)
     estimate = np.zeros(rest.shape)
-    step = max(1, _AT_ONCE // a.shape[-1])
-    for at in range(0, len(a), step):
-        rows, those = a[at : at + step], b[:, at : at + step]
+    for some in _blocks(len(a), a.shape[-1]):
+        rows, those = a[some], b[:, some]
         floats = those.astype(np.float64)
         for i, part in enumerate((rows,) if limbs == 1 else (rows & _LOW, rows >> np.uint64(_LIMB))):
             signed = part.view(np.int64)
@@ -207,16 +206,17 @@ def pack_bits(a: Residues, primes: Sequence[int]) -> bytes:
         flat = np.pad(flat, ((0, 0), (0, 0), (0, spare)))
     size = packed_size(primes, flat.shape[-1])
     data = np.zeros(len(flat) * size + 8, dtype=np.uint8)
-    start = 0
-    for i, q in enumerate(primes):
-        bits = q.bit_length()
-        groups = flat[:, i].reshape(len(flat), -1, 8)
-        for at in range(8):
-            first, after, offset = _windows(data, start, bits, at, groups.shape[:2], size)
-            first |= groups[..., at] << offset
-            if after is not None:
-                after |= (groups[..., at] >> (np.uint64(_WORD) - offset)).astype(np.uint8)
-        start += groups[0].size * bits // 8
+    for some in _blocks(len(flat), flat.shape[-1]):
+        start = some.start * size
+        for i, q in enumerate(primes):
+            bits = q.bit_length()
+            groups = flat[some, i].reshape(some.stop - some.start, -1, 8)
+            for at in range(8):
+                first, after, offset = _windows(data, start, bits, at, groups.shape[:2], size)
+                first |= groups[..., at] << offset
+                if after is not None:
+                    after |= (groups[..., at] >> (np.uint64(_WORD) - offset)).astype(np.uint8)
+            start += groups[0].size * bits // 8
     return data[:-8].tobytes()
 
 
@@ -224,22 +224,28 @@ def unpack_bits(data: bytes | memoryview, primes: Sequence[int], degree: int, po
     """The inverse of `pack_bits`: (polynomials, primes, N rounded up to 64). Length and range are the caller's to check."""
     degree = -(-degree // _WORD) * _WORD
     out = np.empty((polynomials, len(primes), degree), dtype=np.uint64)
-    size = packed_size(primes, degree)
-    padded = np.zeros(polynomials * size + 8, dtype=np.uint8)
-    padded[:-8] = np.frombuffer(data, dtype=np.uint8)
-    start = 0
-    for i, q in enumerate(primes):
-        bits = q.bit_length()
-        groups = out[:, i].reshape(polynomials, -1, 8)
-        mask = np.uint64((1 << bits) - 1)
-        for at in range(8):
-            first, after, offset = _windows(padded, start, bits, at, groups.shape[:2], size)
-            value = first >> offset
-            if after is not None:
-                value |= after.astype(np.uint64) << (np.uint64(_WORD) - offset)
-            np.bitwise_and(value, mask, out=groups[..., at])
-        start += degree * bits // 8
+    size, packed = packed_size(primes, degree), np.frombuffer(data, dtype=np.uint8)
+    for some in _blocks(polynomials, degree):
+        block = np.append(packed[some.start * size : some.stop * size], np.zeros(8, dtype=np.uint8))
+        start = 0
+        for i, q in enumerate(primes):
+            bits = q.bit_length()
+            groups = out[some, i].reshape(some.stop - some.start, -1, 8)
+            mask = np.uint64((1 << bits) - 1)
+            for at in range(8):
+                first, after, offset = _windows(block, start, bits, at, groups.shape[:2], size)
+                value = first >> offset
+                if after is not None:
+                    value |= after.astype(np.uint64) << (np.uint64(_WORD) - offset)
+                np.bitwise_and(value, mask, out=groups[..., at])
+            start += degree * bits // 8
     return out
+
+
+def _blocks(polynomials: int, degree: int) -> Iterator[slice]:
+    """All polynomials, so many at once that they stay in the caches."""
+    step = max(1, _AT_ONCE // degree)
+    return (slice(at, min(at + step, polynomials)) for at in range(0, polynomials, step))
 
 
 def _windows(
