@@ -138,6 +138,15 @@ def test_streams_separate_their_parts():
     assert r.stream("d", b"a", size=32) != r.stream("e", b"a", size=32)
 
 
+def test_many_polynomials_are_packed_as_each_alone():
+    """In blocks, that is: more of them than are worked on at once."""
+    primes, degree = PRIMES[0], 8192
+    many = np.stack([r.public_uniform("p", bytes([i]), primes, degree) for i in range(19)])
+    data = r.pack_bits(many, primes)
+    assert data == b"".join(r.pack_bits(one, primes) for one in many)
+    assert np.array_equal(r.unpack_bits(data, primes, degree, len(many)), many)
+
+
 def test_secret_uniform_is_below_the_primes_and_never_the_same():
     a, b = (r.secret_uniform(PRIMES[0], 1024) for _ in range(2))
     assert r.below(a, r.column(PRIMES[0]))
