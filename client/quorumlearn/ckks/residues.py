@@ -115,10 +115,10 @@ def _dot_group(a: Residues, b: Integers, q: Residues) -> Residues:
     limbs = 1 if prime.bit_length() <= _SINGLE_BITS else 2
     rest = np.zeros((limbs, len(b), a.shape[-1]), dtype=np.int64)
     estimate = np.zeros(rest.shape)
-    step = max(1, _AT_ONCE // 2 // a.shape[-1])  # of b it is several times as many values
-    held = np.empty((len(b), step, a.shape[-1]))
-    for at in range(0, len(a), step):
-        rows, those = a[at : at + step], b[:, at : at + step]
+    blocks = list(_blocks(len(a), 2 * a.shape[-1]))  # of b it is several times as many values
+    held = np.empty((len(b), blocks[0].stop, a.shape[-1]))
+    for some in blocks:
+        rows, those = a[some], b[:, some]
         floats = held[:, : len(rows)]
         floats[...] = those
         for i, part in enumerate((rows,) if limbs == 1 else (rows & _LOW, rows >> np.uint64(_LIMB))):
