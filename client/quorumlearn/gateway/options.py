@@ -44,13 +44,16 @@ class Options:
     `max_envelope_bytes` is the orderer's AbsoluteMaxBytes. A value passed as an argument usually counts twice
     in the envelope, as the argument and as what is written, and is checked so before peers are asked to
     endorse.
+
+    No wait for a peer that is away is longer than a second: its clients are back within two seconds of the
+    moment it listens again.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_envelope_bytes: int = 10 * MEBIBYTE
     max_message_bytes: int = 100 * MEBIBYTE
-    unavailable: Backoff = Backoff(attempts=6, initial_s=0.1, cap_s=2.0)
+    unavailable: Backoff = Backoff(attempts=7, initial_s=0.1, cap_s=1.0)
     conflict: Backoff = Backoff(attempts=10, initial_s=0.02, cap_s=1.0)
-    reconnect: Backoff = Backoff(attempts=30, initial_s=0.1, cap_s=5.0)
+    reconnect: Backoff = Backoff(attempts=60, initial_s=0.1, cap_s=1.0)
     keepalive_s: float = 120.0
     seed: int | None = None

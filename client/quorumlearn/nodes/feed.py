@@ -17,11 +17,13 @@ from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import TaskView
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from quorumlearn.gateway import GatewayError, Network
+from quorumlearn.gateway import Checkpoint, GatewayError, MemoryCheckpointer, Network
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes.market import Market
 
 REREAD_SECONDS = 5.0
+AWAY_SECONDS = 1.0
+"""How often a peer that is away is asked, by whoever waits for it."""
 KEPT_EVENTS = 1024
 """Who waits since longer ago is woken."""
 
@@ -137,17 +139,21 @@ def listen(
 ) -> None:
     """Tell of each of the chaincode's events until `stop`; reconnects and resumes by itself, after saying what was `lost`.
 
-    Closing the gateway ends the waiting.
+    What is told while the peer is away is told when it is back. Closing the gateway ends the waiting.
     """
+    place = MemoryCheckpointer()
     while not stop.is_set():
         try:
-            with network.chaincode_events(chaincode) as events:
+            if place.load() is None:
+                place.save(Checkpoint(network.chain_info().height))
+            with network.chaincode_events(chaincode, checkpoint=place) as events:
                 for event in events:
                     told(canonical.from_json(LedgerEvent, event.payload))
+                    place.save(event.checkpoint)
         except GatewayError as error:
             if not stop.is_set():
                 lost(error)
-                stop.wait(REREAD_SECONDS)
+                stop.wait(AWAY_SECONDS)
 
 
 def next_deadline(view: TaskView, after_ms: int = 0) -> int | None:

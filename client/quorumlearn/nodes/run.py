@@ -25,7 +25,7 @@ from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import LearningError, warm_up
 from quorumlearn.nodes.config import IdentityConfig
-from quorumlearn.nodes.feed import TaskFeed, listen
+from quorumlearn.nodes.feed import AWAY_SECONDS, TaskFeed, listen
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.miner import Miner, Workshop
@@ -82,11 +82,12 @@ class Node:
                         self._employ(summary)
                 except GatewayError as error:
                     log.warning("cannot list the tasks", error=str(error))
+                    pause = AWAY_SECONDS
                 if until_done and self._threads and not any(t.is_alive() for t in self._threads.values()):
                     break
                 woken = self._look.wait(pause)
                 self._look.clear()
-                pause = LOOK_SECONDS if woken else min(2 * pause, LONGEST_LOOK_SECONDS)
+                pause = LOOK_SECONDS if woken else min(max(LOOK_SECONDS, 2 * pause), LONGEST_LOOK_SECONDS)
         finally:
             self._wind_up()
         if self._fault is not None:

@@ -28,7 +28,7 @@ from quorumlearn.learning import ModelError, WorkloadError
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError
 from quorumlearn.nodes.exchange import ExchangeError
-from quorumlearn.nodes.feed import News, TaskFeed, next_deadline
+from quorumlearn.nodes.feed import AWAY_SECONDS, News, TaskFeed, next_deadline
 from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.robust import RuleError
@@ -117,6 +117,7 @@ class Worker:
                 self._refused(refusal)
                 self.feed.expire()
                 due_since = None
+                longest = LONGEST_PAUSE
             except (*TRANSIENT, *TASK_FAULTS) as error:
                 if self.stop.is_set():
                     return
@@ -129,12 +130,13 @@ class Worker:
                     error=str(error),
                 )
                 self.feed.expire()
+                longest = AWAY_SECONDS if _unreachable(error) else LONGEST_PAUSE
             else:
                 done = acted or (view.can_advance and due_since is None)
                 seconds = AFTER_ACTING + self.role.patience if done else self._until(view, due_since)
                 self.feed.wait(mark, seconds, partial(self.role.wakes, view))
                 continue
-            self.stop.wait(pause_before(view, pause * random.uniform(0.5, 1.0)))
+            self.stop.wait(pause_before(view, min(pause, longest) * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _advance(self, view: TaskView, due_since: float | None) -> float | None:
@@ -167,6 +169,10 @@ class Worker:
                 code=refusal.code,
                 sentence=refusal.sentence,
             )
+
+
+def _unreachable(error: Exception) -> bool:
+    return isinstance(error, GatewayError) and error.unreachable
 
 
 def pause_before(view: TaskView | None, pause: float) -> float:

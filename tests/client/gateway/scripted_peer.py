@@ -68,7 +68,11 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self._stopping = False
         self._server = grpc.server(
             futures.ThreadPoolExecutor(32),
-            options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)],
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.so_reuseport", 0),
+                ("grpc.server_handshake_timeout_ms", 1000),  # Fabric's peers drop who is slow at it, too
+            ],
         )
         gateway_pb2_grpc.add_GatewayServicer_to_server(self, self._server)
         events_pb2_grpc.add_DeliverServicer_to_server(self, self._server)

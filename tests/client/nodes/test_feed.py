@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
-from quorumlearn.gateway import EventsError
+from quorumlearn.gateway import Checkpoint, EventsError, MemoryCheckpointer
 from quorumlearn.nodes import feed as feed_module
 from quorumlearn.nodes.feed import KEPT_EVENTS, REREAD_SECONDS, TaskFeed, listen, next_deadline
 from quorumlearn.nodes.market import Market
@@ -160,20 +161,30 @@ def test_a_wait_ends_by_itself() -> None:
 
 
 def test_who_listens_is_told_what_was_lost_and_hears_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "REREAD_SECONDS", 0.0)
-    stop, heard, losses = threading.Event(), [], []
-    connections = [
-        EventsError("the peer is away"),
-        contextlib.nullcontext([SimpleNamespace(payload=canonical.to_json(one)) for one in (CHANGE, MOVE)]),
-    ]
+    monkeypatch.setattr(feed_module, "AWAY_SECONDS", 0.0)
+    stop, heard, losses, places = threading.Event(), [], [], []
+    change, move = (
+        SimpleNamespace(payload=canonical.to_json(one), checkpoint=Checkpoint(block))
+        for block, one in ((8, CHANGE), (9, MOVE))
+    )
+
+    def breaking() -> Iterator[SimpleNamespace]:
+        yield change
+        raise EventsError("the peer went")
+
+    connections = [EventsError("the peer is away"), breaking(), [move]]
 
     class Channel:
-        def chaincode_events(self, chaincode: str) -> object:
+        def chain_info(self) -> SimpleNamespace:
+            return SimpleNamespace(height=7)
+
+        def chaincode_events(self, chaincode: str, checkpoint: MemoryCheckpointer) -> object:
             assert chaincode == "market"
+            places.append(checkpoint.load())
             found = connections.pop(0)
             if isinstance(found, EventsError):
                 raise found
-            return found
+            return contextlib.nullcontext(found)
 
     def told(event: LedgerEvent) -> None:
         heard.append(event.kind)
@@ -182,7 +193,8 @@ def test_who_listens_is_told_what_was_lost_and_hears_on(monkeypatch: pytest.Monk
 
     listen(Channel(), "market", told, lambda error: losses.append(str(error)), stop)  # type: ignore[arg-type]
     assert heard == [CHANGE.kind, MOVE.kind]
-    assert losses == ["the peer is away"]
+    assert losses == ["the peer is away", "the peer went"]
+    assert places == [Checkpoint(7), Checkpoint(7), Checkpoint(8)]  # nothing is missed in between
 
 
 def test_the_next_deadline_is_the_earliest_of_what_is_open() -> None:
