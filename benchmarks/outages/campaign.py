@@ -1,0 +1,337 @@
+"""A task played by real nodes while what it runs on is killed, one process after the other, and started again.
+
+Rules: everybody is honest. One process is down at a time, so that a quorum of whatever there is remains. What is killed, when, and how
+long it stays down follows from the seed; what the round does meanwhile does not. A killed process of the network is started
+again by what `quorumlearn network up` does, a killed node by its command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import yaml
+from quorumlearn.cli.access import open_market
+from quorumlearn.cli.confirm import confirm_ledger
+from quorumlearn.cli.processes import call, command
+from quorumlearn.cli.scene import Scene
+from quorumlearn.gateway import GatewayError
+from quorumlearn.nodes.market import Market
+from quorumlearn_network.processes import Detached
+from quorumlearn_network.spec import FabricSpec, OrganisationSpec, Runtime, default_spec
+from quorumlearn_network.up import bring_down, bring_up, status
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+
+PER_ROUND = 100
+MOST_ROUNDS = 1000
+SHARDS = 200
+"""Of the training set: each miner has one of so many parts, so that a round is short beside an outage."""
+DOWN_SECONDS = (1.0, 10.0)
+CALM_SECONDS = (2.0, 6.0)
+"""How long a process stays down, and how long nothing is killed before and after."""
+AFTERMATH_SECONDS = 15.0
+"""A round that ends so long after an outage may still be without what it brought to a standstill."""
+PATIENCE_SECONDS = 300.0
+NODE = "node."
+T = TypeVar("T")
+_STREAM = re.compile(
+    r'^grpc_server_stream_requests_received\{.*method="ChaincodeEvents".*\} (\d+)', re.MULTILINE
+)
+
+
+class BrokenError(Exception):
+    """The campaign cannot go on: the message says what does not come back."""
+
+
+@dataclass(frozen=True)
+class Outage:
+    """One kill. Times are seconds since 1970; `back` is how long after a peer listened again its node's stream of events was
+    open, None for what is no peer with a node (or not on Fabric)."""
+
+    process: str
+    killed: float
+    restarted: float
+    ended: float
+    back: float | None
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """How a round ended, and what was down in it: `reason` is "" for one that was accepted."""
+
+    number: int
+    reason: str
+    outages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a campaign found. `slashed` are tokens by party, of which every one is honest."""
+
+    outages: tuple[Outage, ...]
+    rounds: tuple[RoundRecord, ...]
+    slashed: Mapping[str, int]
+    misconduct: tuple[str, ...]
+
+    @property
+    def unexplained(self) -> list[RoundRecord]:
+        """Rounds that were not accepted although nothing was down."""
+        return [one for one in self.rounds if one.reason and not one.outages]
+
+
+@dataclass
+class Campaign:
+    """A network, its nodes, and a task that runs until it is cancelled."""
+
+    scene: Scene
+    random: random.Random
+    say: Callable[[str], None]
+    _nodes: dict[str, Detached] = field(default_factory=dict)
+
+    def play(self, kills: int) -> Tally:
+        """So many kills, then the rounds as the ledger holds them."""
+        self._begin()
+        with open_market(self.scene.network, "owner/owner") as market:
+            self._reach(market, lambda view: view.round.phase >= b.COMMIT)
+            outages = []
+            for number in range(1, kills + 1):
+                time.sleep(self.random.uniform(*CALM_SECONDS))
+                outages.append(self._outage(self.random.choice(self._victims())))
+                self._check(market, f"{number} of {kills}: {outages[-1].process}")
+            self._persist(lambda: market.cancel(self.scene.task))
+            self._reach(market, lambda view: view.state.status not in (t.PUBLISHED, t.RUNNING))
+            return tally(market, self.scene, outages)
+
+    def close(self) -> None:
+        for node in self._nodes.values():
+            node.ask_to_stop()
+        for node in self._nodes.values():
+            node.stop()
+        if (self.scene.network / "network.yaml").exists():
+            bring_down(self.scene.network)
+
+    def _begin(self) -> None:
+        scene, log = self.scene, self.scene.folder / "logs" / "campaign.log"
+        self.say("bringing the network up")
+        bring_up(scene.spec, scene.network, confirm_ledger, lambda _: None, PATIENCE_SECONDS)
+        funds = {**scene.funds(), scene.name("owner", "owner"): MOST_ROUNDS * PER_ROUND}
+        as_treasury = ("--folder", str(scene.network), "--as", "treasury/treasury")
+        call("token", "mint", *as_treasury, *(f"{who}={tokens}" for who, tokens in funds.items()), log=log)
+        for file in scene.node_files:
+            self._nodes[NODE + file.stem] = Detached(scene.folder, file.stem)
+            self._start_node(NODE + file.stem)
+        publish = (
+            "task",
+            "publish",
+            str(scene.folder / "task.yaml"),
+            "--store",
+            str(scene.folder / "artifacts"),
+        )
+        data = () if scene.data is None else ("--data", str(scene.data))
+        call(*publish, *data, "--folder", str(scene.network), "--as", "owner/owner", log=log)
+
+    def _start_node(self, name: str) -> None:
+        file = self.scene.folder / "nodes" / f"{name.removeprefix(NODE)}.yaml"
+        self._nodes[name].start(command("node", "run", str(file)), {})
+
+    def _victims(self) -> list[str]:
+        return [*(one.name for one in status(self.scene.network).processes), *self._nodes]
+
+    def _outage(self, name: str) -> Outage:
+        down = self.random.uniform(*DOWN_SECONDS)
+        self.say(f"killing {name} for {down:.0f} s")
+        killed = time.time()
+        _kill(self._pid(name))
+        time.sleep(down)
+        restarted = time.time()
+        if name in self._nodes:
+            self._start_node(name)
+            return Outage(name, killed, restarted, time.time(), None)
+        peer = self._peer_with_node(name)
+        with _noticing(peer) as noticed:
+            bring_up(None, self.scene.network, confirm_ledger, lambda _: None, PATIENCE_SECONDS)
+        return Outage(name, killed, restarted, time.time(), noticed())
+
+    def _pid(self, name: str) -> int:
+        pid = (
+            self._nodes[name].pid()
+            if name in self._nodes
+            else next(one.pid for one in status(self.scene.network).processes if one.name == name)
+        )
+        if pid is None:
+            raise BrokenError(f"{name} ended by itself; its log is in {self.scene.folder}")
+        return pid
+
+    def _peer_with_node(self, name: str) -> OrganisationSpec | None:
+        """The organisation whose Fabric peer this is, if it runs a node."""
+        spec = status(self.scene.network).spec
+        if spec.fabric is None:
+            return None
+        return next(
+            (
+                one
+                for one in spec.organisations
+                if name == f"peer0.{one.name}" and NODE + one.name in self._nodes
+            ),
+            None,
+        )
+
+    def _check(self, market: Market, done: str) -> None:
+        view = self._persist(lambda: market.view(self.scene.task))
+        if view.state.status not in (t.PUBLISHED, t.RUNNING):
+            raise BrokenError(f"the task ended {t.TaskStatus.Name(view.state.status)} after kill {done}")
+        self.say(f"kill {done}; round {view.round.number} in {b.Phase.Name(view.round.phase)}")
+
+    def _reach(self, market: Market, until: Callable[[b.TaskView], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not until(self._persist(lambda: market.view(self.scene.task))):
+            if time.monotonic() > deadline:
+                raise BrokenError(f"the task does not get on; the logs are in {self.scene.folder / 'logs'}")
+            time.sleep(0.2)
+
+    def _persist(self, ask: Callable[[], T]) -> T:
+        """The answer, once the owner's peer gives it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return ask()
+            except GatewayError as error:
+                if time.monotonic() > deadline:
+                    raise BrokenError(f"the owner's peer does not come back: {error}") from error
+            time.sleep(0.2)
+
+
+def make_campaign(
+    seed: int, data: Path | None, samples: int, on: Runtime | None, say: Callable[[str], None]
+) -> Campaign:
+    """Two miner organisations of two miners, three verifiers, in a fresh folder."""
+    folder = Path(tempfile.mkdtemp(prefix="quorumlearn-outages-"))
+    (folder / "artifacts").mkdir()
+    (folder / "logs").mkdir()
+    spec = default_spec(miner_organisations=2, miners_each=2, verifiers=3)
+    if on is not None:
+        spec = spec.model_copy(update={"fabric": FabricSpec(runtime=on)})
+    scene = Scene(folder, spec, f"outages-{seed}", MOST_ROUNDS, seed, data, {})
+    scene.write(samples)
+    _shorten(scene)
+    return Campaign(scene, random.Random(seed), say)
+
+
+def wiped(campaign: Campaign) -> None:
+    """Remove what a campaign that went well leaves."""
+    shutil.rmtree(campaign.scene.folder, ignore_errors=True)
+
+
+def tally(market: Market, scene: Scene, outages: list[Outage]) -> Tally:
+    """What the ledger says of the task, held against what was down when."""
+    records = []
+    for one in market.rounds(scene.task):
+        times = [phase.entered_ms / 1000 for phase in one.times]
+        during = [
+            outage.process
+            for outage in outages
+            if outage.killed <= max(times) and outage.ended + AFTERMATH_SECONDS >= min(times)
+        ]
+        reason = "" if one.outcome == b.ACCEPTED else f"{b.Outcome.Name(one.outcome)} {one.reason}".strip()
+        records.append(RoundRecord(one.number, reason, tuple(during)))
+    return Tally(
+        outages=tuple(outages),
+        rounds=tuple(sorted(records, key=lambda record: record.number)),
+        slashed={stake.account_id: stake.slashed for stake in market.stakes(scene.task) if stake.slashed},
+        misconduct=tuple(
+            f"seat {one.seat}, round {one.round}: {b.Fault.Name(one.fault)} {one.detail}".strip()
+            for one in market.misconducts(scene.task)
+        ),
+    )
+
+
+def _shorten(scene: Scene) -> None:
+    """Small shards, and at least three of the four miners for a round."""
+    file = scene.folder / "task.yaml"
+    task = yaml.safe_load(file.read_text())
+    task["workload"]["config"]["epochs"] = "1"
+    task["miners"] |= {"minimum": 3, "byzantine": 0}
+    task["reward"]["per_round"] = PER_ROUND
+    file.write_text(yaml.safe_dump(task, sort_keys=False))
+    for path in scene.node_files:
+        node = yaml.safe_load(path.read_text())
+        for identity in node["identities"]:
+            if identity["role"] == "miner":
+                index = identity["shard"].partition(":")[2].partition("/")[0]
+                identity["shard"] = f"iid:{index}/{SHARDS}@{scene.seed}"
+        path.write_text(yaml.safe_dump(node, sort_keys=False))
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(20)
+
+
+@contextlib.contextmanager
+def _noticing(peer: OrganisationSpec | None) -> Iterator[Callable[[], float | None]]:
+    """While the block starts a peer: when it listens, and how long after that a client has opened a stream of events on it.
+
+    What the block gives is asked for after it. Only clients of the peer's own organisation open such streams.
+    """
+    if peer is None:
+        yield lambda: None
+        return
+    found: list[float] = []
+
+    def notice() -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _listens(peer.peer.host, peer.peer.port):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.02)
+        listening = time.monotonic()
+        while not _streams(f"{peer.peer.host}:{peer.peer.operations_port}"):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.02)
+        found.append(time.monotonic() - listening)
+
+    thread = threading.Thread(target=notice, daemon=True)
+    thread.start()
+
+    def noticed() -> float:
+        thread.join(PATIENCE_SECONDS)
+        if not found:
+            raise BrokenError(f"no node of {peer.name} is back at its peer after {PATIENCE_SECONDS:.0f} s")
+        return found[0]
+
+    yield noticed
+
+
+def _listens(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1.0):
+        return True
+    return False
+
+
+def _streams(operations: str) -> int:
+    """Streams of chaincode events that clients have asked this peer for since it started."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://{operations}/metrics", timeout=5.0) as answer:
+            found = _STREAM.search(answer.read().decode())
+    except (OSError, urllib.error.URLError):
+        return 0
+    return int(found[1]) if found else 0
