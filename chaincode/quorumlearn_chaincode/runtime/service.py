@@ -34,6 +34,7 @@ _KEEPALIVE = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 ]
+_LOOK_SECONDS = 1.0
 
 
 class ChaincodeService:
@@ -123,7 +124,8 @@ def serve(
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ready(service.start())
-        stop.wait()
+        while not stop.wait(_LOOK_SECONDS):  # a signal that comes just before a wait does not wake it
+            pass
         _log.info("stopping")
         service.stop()
     finally:
