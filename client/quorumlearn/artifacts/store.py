@@ -75,7 +75,7 @@ class ArtifactStore:
         ArtifactTooLarge if it passes `limit` bytes.
         """
         digest, size = hashlib.sha256(), 0
-        with tempfile.NamedTemporaryFile(prefix="quorumlearn-") as spool:
+        with tempfile.NamedTemporaryFile(prefix="quorumlearn-", buffering=0) as spool:
             for chunk in chunks:
                 size += len(chunk)
                 if limit is not None and size > limit:
@@ -96,7 +96,7 @@ class ArtifactStore:
     @contextmanager
     def open(self, ref: ArtifactRef, limit: int) -> Iterator[IO[bytes]]:
         """The artifact as a file at its start, checked whole before it is handed out; errors as in `get`."""
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as file:
+        with tempfile.SpooledTemporaryFile(max_size=_SPOOL, buffering=0) as file:
             for chunk in self._chunks(ref, limit):
                 _spool(file, chunk)
             file.seek(0)
@@ -150,8 +150,10 @@ class ArtifactStore:
 
 
 def _spool(file: IO[bytes], chunk: bytes) -> None:
+    """Write it whole to an unbuffered file: what a full disk left in a buffer would fail once more when the file is closed."""
+    left = memoryview(chunk)
     try:
-        file.write(chunk)
-        file.flush()
+        while left:
+            left = left[file.write(left) :]
     except OSError as error:
         raise failure(error, "copy an artifact", "the temporary folder") from error
