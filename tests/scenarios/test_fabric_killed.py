@@ -1,9 +1,9 @@
-"""On real Fabric: a peer, the Raft leader, a chaincode service, a verifier and a miner killed in mid-round lose nothing."""
+"""On real Fabric: who is killed in mid-round loses nothing, and whose peer was away while it idled is not deaf."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,3 +80,29 @@ def test_whatever_is_killed_in_mid_round_the_task_ends_right(fabric_stage: Stage
     assert_settled(stage, task, PARTIES)
     heights = {node.height for node in report(stage.network).nodes}
     assert None not in heights
+
+
+def test_nodes_that_idled_while_their_peers_were_away_hear_of_a_task(fabric_stage: Stage) -> None:
+    """Each in a process of its own: there, nobody else's calls bring its connection back."""
+    stage, task = fabric_stage, "after-outages"
+    files = stage.node_files(task, MINERS)
+    stage.kill("peer0.miners1")
+    early = NodeProcess(files.pop("miners1"))
+    with running(early, *(NodeProcess(file) for file in files.values())) as nodes:
+        until(lambda: "cannot list the tasks" in early.log.read_text())
+        stage.up()
+        for command in (("restart", "peer0.owner"), ("renew",)):
+            told = stage.on_ledger("network", *command)
+            assert told.code == 0, told.err
+        stage.publish(task, rounds=1)
+        view = stage.played(task, nodes)
+    assert view.state.status == t.COMPLETED
+    assert [one.outcome for one in stage.market().rounds(task)] == [b.ACCEPTED]
+    assert_settled(stage, task, PARTIES)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
