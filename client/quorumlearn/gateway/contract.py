@@ -96,7 +96,7 @@ class Contract:
                 if delay is None:
                     raise
             else:
-                status = transaction.submit().status()
+                status = transaction.commit()
                 if status.successful:
                     return transaction.result
                 delay = next(delays, None) if status.code in CONFLICTS else None
@@ -246,6 +246,19 @@ class Transaction:
             self.transaction_id,
         )
         return Commit(connection, self._proposal.channel, self.transaction_id, self._function)
+
+    def commit(self) -> Status:
+        """Submit it and wait until it is in a block, `Options.submissions` times at most.
+
+        It is submitted again when a deadline passes without news of it. Else SubmitError or CommitStatusError.
+        """
+        for _ in range(self._connection.options.submissions - 1):
+            try:
+                return self.submit().status()
+            except (SubmitError, CommitStatusError) as error:
+                if not error.timed_out:
+                    raise
+        return self.submit().status()
 
 
 class Commit:

@@ -18,6 +18,8 @@ from google.rpc import status_pb2
 _DETAILS = "grpc-status-details-bin"
 _NO_CONNECTION = ("failed to connect", "Failed to connect", "DNS resolution failed", "empty address list")
 _DISAGREEMENT = "ProposalResponsePayloads do not match"
+_REFUSAL = "chaincode response "
+_NO_ENDORSERS = "failed to find any endorsing peers for org(s): "
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class GatewayError(Exception):
         self.unreachable = unreachable
         """Whether no peer answered at all (as opposed to one that answered with an error)."""
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether no answer came within the deadline."""
+        return self.status is grpc.StatusCode.DEADLINE_EXCEEDED
+
     def diagnostics(self) -> str:
         """Several lines for a person: what failed, where, and each peer's own words."""
         lines = [str(self)]
@@ -85,6 +92,17 @@ class EndorseError(GatewayError):
     def disagreement(self) -> bool:
         """Whether peers endorsed different results: one of them has yet to see a block that another has."""
         return any(detail.message.startswith(_DISAGREEMENT) for detail in self.details)
+
+    def silent(self, named: Iterable[str]) -> frozenset[str]:
+        """Those of the organisations named as endorsers that may be why: their peers gave no answer, or are not known.
+
+        A refusal and another result are answers. A call that timed out does not tell who was late: all of them may be.
+        """
+        if self.timed_out:
+            return frozenset(named)
+        unknown = str(self).partition(_NO_ENDORSERS)[2].split(", ")
+        lost = {one.msp_id for one in self.details if not one.message.startswith((_DISAGREEMENT, _REFUSAL))}
+        return frozenset(named) & (lost | set(unknown))
 
 
 class SubmitError(GatewayError):
@@ -154,6 +172,11 @@ def status_of(error: grpc.RpcError) -> grpc.StatusCode:
     """The status of a failed call; UNKNOWN if it carries none."""
     code = error.code() if isinstance(error, grpc.Call) else None
     return code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
+
+
+def passing(error: grpc.RpcError) -> bool:
+    """Whether the same call may succeed in a moment, at the same peer."""
+    return status_of(error) is grpc.StatusCode.UNAVAILABLE and not _read(error)[1].startswith(_NO_ENDORSERS)
 
 
 def _read(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, tuple[PeerError, ...]]:

@@ -48,7 +48,7 @@ def render_core(layout: Layout, peer: PeerNode) -> str:
             "gateway": {
                 "enabled": True,
                 "endorsementTimeout": "30s",
-                "broadcastTimeout": "30s",
+                "broadcastTimeout": "3s",
                 "dialTimeout": "30s",
             },
             "keepalive": {

@@ -2,7 +2,9 @@
 dictionary.
 
 It keeps a chain of real blocks and checks what a peer checks of a client's bytes: transaction ids,
-signatures (low S), signed requests. `plan` holds errors to be answered before the real answers, by RPC name.
+signatures (low S), signed requests. `plan` holds errors to be answered before the real answers, by RPC name;
+`hanging` how many of the next calls get no answer; `silent` the organisations behind the peer that give none; `losing` how many
+of the next submissions the orderer takes and loses.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent import futures
 from typing import Any, Self
 
@@ -56,6 +58,9 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self.plan: dict[str, deque[tuple[grpc.StatusCode, str, tuple[tuple[str, str, str], ...]]]] = (
             defaultdict(deque)
         )
+        self.hanging: dict[str, int] = defaultdict(int)
+        self.silent: set[str] = set()
+        self.losing = 0
         self.codes: deque[int] = deque()
         self.calls: list[str] = []
         self.requests: dict[str, list[Any]] = defaultdict(list)
@@ -96,6 +101,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
 
     def Evaluate(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._begin("Evaluate", request, context)
+        self._reach(request.target_organizations or ["OrgMSP"], context)
         args, _ = self._proposal(request)
         if args[0].startswith(b"Get"):
             payload = self._qscc(args)
@@ -107,6 +113,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
 
     def Endorse(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._begin("Endorse", request, context)
+        self._reach(request.endorsing_organizations or ["OrgMSP"], context)
         args, proposal = self._proposal(request)
         event = chaincode_event_pb2.ChaincodeEvent(
             chaincode_id="cc", tx_id=request.transaction_id, event_name="called", payload=args[-1][:64]
@@ -136,7 +143,9 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         check_signature(creator, envelope.payload, envelope.signature)
         code = self.codes.popleft() if self.codes else 0
         with self._changed:
-            if request.transaction_id not in self._statuses:
+            if self.losing:
+                self.losing -= 1
+            elif request.transaction_id not in self._statuses:
                 self.add_block([envelope.SerializeToString()], [code])
                 self._statuses[request.transaction_id] = (code, len(self.blocks) - 1)
         return gateway_pb2.SubmitResponse()
@@ -145,6 +154,11 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self._begin("CommitStatus", request, context)
         inner = gateway_pb2.CommitStatusRequest.FromString(request.request)
         check_signature(inner.identity, request.request, request.signature)
+        with self._changed:
+            while inner.transaction_id not in self._statuses:
+                if self._stopping or not context.is_active():
+                    context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
+                self._changed.wait(0.05)
         code, number = self._statuses[inner.transaction_id]
         return gateway_pb2.CommitStatusResponse(result=code, block_number=number)
 
@@ -207,6 +221,20 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
                     body.details.append(packed)
                 context.set_trailing_metadata((("grpc-status-details-bin", body.SerializeToString()),))
             context.abort(status, message)
+
+        if self.hanging[rpc]:
+            self.hanging[rpc] -= 1
+            self._hang(context)
+
+    def _reach(self, organisations: Iterable[str], context: grpc.ServicerContext) -> None:
+        if self.silent & set(organisations):
+            self._hang(context)
+
+    def _hang(self, context: grpc.ServicerContext) -> None:
+        with self._changed:
+            while context.is_active() and not self._stopping:
+                self._changed.wait(0.05)
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
 
     def _proposal(self, request: Any) -> tuple[list[bytes], Any]:
         signed = request.proposed_transaction
