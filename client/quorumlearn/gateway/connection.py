@@ -57,7 +57,10 @@ class Connection:
             ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.enable_retries", 0),
             ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", int(bool(options.proxy))),
         ]
+        if options.proxy:
+            settings.append(("grpc.http_proxy", options.proxy))
         if override_authority:
             settings.append(("grpc.ssl_target_name_override", override_authority))
         if tls_root is None:

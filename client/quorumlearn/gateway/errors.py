@@ -6,6 +6,7 @@ it on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +17,17 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 _DETAILS = "grpc-status-details-bin"
-_NO_CONNECTION = ("failed to connect", "Failed to connect", "DNS resolution failed", "empty address list")
+_NO_CONNECTION = (
+    "failed to connect",
+    "Failed to connect",
+    "DNS resolution failed",
+    "errors resolving",
+    "empty address list",
+)
+_REASON = re.compile(
+    r"last error: (?:[A-Z_]+: )?(?:ipv[46]:\S+: )?(?:Failed to connect to remote host: )?(.*)", re.DOTALL
+)
+_TLS = re.compile(r"\b(ssl|tls|certificate|verification|security handshaker)", re.IGNORECASE)
 _DISAGREEMENT = "ProposalResponsePayloads do not match"
 _REFUSAL = "chaincode response "
 _NO_ENDORSERS = "failed to find any endorsing peers for org(s): "
@@ -149,9 +160,17 @@ class ClosedError(GatewayError):
 def from_rpc(kind: type[E], doing: str, error: grpc.RpcError, endpoint: str, transaction_id: str = "") -> E:
     """The `kind` of error for a failed RPC, with the peers' messages that Fabric's gateway attaches to it."""
     status, text, details = _read(error)
-    silent = status is grpc.StatusCode.UNAVAILABLE and not details and text.startswith(_NO_CONNECTION)
+    apart = status is grpc.StatusCode.UNAVAILABLE and not details and text.startswith(_NO_CONNECTION)
+    found = _REASON.search(text)
+    reason = found[1] if found else text
+    silent = apart and not _TLS.search(reason)
     if silent:
-        message = f"{doing}: no peer answers at {endpoint}"
+        message = f"{doing}: no peer answers at {endpoint} ({reason})"
+    elif apart:
+        message = (
+            f"{doing}: no TLS connection to the peer at {endpoint} ({reason}); "
+            "compare the TLS authority and the host name in the profile with the peer's certificate"
+        )
     elif len(details) == 1:
         message = f"{doing}: {details[0].message}"
     else:

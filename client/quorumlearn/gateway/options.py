@@ -43,6 +43,9 @@ class Options:
 
     `submissions` is how often a transaction is submitted while neither its submission nor its commit is heard of
     within the deadlines: an orderer that hangs or fails may have lost it, and it commits at most once.
+
+    `proxy` is the `http://host:port` of an HTTP proxy on the way to the peer; `""` is none. The environment's
+    (`https_proxy` and its like) are never used: a peer is on this machine or in the network's own.
     `max_envelope_bytes` is the orderer's AbsoluteMaxBytes. A value passed as an argument usually counts twice
     in the envelope, as the argument and as what is written, and is checked so before peers are asked to
     endorse.
@@ -56,4 +59,5 @@ class Options:
     reconnect: Backoff = Backoff(attempts=30, initial_s=0.1, cap_s=5.0)
     submissions: int = 4
     keepalive_s: float = 120.0
+    proxy: str = ""
     seed: int | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile
+from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile, find_profile
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
 from quorumlearn.nodes.journal import Journal
@@ -38,7 +38,7 @@ class Organisation:
         if user not in self._gateways:
             folder = self.config.organisation
             self._gateways[user] = connect_profile(
-                folder / "connection.json", folder / "users" / user / "msp", OPTIONS
+                find_profile(folder), folder / "users" / user / "msp", OPTIONS
             )
         return self._gateways[user]
 

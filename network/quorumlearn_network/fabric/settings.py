@@ -18,6 +18,8 @@ from quorumlearn_network.spec import Consensus
 
 MESSAGE_BYTES = 100 << 20
 _HEADER = "# Written by `quorumlearn network up` from network.yaml; a change made here is lost.\n"
+DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}
+"""In the environment of peers and orderers: they talk to the network's own nodes only, whatever proxy a user needs."""
 _CRYPTO = {"Default": "SW", "SW": {"Hash": "SHA2", "Security": 256}}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from fabric_protos.msp import identities_pb2
@@ -20,6 +21,7 @@ from quorumlearn.gateway import (
     Signer,
     connect,
     connect_profile,
+    find_profile,
     load_msp,
 )
 from quorumlearn.gateway.blocks import header_hash
@@ -134,21 +136,53 @@ def test_the_profile_that_a_network_writes_leads_to_the_peer_over_tls(
             assert gateway.network(CHANNEL).contract("cc").evaluate("echo", "x") == b"x"
 
 
-def test_a_peer_of_another_tls_authority_is_not_talked_to(
-    organisation: Organisation, alice: tuple[Identity, Signer]
+@pytest.mark.parametrize(
+    ("authority", "host", "reason"),
+    [
+        ("of identities", "", "CERTIFICATE_VERIFY_FAILED"),
+        ("of TLS", "elsewhere.example", "(Hostname|Peer name)"),
+    ],
+)
+def test_a_peer_that_tls_does_not_vouch_for_is_told_from_one_that_is_not_there(
+    organisation: Organisation, alice: tuple[Identity, Signer], authority: str, host: str, reason: str
 ) -> None:
     tls = organisation.peer / "tls"
     server = grpc.ssl_server_credentials(
         [((tls / "server.key").read_bytes(), (tls / "server.crt").read_bytes())]
     )
-    wrong = (organisation.folder / "ca" / "ca.pem").read_bytes()
+    path = organisation.tls_authority if authority == "of TLS" else organisation.folder / "ca" / "ca.pem"
     with (
         ScriptedPeer(credentials=server) as peer,
-        connect(peer.address, *alice, tls_root=wrong, options=QUICK) as gateway,
-        pytest.raises(EvaluateError),
+        connect(
+            peer.address, *alice, tls_root=path.read_bytes(), override_authority=host, options=QUICK
+        ) as gateway,
+        pytest.raises(EvaluateError, match="no TLS connection to the peer at .*" + reason) as caught,
     ):
         gateway.network(CHANNEL).contract("cc").evaluate("echo", "x")
+    assert "profile" in str(caught.value)
+    assert not caught.value.unreachable
     assert peer.calls == []
+
+
+def test_tls_to_a_peer_without_it_says_so(organisation: Organisation, alice: tuple[Identity, Signer]) -> None:
+    root = organisation.tls_authority.read_bytes()
+    with (
+        ScriptedPeer() as peer,
+        connect(peer.address, *alice, tls_root=root, options=QUICK) as gateway,
+        pytest.raises(EvaluateError, match=r"no TLS connection to the peer at .*WRONG_VERSION_NUMBER"),
+    ):
+        gateway.network(CHANNEL).contract("cc").evaluate("echo", "x")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"nothing", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
+)
+def test_a_tls_authority_that_is_no_certificate_is_refused_at_once(
+    alice: tuple[Identity, Signer], broken: bytes
+) -> None:
+    with pytest.raises(CredentialError, match=r"TLS authority given for the peer at peer\.example:7051"):
+        connect("peer.example:7051", *alice, tls_root=broken)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +223,28 @@ def test_a_profile_may_name_a_file_for_its_tls_authority_and_a_host_name(
     path.write_text(json.dumps(fields))
     read = read_profile(path)
     assert (read.tls_root, read.override_authority, read.msp_id) == (b"PEM", "peer.example", "OrgMSP")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("form", ["JSON", "JSON with tabs", "YAML"])
+def test_a_profile_may_be_json_or_yaml_with_a_byte_order_mark_or_without(
+    tmp_path: Path, organisation: Organisation, form: str, encoding: str
+) -> None:
+    fields = profile_of(organisation)
+    as_json = json.dumps(fields, indent="\t" if "tabs" in form else 2)
+    text = yaml.safe_dump(fields) if form == "YAML" else as_json
+    path = tmp_path / ("connection.yaml" if form == "YAML" else "connection.json")
+    path.write_text(text, encoding=encoding)
+    assert find_profile(tmp_path) == path
+    assert read_profile(path).tls_root == organisation.tls_authority.read_bytes()
+
+
+@pytest.mark.parametrize("data", [b"{", b"a: b: c", b"\xff\xfe\xfa", b"!!python/object:x {}"])
+def test_a_profile_that_is_neither_json_nor_yaml_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "connection.json"
+    path.write_bytes(data)
+    with pytest.raises(CredentialError, match=r"connection\.json is neither JSON nor YAML"):
+        read_profile(path)
 
 
 @settings(max_examples=60, deadline=None)
