@@ -148,7 +148,7 @@ def running(kind: str, folder: Path, module: str = "tests.conformance.chaincode"
             _await_endorsement(client, deadline)
 
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(ROOT)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([before] if before else [])])
     try:
         bring_up(description(kind, module), folder, confirm, timeout_s=UP_S)
         yield found[0]

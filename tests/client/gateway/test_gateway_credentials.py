@@ -9,8 +9,9 @@ from typing import Any
 import grpc
 import pytest
 import yaml
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
 from fabric_protos.msp import identities_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,12 +62,29 @@ def test_signatures_verify_and_have_a_low_s(curve: type[ec.EllipticCurve]) -> No
     holds()
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=100))
+def test_an_ed25519_key_signs_the_message_itself(message: bytes) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    key.public_key().verify(Signer.from_pem(pem(key))(message), message)
+
+
+def test_an_encrypted_key_says_how_to_write_it_without_a_password() -> None:
+    secret = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"sesame"),
+    )
+    with pytest.raises(CredentialError, match="encrypted"):
+        Signer.from_pem(secret)
+
+
 @pytest.mark.parametrize(
     "key",
     [
         b"",
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        pem(ed25519.Ed25519PrivateKey.generate()),
+        pem(rsa.generate_private_key(65537, 2048)),
         pem(ec.generate_private_key(ec.SECP256K1())),
     ],
 )
@@ -84,7 +102,9 @@ def test_an_identity_serialises_as_fabric_wants(alice: tuple[Identity, Signer]) 
     assert repr(signer) == "Signer(...)"
 
 
-@pytest.mark.parametrize("damage", ["no folder", "no key", "two keys", "foreign key", "no certificate"])
+@pytest.mark.parametrize(
+    "damage", ["no folder", "no key", "foreign key", "foreign keys", "no certificate", "two certificates"]
+)
 def test_a_damaged_msp_folder_is_refused(tmp_path: Path, organisation: Organisation, damage: str) -> None:
     source = organisation.user("alice")
     for name in ("signcerts/cert.pem", "keystore/key.pem"):
@@ -96,14 +116,36 @@ def test_a_damaged_msp_folder_is_refused(tmp_path: Path, organisation: Organisat
         key.parent.rmdir()
     elif damage == "no key":
         key.unlink()
-    elif damage == "two keys":
-        (key.parent / "other.pem").write_bytes(key.read_bytes())
-    elif damage == "foreign key":
+    elif damage == "two certificates":
+        (tmp_path / "signcerts" / "other.pem").write_bytes((source / "signcerts/cert.pem").read_bytes())
+    elif damage.startswith("foreign key"):
         key.write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+        if damage == "foreign keys":
+            (key.parent / "other.pem").write_bytes(pem(rsa.generate_private_key(65537, 2048)))
     else:
         (tmp_path / "signcerts" / "cert.pem").write_bytes(b"nothing")
     with pytest.raises(CredentialError, match=str(tmp_path)):
         load_msp(tmp_path, "OrgMSP")
+
+
+def test_of_several_keys_the_one_of_the_certificate_is_taken(
+    tmp_path: Path, organisation: Organisation
+) -> None:
+    """As `fabric-ca-client reenroll` and hand-made folders leave them."""
+    source, message = organisation.user("alice"), b"message"
+    for name in ("signcerts/cert.pem", "keystore/key.pem"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    keystore = tmp_path / "keystore"
+    (keystore / "key.pem").rename(keystore / "m_sk")
+    (keystore / "a_sk").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+    (keystore / "b_sk").write_bytes(pem(rsa.generate_private_key(65537, 2048)))
+    (keystore / "z_sk").write_bytes(pem(ed25519.Ed25519PrivateKey.generate()))
+    (keystore / "README").write_text("the keys of alice")
+    identity, signer = load_msp(tmp_path, "OrgMSP")
+    key = x509.load_pem_x509_certificate(identity.certificate).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(signer(message), message, ec.ECDSA(hashes.SHA256()))
 
 
 def profile_of(organisation: Organisation, address: str = "127.0.0.1:7051") -> dict[str, Any]:
