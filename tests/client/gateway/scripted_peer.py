@@ -104,7 +104,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self._reach(request.target_organizations or ["OrgMSP"], context)
         args, _ = self._proposal(request)
         if args[0].startswith(b"Get"):
-            payload = self._qscc(args)
+            payload = self._qscc(args, context)
         elif args[0] == b"echo":
             payload = b"|".join(args[1:])
         else:
@@ -250,11 +250,19 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         spec = chaincode_pb2.ChaincodeInvocationSpec.FromString(payload.input).chaincode_spec
         return list(spec.input.args), proposal
 
-    def _qscc(self, args: list[bytes]) -> bytes:
+    def _qscc(self, args: list[bytes], context: grpc.ServicerContext) -> bytes:
+        if args[0].endswith(b"ID") and args[2].decode() not in self._statuses:
+            txid = args[2].decode()
+            context.abort(grpc.StatusCode.UNKNOWN, f"error no such transaction ID [{txid}] in index")
         if args[0] == b"GetChainInfo":
             data: bytes = ledger_pb2.BlockchainInfo(height=len(self.blocks)).SerializeToString()
         elif args[0] == b"GetBlockByNumber":
             data = self.blocks[int(args[2])].SerializeToString()
+        elif args[0] == b"GetTransactionByID":
+            code, number = self._statuses[args[2].decode()]
+            envelope = common_pb2.Envelope.FromString(self.blocks[number].data.data[0])
+            read = transaction_pb2.ProcessedTransaction(transactionEnvelope=envelope, validationCode=code)
+            data = read.SerializeToString()
         else:
             data = self.blocks[self._statuses[args[2].decode()][1]].SerializeToString()
         return data
