@@ -80,11 +80,12 @@ class Contract:
 
         A transaction that lost a race (MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, or peers that endorsed
         different results because they were not at the same block) is endorsed and submitted again as a new one,
-        after a wait, up to `Options.conflict` attempts. Else SizeError, EndorseError, SubmitError,
+        after a wait, up to `Options.conflict` and `Options.disagreement` attempts. Else SizeError, EndorseError, SubmitError,
         CommitStatusError or CommitError.
         """
         connection = self._connection
-        delays = connection.options.conflict.delays(connection.random)
+        races = connection.options.conflict.delays(connection.random)
+        blocks = connection.options.disagreement.delays(connection.random)
         while True:
             proposal = self.propose(
                 function, *args, transient=transient, endorsing_organisations=endorsing_organisations
@@ -92,14 +93,14 @@ class Contract:
             try:
                 transaction = proposal.endorse()
             except EndorseError as error:
-                delay = next(delays, None) if error.disagreement else None
+                delay = next(blocks, None) if error.disagreement else None
                 if delay is None:
                     raise
             else:
                 status = transaction.commit()
                 if status.successful:
                     return transaction.result
-                delay = next(delays, None) if status.code in CONFLICTS else None
+                delay = next(races, None) if status.code in CONFLICTS else None
                 if delay is None:
                     raise CommitError(status.transaction_id, status.code, status.block, connection.endpoint)
             connection.closed.wait(delay)

@@ -7,7 +7,7 @@ it on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -104,15 +104,17 @@ class EndorseError(GatewayError):
         """Whether peers endorsed different results: one of them has yet to see a block that another has."""
         return any(detail.message.startswith(_DISAGREEMENT) for detail in self.details)
 
-    def silent(self, named: Iterable[str]) -> frozenset[str]:
-        """Those of the organisations named as endorsers that may be why: their peers gave no answer, or are not known.
+    def suspects(self, named: Collection[str]) -> frozenset[str]:
+        """Those of the organisations named as endorsers that may be why: their peers gave no answer, are not known, or are
+        behind, so that their result is another.
 
-        A refusal and another result are answers. A call that timed out does not tell who was late: all of them may be.
+        A refusal is an answer. Of a call that timed out, and of two results, nobody can tell whose fault it was.
         """
-        if self.timed_out:
+        unlike = {one.msp_id for one in self.details if one.message.startswith(_DISAGREEMENT)}
+        if self.timed_out or (unlike and len(unlike) >= len(named) - 1):  # all are unlike the first to answer
             return frozenset(named)
         unknown = str(self).partition(_NO_ENDORSERS)[2].split(", ")
-        lost = {one.msp_id for one in self.details if not one.message.startswith((_DISAGREEMENT, _REFUSAL))}
+        lost = {one.msp_id for one in self.details if not one.message.startswith(_REFUSAL)}
         return frozenset(named) & (lost | set(unknown))
 
 

@@ -41,6 +41,9 @@ class Timeouts:
 class Options:
     """Of a gateway. `seed` makes the jitter repeatable.
 
+    `unavailable` is for calls to a peer that is not there, `conflict` for transactions that lost a race, `disagreement` for
+    endorsers that are not at the same block, `reconnect` for streams.
+
     `submissions` is how often a transaction is submitted while neither its submission nor its commit is heard of
     within the deadlines: an orderer that hangs or fails may have lost it, and it commits at most once.
 
@@ -56,6 +59,7 @@ class Options:
     max_message_bytes: int = 100 * MEBIBYTE
     unavailable: Backoff = Backoff(attempts=6, initial_s=0.1, cap_s=2.0)
     conflict: Backoff = Backoff(attempts=10, initial_s=0.02, cap_s=1.0)
+    disagreement: Backoff = Backoff(attempts=10, initial_s=0.02, cap_s=1.0)
     reconnect: Backoff = Backoff(attempts=30, initial_s=0.1, cap_s=5.0)
     submissions: int = 4
     keepalive_s: float = 120.0

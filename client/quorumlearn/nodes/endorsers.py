@@ -5,11 +5,11 @@ other, and for a miner, whose peer does not count, one more than is needed. It a
 
 Rules:
 - a verifier names its own organisation first; everybody else begins at a place of its own, so that the work is spread;
-- who may have been the reason that an answer did not come is passed over for a while, longer each time, and others are named at
-  once; whoever answers is trusted to answer again. The own organisation is no exception: while its chaincode does not answer,
-  queries go to another verifier's;
-- those named are not believed when they do answer and do not endorse, whatever they say: the peer then chooses, which goes by its
-  own ledger and around whoever refuses what others endorse, and the next time others are named.
+- who may have been the reason that an answer did not come, or that two differed (a peer that is behind), is passed over for a while,
+  longer each time, and others are named at once; whoever endorses with others is trusted again. The own organisation is no
+  exception: meanwhile queries go to another verifier's peer;
+- those named are not believed when they refuse, whatever they say: the peer then chooses, which goes by its own ledger and around
+  whoever refuses what others endorse, and the next time others are named.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import hashlib
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -33,7 +34,7 @@ NAMED_FOR = "blocks:"
 """All that these functions write is under the policy of the quorum; a Task is under its owner's too."""
 CONFIG = "rewards:Config"
 CHOICES = 3
-"""Sets of endorsers that are tried while some of them do not answer: whoever it is, the third is without it."""
+"""Sets of endorsers that are tried while some of them may be why it fails: whoever it is, the third is without it."""
 FIRST_REST, LONGEST_REST = 10.0, 60.0
 """Seconds for which an organisation is passed over."""
 NEVER = (0, 0.0, -math.inf)
@@ -61,7 +62,7 @@ class Answering:
         self._silent: dict[str, tuple[int, float, float]] = {}
 
     def missed(self, organisations: Iterable[str]) -> None:
-        """An answer did not come, and it may have been because of any of these."""
+        """No answer came, or two differed, and it may have been because of any of these."""
         with self._lock:
             for one in organisations:
                 times, rest, until = self._silent.get(one, NEVER)
@@ -125,21 +126,27 @@ class QuorumContract:
     def submit(self, function: str, *args: str) -> bytes:
         if not function.startswith(NAMED_FOR):
             return self._contract.submit(function, *args)
+        missed: Counter[str] = Counter()
         for _ in range(CHOICES):
-            named = endorsers(self._config(), self._me, self._turn, self._answering.doubt)
+            named = endorsers(
+                self._config(), self._me, self._turn, lambda one: (missed[one], self._answering.doubt(one))
+            )
             try:
                 result = self._contract.submit(function, *args, endorsing_organisations=named)
             except EndorseError as error:
                 if error.unreachable:
                     raise
-                silent = error.silent(named)
-                if not silent:
+                suspects = error.suspects(named)
+                if not suspects:
                     self._turn += 1
                     if refusal(error) is None:
                         log.info("the peer chooses", function=function, named=named, why=str(error))
                     break
-                self._answering.missed(silent)
-                log.warning("others are named", function=function, silent=sorted(silent), why=str(error))
+                missed.update(suspects)
+                self._answering.missed(suspects)
+                log.warning(
+                    "others are named", function=function, instead_of=sorted(suspects), why=str(error)
+                )
             else:
                 self._answering.heard(named)
                 return result
@@ -157,7 +164,9 @@ def no_doubt(organisation: str) -> int:
     return 0
 
 
-def endorsers(config: Config, me: str, turn: int, doubt: Callable[[str], int] = no_doubt) -> list[str]:
+def endorsers(
+    config: Config, me: str, turn: int, doubt: Callable[[str], int | tuple[int, int]] = no_doubt
+) -> list[str]:
     """The verifier organisations to name, as many as the quorum, those first that are least in doubt; another choice at each
     turn, if there is one."""
     verifiers = sorted(config.verifier_msps)

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile, find_profile
+from quorumlearn.gateway import Backoff, Gateway, Network, Options, Timeouts, connect_profile, find_profile
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 
 OPTIONS = Options(
-    timeouts=Timeouts(evaluate_s=4.0, endorse_s=4.0, submit_s=4.0, commit_status_s=4.0), submissions=2
+    timeouts=Timeouts(evaluate_s=4.0, endorse_s=4.0, submit_s=4.0, commit_status_s=4.0),
+    disagreement=Backoff(attempts=6, initial_s=0.02, cap_s=1.0),
+    submissions=2,
 )
-"""A node waits far shorter than any phase lasts. A peer that hangs is passed over (nodes.endorsers); what an orderer took and lost
-is submitted again, and then the node looks at the ledger: it sends a step that is not there anew, and one that is there is refused."""
+"""A node waits far shorter than any phase lasts. A peer that hangs or is behind is passed over (nodes.endorsers). What an orderer
+took and lost is submitted again, and then the node looks at the ledger: it sends a step that is not there anew, and one that is there
+is refused."""
 
 
 class Organisation:

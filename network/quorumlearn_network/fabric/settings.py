@@ -58,7 +58,7 @@ def render_core(layout: Layout, peer: PeerNode) -> str:
                 "timeout": "20s",
                 "minInterval": "10s",
                 "client": {"interval": "60s", "timeout": "20s"},
-                "deliveryClient": {"interval": "60s", "timeout": "20s"},
+                "deliveryClient": {"interval": "10s", "timeout": "5s"},  # of an orderer that hangs
             },
             "gossip": _gossip(peer),
             "deliveryclient": {
@@ -138,7 +138,7 @@ def render_orderer(layout: Layout, node: OrdererNode) -> str:
             "ListenPort": port,
             "TLS": {**tls, "ClientAuthRequired": False},
             "Cluster": {"SendBufferSize": 100, "ClientCertificate": certificate, "ClientPrivateKey": key},
-            "Keepalive": {"ServerMinInterval": "10s", "ServerInterval": "7200s", "ServerTimeout": "20s"},
+            "Keepalive": {"ServerMinInterval": "5s", "ServerInterval": "7200s", "ServerTimeout": "20s"},
             "BootstrapMethod": "none",
             "LocalMSPDir": f"{files.identity}/msp",
             "LocalMSPID": node.msp_id,

@@ -314,23 +314,35 @@ def test_submitting_again_ends(
     assert peer.calls.count("Submit") == 3
 
 
-def test_who_did_not_endorse_is_told_apart_from_who_refused(hasty: Gateway, peer: ScriptedPeer) -> None:
+def test_who_may_be_why_nobody_endorsed_is_told_from_who_refused(hasty: Gateway, peer: ScriptedPeer) -> None:
     named = ["AMSP", "BMSP", "CMSP"]
 
-    def silent(status: grpc.StatusCode, message: str, *details: tuple[str, str, str]) -> set[str]:
+    def suspects(status: grpc.StatusCode, message: str, *details: tuple[str, str, str]) -> set[str]:
         peer.fail("Endorse", status, message, *details)
         with pytest.raises(EndorseError) as caught:
             contract(hasty).submit("put", "k", "v", endorsing_organisations=named)
-        return set(caught.value.silent(named))
+        return set(caught.value.suspects(named))
 
     collected = "failed to collect enough transaction endorsements"
     aborted = grpc.StatusCode.ABORTED
-    assert silent(grpc.StatusCode.DEADLINE_EXCEEDED, "endorsement timeout expired") == set(named)
-    assert silent(UNAVAILABLE, "failed to find any endorsing peers for org(s): CMSP, DMSP") == {"CMSP"}
+    assert suspects(grpc.StatusCode.DEADLINE_EXCEEDED, "endorsement timeout expired") == set(named)
+    assert suspects(UNAVAILABLE, "failed to find any endorsing peers for org(s): CMSP, DMSP") == {"CMSP"}
     assert peer.calls.count("Endorse") == 2
     refused = ("p0:1", "AMSP", "chaincode response 500, [WRONG_PHASE] too late")
-    assert silent(aborted, collected, refused) == set()
-    assert silent(aborted, collected, ("p1:2", "BMSP", "could not launch chaincode cc"), refused) == {"BMSP"}
+    assert suspects(aborted, collected, refused) == set()
+    assert suspects(aborted, collected, ("p1:2", "BMSP", "could not launch chaincode cc"), refused) == {
+        "BMSP"
+    }
+
+
+def test_of_results_that_differ_the_odd_one_is_suspect_and_of_two_both() -> None:
+    def unlike(*odd: str) -> EndorseError:
+        details = [PeerError("p", one, "ProposalResponsePayloads do not match") for one in odd]
+        return EndorseError("failed to collect enough transaction endorsements", details=details)
+
+    assert unlike("BMSP").suspects(["AMSP", "BMSP"]) == {"AMSP", "BMSP"}
+    assert unlike("BMSP").suspects(["AMSP", "BMSP", "CMSP"]) == {"BMSP"}
+    assert unlike("BMSP", "CMSP").suspects(["AMSP", "BMSP", "CMSP"]) == {"AMSP", "BMSP", "CMSP"}
 
 
 def test_many_threads_share_one_gateway(gateway: Gateway, peer: ScriptedPeer) -> None:

@@ -90,6 +90,17 @@ def test_whoever_hangs_a_transaction_is_endorsed_by_others_and_the_next_at_once(
     assert all(hung not in one and len(one) == 2 for one in after)
 
 
+def test_who_hangs_when_another_was_just_mended_costs_one_wait(played: Played) -> None:
+    """The other is still passed over then, and is the one that endorses."""
+    for hung in ("V2MSP", "V3MSP"):
+        played.peer.silent = {hung}
+        played.contract.submit("blocks:Commit", "t")
+    before = len(played.named())
+    played.peer.silent = {"V2MSP"}
+    played.contract.submit("blocks:Commit", "t")
+    assert len(played.named()) - before <= 2
+
+
 def test_who_was_passed_over_is_tried_again_more_and_more_seldom_and_trusted_once_it_answers(
     played: Played,
 ) -> None:
