@@ -7,7 +7,7 @@ Rules:
 - a verifier names its own organisation first; everybody else begins at a place of its own, so that the work is spread;
 - who may have been the reason that an answer did not come, or that two differed (a peer that is behind), is passed over for a while,
   longer each time, and others are named at once; whoever endorses with others is trusted again. The own organisation is no
-  exception: meanwhile queries go to another verifier's peer;
+  exception: meanwhile a query is answered by a quorum of verifiers, who must agree, for none of them is trusted alone;
 - those named are not believed when they refuse, whatever they say: the peer then chooses, which goes by its own ledger and around
   whoever refuses what others endorse, and the next time others are named.
 """
@@ -46,7 +46,11 @@ log = structlog.get_logger()
 class GatewayContract(Protocol):
     """What is needed of a gateway's contract."""
 
-    def evaluate(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes: ...
+    def evaluate(self, function: str, *args: str) -> bytes: ...
+
+    def evaluate_jointly(
+        self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()
+    ) -> bytes: ...
 
     def submit(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes: ...
 
@@ -95,33 +99,34 @@ class QuorumContract:
         self._turn = 0
 
     def evaluate(self, function: str, *args: str) -> bytes:
-        """The own organisation's peer answers, or finds one that does; while it does not, another verifier's is asked."""
-        if self._answering.doubt(self._own):
-            return self._ask_another(function, *args)
+        """The own organisation's peer answers, or finds one that does; while it does not, a quorum of verifiers."""
+        answering = self._answering
+        if answering.config is not None and answering.doubt(self._own):
+            return self._ask_quorum(answering.config, function, *args)
         try:
             answer = self._contract.evaluate(function, *args)
         except EvaluateError as error:
-            if not error.timed_out:
+            if not error.timed_out or answering.config is None:
                 raise
-            self._answering.missed([self._own])
-            log.warning("no answer; another is asked", silent=self._own, function=function, why=str(error))
-            return self._ask_another(function, *args)
-        if self._answering.config is None:
+            answering.missed([self._own])
+            log.warning("others are asked", instead_of=self._own, function=function, why=str(error))
+            return self._ask_quorum(answering.config, function, *args)
+        if answering.config is None:
             with contextlib.suppress(EvaluateError):  # not initialised yet: looked for after the next query
                 self._config()
         return answer
 
-    def _ask_another(self, function: str, *args: str) -> bytes:
-        config = self._answering.config or Config()
-        choice = endorsers(config, self._me, self._turn, self._answering.doubt)
-        asked = [one for one in choice if one != self._own][:1]
+    def _ask_quorum(self, config: Config, function: str, *args: str) -> bytes:
+        named = endorsers(config, self._me, self._turn, self._answering.doubt)
         try:
-            return self._contract.evaluate(function, *args, endorsing_organisations=asked)
-        except EvaluateError as error:
+            answer = self._contract.evaluate_jointly(function, *args, endorsing_organisations=named)
+        except EndorseError as error:
             if error.timed_out:  # so it may be the gateway that hangs, and not what is behind it
                 self._answering.heard([self._own])
-                self._turn += 1
+            self._answering.missed(error.suspects(named) - {self._own})
             raise
+        self._answering.heard(named)
+        return answer
 
     def submit(self, function: str, *args: str) -> bytes:
         if not function.startswith(NAMED_FOR):

@@ -58,7 +58,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self.plan: dict[str, deque[tuple[grpc.StatusCode, str, tuple[tuple[str, str, str], ...]]]] = (
             defaultdict(deque)
         )
-        self.hanging: dict[str, int] = defaultdict(int)
+        self.hanging: dict[str, int] = {}
         self.silent: set[str] = set()
         self.losing = 0
         self.codes: deque[int] = deque()
@@ -222,7 +222,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
                 context.set_trailing_metadata((("grpc-status-details-bin", body.SerializeToString()),))
             context.abort(status, message)
 
-        if self.hanging[rpc]:
+        if self.hanging.get(rpc):
             self.hanging[rpc] -= 1
             self._hang(context)
 

@@ -42,9 +42,14 @@ class Scripted:
         self.named: list[tuple[str, tuple[str, ...]]] = []
         self.asked: list[str] = []
 
-    def evaluate(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes:
+    def evaluate(self, function: str, *args: str) -> bytes:
         self.asked.append(function)
         return canonical.to_json(CONFIG)
+
+    def evaluate_jointly(
+        self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()
+    ) -> bytes:
+        raise AssertionError(f"{function} was asked of {endorsing_organisations}")
 
     def submit(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes:
         self.named.append((function, tuple(endorsing_organisations)))
