@@ -104,7 +104,7 @@ def render_core(layout: Layout, peer: PeerNode) -> str:
             ],
             "installTimeout": "300s",
             "startuptimeout": "300s",
-            "executetimeout": "30s",
+            "executetimeout": "10s",  # a peer commits nothing while a chaincode that hangs is waited for
             "system": {"_lifecycle": "enable", "cscc": "enable", "lscc": "enable", "qscc": "enable"},
             "logging": {"level": "info", "shim": "warning"},
             "runtimeParams": {
