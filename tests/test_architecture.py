@@ -110,3 +110,11 @@ def test_every_room_is_looked_at() -> None:
     names = {name for name, _ in modules()}
     for package in ALLOWED:
         assert any(inside(name, package) for name in names), f"no module of {package} was found"
+
+
+def test_no_channel_asks_a_proxy_of_the_environment() -> None:
+    """Whoever makes a gRPC channel decides on `grpc.enable_http_proxy`: its default reads `https_proxy` and its like."""
+    makers = [path for _, path in modules() if "secure_channel(" in path.read_text()]
+    assert makers
+    for path in makers:
+        assert '"grpc.enable_http_proxy"' in path.read_text(), path

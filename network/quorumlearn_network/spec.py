@@ -44,6 +44,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -154,6 +155,14 @@ class ChaincodeSpec(_Strict):
     module: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] = "quorumlearn_chaincode"
     sequence: Annotated[int, Field(ge=1)] = 1
     quorum: Annotated[int, Field(ge=1)]
+    collections: None = Field(default=None, exclude=True)
+    """Private data collections, which no network made here has."""
+
+    @field_validator("collections", mode="before")
+    @classmethod
+    def _no_collections(cls, given: object) -> None:
+        if given:
+            raise ValueError("private data collections are not supported")
 
 
 class BatchSpec(_Strict):

@@ -108,8 +108,8 @@ def why_not(kind: str) -> str | None:
     return f"no executable {' and no '.join(missing)} of Hyperledger Fabric on the PATH or in {BINARIES}"
 
 
-def description(kind: str, module: str) -> NetworkSpec:
-    """The network's description; `module` serves its chaincode."""
+def description(kind: str, module: str, orderers: int = 1) -> NetworkSpec:
+    """The network's description; `module` serves its chaincode, `orderers` order on Fabric."""
     organisations: list[dict[str, object]] = [
         {
             "name": "owner",
@@ -130,12 +130,14 @@ def description(kind: str, module: str) -> NetworkSpec:
         "organisations": organisations,
     }
     if kind == "fabric":
-        fields["fabric"] = {"runtime": "native", "orderers": 1}
+        fields["fabric"] = {"runtime": "native", "orderers": orderers}
     return NetworkSpec.model_validate(fields)
 
 
 @contextmanager
-def running(kind: str, folder: Path, module: str = "tests.conformance.chaincode") -> Iterator[Network]:
+def running(
+    kind: str, folder: Path, module: str = "tests.conformance.chaincode", orderers: int = 1
+) -> Iterator[Network]:
     """A network in `folder`, up until the block ends."""
     found: list[Network] = []
 
@@ -148,9 +150,9 @@ def running(kind: str, folder: Path, module: str = "tests.conformance.chaincode"
             _await_endorsement(client, deadline)
 
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(ROOT)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([before] if before else [])])
     try:
-        bring_up(description(kind, module), folder, confirm, timeout_s=UP_S)
+        bring_up(description(kind, module, orderers), folder, confirm, timeout_s=UP_S)
         yield found[0]
     finally:
         if before is None:

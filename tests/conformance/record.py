@@ -108,7 +108,9 @@ def render(record: Record) -> str:
         "(`tests/conformance/test_official_node.py`).",
         "",
         "What the devnet does not have at all: several channels, changes of a channel's configuration, "
-        "private data collections, CouchDB and its rich queries, the orderer's own services, snapshots, discovery.",
+        "private data collections, CouchDB and its rich queries, the orderer's own services, snapshots, discovery. "
+        "Private data is refused with `private data collections are not supported by the devnet`; transient data "
+        "reaches the chaincode as on Fabric.",
         "",
         "This page is written by `python -m tests.conformance.record table`.",
     ]

@@ -46,6 +46,11 @@ def test_default_ports_are_free_or_follow_the_base() -> None:
         ("quorum: 2", "quorum: 4", "chaincode.quorum 4 must be more than half of the 3"),
         ("quorum: 2", "quorum: 1", "chaincode.quorum 1 must be more than half of the 3"),
         ("quorum: 2", "quorum: many", r"chaincode.quorum is 'many'"),
+        (
+            "quorum: 2",
+            "quorum: 2\n  collections: [{name: secrets}]",
+            "private data collections are not supported",
+        ),
         ("timeout_ms: 5", "timeout_ms: 0", "batch.timeout_ms is '0'"),
         ("timeout_ms: 5", "timeout: 20", "batch.timeout is '20': extra inputs"),
         ("name: quorumlearn\nchannel", "channel", "name: field required"),

@@ -14,7 +14,7 @@ from quorumlearn_network.spec import NetworkSpec, OrganisationSpec
 from quorumlearn_network.up import read_network
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from quorumlearn.gateway import Contract, Gateway, GatewayError, Options, connect_profile
+from quorumlearn.gateway import Contract, Gateway, GatewayError, Options, connect_profile, find_profile
 from quorumlearn.nodes.feed import TaskFeed, listen
 from quorumlearn.nodes.market import Market
 
@@ -38,7 +38,7 @@ def open_gateway(folder: Path, who: str = "", options: Options | None = None) ->
     organisation, user = choose_identity(folder, who)
     root = existing_organisation(folder, organisation.name, organisation.msp_id)
     msp = read_user(root, user).msp
-    return connect_profile(root.folder / "connection.json", msp, options)
+    return connect_profile(find_profile(root.folder), msp, options)
 
 
 def market_contract(gateway: Gateway, spec: NetworkSpec) -> Contract:

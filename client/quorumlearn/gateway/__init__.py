@@ -45,6 +45,7 @@ from quorumlearn.gateway.gateway import Gateway, connect, connect_profile
 from quorumlearn.gateway.identity import Identity, Signer, load_msp
 from quorumlearn.gateway.network import Network
 from quorumlearn.gateway.options import Backoff, Options, Timeouts
+from quorumlearn.gateway.profile import find_profile
 
 __all__ = [
     "Backoff",
@@ -83,6 +84,7 @@ __all__ = [
     "TransactionRecord",
     "connect",
     "connect_profile",
+    "find_profile",
     "load_msp",
     "read_block",
     "read_transaction",

@@ -1,7 +1,8 @@
 """One gRPC channel to a gateway peer, shared by a Gateway's networks, contracts, streams and threads.
 
 Rules: every unary call has a deadline; a call that finds the peer UNAVAILABLE is made again with capped
-exponential back-off and jitter until its deadline, any other failure is final. All calls made here can be
+exponential back-off and jitter until its deadline, any other failure is final, and so is a peer's word that
+it knows no endorsers of an organisation: the caller can name others. All calls made here can be
 repeated safely: Evaluate and Endorse change nothing, Submit repeats the same transaction id, which commits
 at most once.
 """
@@ -19,7 +20,7 @@ import grpc
 from fabric_protos.gateway import gateway_pb2_grpc
 from fabric_protos.peer import events_pb2_grpc
 
-from quorumlearn.gateway.errors import ClosedError, GatewayError, from_rpc, status_of
+from quorumlearn.gateway.errors import ClosedError, GatewayError, from_rpc, passing
 from quorumlearn.gateway.identity import Identity, Signer
 from quorumlearn.gateway.options import Options
 
@@ -56,7 +57,10 @@ class Connection:
             ("grpc.max_reconnect_backoff_ms", 500),
             ("grpc.enable_retries", 0),
             ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", int(bool(options.proxy))),
         ]
+        if options.proxy:
+            settings.append(("grpc.http_proxy", options.proxy))
         if override_authority:
             settings.append(("grpc.ssl_target_name_override", override_authority))
         if tls_root is None:
@@ -97,7 +101,7 @@ class Connection:
                 self.check_open()
                 raise kind(f"{doing}: {error}", transaction_id=transaction_id) from error
             self.check_open()
-            delay = next(delays, None) if status_of(failure) is grpc.StatusCode.UNAVAILABLE else None
+            delay = next(delays, None) if passing(failure) else None
             if delay is None or time.monotonic() + delay >= deadline:
                 raise from_rpc(kind, doing, failure, self.endpoint, transaction_id) from failure
             self.closed.wait(delay)

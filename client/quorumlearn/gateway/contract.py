@@ -80,30 +80,52 @@ class Contract:
 
         A transaction that lost a race (MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, or peers that endorsed
         different results because they were not at the same block) is endorsed and submitted again as a new one,
-        after a wait, up to `Options.conflict` attempts. Else SizeError, EndorseError, SubmitError,
+        after a wait, up to `Options.conflict` and `Options.disagreement` attempts. Else SizeError, EndorseError, SubmitError,
         CommitStatusError or CommitError.
         """
-        connection = self._connection
-        delays = connection.options.conflict.delays(connection.random)
+        races = self._connection.options.conflict.delays(self._connection.random)
+        while True:
+            transaction = self._endorsed(function, args, transient or {}, endorsing_organisations)
+            status = transaction.commit()
+            if status.successful:
+                return transaction.result
+            delay = next(races, None) if status.code in CONFLICTS else None
+            if delay is None:
+                raise CommitError(status.transaction_id, status.code, status.block, self._connection.endpoint)
+            self._pause(delay)
+
+    def evaluate_jointly(
+        self, function: str, *args: str | bytes, endorsing_organisations: Sequence[str] = ()
+    ) -> bytes:
+        """Call a function on a peer of each of these organisations and return the result that all of them have,
+        changing nothing; else SizeError or EndorseError.
+        """
+        return self._endorsed(function, args, {}, endorsing_organisations).result
+
+    def _endorsed(
+        self,
+        function: str,
+        args: Sequence[str | bytes],
+        transient: Mapping[str, bytes],
+        organisations: Sequence[str],
+    ) -> Transaction:
+        """An endorsed call; peers that are not at the same block are asked again."""
+        delays = self._connection.options.disagreement.delays(self._connection.random)
         while True:
             proposal = self.propose(
-                function, *args, transient=transient, endorsing_organisations=endorsing_organisations
+                function, *args, transient=transient, endorsing_organisations=organisations
             )
             try:
-                transaction = proposal.endorse()
+                return proposal.endorse()
             except EndorseError as error:
                 delay = next(delays, None) if error.disagreement else None
                 if delay is None:
                     raise
-            else:
-                status = transaction.submit().status()
-                if status.successful:
-                    return transaction.result
-                delay = next(delays, None) if status.code in CONFLICTS else None
-                if delay is None:
-                    raise CommitError(status.transaction_id, status.code, status.block, connection.endpoint)
-            connection.closed.wait(delay)
-            connection.check_open()
+            self._pause(delay)
+
+    def _pause(self, seconds: float) -> None:
+        self._connection.closed.wait(seconds)
+        self._connection.check_open()
 
     def propose(
         self,
@@ -246,6 +268,19 @@ class Transaction:
             self.transaction_id,
         )
         return Commit(connection, self._proposal.channel, self.transaction_id, self._function)
+
+    def commit(self) -> Status:
+        """Submit it and wait until it is in a block, `Options.submissions` times at most.
+
+        It is submitted again when a deadline passes without news of it. Else SubmitError or CommitStatusError.
+        """
+        for _ in range(self._connection.options.submissions - 1):
+            try:
+                return self.submit().status()
+            except (SubmitError, CommitStatusError) as error:
+                if not error.timed_out:
+                    raise
+        return self.submit().status()
 
 
 class Commit:

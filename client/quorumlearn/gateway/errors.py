@@ -6,7 +6,8 @@ it on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,8 +17,20 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 _DETAILS = "grpc-status-details-bin"
-_NO_CONNECTION = ("failed to connect", "Failed to connect", "DNS resolution failed", "empty address list")
+_NO_CONNECTION = (
+    "failed to connect",
+    "Failed to connect",
+    "DNS resolution failed",
+    "errors resolving",
+    "empty address list",
+)
+_REASON = re.compile(
+    r"last error: (?:[A-Z_]+: )?(?:ipv[46]:\S+: )?(?:Failed to connect to remote host: )?(.*)", re.DOTALL
+)
+_TLS = re.compile(r"\b(ssl|tls|certificate|verification|security handshaker)", re.IGNORECASE)
 _DISAGREEMENT = "ProposalResponsePayloads do not match"
+_REFUSAL = "chaincode response "
+_NO_ENDORSERS = "failed to find any endorsing peers for org(s): "
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,11 @@ class GatewayError(Exception):
         self.unreachable = unreachable
         """Whether no peer answered at all (as opposed to one that answered with an error)."""
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether no answer came within the deadline."""
+        return self.status is grpc.StatusCode.DEADLINE_EXCEEDED
+
     def diagnostics(self) -> str:
         """Several lines for a person: what failed, where, and each peer's own words."""
         lines = [str(self)]
@@ -85,6 +103,19 @@ class EndorseError(GatewayError):
     def disagreement(self) -> bool:
         """Whether peers endorsed different results: one of them has yet to see a block that another has."""
         return any(detail.message.startswith(_DISAGREEMENT) for detail in self.details)
+
+    def suspects(self, named: Collection[str]) -> frozenset[str]:
+        """Those of the organisations named as endorsers that may be why: their peers gave no answer, are not known, or are
+        behind, so that their result is another.
+
+        A refusal is an answer. Of a call that timed out, and of two results, nobody can tell whose fault it was.
+        """
+        unlike = {one.msp_id for one in self.details if one.message.startswith(_DISAGREEMENT)}
+        if self.timed_out or (unlike and len(unlike) >= len(named) - 1):  # all are unlike the first to answer
+            return frozenset(named)
+        unknown = str(self).partition(_NO_ENDORSERS)[2].split(", ")
+        lost = {one.msp_id for one in self.details if not one.message.startswith(_REFUSAL)}
+        return frozenset(named) & (lost | set(unknown))
 
 
 class SubmitError(GatewayError):
@@ -131,9 +162,17 @@ class ClosedError(GatewayError):
 def from_rpc(kind: type[E], doing: str, error: grpc.RpcError, endpoint: str, transaction_id: str = "") -> E:
     """The `kind` of error for a failed RPC, with the peers' messages that Fabric's gateway attaches to it."""
     status, text, details = _read(error)
-    silent = status is grpc.StatusCode.UNAVAILABLE and not details and text.startswith(_NO_CONNECTION)
+    apart = status is grpc.StatusCode.UNAVAILABLE and not details and text.startswith(_NO_CONNECTION)
+    found = _REASON.search(text)
+    reason = found[1] if found else text
+    silent = apart and not _TLS.search(reason)
     if silent:
-        message = f"{doing}: no peer answers at {endpoint}"
+        message = f"{doing}: no peer answers at {endpoint} ({reason})"
+    elif apart:
+        message = (
+            f"{doing}: no TLS connection to the peer at {endpoint} ({reason}); "
+            "compare the TLS authority and the host name in the profile with the peer's certificate"
+        )
     elif len(details) == 1:
         message = f"{doing}: {details[0].message}"
     else:
@@ -154,6 +193,11 @@ def status_of(error: grpc.RpcError) -> grpc.StatusCode:
     """The status of a failed call; UNKNOWN if it carries none."""
     code = error.code() if isinstance(error, grpc.Call) else None
     return code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
+
+
+def passing(error: grpc.RpcError) -> bool:
+    """Whether the same call may succeed in a moment, at the same peer."""
+    return status_of(error) is grpc.StatusCode.UNAVAILABLE and not _read(error)[1].startswith(_NO_ENDORSERS)
 
 
 def _read(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, tuple[PeerError, ...]]:

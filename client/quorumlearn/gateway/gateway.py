@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cryptography import x509
+
 from quorumlearn.gateway.connection import Connection
+from quorumlearn.gateway.errors import CredentialError
 from quorumlearn.gateway.identity import Identity, Signer, load_msp
 from quorumlearn.gateway.network import Network
 from quorumlearn.gateway.options import Options
@@ -61,14 +65,19 @@ def connect(
 
     `tls_root` is the PEM of the TLS authority that the peer's certificate comes from; None is a connection
     without TLS. `override_authority` is the host name in the peer's certificate where it differs from the
-    endpoint's.
+    endpoint's. CredentialError if `tls_root` is no certificate.
     """
+    if tls_root is not None:
+        _check_authority(tls_root, endpoint)
     return Gateway(Connection(endpoint, identity, signer, tls_root, override_authority, options or Options()))
 
 
 def connect_profile(profile: Path, msp: Path, options: Options | None = None) -> Gateway:
     """A gateway from a common connection profile and an identity's MSP folder; else CredentialError."""
     peer = read_profile(profile)
+    options = options or Options()
+    if peer.proxy and not options.proxy:
+        options = replace(options, proxy=peer.proxy)
     identity, signer = load_msp(msp, peer.msp_id)
     return connect(
         peer.endpoint,
@@ -78,3 +87,12 @@ def connect_profile(profile: Path, msp: Path, options: Options | None = None) ->
         override_authority=peer.override_authority,
         options=options,
     )
+
+
+def _check_authority(pem: bytes, endpoint: str) -> None:
+    try:
+        x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise CredentialError(
+            f"the TLS authority given for the peer at {endpoint} is no certificate in PEM"
+        ) from error

@@ -1,7 +1,8 @@
 """Who a client is and how it signs.
 
-Fabric wants ECDSA over SHA-256 with the lower of the two possible s values ("low S"); a peer answers any
-other signature with "access denied".
+Fabric wants ECDSA over SHA-256 with the lower of the two possible s values ("low S"), and from Fabric 3 on, on
+channels of capability V3_0, takes Ed25519 over the message itself too; a peer answers any other signature with
+"access denied".
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from fabric_protos.msp import identities_pb2
 
 from quorumlearn.gateway.errors import CredentialError
@@ -23,6 +25,8 @@ _ORDERS = {
         "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16
     ),
 }
+
+_Key: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,9 @@ class Identity:
 class Signer:
     """Signs bytes for an identity, from any number of threads.
 
-    `sign` takes the message and returns a DER signature; `Signer.from_pem` makes one from a private key, and
-    any callable (that of a hardware module, say) can be given instead, as long as it returns a low S.
+    `sign` takes the message and returns a DER signature (64 bytes with Ed25519); `Signer.from_pem` makes one from
+    a private key, and any callable (that of a hardware module, say) can be given instead, as long as it returns a
+    low S.
     """
 
     def __init__(self, sign: Callable[[bytes], bytes]) -> None:
@@ -59,8 +64,13 @@ class Signer:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> Signer:
-        """The signer of an unencrypted PEM private key on P-256 or P-384; else CredentialError."""
-        key = _read_key(pem)
+        """The signer of an unencrypted PEM private key: P-256, P-384 or Ed25519; else CredentialError."""
+        return cls._of(_read_key(pem))
+
+    @classmethod
+    def _of(cls, key: _Key) -> Signer:
+        if isinstance(key, ed25519.Ed25519PrivateKey):
+            return cls(key.sign)
         order = _ORDERS[key.curve.name]
 
         def sign(message: bytes) -> bytes:
@@ -71,32 +81,48 @@ class Signer:
 
 
 def load_msp(folder: Path, msp_id: str) -> tuple[Identity, Signer]:
-    """Identity and signer of an MSP folder (`signcerts/`, `keystore/`, one file in each)."""
-    certificate, key = _only_file(folder / "signcerts"), _only_file(folder / "keystore")
+    """Identity and signer of an MSP folder: the certificate in `signcerts/`, and that one of the keys in
+    `keystore/` that belongs to it.
+    """
+    certificates, keys = _files(folder / "signcerts"), _files(folder / "keystore")
+    if len(certificates) != 1:
+        raise CredentialError(f"{folder / 'signcerts'} holds {len(certificates)} files; it must be one")
     try:
-        read = x509.load_pem_x509_certificate(certificate)
+        certificate = x509.load_pem_x509_certificate(certificates[0])
     except ValueError:
         raise CredentialError(f"{folder / 'signcerts'} holds no PEM certificate") from None
-    if _read_key(key).public_key() != read.public_key():
-        raise CredentialError(f"the key and the certificate in {folder} do not belong together")
-    return Identity(msp_id, certificate), Signer.from_pem(key)
+    refused: CredentialError | None = None
+    for pem in keys:
+        try:
+            key = _read_key(pem)
+        except CredentialError as error:
+            refused = error
+            continue
+        if key.public_key() == certificate.public_key():
+            return Identity(msp_id, certificates[0]), Signer._of(key)
+    named = f"none of the {len(keys)} keys in {folder / 'keystore'} belongs to the certificate in signcerts"
+    raise CredentialError(f"{named}: {refused}" if refused is not None else named)
 
 
-def _read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+def _read_key(pem: bytes) -> _Key:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
-        raise CredentialError("the private key is no unencrypted PEM") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _ORDERS:
-        raise CredentialError("the private key is on neither P-256 nor P-384, the curves Fabric knows")
-    return key
+    except TypeError:
+        raise CredentialError(
+            "the private key is encrypted; `openssl pkey` writes it without a password"
+        ) from None
+    except ValueError:
+        raise CredentialError("the private key is no PEM") from None
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _ORDERS:
+        return key
+    raise CredentialError("the private key is on neither P-256, P-384 nor Ed25519, which Fabric takes")
 
 
-def _only_file(folder: Path) -> bytes:
+def _files(folder: Path) -> list[bytes]:
     try:
-        files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-        if len(files) != 1:
-            raise CredentialError(f"{folder} holds {len(files)} files; an MSP folder has one there")
-        return files[0].read_bytes()
+        paths = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        return [path.read_bytes() for path in sorted(paths)]
     except OSError as error:
         raise CredentialError(f"{error.filename or folder} cannot be read: {error.strerror}") from error

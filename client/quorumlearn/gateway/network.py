@@ -8,14 +8,16 @@ from fabric_protos.common import common_pb2, ledger_pb2
 from fabric_protos.peer import transaction_pb2
 from google.protobuf.message import DecodeError, Message
 
-from quorumlearn.gateway.blocks import BlockError, read_block
-from quorumlearn.gateway.checkpoint import Checkpoint, Checkpointer
+from quorumlearn.gateway.blocks import BlockError, header_hash, read_block
+from quorumlearn.gateway.checkpoint import Checkpoint, Checkpointer, LedgerBound
 from quorumlearn.gateway.connection import Connection
 from quorumlearn.gateway.contract import Contract
-from quorumlearn.gateway.errors import EvaluateError
+from quorumlearn.gateway.errors import CheckpointError, EvaluateError
 from quorumlearn.gateway.events import BlockEvents, ChaincodeEvents
 
 M = TypeVar("M", bound=Message)
+_NO_TRANSACTION = "no such transaction ID"
+_FROM_SNAPSHOT = "bootstrapped from a snapshot"
 
 
 class Network:
@@ -35,7 +37,7 @@ class Network:
         """The chaincode's events from a checkpoint or else from block `start` on.
 
         Without either, those of blocks that are committed after this call. The reader saves
-        `event.checkpoint` when it has dealt with an event.
+        `event.checkpoint` when it has dealt with an event. CheckpointError if the checkpoint is not of this ledger.
         """
         return ChaincodeEvents(self._connection, self.channel, chaincode, self._start(start, checkpoint))
 
@@ -52,6 +54,10 @@ class Network:
     def chain_info(self) -> ledger_pb2.BlockchainInfo:
         """The ledger's height and last two hashes; else EvaluateError, as for all queries here."""
         return self._query(ledger_pb2.BlockchainInfo, "GetChainInfo")
+
+    def genesis_hash(self) -> bytes:
+        """The hash of the first block, which tells this ledger from any other."""
+        return header_hash(self.block(0).header)
 
     def block(self, number: int) -> common_pb2.Block:
         """A block by its number."""
@@ -89,12 +95,45 @@ class Network:
         return found
 
     def _start(self, start: int | None, checkpoint: Checkpointer | None) -> Checkpoint:
-        saved = checkpoint.load() if checkpoint is not None else None
-        if saved is not None:
-            return saved
+        if checkpoint is not None:
+            if isinstance(checkpoint, LedgerBound):
+                checkpoint.bind(self._ledger())
+            saved = checkpoint.load()
+            if saved is not None:
+                self._check_there(saved)
+                return saved
         # Asked for now and not left to the peer ("next commit"), so that a connection lost before the first
         # event is resumed at the same place.
         return Checkpoint(self.chain_info().height if start is None else start)
+
+    def _ledger(self) -> str:
+        """The genesis block's hash in hex; `""` at a peer that began with a snapshot and does not have that block."""
+        try:
+            return self.genesis_hash().hex()
+        except EvaluateError as error:
+            if _FROM_SNAPSHOT not in str(error):
+                raise
+            return ""
+
+    def _check_there(self, saved: Checkpoint) -> None:
+        """CheckpointError if nothing can come after it: the peer would wait without a word."""
+        height = self.chain_info().height
+        wrong = ""
+        if saved.block > height:
+            wrong = f"is in block {saved.block}, and the ledger has {height} blocks"
+        elif saved.transaction_id:
+            try:
+                self.transaction(saved.transaction_id)
+            except EvaluateError as error:
+                if _NO_TRANSACTION not in str(error):
+                    raise
+                wrong = f"is behind transaction {saved.transaction_id}, which the ledger does not hold"
+        if wrong:
+            raise CheckpointError(
+                f"the checkpoint {wrong}, at {self._connection.endpoint}: it is of another ledger, or the peer has yet "
+                "to catch up; wait for the peer, or remove the checkpoint to begin at the start",
+                endpoint=self._connection.endpoint,
+            )
 
     def _query(self, kind: type[M], function: str, *args: str | bytes) -> M:
         data = self.contract("qscc").evaluate(function, self.channel, *args)

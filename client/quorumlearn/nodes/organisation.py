@@ -8,15 +8,20 @@ from pathlib import Path
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile
+from quorumlearn.gateway import Backoff, Gateway, Network, Options, Timeouts, connect_profile, find_profile
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
-from quorumlearn.nodes.endorsers import QuorumContract
+from quorumlearn.nodes.endorsers import Answering, QuorumContract
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 
-OPTIONS = Options(timeouts=Timeouts(commit_status_s=10.0))
-"""A transaction that an orderer took and then lost in a crash is never committed: a node must not wait for it longer than a
-phase lasts. It looks at the ledger again instead, and sends a step that is not there anew; one that is there is refused."""
+OPTIONS = Options(
+    timeouts=Timeouts(evaluate_s=4.0, endorse_s=4.0, submit_s=4.0, commit_status_s=4.0),
+    disagreement=Backoff(attempts=6, initial_s=0.02, cap_s=1.0),
+    submissions=2,
+)
+"""A node waits far shorter than any phase lasts. A peer that hangs or is behind is passed over (nodes.endorsers). What an orderer
+took and lost is submitted again, and then the node looks at the ledger: it sends a step that is not there anew, and one that is there
+is refused."""
 
 
 class Organisation:
@@ -27,6 +32,7 @@ class Organisation:
         self.store = ArtifactStore(config.store)
         self.journal = Journal(config.state)
         self._gateways: dict[str, Gateway] = {}
+        self._answering = Answering()
         self._loading = threading.Lock()
         self._positions: dict[str, tuple[int, int]] = {}
         self._parts: dict[tuple[str, str], learning.Split] = {}
@@ -35,7 +41,7 @@ class Organisation:
         if user not in self._gateways:
             folder = self.config.organisation
             self._gateways[user] = connect_profile(
-                folder / "connection.json", folder / "users" / user / "msp", OPTIONS
+                find_profile(folder), folder / "users" / user / "msp", OPTIONS
             )
         return self._gateways[user]
 
@@ -44,7 +50,7 @@ class Organisation:
 
     def market(self, user: str) -> Market:
         contract = self.network(user).contract(self.config.chaincode)
-        return Market(QuorumContract(contract, self.name(user)))
+        return Market(QuorumContract(contract, self.name(user), self._answering))
 
     def name(self, user: str) -> str:
         """The identity `MSP/name` of one of the organisation's users."""

@@ -96,8 +96,7 @@ class Worker:
             mark = self.feed.mark()
             try:
                 if due:
-                    self.market.advance(self.feed.task)
-                    self.feed.expire()
+                    self._close_step()
                 view = self.feed.view()
                 if self.role.finished(view):
                     return
@@ -138,6 +137,14 @@ class Worker:
                 continue
             self.stop.wait(pause_before(view, min(pause, longest) * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _close_step(self) -> None:
+        """Move on what is complete. If that fails, it is due again later; the identity's own steps do not wait for it."""
+        try:
+            self.market.advance(self.feed.task)
+        except GatewayError as error:
+            log.warning("not advanced", identity=self.me, task=self.feed.task, error=str(error))
+        self.feed.expire()
 
     def _advance(self, view: TaskView, due_since: float | None) -> float | None:
         """Move what is due once this identity's patience is over; returns since when something has been due."""

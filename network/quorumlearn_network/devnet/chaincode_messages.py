@@ -2,7 +2,7 @@
 
 Every request is answered by a RESPONSE or an ERROR whose text goes to the chaincode. Query results go in
 batches of 100; a paged query answers its page with a bookmark. Private data is refused as Fabric refuses a
-collection that the chaincode's definition does not have; rich queries as on LevelDB.
+collection that the chaincode's definition does not have, with a word on why; rich queries as on LevelDB.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from quorumlearn_network.devnet.errors import SimulationError
 from quorumlearn_network.devnet.simulator import HistoryIterator, RangeIterator, Simulator
 
 BATCH = 100
+_NO_COLLECTIONS = ": private data collections are not supported by the devnet"
 TOTAL_QUERY_LIMIT = 100_000
 MAX_WRITE_BATCH = 1000
 
@@ -135,7 +136,7 @@ class TransactionLedger:
     def _private_hash(self, request: shim.GetState) -> bytes:
         raise SimulationError(
             f"collection [{request.collection}] not defined in the collection config for chaincode "
-            f"[{self.namespace}]"
+            f"[{self.namespace}]{_NO_COLLECTIONS}"
         )
 
     def _purge(self, request: shim.PurgePrivateState) -> bytes:
@@ -147,7 +148,7 @@ class TransactionLedger:
     def _public(self, collection: str) -> None:
         if collection:
             place = f"{self.channel}/{self.namespace}/{collection}"
-            raise SimulationError(f"collection {place} could not be found")
+            raise SimulationError(f"collection {place} could not be found{_NO_COLLECTIONS}")
 
     def _begin(self, iterator: RangeIterator | HistoryIterator, paged: bool, limit: int) -> bytes:
         name = uuid.uuid4().hex

@@ -14,7 +14,15 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from quorumlearn_network.devnet.errors import ConfigError, PolicyError
 from quorumlearn_network.devnet.policy import parse_policy
@@ -76,6 +84,14 @@ class ChaincodeConfig(_Model):
     version: str = Field(min_length=1)
     sequence: int = Field(1, ge=1)
     policy: str
+    collections: None = None
+    """Private data collections, which the devnet does not have."""
+
+    @field_validator("collections", mode="before")
+    @classmethod
+    def _no_collections(cls, given: object) -> None:
+        if given:
+            raise ValueError("private data collections are not supported by the devnet")
 
     @model_validator(mode="after")
     def _readable_policy(self) -> ChaincodeConfig:

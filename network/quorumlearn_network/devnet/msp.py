@@ -8,7 +8,8 @@ Rules, after Fabric's MSP (hyperledger-fabric documentation, "Membership Service
   `admincerts`;
 - validity does not depend on the clock, so that every peer and every later replay decides alike; expiry is
   checked where an identity asks for something (`Identity.expired`);
-- a signature is ECDSA over SHA-256 with a low S: the other S of the same signature is refused.
+- a signature is ECDSA over SHA-256 with a low S, the other S of the same signature being refused, or Ed25519, which the
+  channel's capability V3_0 admits.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from fabric_protos.msp import identities_pb2, msp_config_pb2, msp_principal_pb2
 from google.protobuf.message import DecodeError
 
@@ -36,6 +38,7 @@ _ORDERS = {
     ),
 }
 _ECDSA = ec.ECDSA(hashes.SHA256())
+_Key: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 _CACHED_IDENTITIES = 4096
 
 
@@ -73,14 +76,16 @@ class Identity:
         return datetime.now(UTC) > self.certificate.not_valid_after_utc
 
     def verify(self, data: bytes, signature: bytes) -> bool:
-        """Whether `signature` (DER, low S) over SHA-256 of `data` is this certificate's."""
+        """Whether `signature` of `data` is this certificate's: DER with a low S, or that of Ed25519."""
         key = self.certificate.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            return False
-        order = _ORDERS.get(key.curve.name)
         try:
-            _, s = utils.decode_dss_signature(signature)
-            if order is None or s > order // 2:
+            if isinstance(key, ed25519.Ed25519PublicKey):
+                key.verify(signature, data)
+                return True
+            if not isinstance(key, ec.EllipticCurvePublicKey):
+                return False
+            order = _ORDERS.get(key.curve.name)
+            if order is None or utils.decode_dss_signature(signature)[1] > order // 2:
                 return False
             key.verify(signature, data, _ECDSA)
         except (InvalidSignature, ValueError):
@@ -110,21 +115,22 @@ class Identity:
 class SigningIdentity:
     """A certificate with its private key. The key never shows in a repr."""
 
-    def __init__(self, msp_id: str, certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, msp_id: str, certificate_pem: bytes, key: _Key) -> None:
         self.msp_id = msp_id
         self.serialized: bytes = identities_pb2.SerializedIdentity(
             mspid=msp_id, id_bytes=certificate_pem
         ).SerializeToString()
         self._key = key
-        self._order = _ORDERS[key.curve.name]
 
     def __repr__(self) -> str:
         return f"SigningIdentity({self.msp_id})"
 
     def sign(self, data: bytes) -> bytes:
-        """DER ECDSA signature over SHA-256 of `data`, low S."""
+        """DER ECDSA signature over SHA-256 of `data`, low S; or that of Ed25519."""
+        if isinstance(self._key, ed25519.Ed25519PrivateKey):
+            return self._key.sign(data)
         r, s = utils.decode_dss_signature(self._key.sign(data, _ECDSA))
-        return utils.encode_dss_signature(r, min(s, self._order - s))
+        return utils.encode_dss_signature(r, min(s, _ORDERS[self._key.curve.name] - s))
 
     @classmethod
     def load(cls, msp_id: str, folder: Path) -> SigningIdentity:
@@ -137,8 +143,10 @@ class SigningIdentity:
             key = serialization.load_pem_private_key(only_file(folder / "keystore"), None)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{folder}: the certificate or its key is not readable PEM") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _ORDERS:
-            raise ConfigError(f"{folder / 'keystore'}: the key is not an ECDSA key on P-256 or P-384")
+        if not isinstance(key, ed25519.Ed25519PrivateKey) and (
+            not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _ORDERS
+        ):
+            raise ConfigError(f"{folder / 'keystore'}: the key is on neither P-256, P-384 nor Ed25519")
         if key.public_key() != certificate.public_key():
             raise ConfigError(f"{folder}: the key in keystore is not that of the certificate in signcerts")
         return cls(msp_id, certificate_pem, key)
@@ -208,8 +216,8 @@ class Msp:
         return msp_config_pb2.MSPConfig(type=0, config=fabric.SerializeToString())
 
     def _problem(self, certificate: x509.Certificate) -> str | None:
-        if not isinstance(certificate.public_key(), ec.EllipticCurvePublicKey):
-            return "the key is not an ECDSA key"
+        if not isinstance(certificate.public_key(), (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)):
+            return "the key is neither an ECDSA nor an Ed25519 key"
         if _is_authority(certificate):
             return "a CA certificate is not an identity"
         if not self._chains(certificate, depth=0):

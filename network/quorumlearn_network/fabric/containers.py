@@ -33,6 +33,7 @@ from quorumlearn_network.fabric.layout import (
     is_loopback,
     split,
 )
+from quorumlearn_network.fabric.settings import DIRECT
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
 from quorumlearn_network.profiles import write_whole
@@ -173,7 +174,7 @@ def render_compose(layout: Layout) -> str:
         services[node.name] = {
             **_common(layout, node.name, layout.fabric.images.orderer, user),
             "command": ["orderer", "start"],
-            "environment": {"FABRIC_CFG_PATH": "/etc/hyperledger/fabric"},
+            "environment": {"FABRIC_CFG_PATH": "/etc/hyperledger/fabric", **DIRECT},
             "volumes": _volumes(layout, node.name, node.identity),
             "ports": _ports(_orderer_ports(node)),
         }
@@ -183,6 +184,7 @@ def render_compose(layout: Layout) -> str:
             "command": ["peer", "node", "start"],
             "environment": {
                 "FABRIC_CFG_PATH": "/etc/hyperledger/fabric",
+                **DIRECT,
                 ENVIRONMENT: json.dumps({"ccaddr": peer.chaincode_reached}),
             },
             "volumes": _volumes(layout, peer.name, peer.identity),

@@ -21,6 +21,7 @@ from quorumlearn_network import ccaas_builder
 from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.fabric.errors import FabricError, MissingError
 from quorumlearn_network.fabric.layout import Layout, split
+from quorumlearn_network.fabric.settings import DIRECT
 from quorumlearn_network.folder import UpError
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
@@ -138,7 +139,7 @@ class NativeNodes:
         return (self._services[name].chaincode_listens,)
 
     def _command(self, name: str) -> tuple[list[str], Mapping[str, str]]:
-        settings = {"FABRIC_CFG_PATH": str(self._layout.settings(name))}
+        settings = {"FABRIC_CFG_PATH": str(self._layout.settings(name)), **DIRECT}
         if name in self._orderers:
             return [str(_executable("orderer")), "start"], settings
         if name in self._peers:

@@ -18,6 +18,8 @@ from quorumlearn_network.spec import Consensus
 
 MESSAGE_BYTES = 100 << 20
 _HEADER = "# Written by `quorumlearn network up` from network.yaml; a change made here is lost.\n"
+DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}
+"""In the environment of peers and orderers: they talk to the network's own nodes only, whatever proxy a user needs."""
 _CRYPTO = {"Default": "SW", "SW": {"Hash": "SHA2", "Security": 256}}
 
 
@@ -48,7 +50,7 @@ def render_core(layout: Layout, peer: PeerNode) -> str:
             "gateway": {
                 "enabled": True,
                 "endorsementTimeout": "30s",
-                "broadcastTimeout": "30s",
+                "broadcastTimeout": "3s",
                 "dialTimeout": "30s",
             },
             "keepalive": {
@@ -56,7 +58,7 @@ def render_core(layout: Layout, peer: PeerNode) -> str:
                 "timeout": "20s",
                 "minInterval": "10s",
                 "client": {"interval": "60s", "timeout": "20s"},
-                "deliveryClient": {"interval": "60s", "timeout": "20s"},
+                "deliveryClient": {"interval": "10s", "timeout": "5s"},  # of an orderer that hangs
             },
             "gossip": _gossip(peer),
             "deliveryclient": {
@@ -102,7 +104,7 @@ def render_core(layout: Layout, peer: PeerNode) -> str:
             ],
             "installTimeout": "300s",
             "startuptimeout": "300s",
-            "executetimeout": "30s",
+            "executetimeout": "10s",  # a peer commits nothing while a chaincode that hangs is waited for
             "system": {"_lifecycle": "enable", "cscc": "enable", "lscc": "enable", "qscc": "enable"},
             "logging": {"level": "info", "shim": "warning"},
             "runtimeParams": {
@@ -136,7 +138,7 @@ def render_orderer(layout: Layout, node: OrdererNode) -> str:
             "ListenPort": port,
             "TLS": {**tls, "ClientAuthRequired": False},
             "Cluster": {"SendBufferSize": 100, "ClientCertificate": certificate, "ClientPrivateKey": key},
-            "Keepalive": {"ServerMinInterval": "10s", "ServerInterval": "7200s", "ServerTimeout": "20s"},
+            "Keepalive": {"ServerMinInterval": "5s", "ServerInterval": "7200s", "ServerTimeout": "20s"},
             "BootstrapMethod": "none",
             "LocalMSPDir": f"{files.identity}/msp",
             "LocalMSPID": node.msp_id,

@@ -227,6 +227,7 @@ def _channel(target: Target) -> Iterator[grpc.Channel]:
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),
     ]
     with grpc.secure_channel(target.address, credentials, options=options) as channel:
         yield channel

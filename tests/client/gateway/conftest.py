@@ -15,6 +15,7 @@ QUICK = Options(
     timeouts=Timeouts(10.0, 10.0, 10.0, 10.0),
     unavailable=Backoff(attempts=4, initial_s=0.001, cap_s=0.005),
     conflict=Backoff(attempts=4, initial_s=0.001, cap_s=0.005),
+    disagreement=Backoff(attempts=4, initial_s=0.001, cap_s=0.005),
     reconnect=Backoff(attempts=200, initial_s=0.01, cap_s=0.05),
     seed=1,
 )

@@ -2,7 +2,9 @@
 dictionary.
 
 It keeps a chain of real blocks and checks what a peer checks of a client's bytes: transaction ids,
-signatures (low S), signed requests. `plan` holds errors to be answered before the real answers, by RPC name.
+signatures (low S), signed requests. `plan` holds errors to be answered before the real answers, by RPC name;
+`hanging` how many of the next calls get no answer; `silent` the organisations behind the peer that give none; `losing` how many
+of the next submissions the orderer takes and loses.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent import futures
 from typing import Any, Self
 
@@ -56,6 +58,9 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self.plan: dict[str, deque[tuple[grpc.StatusCode, str, tuple[tuple[str, str, str], ...]]]] = (
             defaultdict(deque)
         )
+        self.hanging: dict[str, int] = {}
+        self.silent: set[str] = set()
+        self.losing = 0
         self.codes: deque[int] = deque()
         self.calls: list[str] = []
         self.requests: dict[str, list[Any]] = defaultdict(list)
@@ -100,9 +105,10 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
 
     def Evaluate(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._begin("Evaluate", request, context)
+        self._reach(request.target_organizations or ["OrgMSP"], context)
         args, _ = self._proposal(request)
         if args[0].startswith(b"Get"):
-            payload = self._qscc(args)
+            payload = self._qscc(args, context)
         elif args[0] == b"echo":
             payload = b"|".join(args[1:])
         else:
@@ -111,6 +117,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
 
     def Endorse(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._begin("Endorse", request, context)
+        self._reach(request.endorsing_organizations or ["OrgMSP"], context)
         args, proposal = self._proposal(request)
         event = chaincode_event_pb2.ChaincodeEvent(
             chaincode_id="cc", tx_id=request.transaction_id, event_name="called", payload=args[-1][:64]
@@ -140,7 +147,9 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         check_signature(creator, envelope.payload, envelope.signature)
         code = self.codes.popleft() if self.codes else 0
         with self._changed:
-            if request.transaction_id not in self._statuses:
+            if self.losing:
+                self.losing -= 1
+            elif request.transaction_id not in self._statuses:
                 self.add_block([envelope.SerializeToString()], [code])
                 self._statuses[request.transaction_id] = (code, len(self.blocks) - 1)
         return gateway_pb2.SubmitResponse()
@@ -149,6 +158,11 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self._begin("CommitStatus", request, context)
         inner = gateway_pb2.CommitStatusRequest.FromString(request.request)
         check_signature(inner.identity, request.request, request.signature)
+        with self._changed:
+            while inner.transaction_id not in self._statuses:
+                if self._stopping or not context.is_active():
+                    context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
+                self._changed.wait(0.05)
         code, number = self._statuses[inner.transaction_id]
         return gateway_pb2.CommitStatusResponse(result=code, block_number=number)
 
@@ -212,6 +226,20 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
                 context.set_trailing_metadata((("grpc-status-details-bin", body.SerializeToString()),))
             context.abort(status, message)
 
+        if self.hanging.get(rpc):
+            self.hanging[rpc] -= 1
+            self._hang(context)
+
+    def _reach(self, organisations: Iterable[str], context: grpc.ServicerContext) -> None:
+        if self.silent & set(organisations):
+            self._hang(context)
+
+    def _hang(self, context: grpc.ServicerContext) -> None:
+        with self._changed:
+            while context.is_active() and not self._stopping:
+                self._changed.wait(0.05)
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
+
     def _proposal(self, request: Any) -> tuple[list[bytes], Any]:
         signed = request.proposed_transaction
         proposal = proposal_pb2.Proposal.FromString(signed.proposal_bytes)
@@ -226,11 +254,19 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         spec = chaincode_pb2.ChaincodeInvocationSpec.FromString(payload.input).chaincode_spec
         return list(spec.input.args), proposal
 
-    def _qscc(self, args: list[bytes]) -> bytes:
+    def _qscc(self, args: list[bytes], context: grpc.ServicerContext) -> bytes:
+        if args[0].endswith(b"ID") and args[2].decode() not in self._statuses:
+            txid = args[2].decode()
+            context.abort(grpc.StatusCode.UNKNOWN, f"error no such transaction ID [{txid}] in index")
         if args[0] == b"GetChainInfo":
             data: bytes = ledger_pb2.BlockchainInfo(height=len(self.blocks)).SerializeToString()
         elif args[0] == b"GetBlockByNumber":
             data = self.blocks[int(args[2])].SerializeToString()
+        elif args[0] == b"GetTransactionByID":
+            code, number = self._statuses[args[2].decode()]
+            envelope = common_pb2.Envelope.FromString(self.blocks[number].data.data[0])
+            read = transaction_pb2.ProcessedTransaction(transactionEnvelope=envelope, validationCode=code)
+            data = read.SerializeToString()
         else:
             data = self.blocks[self._statuses[args[2].decode()][1]].SerializeToString()
         return data

@@ -8,8 +8,10 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
 from fabric_protos.msp import identities_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from quorumlearn.gateway import (
     Signer,
     connect,
     connect_profile,
+    find_profile,
     load_msp,
 )
 from quorumlearn.gateway.blocks import header_hash
@@ -59,12 +62,29 @@ def test_signatures_verify_and_have_a_low_s(curve: type[ec.EllipticCurve]) -> No
     holds()
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=100))
+def test_an_ed25519_key_signs_the_message_itself(message: bytes) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    key.public_key().verify(Signer.from_pem(pem(key))(message), message)
+
+
+def test_an_encrypted_key_says_how_to_write_it_without_a_password() -> None:
+    secret = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"sesame"),
+    )
+    with pytest.raises(CredentialError, match="encrypted"):
+        Signer.from_pem(secret)
+
+
 @pytest.mark.parametrize(
     "key",
     [
         b"",
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        pem(ed25519.Ed25519PrivateKey.generate()),
+        pem(rsa.generate_private_key(65537, 2048)),
         pem(ec.generate_private_key(ec.SECP256K1())),
     ],
 )
@@ -82,7 +102,9 @@ def test_an_identity_serialises_as_fabric_wants(alice: tuple[Identity, Signer]) 
     assert repr(signer) == "Signer(...)"
 
 
-@pytest.mark.parametrize("damage", ["no folder", "no key", "two keys", "foreign key", "no certificate"])
+@pytest.mark.parametrize(
+    "damage", ["no folder", "no key", "foreign key", "foreign keys", "no certificate", "two certificates"]
+)
 def test_a_damaged_msp_folder_is_refused(tmp_path: Path, organisation: Organisation, damage: str) -> None:
     source = organisation.user("alice")
     for name in ("signcerts/cert.pem", "keystore/key.pem"):
@@ -94,14 +116,36 @@ def test_a_damaged_msp_folder_is_refused(tmp_path: Path, organisation: Organisat
         key.parent.rmdir()
     elif damage == "no key":
         key.unlink()
-    elif damage == "two keys":
-        (key.parent / "other.pem").write_bytes(key.read_bytes())
-    elif damage == "foreign key":
+    elif damage == "two certificates":
+        (tmp_path / "signcerts" / "other.pem").write_bytes((source / "signcerts/cert.pem").read_bytes())
+    elif damage.startswith("foreign key"):
         key.write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+        if damage == "foreign keys":
+            (key.parent / "other.pem").write_bytes(pem(rsa.generate_private_key(65537, 2048)))
     else:
         (tmp_path / "signcerts" / "cert.pem").write_bytes(b"nothing")
     with pytest.raises(CredentialError, match=str(tmp_path)):
         load_msp(tmp_path, "OrgMSP")
+
+
+def test_of_several_keys_the_one_of_the_certificate_is_taken(
+    tmp_path: Path, organisation: Organisation
+) -> None:
+    """As `fabric-ca-client reenroll` and hand-made folders leave them."""
+    source, message = organisation.user("alice"), b"message"
+    for name in ("signcerts/cert.pem", "keystore/key.pem"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    keystore = tmp_path / "keystore"
+    (keystore / "key.pem").rename(keystore / "m_sk")
+    (keystore / "a_sk").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+    (keystore / "b_sk").write_bytes(pem(rsa.generate_private_key(65537, 2048)))
+    (keystore / "z_sk").write_bytes(pem(ed25519.Ed25519PrivateKey.generate()))
+    (keystore / "README").write_text("the keys of alice")
+    identity, signer = load_msp(tmp_path, "OrgMSP")
+    key = x509.load_pem_x509_certificate(identity.certificate).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(signer(message), message, ec.ECDSA(hashes.SHA256()))
 
 
 def profile_of(organisation: Organisation, address: str = "127.0.0.1:7051") -> dict[str, Any]:
@@ -134,21 +178,53 @@ def test_the_profile_that_a_network_writes_leads_to_the_peer_over_tls(
             assert gateway.network(CHANNEL).contract("cc").evaluate("echo", "x") == b"x"
 
 
-def test_a_peer_of_another_tls_authority_is_not_talked_to(
-    organisation: Organisation, alice: tuple[Identity, Signer]
+@pytest.mark.parametrize(
+    ("authority", "host", "reason"),
+    [
+        ("of identities", "", "CERTIFICATE_VERIFY_FAILED"),
+        ("of TLS", "elsewhere.example", "(Hostname|Peer name)"),
+    ],
+)
+def test_a_peer_that_tls_does_not_vouch_for_is_told_from_one_that_is_not_there(
+    organisation: Organisation, alice: tuple[Identity, Signer], authority: str, host: str, reason: str
 ) -> None:
     tls = organisation.peer / "tls"
     server = grpc.ssl_server_credentials(
         [((tls / "server.key").read_bytes(), (tls / "server.crt").read_bytes())]
     )
-    wrong = (organisation.folder / "ca" / "ca.pem").read_bytes()
+    path = organisation.tls_authority if authority == "of TLS" else organisation.folder / "ca" / "ca.pem"
     with (
         ScriptedPeer(credentials=server) as peer,
-        connect(peer.address, *alice, tls_root=wrong, options=QUICK) as gateway,
-        pytest.raises(EvaluateError),
+        connect(
+            peer.address, *alice, tls_root=path.read_bytes(), override_authority=host, options=QUICK
+        ) as gateway,
+        pytest.raises(EvaluateError, match="no TLS connection to the peer at .*" + reason) as caught,
     ):
         gateway.network(CHANNEL).contract("cc").evaluate("echo", "x")
+    assert "profile" in str(caught.value)
+    assert not caught.value.unreachable
     assert peer.calls == []
+
+
+def test_tls_to_a_peer_without_it_says_so(organisation: Organisation, alice: tuple[Identity, Signer]) -> None:
+    root = organisation.tls_authority.read_bytes()
+    with (
+        ScriptedPeer() as peer,
+        connect(peer.address, *alice, tls_root=root, options=QUICK) as gateway,
+        pytest.raises(EvaluateError, match=r"no TLS connection to the peer at .*WRONG_VERSION_NUMBER"),
+    ):
+        gateway.network(CHANNEL).contract("cc").evaluate("echo", "x")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"nothing", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
+)
+def test_a_tls_authority_that_is_no_certificate_is_refused_at_once(
+    alice: tuple[Identity, Signer], broken: bytes
+) -> None:
+    with pytest.raises(CredentialError, match=r"TLS authority given for the peer at peer\.example:7051"):
+        connect("peer.example:7051", *alice, tls_root=broken)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +265,28 @@ def test_a_profile_may_name_a_file_for_its_tls_authority_and_a_host_name(
     path.write_text(json.dumps(fields))
     read = read_profile(path)
     assert (read.tls_root, read.override_authority, read.msp_id) == (b"PEM", "peer.example", "OrgMSP")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("form", ["JSON", "JSON with tabs", "YAML"])
+def test_a_profile_may_be_json_or_yaml_with_a_byte_order_mark_or_without(
+    tmp_path: Path, organisation: Organisation, form: str, encoding: str
+) -> None:
+    fields = profile_of(organisation)
+    as_json = json.dumps(fields, indent="\t" if "tabs" in form else 2)
+    text = yaml.safe_dump(fields) if form == "YAML" else as_json
+    path = tmp_path / ("connection.yaml" if form == "YAML" else "connection.json")
+    path.write_text(text, encoding=encoding)
+    assert find_profile(tmp_path) == path
+    assert read_profile(path).tls_root == organisation.tls_authority.read_bytes()
+
+
+@pytest.mark.parametrize("data", [b"{", b"a: b: c", b"\xff\xfe\xfa", b"!!python/object:x {}"])
+def test_a_profile_that_is_neither_json_nor_yaml_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "connection.json"
+    path.write_bytes(data)
+    with pytest.raises(CredentialError, match=r"connection\.json is neither JSON nor YAML"):
+        read_profile(path)
 
 
 @settings(max_examples=60, deadline=None)

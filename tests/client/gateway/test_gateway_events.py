@@ -100,6 +100,70 @@ def test_a_checkpoint_goes_before_the_start(gateway: Gateway, tmp_path: Path, ki
         assert next(blocks).header.number == 3
 
 
+@pytest.mark.parametrize("kind", ["memory", "file"])
+@pytest.mark.parametrize("longer", [True, False])
+def test_a_checkpoint_of_another_ledger_says_so(
+    gateway: Gateway, alice: tuple[Identity, Signer], tmp_path: Path, kind: str, longer: bool
+) -> None:
+    submit(gateway, 3)
+    checkpointer = MemoryCheckpointer() if kind == "memory" else FileCheckpointer(tmp_path / "c.json")
+    with gateway.network(CHANNEL).chaincode_events("cc", start=1, checkpoint=checkpointer) as events:
+        checkpointer.save(next(events).checkpoint)
+    with ScriptedPeer() as other, connect(other.address, *alice, tls_root=None, options=QUICK) as elsewhere:
+        submit(elsewhere, 5 if longer else 1)
+        network = elsewhere.network(CHANNEL)
+        for open_stream in (
+            lambda: network.chaincode_events("cc", checkpoint=checkpointer),
+            lambda: network.block_events(checkpoint=checkpointer),
+        ):
+            with pytest.raises(CheckpointError, match=r"another ledger.*remove it to begin at the start"):
+                open_stream()
+    with gateway.network(CHANNEL).chaincode_events("cc", checkpoint=checkpointer) as events:
+        assert next(events).block == 2
+
+
+class Kept:
+    """A checkpointer of somebody's own."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+    def load(self) -> Checkpoint:
+        return self.checkpoint
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+
+@pytest.mark.parametrize(
+    ("beyond", "words"),
+    [
+        (Checkpoint(4), "is in block 4, and the ledger has 3 blocks"),
+        (Checkpoint(9, "a" * 64), "is in block 9, and the ledger has 3 blocks"),
+        (Checkpoint(1, "a" * 64), "a" * 64 + ", which the ledger does not hold"),
+    ],
+)
+def test_a_checkpoint_after_which_nothing_can_come_is_an_error_and_not_silence(
+    gateway: Gateway, beyond: Checkpoint, words: str
+) -> None:
+    submit(gateway, 3)
+    network = gateway.network(CHANNEL)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        network.chaincode_events("cc", checkpoint=Kept(beyond))
+    assert "remove the checkpoint to begin at the start" in str(caught.value)
+    with network.block_events(checkpoint=Kept(Checkpoint(3))) as blocks:
+        submit(gateway, 1)
+        assert next(blocks).header.number == 3
+
+
+def test_a_checkpoint_that_an_older_version_wrote_is_taken(gateway: Gateway, tmp_path: Path) -> None:
+    first, _ = submit(gateway, 2)
+    path = tmp_path / "c.json"
+    path.write_text(f'{{"block": 0, "transaction_id": "{first}"}}')
+    with gateway.network(CHANNEL).chaincode_events("cc", checkpoint=FileCheckpointer(path)) as events:
+        assert next(events).block == 1
+
+
 def test_an_event_not_dealt_with_comes_again(gateway: Gateway) -> None:
     submit(gateway, 1)
     checkpointer = MemoryCheckpointer()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -24,6 +26,7 @@ from quorumlearn.gateway import (
     Signer,
     SizeError,
     SubmitError,
+    Timeouts,
     connect,
     read_transaction,
 )
@@ -274,6 +277,72 @@ def test_the_connection_comes_back_with_the_peer(alice: tuple[Identity, Signer])
         assert contract(opened).evaluate("echo", "1") == b"1"
     with opened, ScriptedPeer(first.address):
         assert contract(opened).evaluate("echo", "2") == b"2"
+
+
+@pytest.fixture
+def hasty(peer: ScriptedPeer, alice: tuple[Identity, Signer]) -> Iterator[Gateway]:
+    """A gateway with short deadlines, for what does not answer."""
+    options = replace(QUICK, timeouts=Timeouts(0.3, 0.3, 0.3, 0.3), submissions=3)
+    with connect(peer.address, *alice, tls_root=None, options=options) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("lost", ["Submit", "CommitStatus", "in the orderer"])
+def test_a_transaction_without_news_is_submitted_again_and_commits_once(
+    hasty: Gateway, peer: ScriptedPeer, lost: str
+) -> None:
+    """An orderer's leader that is frozen: what it was sent is not taken, or taken and lost."""
+    if lost == "in the orderer":
+        peer.losing = 2
+    else:
+        peer.hanging[lost] = 2
+    assert contract(hasty).submit("put", "k", "v") == b"done:v"
+    assert peer.calls.count("Endorse") == 1
+    assert len({request.transaction_id for request in peer.requests["Submit"]}) == 1
+    assert peer.calls.count("Submit") == 3
+    assert len(peer.blocks) == 1
+
+
+@pytest.mark.parametrize(("rpc", "kind"), [("Submit", SubmitError), ("CommitStatus", CommitStatusError)])
+def test_submitting_again_ends(
+    hasty: Gateway, peer: ScriptedPeer, rpc: str, kind: type[GatewayError]
+) -> None:
+    peer.hanging[rpc] = 9
+    with pytest.raises(kind) as caught:
+        contract(hasty).submit("put", "k", "v")
+    assert caught.value.timed_out
+    assert peer.calls.count("Submit") == 3
+
+
+def test_who_may_be_why_nobody_endorsed_is_told_from_who_refused(hasty: Gateway, peer: ScriptedPeer) -> None:
+    named = ["AMSP", "BMSP", "CMSP"]
+
+    def suspects(status: grpc.StatusCode, message: str, *details: tuple[str, str, str]) -> set[str]:
+        peer.fail("Endorse", status, message, *details)
+        with pytest.raises(EndorseError) as caught:
+            contract(hasty).submit("put", "k", "v", endorsing_organisations=named)
+        return set(caught.value.suspects(named))
+
+    collected = "failed to collect enough transaction endorsements"
+    aborted = grpc.StatusCode.ABORTED
+    assert suspects(grpc.StatusCode.DEADLINE_EXCEEDED, "endorsement timeout expired") == set(named)
+    assert suspects(UNAVAILABLE, "failed to find any endorsing peers for org(s): CMSP, DMSP") == {"CMSP"}
+    assert peer.calls.count("Endorse") == 2
+    refused = ("p0:1", "AMSP", "chaincode response 500, [WRONG_PHASE] too late")
+    assert suspects(aborted, collected, refused) == set()
+    assert suspects(aborted, collected, ("p1:2", "BMSP", "could not launch chaincode cc"), refused) == {
+        "BMSP"
+    }
+
+
+def test_of_results_that_differ_the_odd_one_is_suspect_and_of_two_both() -> None:
+    def unlike(*odd: str) -> EndorseError:
+        details = [PeerError("p", one, "ProposalResponsePayloads do not match") for one in odd]
+        return EndorseError("failed to collect enough transaction endorsements", details=details)
+
+    assert unlike("BMSP").suspects(["AMSP", "BMSP"]) == {"AMSP", "BMSP"}
+    assert unlike("BMSP").suspects(["AMSP", "BMSP", "CMSP"]) == {"BMSP"}
+    assert unlike("BMSP", "CMSP").suspects(["AMSP", "BMSP", "CMSP"]) == {"AMSP", "BMSP", "CMSP"}
 
 
 def test_many_threads_share_one_gateway(gateway: Gateway, peer: ScriptedPeer) -> None:

@@ -46,6 +46,11 @@ class Scripted:
         self.asked.append(function)
         return canonical.to_json(CONFIG)
 
+    def evaluate_jointly(
+        self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()
+    ) -> bytes:
+        raise AssertionError(f"{function} was asked of {endorsing_organisations}")
+
     def submit(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes:
         self.named.append((function, tuple(endorsing_organisations)))
         if self.errors:
@@ -53,13 +58,12 @@ class Scripted:
         return b"done"
 
 
-@pytest.mark.parametrize(
-    "message",
-    ["failed to find any endorsing peers", "[WRONG_PHASE] too late", "ProposalResponsePayloads do not match"],
-)
-def test_those_named_are_not_believed_the_peer_chooses_and_then_others_are_named(message: str) -> None:
+REFUSED = "chaincode response 500, [WRONG_PHASE] too late"
+
+
+def test_those_named_are_not_believed_the_peer_chooses_and_then_others_are_named() -> None:
     """One dishonest verifier's refusals shall keep nobody out."""
-    contract = Scripted(EndorseError("aborted", details=(PeerError("peer", "V2", message),)))
+    contract = Scripted(EndorseError("aborted", details=(PeerError("peer", "V2", REFUSED),)))
     quorum = QuorumContract(contract, "V1/v")
     assert quorum.submit("blocks:Commit", "a") == b"done"
     assert quorum.submit("blocks:Commit", "a") == b"done"
@@ -71,7 +75,7 @@ def test_those_named_are_not_believed_the_peer_chooses_and_then_others_are_named
 
 
 def test_what_the_peers_choice_refuses_is_refused() -> None:
-    refused = EndorseError("aborted", details=(PeerError("peer", "V1", "[WRONG_PHASE] too late"),))
+    refused = EndorseError("aborted", details=(PeerError("peer", "V1", REFUSED),))
     contract = Scripted(refused, refused)
     with pytest.raises(EndorseError):
         QuorumContract(contract, "M/m").submit("blocks:Commit", "a")
@@ -82,3 +86,24 @@ def test_what_is_under_other_policies_is_left_to_the_peer() -> None:
     contract = Scripted()
     QuorumContract(contract, "M/m").submit("tasks:Publish", "{}")
     assert contract.named == [("tasks:Publish", ())]
+
+
+@pytest.mark.parametrize("behind", ["V1", "V2", "V3"])
+def test_around_a_peer_that_is_behind_the_others_are_named(behind: str) -> None:
+    """Its results differ from those of the others, and of two nobody can tell which is behind."""
+
+    class Differing(Scripted):
+        def submit(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes:
+            if behind in endorsing_organisations:
+                odd = PeerError("peer", endorsing_organisations[-1], "ProposalResponsePayloads do not match")
+                self.errors = [EndorseError("aborted", details=(odd,))]
+            return super().submit(function, *args, endorsing_organisations=endorsing_organisations)
+
+    contract = Differing()
+    quorum = QuorumContract(contract, "V1/v")
+    assert quorum.submit("blocks:Commit", "a") == b"done"
+    assert len(contract.named) <= 3
+    contract.named.clear()
+    assert quorum.submit("blocks:Commit", "b") == b"done"
+    ((_, named),) = contract.named
+    assert set(named) == {"V1", "V2", "V3"} - {behind}

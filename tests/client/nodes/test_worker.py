@@ -1,11 +1,17 @@
-"""How long a worker waits before it tries a step again."""
+"""A worker's pauses before it tries a step again, and what it does meanwhile."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Sequence
 
-from quorumlearn.nodes.worker import FIRST_PAUSE, LONGEST_PAUSE, pause_before
+from quorumlearn.gateway import CommitStatusError
+from quorumlearn.nodes.feed import News, TaskFeed
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.worker import FIRST_PAUSE, LONGEST_PAUSE, Worker, pause_before
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.event_pb2 import LedgerEvent
 
 
 def in_seconds(seconds: float) -> int:
@@ -26,3 +32,56 @@ def test_pauses_are_cut_short_before_a_deadline_and_not_after_it() -> None:
     assert pause_before(near, LONGEST_PAUSE) == LONGEST_PAUSE
     near.ceremonies[0].deadline_ms = in_seconds(3600)
     assert pause_before(near, LONGEST_PAUSE) == LONGEST_PAUSE
+
+
+class Frozen:
+    """A ledger whose orderers lose whatever they are sent. It stops a worker that has sent too much."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.stop = threading.Event()
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        return b.TaskView().SerializeToString()
+
+    def submit(self, function: str, *args: str) -> bytes:
+        self.sent.append(function)
+        if len(self.sent) == 2:
+            self.stop.set()
+        raise CommitStatusError("waiting for the commit: Deadline Exceeded")
+
+
+class Seat:
+    """Is told at its first look of a step that is complete, and has one of its own to do at the second."""
+
+    patience = 0.0
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self.looks = 0
+
+    def act(self, view: b.TaskView, news: News) -> bool:
+        self.looks += 1
+        if self.looks == 1:
+            assert news.feed is not None
+            news.feed.notify(LedgerEvent(kind="blocks:PostSketch"))
+            return False
+        self.market.join_committee("t")
+        return True
+
+    def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return True
+
+    def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return True
+
+    def finished(self, view: b.TaskView) -> bool:
+        return False
+
+
+def test_a_step_that_cannot_be_closed_does_not_hold_up_the_own_steps() -> None:
+    """Each look at the ledger gets to what this identity has to do, whatever becomes of Advance."""
+    ledger = Frozen()
+    market = Market(ledger)
+    Worker("V1/v", Seat(market), TaskFeed("t", market), market, ledger.stop).run()
+    assert ledger.sent == ["blocks:Advance", "tasks:JoinCommittee"]

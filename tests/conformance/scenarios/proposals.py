@@ -6,7 +6,9 @@ Badly made, badly signed, or of somebody who may not propose: who says so, in wh
 from __future__ import annotations
 
 import datetime
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import proposal_pb2
@@ -17,6 +19,7 @@ from tests.conformance.crafting import HighS, OtherData, Parts, endorsed, evalua
 from tests.conformance.network import OWNER, Network
 from tests.conformance.observing import Observation, case, outcome
 from tests.conformance.scenarios.refusals import both, done
+from tests.network.devnet.ed25519_identity import ed25519_identity
 from tests.network.devnet.raw_gateway import CHANNEL, Client
 
 
@@ -198,6 +201,17 @@ def impostor(network: Network) -> Observation:
 def expired(network: Network) -> Observation:
     folder = ensure_user(network.organisation("V2MSP"), "late", validity=datetime.timedelta(seconds=-1))
     return both(network, "nothing", client=network.client(SigningIdentity.load("V2MSP", folder)))
+
+
+@case("an identity with an Ed25519 key, and its signature over something else")
+def ed25519(network: Network) -> Observation:
+    with tempfile.TemporaryDirectory() as folder:
+        msp = ed25519_identity(network.organisation(OWNER), "edward", Path(folder) / "msp")
+        signer = SigningIdentity.load(OWNER, msp)
+    return {
+        "submitted": network.submit("put", "by-edward", "x", by=network.client(signer)).code,
+        "something else": both(network, "nothing", client=_as(network, OtherData(signer))),
+    }
 
 
 @case("a peer's own identity as a client")

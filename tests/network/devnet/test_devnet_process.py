@@ -91,6 +91,11 @@ def fields_of(members: Members, tmp_path: Path) -> dict[str, Any]:
         (["chaincodes", 0, "policy"], "OR('V1MSP.boss')", "unreadable principal"),
         (["chaincodes", 0, "name"], "qscc", "system chaincode"),
         (["chaincodes", 0, "sequence"], 0, "sequence"),
+        (
+            ["chaincodes", 0, "collections"],
+            [{"name": "secrets"}],
+            "private data collections are not supported",
+        ),
         (["batch", "timeout_ms"], 0, "timeout_ms"),
     ],
 )

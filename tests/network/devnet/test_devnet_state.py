@@ -151,7 +151,10 @@ def test_rich_queries_fail_as_on_leveldb(owner: Client) -> None:
 
 
 def test_private_data_is_refused_clearly(owner: Client) -> None:
-    assert "collection quorumlearn/kv/secrets could not be found" in reason_of(owner, "private", "k")
+    """In Fabric's words for a collection that is not defined, and why it cannot be."""
+    reason = reason_of(owner, "private", "k")
+    assert "collection quorumlearn/kv/secrets could not be found" in reason
+    assert "private data collections are not supported by the devnet" in reason
 
 
 def test_another_chaincode_runs_in_the_same_transaction(verifier: Client) -> None:

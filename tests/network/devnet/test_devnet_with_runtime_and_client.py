@@ -21,6 +21,7 @@ from quorumlearn_network.devnet import Devnet
 from quorumlearn_network.identities import ensure_user
 
 from tests.network.devnet.conftest import MEMBERS, POLICY, Members, make_config
+from tests.network.devnet.ed25519_identity import ed25519_identity
 from tests.network.devnet.raw_gateway import CHANNEL
 
 PACKAGE = "kv_1.0:" + "0" * 64
@@ -144,3 +145,15 @@ def test_blocks_read_through_the_client(gateways: dict[str, Gateway]) -> None:
     with network.block_events(start=0) as blocks:
         numbers = [next(iter(blocks)).header.number for _ in range(height)]
     assert numbers == list(range(height))
+
+
+def test_an_identity_with_an_ed25519_key_acts_as_any_other(
+    gateways: dict[str, Gateway], members: Members, tmp_path: Path
+) -> None:
+    organisation = members.organisations["OwnerMSP"]
+    identity = load_msp(ed25519_identity(organisation, "edward", tmp_path / "msp"), "OwnerMSP")
+    endpoint, root = gateways["OwnerMSP"].endpoint, organisation.tls_authority.read_bytes()
+    with connect(endpoint, *identity, tls_root=root) as gateway:
+        contract = gateway.network(CHANNEL).contract("kv")
+        assert contract.submit("increment", "by-edward") == b"1"
+        assert contract.evaluate("who") == b"OwnerMSP/edward"

@@ -17,6 +17,7 @@ from quorumlearn_network.devnet.msp import Identity, Membership, Msp, Role, Sign
 from quorumlearn_network.identities import ensure_peer, ensure_user, open_organisation
 
 from tests.network.devnet.conftest import Members
+from tests.network.devnet.ed25519_identity import ed25519_identity
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -97,6 +98,20 @@ def test_a_signature_verifies_with_low_s_and_for_its_data_only(members: Members,
     assert s <= ORDER // 2
     assert not identity.verify(data, utils.encode_dss_signature(r, ORDER - s))
     assert not identity.verify(data, b"garbage")
+
+
+@given(st.binary(max_size=100))
+def test_an_ed25519_identity_signs_the_message_itself(members: Members, data: bytes) -> None:
+    organisation = members.organisations["V1MSP"]
+    folder = organisation.folder / "edward"
+    signer = SigningIdentity.load(
+        "V1MSP", folder if folder.exists() else ed25519_identity(organisation, "edward", folder)
+    )
+    identity = loaded("V1MSP", organisation.peer / "msp", signer.serialized)
+    assert (identity.roles, identity.problem) == ({Role.MEMBER, Role.CLIENT}, None)
+    assert identity.verify(data, signer.sign(data))
+    assert not identity.verify(data + b"x", signer.sign(data))
+    assert not identity.verify(data, members.signer("V1MSP").sign(data))
 
 
 def test_secrets_stay_out_of_representations(members: Members) -> None:

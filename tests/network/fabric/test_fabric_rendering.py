@@ -152,6 +152,8 @@ def test_the_compose_file_mounts_keys_read_only_and_publishes_on_this_machine(tm
             source, inside, *mode = volume.split(":")
             assert source.startswith("./")
             assert mode == ([] if inside == "/var/hyperledger/production" else ["ro"])
+        if not name.startswith("chaincode."):  # it dials nobody
+            assert service["environment"]["NO_PROXY"] == service["environment"]["no_proxy"] == "*"
         if name.startswith("chaincode."):
             assert service["environment"]["CHAINCODE_ID"] == package_id(layout.spec.chaincode)
             assert "ports" not in service
