@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,14 @@ import typer
 import yaml
 from google.protobuf.json_format import MessageToDict
 from quorumlearn_network.spec import Role
+from quorumlearn_network.up import read_network
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
 from quorumlearn.analysis import outcome_of, why_round, why_task
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_feed, open_market
+from quorumlearn.cli.example import task_example
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import (
@@ -119,6 +122,12 @@ def publish(
         print_text(f"  {line}")
     if not dry_run:
         print_text(f"next: quorumlearn task watch {spec.task_id}")
+
+
+@app.command(epilog=f"Example: quorumlearn task example > task.yaml.  {EXIT_CODES}")
+def example(folder: Folder = DEFAULT_FOLDER) -> None:
+    """Print a small task's file for all miners and verifiers of the network: it can be published as it is."""
+    sys.stdout.write(task_example(read_network(folder)))
 
 
 @app.command(epilog=f"Example: quorumlearn task presets.  {EXIT_CODES}")
