@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 from google.protobuf.json_format import MessageToDict
+from quorumlearn_network.spec import Role
+from quorumlearn_network.up import read_network
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
+from quorumlearn.analysis import outcome_of, why_round, why_task
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_feed, open_market
+from quorumlearn.cli.example import task_example
 from quorumlearn.cli.live import TaskWatch, follow
-from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_table, print_text, progress
+from quorumlearn.cli.signing import Signer, signer
+from quorumlearn.cli.terminal import (
+    EXIT_CODES,
+    AsJson,
+    print_json,
+    print_table,
+    print_text,
+    progress,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Publish tasks, and see what becomes of them.")
 
@@ -30,7 +43,7 @@ def publish(
         str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")
     ],
     folder: Folder = DEFAULT_FOLDER,
-    who: As = "",
+    who: Signer = "",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -39,7 +52,10 @@ def publish(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and explain only; publish nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Check and explain only; nothing is published, nor put into the store."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -76,20 +92,24 @@ def publish(
     A workload's config: epochs, batch_size, learning_rate, momentum; dp_clip and dp_noise (together) make training
     differentially private, with epsilon reported at dp_delta (1e-5); late_rounds (0) takes updates that were late.
     """
-    from quorumlearn.artifacts import ArtifactStore
+    from quorumlearn.artifacts import ArtifactStore, reference_of
     from quorumlearn.learning import DataSource
     from quorumlearn.nodes import taskfile
     from quorumlearn.nodes.encryption import parameters_of
 
     wanted = taskfile.load(file)
+    signs = who if dry_run else signer(folder, who, Role.OWNER)
     with progress("making the initial model") as step:
         artifacts = ArtifactStore(store if "://" in store else Path(store).resolve().as_uri())
         model = taskfile.initial_public_model(wanted)
         root = taskfile.root_set(wanted, DataSource(folder=data))
-        spec = taskfile.spec_of(wanted, artifacts.put(model), None if root is None else artifacts.put(root))
+        spec = taskfile.spec_of(wanted, reference_of(model), None if root is None else reference_of(root))
         if not dry_run:
             step("publishing")
-            with open_market(folder, who) as market:
+            with open_market(folder, signs) as market:
+                for data_of in (model, root):
+                    if data_of is not None:
+                        artifacts.put(data_of)
                 market.publish(spec)
     lines = parameters_of(spec).explain().lines
     if as_json:
@@ -102,6 +122,12 @@ def publish(
         print_text(f"  {line}")
     if not dry_run:
         print_text(f"next: quorumlearn task watch {spec.task_id}")
+
+
+@app.command(epilog=f"Example: quorumlearn task example > task.yaml.  {EXIT_CODES}")
+def example(folder: Folder = DEFAULT_FOLDER) -> None:
+    """Print a small task's file for all miners and verifiers of the network: it can be published as it is."""
+    sys.stdout.write(task_example(read_network(folder)))
 
 
 @app.command(epilog=f"Example: quorumlearn task presets.  {EXIT_CODES}")
@@ -160,9 +186,17 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
     with open_market(folder, who) as market:
         view = market.view(task)
         blocks = list(market.blocks(task))
+        rounds = list(market.rounds(task))
     if as_json:
         print_json(
-            {"task": _dict(view.task), "state": _dict(view.state), "blocks": [_dict(one) for one in blocks]}
+            {
+                "task": _dict(view.task),
+                "state": _dict(view.state),
+                "rounds": [
+                    {"round": one.number, "outcome": outcome_of(one), "reason": one.reason} for one in rounds
+                ],
+                "blocks": [_dict(one) for one in blocks],
+            }
         )
         return
     spec, state = view.task.spec, view.state
@@ -184,7 +218,7 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
         f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
     }
     if state.reason:
-        facts["ended"] = state.reason
+        facts["ended"] = why_task(state.reason)
     for name, value in facts.items():
         print_text(f"  {name:<10} {value}")
     print_text("")
@@ -200,6 +234,9 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
         for one in blocks
     ]
     print_table(("block", "digest", "round", "status", "contributors", "proposer"), rows)
+    for one in rounds:
+        if one.reason:
+            print_text(f"round {one.number} was {outcome_of(one).lower()}: {why_round(one)}")
 
 
 @app.command(epilog=f"Example: quorumlearn task watch mnist-1.  {EXIT_CODES}")
@@ -230,8 +267,10 @@ def report(
 ) -> None:
     """Who contributed and was paid, how good the model became, where time and bytes went."""
     from quorumlearn.analysis import draw_accuracy
-    from quorumlearn.cli.account import collect, fields_of, print_report
+    from quorumlearn.cli.account import check_place, collect, fields_of, print_report
 
+    if picture is not None:
+        check_place(picture)
     with open_market(folder, who) as market:
         found = collect(market, task)
     if picture is not None:
@@ -295,9 +334,9 @@ def audit(
 
 
 @app.command(epilog=f"Example: quorumlearn task cancel mnist-1 --as owner/owner.  {EXIT_CODES}")
-def cancel(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+def cancel(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_json: AsJson = False) -> None:
     """Cancel one's own task: at once before it runs, after the round under way (which still pays) if it does."""
-    with open_market(folder, who) as market:
+    with open_market(folder, signer(folder, who, Role.OWNER)) as market:
         market.cancel(task)
         state = market.task(task).state
     status = t.TaskStatus.Name(state.status)
@@ -317,11 +356,12 @@ def challenge(
     height: Annotated[int, typer.Argument(min=1, help="The block's height.")],
     reason: Annotated[str, typer.Option(help="Why, for the verifiers.")],
     folder: Folder = DEFAULT_FOLDER,
-    who: As = "",
+    who: Signer = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask the verifiers to judge an accepted block again; a deposit is at stake."""
-    with open_market(folder, who) as market:
+    by = signer(folder, who, Role.OWNER, Role.MINER, Role.VERIFIER)
+    with open_market(folder, by) as market:
         market.challenge(task, height, reason)
     if as_json:
         print_json({"task": task, "height": height, "challenged": True})
