@@ -118,7 +118,15 @@ class RoundPart:
         submissions = {one.miner: one for one in view.submissions}
         base = load_public(self.store, self.spec, view.round.base.model)
         root = root_sketch(self.store, self.spec, base, view.round.number, self._plan(view))
-        return screening.select(self.spec, view.round, submissions, opened.sketches, self.position, root)
+        return screening.select(
+            self.spec,
+            view.round,
+            submissions,
+            opened.sketches,
+            self.position,
+            root,
+            ckks.sketch_rounding(self.parameters),
+        )
 
     def partial(self, view: b.TaskView) -> tuple[str, ArtifactRef]:
         """This seat's partial decryption of the authorised sum, and of nothing else: the sum's digest, and where it is."""

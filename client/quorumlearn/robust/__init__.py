@@ -10,8 +10,6 @@ from quorumlearn.robust.registry import FRACTIONS, MIXTURES, RULES, make_rule, n
 from quorumlearn.robust.rounding import whole_weights
 from quorumlearn.robust.rules import LNearest, Mean, MultiKrum, Rule, Weights, largest_byzantine
 from quorumlearn.robust.selection import (
-    DUPLICATE_TOLERANCE,
-    LEAST_NORM,
     OUTLIER_FACTOR,
     Finding,
     Reason,
@@ -21,9 +19,7 @@ from quorumlearn.robust.selection import (
 from quorumlearn.robust.trust import TrustScores
 
 __all__ = [
-    "DUPLICATE_TOLERANCE",
     "FRACTIONS",
-    "LEAST_NORM",
     "MIXTURES",
     "OUTLIER_FACTOR",
     "RULES",
