@@ -1,6 +1,26 @@
 """What a task did, read from the ledger alone: figures, tables and pictures of it."""
 
 from quorumlearn.analysis.picture import draw_accuracy
-from quorumlearn.analysis.report import MinerReport, PhaseReport, TaskReport, report_of
+from quorumlearn.analysis.reasons import why_round, why_task
+from quorumlearn.analysis.report import (
+    PAID,
+    UNDER_WAY,
+    MinerReport,
+    PhaseReport,
+    TaskReport,
+    outcome_of,
+    report_of,
+)
 
-__all__ = ["MinerReport", "PhaseReport", "TaskReport", "draw_accuracy", "report_of"]
+__all__ = [
+    "PAID",
+    "UNDER_WAY",
+    "MinerReport",
+    "PhaseReport",
+    "TaskReport",
+    "draw_accuracy",
+    "outcome_of",
+    "report_of",
+    "why_round",
+    "why_task",
+]

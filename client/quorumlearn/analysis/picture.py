@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.analysis.report import TaskReport
+from quorumlearn.analysis.report import PAID, TaskReport
+
+COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
 
 
 def draw_accuracy(report: TaskReport, path: Path) -> None:
-    """Accuracy by block and each miner's weight by round, as a PNG."""
+    """Accuracy by block and each miner's weight by round, as a PNG. OSError if it cannot be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
     from matplotlib.figure import Figure
 
@@ -30,11 +32,12 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
     rounds = max((len(miner.weights) for miner in report.miners), default=0)
     for row, miner in enumerate(report.miners):
         for number, (weight, verdict) in enumerate(zip(miner.weights, miner.verdicts, strict=True), start=1):
-            good = weight > 0
-            bottom.scatter(
-                number, row, s=170, marker="s" if good else "X", color="#2a9d6f" if good else "#c0392b"
-            )
-            label = str(weight) if good else verdict.lower().replace("_", " ")
+            paid = report.outcomes[number - 1] == PAID
+            kind = ("paid" if paid else "unpaid") if weight else "none"
+            bottom.scatter(number, row, s=170, marker="s" if weight else "X", color=COLOURS[kind])
+            label = str(weight) if weight else verdict.lower().replace("_", " ")
+            if kind == "unpaid":
+                label += " unpaid"
             bottom.annotate(
                 label, (number, row), textcoords="offset points", xytext=(11, 0), va="center", fontsize=8
             )
@@ -44,4 +47,4 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
     bottom.set_ylim(len(report.miners) - 0.4, -0.6)
     bottom.set_xlabel("round")
     bottom.set_title("weight of each miner's update, or why it has none", fontsize=10)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")

@@ -18,11 +18,15 @@ from quorumlearn_proto.reward_pb2 import Stake
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import learning
+from quorumlearn.analysis.reasons import why_round
+
+PAID, UNDER_WAY = "ACCEPTED", "UNDER_WAY"
+"""Outcomes of a round: the one in which weights are paid, and that of a round that has not ended."""
 
 
 @dataclass(frozen=True)
 class MinerReport:
-    """One miner over all rounds; `weights` and `verdicts` by round, `stake` what is left of it or was given back.
+    """One miner over all rounds; `weights` and `verdicts` by round, `stake` what the task holds of it now: nothing once it has ended.
 
     `epsilon` is what the updates that it revealed cost the owner of one of its samples together, at the task's dp_delta, for the
     number of samples that it gave and if it trained as the task says; None if the task's training is not private.
@@ -49,11 +53,13 @@ class PhaseReport:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """`accuracy[h]` is that of block h on the verifiers' test sets (None if none of them voted on it); `delta` is the task's
-    dp_delta if its training is differentially private."""
+    """`accuracy[h]` is that of block h on the verifiers' test sets (None if none of them voted on it); `outcomes` and `reasons` are
+    by round, a reason empty where the round was accepted: only then a weight was paid. `delta` is the task's dp_delta if its
+    training is differentially private."""
 
     task: str
     outcomes: tuple[str, ...]
+    reasons: tuple[str, ...]
     heads: tuple[str, ...]
     accuracy: tuple[float | None, ...]
     miners: tuple[MinerReport, ...]
@@ -77,12 +83,11 @@ def report_of(
     workload = _private_workload(spec)
     return TaskReport(
         task=spec.task_id,
-        outcomes=tuple(b.Outcome.Name(view.round.outcome) for view in views),
+        outcomes=tuple(outcome_of(view.round) for view in views),
+        reasons=tuple(why_round(view.round) for view in views),
         heads=tuple(block.digest for block in chain),
         accuracy=_accuracy(chain),
-        miners=tuple(
-            _miner(name, views, stakes.get(name, Stake()), spec.stakes.miner, workload) for name in names
-        ),
+        miners=tuple(_miner(name, views, stakes.get(name, Stake()), workload) for name in names),
         phases=_phases(views),
         update_bytes=max((sub.manifest.update.size for view in views for sub in view.submissions), default=0),
         parameters=spec.ckks.update_size,
@@ -102,7 +107,7 @@ def _private_workload(spec: TaskSpec) -> learning.Workload | None:
 
 
 def _miner(
-    name: str, views: list[b.TaskView], stake: Stake, locked: int, workload: learning.Workload | None
+    name: str, views: list[b.TaskView], stake: Stake, workload: learning.Workload | None
 ) -> MinerReport:
     counts = [
         sub.manifest.sample_count
@@ -119,11 +124,16 @@ def _miner(
         weights=tuple(one.weight for one in verdicts),
         verdicts=tuple(_named(one.reason) for one in verdicts),
         details=tuple(one.detail for one in verdicts),
-        stake=locked - stake.slashed,
+        stake=stake.amount,
         paid=stake.paid,
         slashed=stake.slashed,
         epsilon=None if workload is None else workload.epsilon(counts),
     )
+
+
+def outcome_of(round_: b.Round) -> str:
+    """ACCEPTED, REJECTED, ABORTED or, of a round that has not ended, UNDER_WAY."""
+    return b.Outcome.Name(round_.outcome) if round_.outcome else UNDER_WAY
 
 
 def _named(reason: b.Reason) -> str:

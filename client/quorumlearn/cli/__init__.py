@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from quorumlearn.cli import attack, ckks, committee, demo, identity, ledger, network, node, task, tokens
-from quorumlearn.cli.terminal import EXIT_CODES, Exit, explain, printable
+from quorumlearn.cli.terminal import EXIT_CODES, Exit, OutputLost, explain, printable, standard_streams
 
 GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("network", network.app),
@@ -57,6 +57,7 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: runs a command and exits with its code."""
+    standard_streams()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -64,15 +65,19 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command; its exit code (`terminal.Exit`). An error that is a bug is raised as it is."""
     try:
         code = app(args=list(arguments), prog_name="quorumlearn", standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
         return _usage(error)
     except (typer.Abort, KeyboardInterrupt):
         _report("interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:  # whoever read our output has enough of it
-        with contextlib.suppress(OSError):
-            sys.stdout.close()
+        _close_output()
         return Exit.DONE
+    except OutputLost as error:
+        _close_output()
+        _report(str(error))
+        return error.code
     except Exception as error:
         explained = explain(error)
         if explained is None:
@@ -93,6 +98,12 @@ def _usage(error: typer.TyperException) -> int:
         formatted = getattr(error, "format_message", lambda: str(error))()
         _report(f"{formatted.rstrip('.')}; see `{path} --help`")
     return Exit.USAGE
+
+
+def _close_output() -> None:
+    """Give up what standard output has not taken, or the interpreter would try again at its end."""
+    with contextlib.suppress(OSError):
+        sys.stdout.close()
 
 
 def _report(sentence: str) -> None:

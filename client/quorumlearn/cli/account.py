@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from quorumlearn.analysis import TaskReport, report_of
-from quorumlearn.cli.terminal import print_table, print_text
+from quorumlearn.analysis import PAID, UNDER_WAY, TaskReport, report_of
+from quorumlearn.cli.terminal import print_table, print_text, width
 from quorumlearn.nodes.market import Market
 
 BAR = 40
-SHORT = {
-    "CONTRIBUTES": "ok",
-    "NOT_SELECTED": "passed over",
-    "NOT_IN_ROUND": "-",
-}
+GAP = 2  # between a table's columns
+SHORT = {"NOT_SELECTED": "passed over", "NOT_IN_ROUND": "-"}
+EARNED = {PAID: "ok", UNDER_WAY: ""}
+"""What is said of a weight by its round's outcome; in any other it is unpaid."""
 
 
 def collect(market: Market, task: str) -> TaskReport:
@@ -30,6 +29,7 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
         "test_accuracy": scores[-1] if scores else None,
         "accuracy": list(report.accuracy),
         "outcomes": list(report.outcomes),
+        "reasons": list(report.reasons),
         "heads": list(report.heads),
         "miners": [
             {
@@ -55,21 +55,18 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
 
 def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -> None:
     """Tables of miners and phases, and the accuracy by block as bars."""
-    print_text("Weight of each miner's update by round, or why it has none", style="bold")
-    rounds = [f"round {number}" for number in range(1, len(report.outcomes) + 1)]
+    _print_weights(report)
+    print_text("")
+    print_text("What each miner has of it", style="bold")
     print_table(
         (
-            *("miner", *(("behaves",) if behaviours else ()), *rounds, "stake", "slashed", "paid"),
+            *("miner", *(("behaves",) if behaviours else ()), "stake", "slashed", "paid"),
             *(() if report.delta is None else ("epsilon",)),
         ),
         [
             (
                 miner.miner,
                 *((behaviours.get(miner.miner, ""),) if behaviours else ()),
-                *(
-                    _cell(weight, verdict)
-                    for weight, verdict in zip(miner.weights, miner.verdicts, strict=True)
-                ),
                 miner.stake,
                 miner.slashed,
                 miner.paid,
@@ -100,7 +97,40 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
     )
 
 
-def _cell(weight: int, verdict: str) -> str:
+def _print_weights(report: TaskReport) -> None:
+    """A table of as many rounds as fit beside each other, the next ones below; then why rounds failed."""
+    columns = [
+        [
+            f"round {number}",
+            *(
+                _cell(miner.weights[number - 1], miner.verdicts[number - 1], outcome)
+                for miner in report.miners
+            ),
+        ]
+        for number, outcome in enumerate(report.outcomes, start=1)
+    ]
+    names = ["miner", *(miner.miner for miner in report.miners)]
+    taken, tables = 0, [[names]]
+    for column in columns:
+        needed = GAP + max(map(len, column))
+        if len(tables[-1]) > 1 and taken + needed > width():
+            tables.append([names])
+        if len(tables[-1]) == 1:
+            taken = max(map(len, names))
+        tables[-1].append(column)
+        taken += needed
+    print_text("Weight of each miner's update by round, or why it has none", style="bold")
+    for table in tables:
+        (*heads,), *rows = zip(*table, strict=True)
+        print_table(heads, rows)
+    for number, reason in enumerate(report.reasons, start=1):
+        if reason:
+            print_text(
+                f"round {number} was {report.outcomes[number - 1].lower()} and paid no miner: {reason}"
+            )
+
+
+def _cell(weight: int, verdict: str, outcome: str) -> str:
     if weight > 0:
-        return f"{weight} {SHORT['CONTRIBUTES']}"
+        return f"{weight} {EARNED.get(outcome, 'unpaid')}".rstrip()
     return SHORT.get(verdict, verdict)

@@ -1,24 +1,34 @@
-"""What a task looks like while it runs: a table by round and phase on a terminal, a line a move elsewhere."""
+"""What a task looks like while it runs: a table by round and phase on a terminal, a line a move elsewhere.
+
+The table fits the terminal, whatever its size: as many of the last rounds as there is room for, a row in one line each, and no
+more columns than fit beside each other. At its end all rounds are printed.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from quorumlearn_proto import block_pb2 as b
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from quorumlearn.analysis import why_round
 from quorumlearn.nodes.feed import REREAD_SECONDS, TaskFeed
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.steps import ended
 from quorumlearn.nodes.waking import entered
 
 CHECK_SECONDS = 0.3
+_ANY_WIDTH = 10_000
+_BESIDE_ROWS = 4  # lines: what came earlier, the header, what is being done, and the cursor's
+_SMALL = 6  # lines, in which a round with all that is said of it just fits
 
 PHASES = [phase for phase in b.Phase.values() if phase not in (b.PHASE_UNSPECIFIED, b.ENDED)]
 DOING = {
@@ -50,6 +60,28 @@ class _Row:
     rejected: list[str] = field(default_factory=list)
     score: float | None = None
     outcome: int = b.OUTCOME_UNSPECIFIED
+    why: str = ""
+
+    @property
+    def share(self) -> str:
+        return f"{self.contributing}/{self.miners}" if self.contributing and not self.why else ""
+
+    @property
+    def accuracy(self) -> str:
+        return "" if self.score is None else f"{100 * self.score:.2f} %"
+
+    @property
+    def ended(self) -> str:
+        return b.Outcome.Name(self.outcome).lower() if self.outcome else ""
+
+    @property
+    def failed(self) -> str:
+        """A line on a round that was not accepted; empty for another."""
+        return f"round {self.number} {self.ended}: {self.why}" if self.why else ""
+
+    @property
+    def rejects(self) -> str:
+        return f"round {self.number} rejects {', '.join(self.rejected)}" if self.rejected else ""
 
 
 class TaskWatch:
@@ -61,7 +93,10 @@ class TaskWatch:
         self._rows: dict[int, _Row] = {}
         self._last: tuple[int, int, int] = (0, 0, 0)
         self._shown_at = 0.0
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
+        self._whole = False
+        self._live = Live(
+            console=console, refresh_per_second=4, get_renderable=self._render, vertical_overflow="crop"
+        )
 
     def __enter__(self) -> TaskWatch:
         if self._console.is_terminal:
@@ -70,6 +105,7 @@ class TaskWatch:
 
     def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
+            self._whole = True
             self._live.stop()
 
     def show(self, view: b.TaskView) -> None:
@@ -80,6 +116,7 @@ class TaskWatch:
         self._shown_at = time.monotonic()
         row = self._rows.setdefault(now.number, _Row(now.number))
         row.phase, row.outcome, row.miners = now.phase, now.outcome, len(now.miners)
+        row.why = why_round(now)
         times = list(now.times)
         row.seconds = {
             entered.phase: ((left.entered_ms if left else view.now_ms) - entered.entered_ms) / 1000
@@ -101,40 +138,110 @@ class TaskWatch:
         head = f"round {row.number}/{self._rounds} {b.Phase.Name(row.phase):<8}"
         if row.phase != b.ENDED:
             return f"{head} {DOING[row.phase]}"
-        score = f", accuracy {100 * row.score:.2f} %" if row.score is not None else ""
+        how = f"{row.contributing} of {row.miners} contribute" if not row.why else row.why
+        score = f", accuracy {row.accuracy}" if row.accuracy else ""
         rejected = f"; rejected: {', '.join(row.rejected)}" if row.rejected else ""
         seconds = sum(row.seconds.values())
-        outcome = b.Outcome.Name(row.outcome)
-        return f"{head} {outcome} in {seconds:.1f} s, {row.contributing} of {row.miners} contribute{score}{rejected}"
+        return f"{head} {b.Outcome.Name(row.outcome)} in {seconds:.1f} s, {how}{score}{rejected}"
 
     def _render(self) -> RenderableType:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("round", justify="right")
-        for phase in PHASES:
-            table.add_column(b.Phase.Name(phase).lower(), justify="right")
-        table.add_column("contribute", justify="right")
-        table.add_column("accuracy", justify="right")
-        table.add_column("outcome")
-        for row in self._rows.values():
-            cells = [self._cell(row, phase) for phase in PHASES]
-            score = f"{100 * row.score:.2f} %" if row.score is not None else ""
-            share = f"{row.contributing}/{row.miners}" if row.contributing else ""
-            outcome = b.Outcome.Name(row.outcome).lower() if row.outcome else ""
-            table.add_row(f"{row.number}/{self._rounds}", *cells, share, score, outcome)
-        doing = next((DOING[row.phase] for row in reversed(self._rows.values()) if row.phase in DOING), "")
-        rejected = [
-            Text(f"round {row.number} rejects {', '.join(row.rejected)}", style="red")
-            for row in self._rows.values()
-            if row.rejected
+        width, height = self._console.size
+        rows = list(self._rows.values())
+        doing = next((DOING[row.phase] for row in reversed(rows) if row.phase in DOING), "")
+        shown = rows if self._whole else _last(rows, height - _BESIDE_ROWS)
+        earlier = Counter(row.ended or "under way" for row in rows[: len(rows) - len(shown)])
+        table = self._table(shown, width)
+        table.show_header = self._whole or height > _SMALL
+        lines = [
+            Text(f"{earlier.total()} earlier: {_counted(earlier)}")
+            if earlier and table.show_header
+            else None,
+            table,
+            *(Text(row.failed, style="red") for row in shown if row.failed),
+            *(Text(row.rejects, style="red") for row in shown if row.rejects),
+            Text(doing, style="cyan") if doing else None,
         ]
-        return Group(table, *rejected, Text(doing, style="cyan"))
+        kept = [line for line in lines if line is not None]
+        if not self._whole:
+            for line in kept:
+                if isinstance(line, Text):
+                    line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*kept)
+
+    def _table(self, rows: Sequence[_Row], width: int) -> Table:
+        """With the most columns that fit: a phase each, or the phase that is under way, or the round alone."""
+        every = [self._by_phase(rows), self._by_round(rows), self._least(rows)]
+        options = self._console.options.update(width=_ANY_WIDTH, max_width=_ANY_WIDTH)
+        return next(
+            (one for one in every if Measurement.get(self._console, options, one).maximum <= width), every[-1]
+        )
+
+    def _by_phase(self, rows: Sequence[_Row]) -> Table:
+        names = [b.Phase.Name(phase).lower() for phase in PHASES]
+        table = _columns("round", *names, "contribute", "accuracy", "outcome")
+        for row in rows:
+            cells = [self._cell(row, phase) for phase in PHASES]
+            table.add_row(self._place(row), *cells, row.share, row.accuracy, row.ended)
+        return table
+
+    def _by_round(self, rows: Sequence[_Row]) -> Table:
+        table = _columns("round", "phase", "takes", "in all", "contribute", "accuracy", "outcome")
+        for row in rows:
+            table.add_row(
+                self._place(row), *self._now(row), self._total(row), row.share, row.accuracy, row.ended
+            )
+        return table
+
+    def _least(self, rows: Sequence[_Row]) -> Table:
+        table = _columns("round", "phase", "takes")
+        for row in rows:
+            phase, takes = self._now(row)
+            table.add_row(self._place(row), phase, self._total(row) if row.ended else takes)
+        return table
+
+    def _place(self, row: _Row) -> str:
+        return f"{row.number}/{self._rounds}"
+
+    def _now(self, row: _Row) -> tuple[str, Text]:
+        name = row.ended or b.Phase.Name(row.phase).lower()
+        return name, self._cell(row, row.phase)
 
     def _cell(self, row: _Row, phase: int) -> Text:
         if phase not in row.seconds:
             return Text("")
         if phase != row.phase:
             return Text(f"{row.seconds[phase]:.1f} s")
-        return Text(f"{row.seconds[phase] + time.monotonic() - self._shown_at:.1f} s", style="bold cyan")
+        return Text(f"{row.seconds[phase] + self._since(row):.1f} s", style="bold cyan")
+
+    def _total(self, row: _Row) -> str:
+        return f"{sum(row.seconds.values()) + self._since(row):.1f} s"
+
+    def _since(self, row: _Row) -> float:
+        """Seconds that a round under way has gone on since it was last read."""
+        return 0.0 if row.outcome else time.monotonic() - self._shown_at
+
+
+def _columns(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("phase", "outcome") else "right", no_wrap=True)
+    return table
+
+
+def _last(rows: Sequence[_Row], lines: int) -> Sequence[_Row]:
+    """The last rows that take so many lines with what is said of them; one at least."""
+    first = len(rows)
+    while first > 0:
+        row = rows[first - 1]
+        lines -= 1 + bool(row.failed) + bool(row.rejects)
+        if lines < 0 and first < len(rows):
+            break
+        first -= 1
+    return rows[first:]
+
+
+def _counted(outcomes: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
 
 
 def follow(

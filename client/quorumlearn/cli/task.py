@@ -10,11 +10,19 @@ import yaml
 from google.protobuf.json_format import MessageToDict
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
-from rich.console import Console
 
+from quorumlearn.analysis import outcome_of, why_round, why_task
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_feed, open_market
 from quorumlearn.cli.live import TaskWatch, follow
-from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_table, print_text, progress
+from quorumlearn.cli.terminal import (
+    EXIT_CODES,
+    AsJson,
+    print_json,
+    print_table,
+    print_text,
+    progress,
+    terminal,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Publish tasks, and see what becomes of them.")
 
@@ -160,9 +168,17 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
     with open_market(folder, who) as market:
         view = market.view(task)
         blocks = list(market.blocks(task))
+        rounds = list(market.rounds(task))
     if as_json:
         print_json(
-            {"task": _dict(view.task), "state": _dict(view.state), "blocks": [_dict(one) for one in blocks]}
+            {
+                "task": _dict(view.task),
+                "state": _dict(view.state),
+                "rounds": [
+                    {"round": one.number, "outcome": outcome_of(one), "reason": one.reason} for one in rounds
+                ],
+                "blocks": [_dict(one) for one in blocks],
+            }
         )
         return
     spec, state = view.task.spec, view.state
@@ -184,7 +200,7 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
         f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
     }
     if state.reason:
-        facts["ended"] = state.reason
+        facts["ended"] = why_task(state.reason)
     for name, value in facts.items():
         print_text(f"  {name:<10} {value}")
     print_text("")
@@ -200,6 +216,9 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
         for one in blocks
     ]
     print_table(("block", "digest", "round", "status", "contributors", "proposer"), rows)
+    for one in rounds:
+        if one.reason:
+            print_text(f"round {one.number} was {outcome_of(one).lower()}: {why_round(one)}")
 
 
 @app.command(epilog=f"Example: quorumlearn task watch mnist-1.  {EXIT_CODES}")
@@ -207,7 +226,7 @@ def watch(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: 
     """Follow a task by round and phase until it ends. Ctrl-C only ends the watching."""
     with open_feed(folder, who, task) as (market, feed):
         rounds = market.task(task).task.spec.rounds
-        with TaskWatch(Console(stderr=as_json, highlight=False), rounds) as screen:
+        with TaskWatch(terminal(stderr=as_json), rounds) as screen:
             view = follow(market, feed, screen)
     status = t.TaskStatus.Name(view.state.status)
     if as_json:

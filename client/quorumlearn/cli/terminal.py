@@ -4,17 +4,24 @@ Rules:
 - with `--json` standard output holds exactly one JSON object (with `--follow`: one a line), without it what
   people read;
 - progress and errors go to standard error; an error is one sentence with the way out;
-- the exit code says what kind of end it was (`Exit`).
+- the exit code says what kind of end it was (`Exit`);
+- a standard error that nobody reads or that is full ends nothing; a reader of standard output that has gone away ends the command,
+  which by then has done its work;
+- what a stream's encoding lacks is escaped.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO, cast
 
 import typer
 from quorumlearn_network.errors import NetworkError
@@ -37,6 +44,7 @@ Step = Callable[[str], None]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 _PIPE_WIDTH = 4000  # a pipe has no width to fold to
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _BAD_INPUT = (SpecError, IdentityError, FolderError, CredentialError, CheckpointError)
 
 
@@ -73,25 +81,99 @@ class Failure(Exception):
         self.code = code
 
 
+class OutputLost(Failure):
+    """Standard output took no more, and somebody may have needed what was not written."""
+
+
+class _Output:
+    """Standard output: OutputLost if it cannot be written, BrokenPipeError if its reader has gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._written():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._written():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputLost(f"standard output cannot be written: {error.strerror}") from error
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+class _Errors(_Output):
+    """Standard error: what it does not take is lost, for there is nobody left to tell."""
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        with contextlib.suppress(OSError):
+            yield
+
+
+def standard_streams() -> None:
+    """Have this process's standard streams keep the rules above; those that are closed lead nowhere."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    nowhere = Path(os.devnull)
+    sys.stdout = cast(TextIO, _Output(sys.stdout or nowhere.open("w")))
+    sys.stderr = cast(TextIO, _Errors(sys.stderr or nowhere.open("w")))
+
+
+def terminal(stderr: bool = False) -> Console:
+    """The console for people."""
+    return _Console(stderr=stderr, highlight=False)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the program here, whatever it is in the middle of."""
+        raise  # noqa: PLE0704  (called where a BrokenPipeError is being handled)
+
+
+def width() -> int:
+    """Columns that a line of standard output has; a pipe has no width to fold to."""
+    console = terminal()
+    return console.width if console.is_terminal else _PIPE_WIDTH
+
+
 def print_json(fields: Mapping[str, object]) -> None:
     """One JSON object, on one line."""
-    sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
+    text = json.dumps(fields, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(fields)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def print_text(text: str, style: str = "") -> None:
     """A line for people. `text` is taken as it is, control characters made visible."""
-    Console(highlight=False).print(Text(printable(text), style=style), soft_wrap=True)
+    terminal().print(Text(printable(text), style=style), soft_wrap=True)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table for people, cells as they are; without columns' names it has no header."""
+    """A table for people, cells as they are, numbers in one piece; without columns' names it has no header."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for index, column in enumerate(columns):
+        numbers = all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, overflow="fold", no_wrap=numbers)
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
-    console = Console(highlight=False)
+    console = terminal()
     if console.is_terminal:
         console.print(table)
         return
@@ -112,9 +194,10 @@ def progress(first: str) -> Iterator[Step]:
 
     Without a terminal there, one line a step.
     """
-    console = Console(stderr=True, highlight=False)
+    console = terminal(stderr=True)
     if console.is_terminal:
-        with console.status(Text(first)) as status:
+        spinner = "dots" if console.encoding.startswith("utf") else "line"
+        with console.status(Text(first), spinner=spinner) as status:
             yield lambda step: status.update(Text(step))
     else:
         console.print(Text(first), soft_wrap=True)
@@ -133,6 +216,9 @@ def explain(error: Exception) -> tuple[Exit, str] | None:
         return _explain_gateway(error)
     if isinstance(error, Refused):
         return Exit.REFUSED, f"the ledger refused ({error.code}): {error.sentence}"
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
+        place = "" if error.filename is None else f"{error.filename}: "
+        return Exit.FAILED, f"{place}{error.strerror}"
     for module, name, code in _LATER:
         if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
             return code, str(error)

@@ -1,0 +1,41 @@
+"""Why a round paid its miners nothing or a task ended early, in words: the codes are those of docs/protocol.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from quorumlearn_proto import block_pb2 as b
+
+ROUND_ENDS: Mapping[str, str] = {
+    "KEY_FAILED": "the committee could not make the round's key",
+    "TOO_FEW_COMMITS": "fewer miners than the task's minimum committed an update in time",
+    "TOO_FEW_REVEALS": "fewer miners than the task's minimum revealed their updates in time",
+    "TOO_FEW_VERIFIERS": "fewer verifiers than the threshold were left",
+    "NO_SELECTION": "too few verifiers agreed on the miners' weights",
+    "NO_CONTRIBUTION": "the verifiers gave no update a weight",
+    "TOO_FEW_CONTRIBUTIONS": "the sum of so few updates is not opened (the task's min_aggregate)",
+    "SHARES_CONTRADICT": "the verifiers' shares contradict each other, and it cannot be told whose are false",
+    "NO_AGGREGATE": "too few verifiers agreed on the aggregate",
+    "NO_PROPOSAL": "none of the drawn miners proposed a block that stood",
+    "NO_DECISION": "too few verifiers agreed on the proposed block",
+    "VOTED_DOWN": "the verifiers voted against the proposed block",
+    "BASE_REVERTED": "the block it trained from was reverted",
+}
+TASK_ENDS: Mapping[str, str] = {
+    "TOO_FEW_MINERS": "fewer miners than the task's minimum had joined and could still pay a slash",
+    "TOO_FEW_VERIFIERS": "fewer seats of the committee than its threshold were held in time",
+}
+
+
+def why_round(round_: b.Round) -> str:
+    """`NO_PROPOSAL: none of the drawn miners ...`; empty for a round that was accepted or still goes on."""
+    return _explained(round_.reason, ROUND_ENDS)
+
+
+def why_task(reason: str) -> str:
+    """The reason of a task's end in the same form; one that is in words already stays as it is."""
+    return _explained(reason, TASK_ENDS)
+
+
+def _explained(reason: str, words: Mapping[str, str]) -> str:
+    return f"{reason}: {words[reason]}" if reason in words else reason
