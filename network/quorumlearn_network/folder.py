@@ -12,6 +12,12 @@ from pathlib import Path
 from quorumlearn_network.errors import NetworkError
 from quorumlearn_network.spec import NetworkSpec, load_spec
 
+_OURS = (
+    *("network.yaml", "devnet.json", "organisations", "ledger", "run", "logs"),
+    *("nodes", "channel.block", "compose.yaml", "lost+found"),
+)
+"""What a network's folder may hold while it is made; `lost+found` is a disk's own."""
+
 Confirm = Callable[[NetworkSpec, Path, float], None]
 """Called with the network, its folder and a deadline (time.monotonic()) when all processes serve; raises if
 the network is of no use after all."""
@@ -56,9 +62,21 @@ class NetworkStatus:
 def read_network(folder: Path) -> NetworkSpec:
     """The description of the network in `folder`; FolderError if there is none."""
     path = folder / "network.yaml"
-    if not path.exists():
-        raise FolderError(f"no network in {folder}; `quorumlearn network up --folder {folder}` makes one")
-    return load_spec(path)
+    if path.exists():
+        return load_spec(path)
+    if foreign := _foreign(folder):
+        raise FolderError(
+            f"no network in {folder}, which holds {foreign}; name a network's folder with --folder"
+        )
+    raise FolderError(f"no network in {folder}; `quorumlearn network up --folder {folder}` makes one")
+
+
+def _foreign(folder: Path) -> str:
+    """Something in a folder that no network has; empty where a network is or could be made."""
+    if not folder.is_dir() or (folder / "network.yaml").exists():
+        return ""
+    names = sorted(path.name for path in folder.iterdir())
+    return next((name for name in names if name not in _OURS and not name.startswith(".")), "")
 
 
 @contextlib.contextmanager
@@ -77,6 +95,10 @@ def step(name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Work on a network's folder alone; FolderError if another command does, or it cannot be written."""
+    if foreign := _foreign(folder):
+        raise FolderError(
+            f"{folder} holds {foreign}, which is no network's; name an empty folder for a network"
+        )
     run = folder / "run"
     try:
         run.mkdir(parents=True, exist_ok=True)

@@ -461,7 +461,9 @@ def _distinct(what: str, values: list[str]) -> None:
 
 
 def _sentence(source: str, error: ValidationError) -> str:
-    first = error.errors()[0]
+    first = min(
+        error.errors(), key=lambda one: one["type"] != "extra_forbidden"
+    )  # a misspelt key, before the right one is missed
     field = ""
     for part in first["loc"]:
         field += f"[{part}]" if isinstance(part, int) else f".{part}"

@@ -48,6 +48,7 @@ def test_default_ports_are_free_or_follow_the_base() -> None:
         ("quorum: 2", "quorum: many", r"chaincode.quorum is 'many'"),
         ("timeout_ms: 5", "timeout_ms: 0", "batch.timeout_ms is '0'"),
         ("timeout_ms: 5", "timeout: 20", "batch.timeout is '20': extra inputs"),
+        ("quorum: 2", "quorums: 2", "chaincode.quorums is '2': extra inputs"),
         ("name: quorumlearn\nchannel", "channel", "name: field required"),
         ("port: 9001", "port: 9000", "peer address '127.0.0.1:9000' appears twice"),
         ("chaincode_port: 9007", "chaincode_port: 9000", "is the port of a peer"),

@@ -9,7 +9,7 @@ from quorumlearn.artifacts.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from quorumlearn.artifacts.reference import checked, checked_digest
+from quorumlearn.artifacts.reference import checked, checked_digest, reference_of
 from quorumlearn.artifacts.store import ArtifactStore
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "StoreUnavailable",
     "checked",
     "checked_digest",
+    "reference_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -9,6 +10,11 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn.artifacts.errors import ArtifactTooLarge, BadReference
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def reference_of(data: bytes) -> ArtifactRef:
+    """What refers to `data`, wherever it is kept."""
+    return ArtifactRef(digest=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
 def checked_digest(digest: str) -> str:

@@ -31,7 +31,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn.artifacts.backend import CHUNK, Backend, failure
 from quorumlearn.artifacts.errors import ArtifactCorrupt, ArtifactMissing, ArtifactTooLarge
 from quorumlearn.artifacts.folder import Folder
-from quorumlearn.artifacts.reference import checked, path_of
+from quorumlearn.artifacts.reference import checked, path_of, reference_of
 from quorumlearn.artifacts.remote import Remote
 
 _SPOOL = 1 << 23  # bytes kept in memory before a temporary file is used
@@ -60,9 +60,9 @@ class ArtifactStore:
 
     def put(self, data: bytes) -> ArtifactRef:
         """Keep `data`. StoreFull or StoreUnavailable if that fails, and then nothing is left behind."""
-        digest = hashlib.sha256(data).hexdigest()
-        self._backend.write(path_of(digest), data)
-        return ArtifactRef(digest=digest, size=len(data))
+        ref = reference_of(data)
+        self._backend.write(path_of(ref.digest), data)
+        return ref
 
     def put_file(self, path: Path) -> ArtifactRef:
         """Keep the content of a file that does not change meanwhile, without holding it in memory."""

@@ -11,7 +11,15 @@ from typing import Annotated
 import typer
 
 from quorumlearn.cli import attack, ckks, committee, demo, identity, ledger, network, node, task, tokens
-from quorumlearn.cli.terminal import EXIT_CODES, Exit, OutputLost, explain, printable, standard_streams
+from quorumlearn.cli.terminal import (
+    EXIT_CODES,
+    Exit,
+    OutputLost,
+    ReaderGone,
+    explain,
+    printable,
+    standard_streams,
+)
 
 GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("network", network.app),
@@ -71,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         _report("interrupted")
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has enough of it
+    except ReaderGone:
         _close_output()
         return Exit.DONE
     except OutputLost as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from quorumlearn.analysis import PAID, UNDER_WAY, TaskReport, report_of
-from quorumlearn.cli.terminal import print_table, print_text, width
+from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
 from quorumlearn.nodes.market import Market
 
 BAR = 40
@@ -11,6 +13,12 @@ GAP = 2  # between a table's columns
 SHORT = {"NOT_SELECTED": "passed over", "NOT_IN_ROUND": "-"}
 EARNED = {PAID: "ok", UNDER_WAY: ""}
 """What is said of a weight by its round's outcome; in any other it is unpaid."""
+
+
+def check_place(picture: Path) -> None:
+    """Failure if there is no folder for a picture, before anything is done for it."""
+    if not picture.absolute().parent.is_dir():
+        raise Failure(f"there is no folder {picture.parent} for the picture; make it first", Exit.USAGE)
 
 
 def collect(market: Market, task: str) -> TaskReport:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.page_pb2 import TaskSummary
+from rich.console import Console
 
 from quorumlearn.analysis import MinerReport, TaskReport
 from quorumlearn.cli.access import open_market
@@ -22,7 +23,7 @@ from quorumlearn.cli.account import collect
 from quorumlearn.cli.demo import cleaned, end, find_data, play
 from quorumlearn.cli.processes import Nodes, undisturbed
 from quorumlearn.cli.scene import CHEATS, Scene, make_scene
-from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_table, print_text, terminal
+from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_table, print_text
 
 ATTACKS = {
     "noise": "Gaussian noise in place of an update",
@@ -75,7 +76,7 @@ def attack(
     if name is None:
         raise Failure("name an attack, as `quorumlearn attack alie`; --list shows them", Exit.USAGE)
     behaviour = behaviour_of(name)
-    console = terminal(stderr=as_json)
+    console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
     scene = make_scene(cleaned(folder), rounds, seed, found, cheats=dict.fromkeys(CHEATS, behaviour))
     scene.write(samples)

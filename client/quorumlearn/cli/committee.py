@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 from google.protobuf.json_format import MessageToDict
+from quorumlearn_network.spec import Role
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, choose_identity, open_market
+from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_table, print_text
 
 app = typer.Typer(no_args_is_help=True, help="See a task's committee and its misconduct; join it, leave it.")
@@ -87,11 +89,12 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
 
 
 @app.command(epilog=f"Example: quorumlearn committee join mnist-1 --as verifier4/verifier.  {EXIT_CODES}")
-def join(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+def join(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_json: AsJson = False) -> None:
     """Take a free seat of a task's committee and lock the stake; the node of --as then acts from the next key ceremony on.
 
     A node joins by itself the first time it can. This is for one that had a seat before.
     """
+    who = signer(folder, who, Role.VERIFIER)
     with open_market(folder, who) as market:
         market.join_committee(task)
         seat = next(one for one in market.view(task).seats if one.verifier == _name(folder, who))
@@ -102,11 +105,12 @@ def join(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
 
 
 @app.command(epilog=f"Example: quorumlearn committee leave mnist-1 --as verifier2/verifier.  {EXIT_CODES}")
-def leave(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+def leave(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_json: AsJson = False) -> None:
     """Leave a task's committee: at once before it runs, else after the last round whose key ceremony is open.
 
     Until then the node of --as has to go on; it stops by itself, the stake comes back, and the seat is free.
     """
+    who = signer(folder, who, Role.VERIFIER)
     with open_market(folder, who) as market:
         market.leave_committee(task)
         held = [one for one in market.view(task).seats if one.verifier == _name(folder, who)]

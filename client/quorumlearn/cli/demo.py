@@ -19,7 +19,7 @@ from quorumlearn.cli.account import collect, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import MemoryPeak, Nodes, call, undisturbed
 from quorumlearn.cli.scene import Scene, make_scene
-from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text, terminal
+from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
 from quorumlearn.nodes.market import Market
 
 MARK = "this-folder-belongs-to-quorumlearn-demo"
@@ -50,7 +50,7 @@ def demo(
     folder: the files to read as an example, logs, models, and a picture.
     """
     began = time.monotonic()
-    console = terminal(stderr=as_json)
+    console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
     scene = make_scene(cleaned(folder), rounds, seed, found, fabric)
     scene.write(samples)

@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 import yaml
 from google.protobuf.json_format import MessageToDict
+from quorumlearn_network.spec import Role
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from rich.console import Console
 
 from quorumlearn.analysis import outcome_of, why_round, why_task
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_feed, open_market
 from quorumlearn.cli.live import TaskWatch, follow
+from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
@@ -21,7 +24,6 @@ from quorumlearn.cli.terminal import (
     print_table,
     print_text,
     progress,
-    terminal,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Publish tasks, and see what becomes of them.")
@@ -38,7 +40,7 @@ def publish(
         str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")
     ],
     folder: Folder = DEFAULT_FOLDER,
-    who: As = "",
+    who: Signer = "",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -47,7 +49,10 @@ def publish(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and explain only; publish nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Check and explain only; nothing is published, nor put into the store."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -84,20 +89,24 @@ def publish(
     A workload's config: epochs, batch_size, learning_rate, momentum; dp_clip and dp_noise (together) make training
     differentially private, with epsilon reported at dp_delta (1e-5); late_rounds (0) takes updates that were late.
     """
-    from quorumlearn.artifacts import ArtifactStore
+    from quorumlearn.artifacts import ArtifactStore, reference_of
     from quorumlearn.learning import DataSource
     from quorumlearn.nodes import taskfile
     from quorumlearn.nodes.encryption import parameters_of
 
     wanted = taskfile.load(file)
+    signs = who if dry_run else signer(folder, who, Role.OWNER)
     with progress("making the initial model") as step:
         artifacts = ArtifactStore(store if "://" in store else Path(store).resolve().as_uri())
         model = taskfile.initial_public_model(wanted)
         root = taskfile.root_set(wanted, DataSource(folder=data))
-        spec = taskfile.spec_of(wanted, artifacts.put(model), None if root is None else artifacts.put(root))
+        spec = taskfile.spec_of(wanted, reference_of(model), None if root is None else reference_of(root))
         if not dry_run:
             step("publishing")
-            with open_market(folder, who) as market:
+            with open_market(folder, signs) as market:
+                for data_of in (model, root):
+                    if data_of is not None:
+                        artifacts.put(data_of)
                 market.publish(spec)
     lines = parameters_of(spec).explain().lines
     if as_json:
@@ -226,7 +235,7 @@ def watch(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: 
     """Follow a task by round and phase until it ends. Ctrl-C only ends the watching."""
     with open_feed(folder, who, task) as (market, feed):
         rounds = market.task(task).task.spec.rounds
-        with TaskWatch(terminal(stderr=as_json), rounds) as screen:
+        with TaskWatch(Console(stderr=as_json, highlight=False), rounds) as screen:
             view = follow(market, feed, screen)
     status = t.TaskStatus.Name(view.state.status)
     if as_json:
@@ -249,8 +258,10 @@ def report(
 ) -> None:
     """Who contributed and was paid, how good the model became, where time and bytes went."""
     from quorumlearn.analysis import draw_accuracy
-    from quorumlearn.cli.account import collect, fields_of, print_report
+    from quorumlearn.cli.account import check_place, collect, fields_of, print_report
 
+    if picture is not None:
+        check_place(picture)
     with open_market(folder, who) as market:
         found = collect(market, task)
     if picture is not None:
@@ -314,9 +325,9 @@ def audit(
 
 
 @app.command(epilog=f"Example: quorumlearn task cancel mnist-1 --as owner/owner.  {EXIT_CODES}")
-def cancel(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+def cancel(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_json: AsJson = False) -> None:
     """Cancel one's own task: at once before it runs, after the round under way (which still pays) if it does."""
-    with open_market(folder, who) as market:
+    with open_market(folder, signer(folder, who, Role.OWNER)) as market:
         market.cancel(task)
         state = market.task(task).state
     status = t.TaskStatus.Name(state.status)
@@ -336,11 +347,12 @@ def challenge(
     height: Annotated[int, typer.Argument(min=1, help="The block's height.")],
     reason: Annotated[str, typer.Option(help="Why, for the verifiers.")],
     folder: Folder = DEFAULT_FOLDER,
-    who: As = "",
+    who: Signer = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask the verifiers to judge an accepted block again; a deposit is at stake."""
-    with open_market(folder, who) as market:
+    by = signer(folder, who, Role.OWNER, Role.MINER, Role.VERIFIER)
+    with open_market(folder, by) as market:
         market.challenge(task, height, reason)
     if as_json:
         print_json({"task": task, "height": height, "challenged": True})

@@ -85,8 +85,12 @@ class OutputLost(Failure):
     """Standard output took no more, and somebody may have needed what was not written."""
 
 
+class ReaderGone(Exception):
+    """Whoever read standard output has enough of it. (No OSError: typer and Rich end the program on a broken pipe, with 1.)"""
+
+
 class _Output:
-    """Standard output: OutputLost if it cannot be written, BrokenPipeError if its reader has gone."""
+    """Standard output: OutputLost if it cannot be written, ReaderGone if its reader has gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -104,8 +108,8 @@ class _Output:
     def _written(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            raise ReaderGone from error
         except OSError as error:
             raise OutputLost(f"standard output cannot be written: {error.strerror}") from error
 
@@ -132,20 +136,9 @@ def standard_streams() -> None:
     sys.stderr = cast(TextIO, _Errors(sys.stderr or nowhere.open("w")))
 
 
-def terminal(stderr: bool = False) -> Console:
-    """The console for people."""
-    return _Console(stderr=stderr, highlight=False)
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich would end the program here, whatever it is in the middle of."""
-        raise  # noqa: PLE0704  (called where a BrokenPipeError is being handled)
-
-
 def width() -> int:
     """Columns that a line of standard output has; a pipe has no width to fold to."""
-    console = terminal()
+    console = Console(highlight=False)
     return console.width if console.is_terminal else _PIPE_WIDTH
 
 
@@ -162,7 +155,7 @@ def print_json(fields: Mapping[str, object]) -> None:
 
 def print_text(text: str, style: str = "") -> None:
     """A line for people. `text` is taken as it is, control characters made visible."""
-    terminal().print(Text(printable(text), style=style), soft_wrap=True)
+    Console(highlight=False).print(Text(printable(text), style=style), soft_wrap=True)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -173,7 +166,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         table.add_column(column, overflow="fold", no_wrap=numbers)
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
-    console = terminal()
+    console = Console(highlight=False)
     if console.is_terminal:
         console.print(table)
         return
@@ -194,7 +187,7 @@ def progress(first: str) -> Iterator[Step]:
 
     Without a terminal there, one line a step.
     """
-    console = terminal(stderr=True)
+    console = Console(stderr=True, highlight=False)
     if console.is_terminal:
         spinner = "dots" if console.encoding.startswith("utf") else "line"
         with console.status(Text(first), spinner=spinner) as status:

@@ -6,8 +6,10 @@ import re
 from typing import Annotated
 
 import typer
+from quorumlearn_network.spec import Role
 
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
+from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_json, print_text, progress
 
 app = typer.Typer(no_args_is_help=True, help="Mint and transfer tokens; check that none is lost.")
@@ -19,12 +21,12 @@ app = typer.Typer(no_args_is_help=True, help="Mint and transfer tokens; check th
 def mint(
     amounts: Annotated[list[str], typer.Argument(metavar="MSP/NAME=AMOUNT...", help="Accounts and amounts.")],
     folder: Folder = DEFAULT_FOLDER,
-    who: As = "",
+    who: Signer = "",
     as_json: AsJson = False,
 ) -> None:
     """Create tokens in accounts. Only the treasury may."""
     wanted = [_amount(text) for text in amounts]
-    with open_market(folder, who) as market, progress("minting") as step:
+    with open_market(folder, signer(folder, who, Role.TREASURY)) as market, progress("minting") as step:
         for account, amount in wanted:
             step(f"minting {amount} for {account}")
             market.mint(account, amount)
@@ -39,11 +41,11 @@ def transfer(
     account: Annotated[str, typer.Argument(metavar="MSP/NAME", help="Who receives.")],
     amount: Annotated[int, typer.Argument(help="Tokens.")],
     folder: Folder = DEFAULT_FOLDER,
-    who: As = "",
+    who: Signer = "",
     as_json: AsJson = False,
 ) -> None:
     """Give tokens from the account of --as to another."""
-    with open_market(folder, who) as market:
+    with open_market(folder, signer(folder, who, *Role)) as market:
         market.transfer(account, amount)
         balance = market.account(account).balance
     _show({account: balance}, as_json)

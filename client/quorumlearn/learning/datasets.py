@@ -88,9 +88,13 @@ class Dataset:
         return self.test_pixels.take()
 
 
-def default_cache() -> Path:
-    """Where torchvision's files are kept when nobody says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quorumlearn"
+def default_cache() -> Path | None:
+    """Where torchvision's files are kept when nobody says otherwise; None for a user who has no home."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(named or Path.home() / ".cache") / "quorumlearn"
+    except RuntimeError:  # HOME is not set, and the system does not know the user
+        return None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,10 @@ def load(source: DataSource) -> Dataset:
     if source.folder is not None:
         return _mnist(source.folder)
     cache = source.cache or default_cache()
+    if cache is None:
+        return _last_resort(
+            source, "no folder was named, and this user has no home: set HOME or XDG_CACHE_HOME"
+        )
     raw = cache / "MNIST" / "raw"
     if all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in _FILES):
         return _mnist(raw)
@@ -121,10 +129,12 @@ def load(source: DataSource) -> Dataset:
             return _downloaded(cache, raw)
         except DataMissing as error:
             reason = str(error)
+    return _last_resort(source, f"{reason}, and nothing is in {raw}")
+
+
+def _last_resort(source: DataSource, reason: str) -> Dataset:
     if not source.last_resort:
-        raise DataMissing(
-            f"no MNIST: {reason}, and nothing is in {raw}; name a folder with its four IDX files"
-        )
+        raise DataMissing(f"no MNIST: {reason}; name a folder with its four IDX files")
     return _digits(
         f"These are NOT the MNIST images but scikit-learn's 8 x 8 digits, 1,797 of them: {reason}."
     )

@@ -19,9 +19,11 @@ Relative paths are relative to the file. Unknown keys are errors.
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -96,13 +98,13 @@ class NodeConfig(_Strict):
 def load(path: Path) -> NodeConfig:
     """Read and check a node's file; ConfigError says in one sentence what is wrong."""
     try:
-        fields = yaml.safe_load(path.read_text())
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:
         config = NodeConfig.model_validate(fields)
     except ValidationError as error:
-        raise ConfigError(explain(path, error)) from error
+        raise ConfigError(explain(path, error, NodeConfig)) from error
     base = path.resolve().parent
     store = config.store
     return config.model_copy(
@@ -115,8 +117,22 @@ def load(path: Path) -> NodeConfig:
     )
 
 
-def explain(path: Path, error: ValidationError) -> str:
-    """The first complaint of pydantic as one sentence."""
-    first = error.errors()[0]
+def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
+    """Pydantic's first complaint as one sentence, a key that there is not before any that is missing."""
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     field = ".".join(str(part) for part in first["loc"]) or "the file"
-    return f"{path}: {field}: {first['msg']}"
+    if first["type"] != "extra_forbidden":
+        return f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}"
+    known = _keys(model, first["loc"][:-1])
+    near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"{path}: {field}: there is no such key; {hint}"
+
+
+def _keys(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
+    """The keys that a file has at a place below `model`."""
+    for part in place:
+        if isinstance(part, str):
+            kinds = (model.model_fields[part].annotation, *get_args(model.model_fields[part].annotation))
+            model = next(one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel))
+    return [field.alias or name for name, field in model.model_fields.items()]

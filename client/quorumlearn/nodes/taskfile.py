@@ -3,7 +3,7 @@
 ```yaml
 id: mnist-1
 title: Handwritten digits
-workload: {name: mnist-cnn, config: {epochs: "1"}}
+workload: {name: mnist-cnn, config: {epochs: 1}}
 public_blocks: [all]
 rounds: 5
 miners: {minimum: 5, maximum: 8, byzantine: 2}
@@ -59,13 +59,31 @@ _CHOOSING = {"multi-krum": "selected", "l-nearest": "nearest"}
 
 
 def _basis_points(value: object) -> object:
-    """`70%` or `2.5%` as 7000 or 250; numbers pass as they are, in 1/10000."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,3})(?:\.(\d{1,2}))?%", value)):
-        return int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
-    return value
+    """`70%` or `2.5 %` as 7000 or 250, in 1/10000. A number other than 0 is refused: a plain 2 could be 2 % or 2 in 10000."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,3})(?:\.(\d{1,2}))? ?%", value)):
+        points = int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
+        if points > WHOLE:
+            raise ValueError(f"{value} is more than 100%")
+        return points
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no percentage with at most two decimals, such as 2.5%")
+    if value == 0:
+        return 0
+    ways = [f"{value:g}%"] if 0 < value <= 100 else []
+    ways += (
+        [f"{value / 100:g}% if it counts 1/10000"] if isinstance(value, int) and 0 < value <= WHOLE else []
+    )
+    raise ValueError(f"{value:g} has no unit; write {', or '.join(ways) or 'a percentage such as 2.5%'}")
 
 
-BasisPoints = Annotated[int, BeforeValidator(_basis_points), Field(ge=0, le=10_000)]
+def _as_text(value: object) -> object:
+    """A number as it would be written in quotes."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+WHOLE = 10_000
+BasisPoints = Annotated[int, BeforeValidator(_basis_points)]
+Setting = Annotated[str, BeforeValidator(_as_text)]
 
 
 class _Strict(BaseModel):
@@ -74,7 +92,7 @@ class _Strict(BaseModel):
 
 class WorkloadPart(_Strict):
     name: str
-    config: dict[str, str] = {}
+    config: dict[str, Setting] = {}
 
 
 class MinersPart(_Strict):
@@ -85,7 +103,7 @@ class MinersPart(_Strict):
 
 class RulePart(_Strict):
     name: str = "multi-krum"
-    parameters: dict[str, str] = {}
+    parameters: dict[str, Setting] = {}
     root: str | None = None
 
 
@@ -156,13 +174,13 @@ class TaskFile(_Strict):
 def load(path: Path) -> TaskFile:
     """Read and check a task's file; ConfigError says in one sentence what is wrong."""
     try:
-        fields = yaml.safe_load(path.read_text())
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:
         return TaskFile.model_validate(with_preset(fields))
     except ValidationError as error:
-        raise ConfigError(explain(path, error)) from error
+        raise ConfigError(explain(path, error, TaskFile)) from error
 
 
 def workload_and_blocks(file: TaskFile) -> tuple[learning.Workload, tuple[str, ...]]:

@@ -303,6 +303,19 @@ def test_a_folder_without_a_network_says_how_to_make_one(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_network_is_made_among_somebody_elses_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "crypto-config"
+    (folder / "peerOrganizations").mkdir(parents=True)
+    for command in (["task", "list"], ["network", "up"], ["network", "down", "--wipe"]):
+        assert run([*command, "--folder", str(folder)]) == Exit.USAGE
+        told = capsys.readouterr().err
+        assert "holds peerOrganizations" in told
+        assert "quorumlearn network up" not in told
+    assert [path.name for path in folder.rglob("*")] == ["peerOrganizations"]
+
+
 @pytest.mark.parametrize(
     "path", [(), ("network",), ("network", "up"), ("identity", "issue"), ("ledger", "query")]
 )

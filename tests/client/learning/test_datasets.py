@@ -143,6 +143,20 @@ def test_torchvisions_cache_comes_before_the_last_resort(tmp_path: Path) -> None
     assert (data.name, data.notice) == ("mnist", None)
 
 
+def test_a_user_without_a_home_is_told_so_and_gets_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    data = load(DataSource(download=True))
+    assert data.name == "digits"
+    assert "this user has no home: set HOME or XDG_CACHE_HOME" in (data.notice or "")
+    with pytest.raises(DataMissing, match="has no home"):
+        load(DataSource(last_resort=False))
+
+
 def test_the_last_resort_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         data = load(DataSource(cache=tmp_path))

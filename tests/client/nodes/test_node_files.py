@@ -65,7 +65,12 @@ def test_paths_are_relative_to_the_nodes_file(tmp_path: Path) -> None:
         ("identities", [{"user": "a", "role": "miner", "behaviour": "copy"}], "identities.0.behaviour"),
         ("identities", [{"user": "a", "role": "verifier", "seed": -1}], "identities.0.seed"),
         ("compute_slots", 0, "compute_slots"),
-        ("compute_slot", 1, "compute_slot"),
+        ("compute_slot", 1, "compute_slot: there is no such key; did you mean compute_slots?"),
+        (
+            "identities",
+            [{"usr": "a", "role": "miner"}],
+            "identities.0.usr: there is no such key; did you mean user?",
+        ),
     ],
 )
 def test_a_nodes_file_that_is_wrong_is_refused_by_its_field(
@@ -109,7 +114,18 @@ def test_bytes_that_are_no_such_file_are_refused(tmp_path: Path, load: Any, data
         ("timeouts.lunch", 5, "timeouts.lunch"),
         ("seed", -1, "seed"),
         ("seed", 2**63, "seed"),
-        ("workload.config", {"epochs": 1}, "workload.config.epochs"),
+        ("workload.config", {"epochs": True}, "workload.config.epochs"),
+        ("workload.config", {"epochs": [1]}, "workload.config.epochs"),
+        ("tolerance", 2, "tolerance: 2 has no unit; write 2%, or 0.02% if it counts 1/10000"),
+        ("tolerance", 200, "tolerance: 200 has no unit; write 2% if it counts 1/10000"),
+        ("tolerance", 0.5, "tolerance: 0.5 has no unit; write 0.5%"),
+        ("tolerance", 20_000, "tolerance: 20000 has no unit; write a percentage"),
+        ("tolerance", -1, "tolerance: -1 has no unit; write a percentage"),
+        ("tolerance", "2", "tolerance: '2' is no percentage"),
+        ("reward.miners", 7000, "reward.miners: 7000 has no unit; write 70%"),
+        ("workloads", {"name": "mnist-cnn"}, "workloads: there is no such key; did you mean workload?"),
+        ("timeouts.validat", 5, "timeouts.validat: there is no such key; did you mean validate?"),
+        ("miners.zebra", 5, "miners.zebra: there is no such key; there are minimum, maximum, byzantine"),
     ],
 )
 def test_a_tasks_file_that_is_wrong_is_refused_by_its_field(
@@ -119,6 +135,30 @@ def test_a_tasks_file_that_is_wrong_is_refused_by_its_field(
     with pytest.raises(config.ConfigError) as caught:
         taskfile.load(path)
     assert f"{path}: {words}" in str(caught.value)
+
+
+def test_a_key_that_there_is_not_is_told_before_one_that_is_missing(tmp_path: Path) -> None:
+    fields = {key: value for key, value in TASK.items() if key != "workload"}
+    with pytest.raises(config.ConfigError, match="workloads: there is no such key; did you mean workload"):
+        taskfile.load(written(tmp_path, {**fields, "workloads": {"name": "mnist-cnn"}}))
+
+
+def test_a_setting_needs_no_quotes(tmp_path: Path) -> None:
+    plain = {"epochs": 2, "learning_rate": 0.05, "dp_delta": 1e-5}
+    fields = replaced(replaced(TASK, "workload.config", plain), "rule.parameters", {"selected": 3})
+    quoted = replaced(
+        replaced(TASK, "workload.config", {key: str(value) for key, value in plain.items()}),
+        "rule.parameters",
+        {"selected": "3"},
+    )
+    plainly = taskfile.load(written(tmp_path, fields))
+    assert plainly == taskfile.load(written(tmp_path, quoted))
+    assert taskfile.spec_of(plainly, MODEL).workload.config["epochs"] == "2"
+
+
+def test_nothing_has_no_unit_and_a_percentage_may_have_a_space(tmp_path: Path) -> None:
+    for value, points in ((0, 0), ("0%", 0), ("2 %", 200), ("100%", 10_000)):
+        assert taskfile.load(written(tmp_path, {**TASK, "tolerance": value})).tolerance == points
 
 
 def spec_with(field: str = "id", value: object = "mnist-1") -> Any:
@@ -211,12 +251,7 @@ def test_the_same_seed_gives_the_same_initial_model() -> None:
     assert first == again != other
 
 
-@given(st.integers(0, 100), st.integers(0, 99))
-def test_percent_and_basis_points_are_the_same(whole: int, hundredths: int) -> None:
-    points = whole * 100 + hundredths
-    if points > 10_000:
-        return
-    part = taskfile.RewardPart.model_validate({"per_round": 1, "miners": f"{whole}.{hundredths:02}%"})
-    assert (
-        part.miners == points == taskfile.RewardPart.model_validate({"per_round": 1, "miners": points}).miners
-    )
+@given(st.integers(0, 10_000))
+def test_a_percentage_is_so_many_ten_thousandths(points: int) -> None:
+    written = f"{points // 100}.{points % 100:02}%"
+    assert taskfile.RewardPart.model_validate({"per_round": 1, "miners": written}).miners == points
