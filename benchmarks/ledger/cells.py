@@ -199,7 +199,10 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
         (b.REVEAL, reveal),
         (b.SCREEN, together(lambda market, seat: market.post_sketch(task, 1, ref(f"s{seat}"), WAITING))),
         (b.SELECT, together(select)),
-        (b.OPEN, together(lambda market, seat: market.post_partial(task, 1, total, ref(f"p{seat}"), WAITING))),
+        (
+            b.OPEN,
+            together(lambda market, seat: market.post_partial(task, 1, total, ref(f"p{seat}"), WAITING)),
+        ),
         (b.PROPOSE, propose),
         (b.VALIDATE, together(lambda market, _: market.vote_block(task, 1, ballot, WAITING))),
     ]
