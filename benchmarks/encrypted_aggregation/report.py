@@ -114,11 +114,11 @@ def print_tables(cells: Sequence[Cell]) -> None:
                 f"{cell.ours.parameters:,}",
                 _s(cell.ours.screening_seconds),
                 _s(cell.workers_seconds),
-                _s(cell.pairwise and cell.pairwise.all_seconds),
+                _s(_of_pairwise(cell)),
                 "-" if cell.ratio_pairwise is None else f"{cell.ratio_pairwise:.1f}",
-                _s(cell.flare and cell.flare.encryption_seconds),
-                _s(cell.flare and cell.flare.aggregation_seconds),
-                _s(cell.flare and cell.flare.decryption_seconds),
+                _s(_of_flare(cell)),
+                _s(None if cell.flare is None else cell.flare.aggregation_seconds),
+                _s(None if cell.flare is None else cell.flare.decryption_seconds),
                 "-" if cell.flare is None else f"{cell.flare.bytes_per_parameter:.1f}",
                 "-" if cell.flare is None else f"{cell.flare.one_vector_bytes_per_parameter:.1f}",
                 _s(cell.plain_seconds),
@@ -135,6 +135,22 @@ def _table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]])
         console.print("| " + " | ".join(row) + " |", soft_wrap=True)
 
 
+def _of_pairwise(cell: Cell) -> float | None:
+    return None if cell.pairwise is None else cell.pairwise.all_seconds
+
+
+def _of_flare(cell: Cell) -> float | None:
+    return None if cell.flare is None else cell.flare.encryption_seconds
+
+
+def _miners(cell: Cell) -> int:
+    return cell.ours.miners
+
+
+def _parameters(cell: Cell) -> int:
+    return cell.ours.parameters
+
+
 def _s(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds:.3g}"
 
@@ -143,8 +159,8 @@ def _growth(cells: Sequence[Cell]) -> list[str]:
     """Exponents of screening in n and in d: 1 is linear, 2 what pairs would cost."""
     out = []
     for name, x, fixed in (
-        ("n", lambda c: c.ours.miners, lambda c: c.ours.parameters),
-        ("d", lambda c: c.ours.parameters, lambda c: c.ours.miners),
+        ("n", _miners, _parameters),
+        ("d", _parameters, _miners),
     ):
         for value in sorted({fixed(cell) for cell in cells}):
             some = [cell for cell in cells if fixed(cell) == value]
@@ -163,8 +179,8 @@ PHASES: tuple[tuple[str, str, Callable[[Cell], float | None], str], ...] = (
     ("a verifier screens all n", "C1", lambda c: c.ours.screening_seconds, "-"),
     ("... adds up all n", "C2", lambda c: c.ours.aggregation_seconds, "-"),
     ("... opens the sum", "C3", lambda c: c.ours.decryption_seconds, "-"),
-    ("pairwise, encrypted (scaled)", "C5", lambda c: c.pairwise and c.pairwise.all_seconds, "--"),
-    ("FLARE's packing: a miner encrypts", "C0", lambda c: c.flare and c.flare.encryption_seconds, ":"),
+    ("pairwise, encrypted (scaled)", "C5", _of_pairwise, "--"),
+    ("FLARE's packing: a miner encrypts", "C0", _of_flare, ":"),
     ("multi-Krum on plain updates", "C7", lambda c: c.plain_seconds, ":"),
 )
 
@@ -185,13 +201,13 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
         (
             panels[0],
             f"miners n, at d = {d:,}",
-            lambda c: c.ours.miners,
+            _miners,
             [c for c in cells if c.ours.parameters == d],
         ),
         (
             panels[1],
             f"parameters d, at n = {n}",
-            lambda c: c.ours.parameters,
+            _parameters,
             [c for c in cells if c.ours.miners == n],
         ),
     ):

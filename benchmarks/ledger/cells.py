@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from quorumlearn.gateway import TransactionRecord, read_block
-from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.market import Along, Market
 from quorumlearn_proto import block_pb2 as b
 
 from benchmarks.ledger.market import Ledger, Play, Submission, patient, ref, secret
@@ -28,6 +28,8 @@ FEWEST, MOST = 40, 256
 BURST = 100
 ROUND_MINERS = 10
 CLAIM = ref("claim").digest
+WAITING = Along(pending=True)
+"""A seat that knows of others who have yet to act."""
 FUNCTIONS = frozenset(
     f"blocks:{name}"
     for name in (
@@ -178,7 +180,7 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
     def select(market: Market, seat: int) -> None:
         order = list(play_round().miners)
         chosen = sorted(verdicts, key=lambda verdict: order.index(verdict.miner))
-        market.vote_selection(task, 1, b.Selection(verdicts=chosen), True)
+        market.vote_selection(task, 1, b.Selection(verdicts=chosen), WAITING)
 
     def play_round() -> b.Round:
         return owner.round(task, 1)
@@ -193,13 +195,16 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
     ballot = b.Ballot(model=ref("next model").digest, reason=b.GOOD, correct=90, base_correct=80, total=100)
     return [
         (b.COMMIT, commit),
-        (b.BEACON, together(lambda market, seat: market.reveal_beacon(task, 1, secret(seat), True))),
+        (b.BEACON, together(lambda market, seat: market.reveal_beacon(task, 1, secret(seat), WAITING))),
         (b.REVEAL, reveal),
-        (b.SCREEN, together(lambda market, seat: market.post_sketch(task, 1, ref(f"s{seat}"), True))),
+        (b.SCREEN, together(lambda market, seat: market.post_sketch(task, 1, ref(f"s{seat}"), WAITING))),
         (b.SELECT, together(select)),
-        (b.OPEN, together(lambda market, seat: market.post_partial(task, 1, total, ref(f"p{seat}"), True))),
+        (
+            b.OPEN,
+            together(lambda market, seat: market.post_partial(task, 1, total, ref(f"p{seat}"), WAITING)),
+        ),
         (b.PROPOSE, propose),
-        (b.VALIDATE, together(lambda market, _: market.vote_block(task, 1, ballot, True))),
+        (b.VALIDATE, together(lambda market, _: market.vote_block(task, 1, ballot, WAITING))),
     ]
 
 

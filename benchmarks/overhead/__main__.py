@@ -39,7 +39,7 @@ from benchmarks.overhead.market import (
 )
 from benchmarks.overhead.plain import PlainRun, Training, train_plainly
 
-MINERS, LIGHT_ROUNDS, QUICK_ROUNDS, SHARD_SAMPLES = 10, 9, 3, 8
+MINERS, LIGHT_ROUNDS, QUICK_ROUNDS, SHARD_SAMPLES = 10, 9, 2, 8
 LIGHT_TASK = {
     "title": "Next to no training",
     "workload": {"name": "mnist-mlp", "config": {"batch_size": str(SHARD_SAMPLES)}},

@@ -120,7 +120,7 @@ def play_market(scene: Scene, console: Console) -> MarketRun:
             f"the task ended {t.TaskStatus.Name(summary.state.status)}, its rounds {outcomes}; "
             f"the logs are in {scene.folder / 'logs'}"
         )
-    times = [{one.phase: one.entered_ms for one in view.round.times} for view in views]
+    times: list[dict[int, int]] = [{one.phase: one.entered_ms for one in view.round.times} for view in views]
     return MarketRun(
         phases=tuple(_phases(one) for one in times),
         rounds=tuple((ended - one[b.COMMIT]) / 1000 for one, ended in zip(times, _ends(times), strict=True)),

@@ -1,6 +1,6 @@
 """Rules against attacks, without the chain: `python -m benchmarks.robustness`.
 
-    python -m benchmarks.robustness --quick --json                 a small matrix, some 25 s
+    python -m benchmarks.robustness --quick --json                 a small matrix, some 15 s
     python -m benchmarks.robustness --data FOLDER --results r.jsonl --picture r.png --tables r.md
     python -m benchmarks.robustness --rules nnm+multi-krum,flower-multi-krum --attacks none,alie --seeds 1,2,3
 
@@ -60,7 +60,7 @@ ATTACKS = (
 QUICK_RULES = ("mean", "multi-krum", "agreement", "flower-multi-krum")
 QUICK_ATTACKS = ("none", "noise", "alie")
 QUICK_DIVISIONS = ("iid", "dirichlet")
-QUICK = Setting(miners=10, byzantine=2, rounds=3, samples=64, head_start=300, tests=500)
+QUICK = Setting(miners=10, byzantine=2, rounds=2, samples=64, head_start=300, tests=500)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -214,6 +214,7 @@ class _Round:
             commit_order=order,
             rule=robust.make_rule(name, {}, self.setting.byzantine, root),
             norm_limit=float(np.sqrt(self.world.parameters.update_size)) * BOUND,
+            rounding=ckks.sketch_rounding(self.world.parameters),
             max_weight_sum=min(self.world.room, robust.weight_room(name, self.setting.miners)),
         )
 

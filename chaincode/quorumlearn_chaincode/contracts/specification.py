@@ -33,7 +33,18 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
 def check_spec(spec: TaskSpec, config: Config) -> None:
-    """Refuse a TaskSpec that is out of bounds or contradicts itself."""
+    """Refuse a TaskSpec that is out of bounds, contradicts itself or names a committee that the Config does not know."""
+    check_bounds(spec)
+    for name in ("msp_ids", "reserve_msp_ids"):
+        for msp_id in getattr(spec.committee, name):
+            if VERIFIER not in (organisation_roles(config, msp_id) or ()):
+                raise bad(
+                    f"committee.{name} names {shown(msp_id)}, which the Config does not know as a verifier"
+                )
+
+
+def check_bounds(spec: TaskSpec) -> None:
+    """Refuse a TaskSpec that is out of bounds or contradicts itself. Reads nothing else, so that an owner can ask it beforehand."""
     if len(canonical.to_json(spec)) > MAX_SPEC_BYTES:
         raise bad(f"the TaskSpec has {len(canonical.to_json(spec))} bytes: at most {MAX_SPEC_BYTES}")
     task_id(spec.task_id)
@@ -51,7 +62,7 @@ def check_spec(spec: TaskSpec, config: Config) -> None:
     _rule_name(spec.rule.name)
     _map("rule.parameters", dict(spec.rule.parameters))
     _mode(spec.mode)
-    _committee(spec.committee, config)
+    _committee(spec.committee)
     _ckks(spec.ckks)
     _timeouts(spec.timeouts)
     _reward(spec.reward, spec.rounds)
@@ -106,25 +117,22 @@ def _mode_name(mode: Mode) -> str:
     return Mode.Name(mode) if mode in Mode.values() else str(int(mode))
 
 
-def _committee(committee: Committee, config: Config) -> None:
+def _committee(committee: Committee) -> None:
     msp_ids, reserves = list(committee.msp_ids), list(committee.reserve_msp_ids)
     v, t = len(msp_ids), committee.threshold
     _within("the number of committee.msp_ids", v, 1, MAX_SEATS)
     _within("the number of committee.reserve_msp_ids", len(reserves), 0, MAX_SEATS)
-    _organisations("committee.msp_ids", msp_ids, config)
-    _organisations("committee.reserve_msp_ids", reserves, config)
+    _organisations("committee.msp_ids", msp_ids)
+    _organisations("committee.reserve_msp_ids", reserves)
     both = sorted(set(msp_ids) & set(reserves))
     if both:
         raise bad(f"committee.reserve_msp_ids names {both[0]}, which has a seat of its own")
     _within(f"committee.threshold for {v} seats", t, max(v // 2 + 1, min(v, 2)), v)
 
 
-def _organisations(name: str, msp_ids: list[str], config: Config) -> None:
+def _organisations(name: str, msp_ids: list[str]) -> None:
     if len(set(msp_ids)) != len(msp_ids):
         raise bad(f"{name} names an organisation twice: each has one seat")
-    for msp_id in msp_ids:
-        if VERIFIER not in (organisation_roles(config, msp_id) or ()):
-            raise bad(f"{name} names {shown(msp_id)}, which the Config does not know as a verifier")
 
 
 def _ckks(ckks: CkksParameters) -> None:

@@ -19,6 +19,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import learning
 from quorumlearn.analysis.reasons import why_round
+from quorumlearn.nodes.guarantee import round_lacks
 
 PAID, UNDER_WAY = "ACCEPTED", "UNDER_WAY"
 """Outcomes of a round: the one in which weights are paid, and that of a round that has not ended."""
@@ -54,12 +55,14 @@ class PhaseReport:
 @dataclass(frozen=True)
 class TaskReport:
     """`accuracy[h]` is that of block h on the verifiers' test sets (None if none of them voted on it); `outcomes` and `reasons` are
-    by round, a reason empty where the round was accepted: only then a weight was paid. `delta` is the task's dp_delta if its
+    by round, a reason empty where the round was accepted: only then a weight was paid; `weak` says, by round, why the rule's guarantee
+    did not hold, and is empty where it did. `delta` is the task's dp_delta if its
     training is differentially private."""
 
     task: str
     outcomes: tuple[str, ...]
     reasons: tuple[str, ...]
+    weak: tuple[str, ...]
     heads: tuple[str, ...]
     accuracy: tuple[float | None, ...]
     miners: tuple[MinerReport, ...]
@@ -85,6 +88,7 @@ def report_of(
         task=spec.task_id,
         outcomes=tuple(outcome_of(view.round) for view in views),
         reasons=tuple(why_round(view.round) for view in views),
+        weak=tuple(round_lacks(spec, view.round.selection) for view in views),
         heads=tuple(block.digest for block in chain),
         accuracy=_accuracy(chain),
         miners=tuple(_miner(name, views, stakes.get(name, Stake()), workload) for name in names),

@@ -12,7 +12,7 @@ A behaviour is text in a node's file: a name, then what it takes, separated by c
 | `label-flip` | trains on labels turned round, 9 for 0 and so on |
 | `backdoor[:LABEL]` | trains on a trigger: half of its images carry a mark and are called LABEL (0) |
 | `copy:USER` | submits USER's update |
-| `mimic:USER` | submits USER's update with as much noise as it takes not to be a copy |
+| `mimic:USER` | submits USER's update with a little noise, so that it is no copy |
 | `alie[:Z]:USER,...` | a little is enough: the mean of those it watches less Z (1.5) deviations |
 | `inner-product[:FACTOR]:USER,...` | minus FACTOR (1) times the mean of those it watches |
 | `adaptive:USER,...` | searches what the task's rule still lets pass on sketches of the task's size |

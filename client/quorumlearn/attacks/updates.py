@@ -1,7 +1,7 @@
 """Updates made from what an attacker knows.
 
-Colluders that submit one and the same vector would be found as copies of each other, so each adds noise of its own
-(`apart`), just enough to be more than the selection's duplicate tolerance away from the next.
+Colluders that submit one and the same vector would be found as copies of each other, so each adds a little noise of its own
+(`apart`), far more than rounding.
 
 Sources: Baruch et al., "A Little Is Enough", https://arxiv.org/abs/1902.06156; Xie et al., "Fall of Empires"
 (inner product), https://arxiv.org/abs/1903.03936; Karimireddy et al. (mimic), https://arxiv.org/abs/2006.09365.

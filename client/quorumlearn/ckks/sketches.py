@@ -163,6 +163,22 @@ def open_sketch(
     return _own_units(p, np.rint(steps))
 
 
+def sketch_rounding(p: Parameters) -> float:
+    """How far apart opened sketches of one and the same update may lie: an L2 norm in the update's own units.
+
+    Quantising is a function of the update, so equal updates are equal whole steps, and so are their sketches s. What is opened is
+    rint(s + e), where e is the noise of encryption, storing and flooding. Honest noise is rounded away (budget: it fails once in
+    2^40). The test for the grid lets pass what has a mean square of at most L steps^2 (`_off_grid`), be it a cheat's own. By Chebyshev
+    such noise reaches half a step, and turns its number by a whole one, in at most 4 L k of the k numbers, and
+
+        |rint(s + e) - s|^2 <= 4 L k steps^2,    times 2 / k in own units:    8 L steps^2.
+
+    With the task's usual parameters L is some 10^-4 and 4 L k below 1: equal updates have equal sketches. An update that
+    is one step off in one value has a sketch that is off in half of its numbers, k / 2 steps^2: never within this, for L is at most 1/48.
+    """
+    return math.sqrt(8 * _off_grid(p)) * 2.0**-p.step_bits
+
+
 def find_bad_sketch(
     p: Parameters, plan: SketchPlan, s: SketchCiphertext, shares: Mapping[int, bytes]
 ) -> tuple[int, ...]:
@@ -296,12 +312,18 @@ def _judge(p: Parameters, steps: r.Floats) -> None:
             f"{noise.range_steps} at most"
         )
     away = float(((steps - np.rint(steps)) ** 2).mean())
-    limit = noise.sketch_square_limit * (noise.sketch_std / 2.0**p.shift) ** 2
+    limit = _off_grid(p)
     if away > limit:
         raise OutOfRange(
             f"the sketch lies {math.sqrt(away):.3f} steps (rms) off the grid, "
             f"noise alone reaches {math.sqrt(limit):.3f}"
         )
+
+
+def _off_grid(p: Parameters) -> float:
+    """The largest mean square, in steps^2, of what a sketch that passes lies off the grid."""
+    noise = p.budget
+    return noise.sketch_square_limit * (noise.sketch_std / 2.0**p.shift) ** 2
 
 
 def _plausible(p: Parameters, s: SketchCiphertext, parts: Mapping[int, r.Residues]) -> bool:

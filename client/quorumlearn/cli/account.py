@@ -38,6 +38,7 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
         "accuracy": list(report.accuracy),
         "outcomes": list(report.outcomes),
         "reasons": list(report.reasons),
+        "weak": list(report.weak),
         "heads": list(report.heads),
         "miners": [
             {
@@ -136,6 +137,9 @@ def _print_weights(report: TaskReport) -> None:
             print_text(
                 f"round {number} was {report.outcomes[number - 1].lower()} and paid no miner: {reason}"
             )
+    for number, weak in enumerate(report.weak, start=1):
+        if weak:
+            print_text(f"round {number}: {weak}", style="yellow")
 
 
 def _cell(weight: int, verdict: str, outcome: str) -> str:

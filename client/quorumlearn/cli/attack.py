@@ -33,7 +33,7 @@ ATTACKS = {
     "label-flip": "trains on labels turned round",
     "backdoor": "trains a trigger: images with a mark get a label of its choice",
     "copy": "a neighbour's update",
-    "mimic": "a neighbour's update, with just enough noise not to be a copy",
+    "mimic": "a neighbour's update, with a little noise, so that it is no copy",
     "alie": "a little is enough: the others' mean less 1.5 deviations",
     "inner-product": "the others' mean, turned round",
     "adaptive": "searches what the task's rule still lets pass on sketches",

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from quorumlearn.analysis import why_round
 from quorumlearn.nodes.feed import REREAD_SECONDS, TaskFeed
+from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.steps import ended
 from quorumlearn.nodes.waking import entered
@@ -61,6 +62,7 @@ class _Row:
     score: float | None = None
     outcome: int = b.OUTCOME_UNSPECIFIED
     why: str = ""
+    weak: str = ""
 
     @property
     def share(self) -> str:
@@ -78,6 +80,10 @@ class _Row:
     def failed(self) -> str:
         """A line on a round that was not accepted; empty for another."""
         return f"round {self.number} {self.ended}: {self.why}" if self.why else ""
+
+    @property
+    def unguarded(self) -> str:
+        return f"round {self.number}: {self.weak}" if self.weak else ""
 
     @property
     def rejects(self) -> str:
@@ -117,6 +123,7 @@ class TaskWatch:
         row = self._rows.setdefault(now.number, _Row(now.number))
         row.phase, row.outcome, row.miners = now.phase, now.outcome, len(now.miners)
         row.why = why_round(now)
+        row.weak = round_lacks(view.task.spec, now.selection)
         times = list(now.times)
         row.seconds = {
             entered.phase: ((left.entered_ms if left else view.now_ms) - entered.entered_ms) / 1000
@@ -142,7 +149,8 @@ class TaskWatch:
         score = f", accuracy {row.accuracy}" if row.accuracy else ""
         rejected = f"; rejected: {', '.join(row.rejected)}" if row.rejected else ""
         seconds = sum(row.seconds.values())
-        return f"{head} {b.Outcome.Name(row.outcome)} in {seconds:.1f} s, {how}{score}{rejected}"
+        weak = f"; {row.weak}" if row.weak else ""
+        return f"{head} {b.Outcome.Name(row.outcome)} in {seconds:.1f} s, {how}{score}{rejected}{weak}"
 
     def _render(self) -> RenderableType:
         width, height = self._console.size
@@ -159,6 +167,7 @@ class TaskWatch:
             table,
             *(Text(row.failed, style="red") for row in shown if row.failed),
             *(Text(row.rejects, style="red") for row in shown if row.rejects),
+            *(Text(row.unguarded, style="yellow") for row in shown if row.weak),
             Text(doing, style="cyan") if doing else None,
         ]
         kept = [line for line in lines if line is not None]
@@ -233,7 +242,7 @@ def _last(rows: Sequence[_Row], lines: int) -> Sequence[_Row]:
     first = len(rows)
     while first > 0:
         row = rows[first - 1]
-        lines -= 1 + bool(row.failed) + bool(row.rejects)
+        lines -= 1 + bool(row.failed) + bool(row.rejects) + bool(row.weak)
         if lines < 0 and first < len(rows):
             break
         first -= 1

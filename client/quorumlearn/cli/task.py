@@ -23,6 +23,8 @@ from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
+    Exit,
+    Failure,
     print_json,
     print_table,
     print_text,
@@ -70,7 +72,7 @@ def publish(
     workload: {name: mnist-cnn, config: {}}       needed; or mnist-mlp, mnist-wide
     public_blocks: [all]
     rounds: 5                                     needed
-    miners: {minimum: 5, maximum: 8, byzantine: 2}  needed
+    miners: {minimum: 7, maximum: 8, byzantine: 2}  needed; multi-krum withstands f of 2 f + 3 or more
     rule: {name: multi-krum}                      or agreement, clustering, nnm+multi-krum, ...; docs/robustness.md
         with parameters: {margin: "0.07"}         leaves out who is not clear of the line too; docs/cost.md
         with root: iid:0/600@7 for trust-scores   samples of the owner's data that become public
@@ -96,6 +98,7 @@ def publish(
     from quorumlearn.learning import DataSource
     from quorumlearn.nodes import taskfile
     from quorumlearn.nodes.encryption import parameters_of
+    from quorumlearn.nodes.guarantee import task_lacks
 
     wanted = taskfile.load(file)
     signs = who if dry_run else signer(folder, who, Role.OWNER)
@@ -104,6 +107,7 @@ def publish(
         model = taskfile.initial_public_model(wanted)
         root = taskfile.root_set(wanted, DataSource(folder=data))
         spec = taskfile.spec_of(wanted, reference_of(model), None if root is None else reference_of(root))
+        _check_bounds(spec)
         if not dry_run:
             step("publishing")
             with open_market(folder, signs) as market:
@@ -112,14 +116,25 @@ def publish(
                         artifacts.put(data_of)
                 market.publish(spec)
     lines = parameters_of(spec).explain().lines
+    lacks = task_lacks(spec)
     if as_json:
-        print_json({"task": spec.task_id, "published": not dry_run, "encryption": list(lines)})
+        warnings = [lacks] if lacks else []
+        print_json(
+            {
+                "task": spec.task_id,
+                "published": not dry_run,
+                "encryption": list(lines),
+                "warnings": warnings,
+            }
+        )
         return
     print_text(
         f"{'checked' if dry_run else 'published'} {spec.task_id}: {spec.ckks.update_size} public parameters"
     )
     for line in lines:
         print_text(f"  {line}")
+    if lacks:
+        print_text(f"warning: {lacks}", style="yellow")
     if not dry_run:
         print_text(f"next: quorumlearn task watch {spec.task_id}")
 
@@ -183,23 +198,34 @@ def list_tasks(folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = 
 @app.command(epilog=f"Example: quorumlearn task show mnist-1.  {EXIT_CODES}")
 def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
     """One task: its rules, where it stands, its blocks."""
+    from quorumlearn.nodes.guarantee import round_lacks, task_lacks
+
     with open_market(folder, who) as market:
         view = market.view(task)
         blocks = list(market.blocks(task))
         rounds = list(market.rounds(task))
+    spec, state = view.task.spec, view.state
+    lacks = task_lacks(spec)
+    weak = {one.number: why for one in rounds if (why := round_lacks(spec, one.selection))}
     if as_json:
         print_json(
             {
                 "task": _dict(view.task),
                 "state": _dict(view.state),
                 "rounds": [
-                    {"round": one.number, "outcome": outcome_of(one), "reason": one.reason} for one in rounds
+                    {
+                        "round": one.number,
+                        "outcome": outcome_of(one),
+                        "reason": one.reason,
+                        "weak": weak.get(one.number, ""),
+                    }
+                    for one in rounds
                 ],
+                "warnings": [lacks] if lacks else [],
                 "blocks": [_dict(one) for one in blocks],
             }
         )
         return
-    spec, state = view.task.spec, view.state
     print_text(f"{task}  {t.TaskStatus.Name(state.status)}  {spec.title}")
     facts = {
         "owner": view.task.owner,
@@ -219,6 +245,8 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
     }
     if state.reason:
         facts["ended"] = why_task(state.reason)
+    if lacks:
+        facts["warning"] = lacks
     for name, value in facts.items():
         print_text(f"  {name:<10} {value}")
     print_text("")
@@ -237,6 +265,8 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
     for one in rounds:
         if one.reason:
             print_text(f"round {one.number} was {outcome_of(one).lower()}: {why_round(one)}")
+        if one.number in weak:
+            print_text(f"round {one.number}: {weak[one.number]}", style="yellow")
 
 
 @app.command(epilog=f"Example: quorumlearn task watch mnist-1.  {EXIT_CODES}")
@@ -367,6 +397,17 @@ def challenge(
         print_json({"task": task, "height": height, "challenged": True})
     else:
         print_text(f"block {height} of {task} is challenged; its verifiers vote")
+
+
+def _check_bounds(spec: t.TaskSpec) -> None:
+    """Failure for what the ledger would refuse, by the contract's own words, before anything is stored."""
+    from quorumlearn_chaincode.contracts.errors import Refusal
+    from quorumlearn_chaincode.contracts.specification import check_bounds
+
+    try:
+        check_bounds(spec)
+    except Refusal as refused:
+        raise Failure(f"the ledger would refuse this task: {refused.sentence}", Exit.REFUSED) from refused
 
 
 def _written(value: object) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
@@ -34,11 +35,14 @@ from quorumlearn.nodes import authorisation, candidate, exchange, screening
 from quorumlearn.nodes.attempt import Finding
 from quorumlearn.nodes.ceremony import CeremonyPart
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
+from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.openings import Opened, Shares, open_sketches
 from quorumlearn.nodes.partials import Values, Verified, verify
 from quorumlearn.nodes.rootset import root_sketch
+
+log = structlog.get_logger()
 
 UNUSABLE = (ArtifactTooLarge, BadReference, exchange.ExchangeError, DecodeError, ckks.MalformedShare)
 WAIT_SECONDS = 1.0
@@ -118,7 +122,19 @@ class RoundPart:
         submissions = {one.miner: one for one in view.submissions}
         base = load_public(self.store, self.spec, view.round.base.model)
         root = root_sketch(self.store, self.spec, base, view.round.number, self._plan(view))
-        return screening.select(self.spec, view.round, submissions, opened.sketches, self.position, root)
+        selection = screening.select(
+            self.spec,
+            view.round,
+            submissions,
+            opened.sketches,
+            self.position,
+            root,
+            ckks.sketch_rounding(self.parameters),
+        )
+        lacks = round_lacks(self.spec, selection)
+        if lacks:
+            log.warning("weak round", task=self.spec.task_id, round=view.round.number, why=lacks)
+        return selection
 
     def partial(self, view: b.TaskView) -> tuple[str, ArtifactRef]:
         """This seat's partial decryption of the authorised sum, and of nothing else: the sum's digest, and where it is."""

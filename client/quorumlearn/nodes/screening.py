@@ -30,7 +30,7 @@ Reason = int
 UNCOVERED = b.REASON_UNSPECIFIED
 COVERAGES = (b.CONTRIBUTES, b.MISSING_ARTIFACT, b.MALFORMED)
 """What a seat may say of a submission before its sketch is opened."""
-LIMITS = ("norm_limit", "duplicate_tolerance", "outlier_factor", "least_norm")
+LIMITS = ("norm_limit", "outlier_factor")
 """Parameters of a task's rule that are the selection's, not the rule's own."""
 ROOT = ("root_digest", "root_size")
 """Those that name the root set of a rule that compares with one (nodes.rootset)."""
@@ -107,14 +107,18 @@ def select(
     opened: Mapping[str, Sketch | Reason],
     position: Callable[[str], tuple[int, int]],
     root: Sketch | None = None,
+    rounding: float = 0.0,
 ) -> b.Selection:
     """One verdict for each miner of the round. `position` gives a transaction's place on the chain, asked only if some update is a
-    copy; `root` is the sketch (k,) of the root update, where the task's rule compares with one."""
+    copy; `root` is the sketch (k,) of the root update, where the task's rule compares with one; `rounding` is the task's
+    `ckks.sketch_rounding`."""
     verdicts = {miner: _unranked(miner, submissions, opened) for miner in round_.miners}
     ranked = [miner for miner in round_.miners if not isinstance(opened.get(miner, UNCOVERED), int)]
     faulty = sum(verdict.reason in FAULTS for verdict in verdicts.values())
     for finding, miner in zip(
-        _findings(spec, round_, ranked, submissions, opened, position, faulty, root), ranked, strict=True
+        _findings(spec, round_, ranked, submissions, opened, position, faulty, root, rounding),
+        ranked,
+        strict=True,
     ):
         verdicts[miner] = finding
     return b.Selection(verdicts=[verdicts[miner] for miner in round_.miners])
@@ -145,12 +149,13 @@ def _findings(
     position: Callable[[str], tuple[int, int]],
     faulty: int,
     root: Sketch | None,
+    rounding: float,
 ) -> list[b.Verdict]:
     if not ranked:
         return []
     rule, limits = rule_of(spec, root)
     sketches = np.stack([np.asarray(opened[miner], dtype=np.float64) for miner in ranked])
-    if robust.order_matters(sketches, limits.get("duplicate_tolerance", robust.DUPLICATE_TOLERANCE)):
+    if robust.order_matters(sketches, rounding):
         places = [position(submissions[miner].commit_tx) for miner in ranked]
         order = sorted(range(len(ranked)), key=lambda row: (places[row], ranked[row]))
     else:
@@ -160,6 +165,7 @@ def _findings(
         commit_order=order,
         rule=rule,
         max_weight_sum=spec.ckks.max_weight_sum,
+        rounding=rounding,
         already_found=faulty,
         **limits,
     )

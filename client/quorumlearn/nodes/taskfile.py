@@ -6,7 +6,7 @@ title: Handwritten digits
 workload: {name: mnist-cnn, config: {epochs: 1}}
 public_blocks: [all]
 rounds: 5
-miners: {minimum: 5, maximum: 8, byzantine: 2}
+miners: {minimum: 7, maximum: 8, byzantine: 2}
 rule: {name: multi-krum}                     # trust-scores: with `root: iid:0/600@7`, a public part of the owner's data
 committee: {organisations: [AlphaMSP, BetaMSP, GammaMSP], threshold: 2, reserves: [DeltaMSP]}
 min_aggregate: 4

@@ -6,12 +6,18 @@ from quorumlearn.robust.clustering import Clustering
 from quorumlearn.robust.errors import RobustError, RuleError, TooFewVectors, VectorError
 from quorumlearn.robust.geometry import squared_distances, squared_norms
 from quorumlearn.robust.mixing import Bucketing, Mixed, Mixture, NearestNeighbours
-from quorumlearn.robust.registry import FRACTIONS, MIXTURES, RULES, make_rule, needs_root, weight_room
+from quorumlearn.robust.registry import (
+    FRACTIONS,
+    MIXTURES,
+    RULES,
+    make_rule,
+    miners_needed,
+    needs_root,
+    weight_room,
+)
 from quorumlearn.robust.rounding import whole_weights
 from quorumlearn.robust.rules import LNearest, Mean, MultiKrum, Rule, Weights, largest_byzantine
 from quorumlearn.robust.selection import (
-    DUPLICATE_TOLERANCE,
-    LEAST_NORM,
     OUTLIER_FACTOR,
     Finding,
     Reason,
@@ -21,9 +27,7 @@ from quorumlearn.robust.selection import (
 from quorumlearn.robust.trust import TrustScores
 
 __all__ = [
-    "DUPLICATE_TOLERANCE",
     "FRACTIONS",
-    "LEAST_NORM",
     "MIXTURES",
     "OUTLIER_FACTOR",
     "RULES",
@@ -50,6 +54,7 @@ __all__ = [
     "Weights",
     "largest_byzantine",
     "make_rule",
+    "miners_needed",
     "needs_root",
     "order_matters",
     "select",

@@ -4,15 +4,15 @@ Steps, each on what the one before left over, always in the order of the commits
 will do: `order_matters`):
 
 1. A sketch that is not finite is OUT_OF_RANGE.
-2. Of two sketches closer than `duplicate_tolerance` times the smaller squared norm the later commit is a
-   DUPLICATE, also if the earlier is one itself: a chain of copies, each a little off the last, has one
-   author.
-3. A norm over `norm_limit`, or at most `least_norm` times the median norm (of what steps 1 and 2 left and
-   `norm_limit` allows), is OUT_OF_RANGE. The second keeps out zero updates and their like, which a rule by
-   distances would find central.
-4. The robust rule weighs the rest, with f reduced by those already found. Whose score is above `outlier_factor` times
-   the median score of those to whom the rule gave weight is an OUTLIER, also if the rule left it a sliver, as rules that
-   only shorten do: what is slashed does not depend on how an integer is rounded.
+2. Of two sketches that are equal the later commit is a DUPLICATE. Equal is what lies at most `rounding` apart, which is
+   what noise may do to one update's sketch (`ckks.sketch_rounding`). Honest miners come nearer to each other than any part of their
+   norms (docs/robustness.md has measurements), so whatever differs by more than noise is the rule's business.
+3. A norm over `norm_limit`, or one of at most `rounding`, is OUT_OF_RANGE. The second is an update of nothing, which a
+   rule by distances would find central.
+4. The robust rule weighs the rest, with f reduced by those already found. An OUTLIER has a score above `outlier_factor` times
+   the median of those to whom the rule gave weight, of their scores or of their squared norms, whichever is larger: where most
+   updates are nearly the same, their distances say nothing of how far is far. It is one also if the rule left it a sliver, as
+   rules that only shorten do: what is slashed does not depend on how an integer is rounded.
 5. The weights of the others become integers that add up to at most `max_weight_sum` (`whole_weights`); a miner whose
    integer is 0 is NOT_SELECTED.
 
@@ -37,11 +37,7 @@ from quorumlearn.robust.rules import Rule, Weights
 Reason = Literal["CONTRIBUTES", "OUT_OF_RANGE", "DUPLICATE", "OUTLIER", "NOT_SELECTED"]
 
 # Set from honest mnist-cnn updates, three rounds from the start, two seeds a case, sketches of 256: few runs, so
-# with room. The smallest squared distance was 0.56 of the smaller squared norm between IID or Dirichlet shards (0.1
-# and 0.3) but 0.022 between two miners of one and the same class; the smallest norm 0.38 of the median; the highest
-# score 5.8 times the median of the selected (Dirichlet 0.1). A task on IID data can afford a tolerance of 0.1.
-DUPLICATE_TOLERANCE = 0.01
-LEAST_NORM = 0.05
+# with room. The highest score was 5.8 times the median of the selected (Dirichlet 0.1).
 OUTLIER_FACTOR = 8.0
 
 
@@ -63,46 +59,43 @@ def select(
     rule: Rule,
     norm_limit: float,
     max_weight_sum: int,
-    duplicate_tolerance: float = DUPLICATE_TOLERANCE,
+    rounding: float = 0.0,
     outlier_factor: float = OUTLIER_FACTOR,
-    least_norm: float = LEAST_NORM,
     already_found: int = 0,
 ) -> list[Finding]:
     """A finding for each row of `sketches`, float64 (n, k), in the order of the rows.
 
-    `commit_order` lists the rows from the earliest commit to the latest. `norm_limit` is in the sketches'
-    units;
-    `already_found` counts Byzantine miners without a sketch (malformed or withheld updates). VectorError if
+    `commit_order` lists the rows from the earliest commit to the latest. `norm_limit` and `rounding` are lengths in the
+    sketches' units; `already_found` counts Byzantine miners without a sketch (malformed or withheld updates). VectorError if
     the sketches are no matrix, the order no permutation, or a limit no positive number.
     """
     order = _checked_order(sketches, commit_order)
     limits = {
         "norm_limit": norm_limit,
-        "duplicate_tolerance": duplicate_tolerance,
         "outlier_factor": outlier_factor,
         "max_weight_sum": max_weight_sum,
     }
     for name, limit in limits.items():
         if not limit > 0:
             raise VectorError(f"{name} = {limit}; it must be above 0")
-    if least_norm < 0 or already_found < 0:
-        raise VectorError(
-            f"least_norm = {least_norm}, already_found = {already_found}; neither may be negative"
-        )
+    if not rounding >= 0 or already_found < 0:
+        raise VectorError(f"rounding = {rounding}, already_found = {already_found}; neither may be negative")
 
     rows = sketches[order]
     squares = squared_norms(rows)
     findings: list[Finding | None] = [
         None if np.isfinite(square) else Finding(0, "OUT_OF_RANGE", "not finite") for square in squares
     ]
-    _find_duplicates(rows, squares, duplicate_tolerance, order, findings)
-    _find_out_of_range(np.sqrt(squares), norm_limit, least_norm, findings)
+    _find_duplicates(rows, rounding, order, findings)
+    _find_out_of_range(np.sqrt(squares), norm_limit, rounding, findings)
 
     left = [place for place, finding in enumerate(findings) if finding is None]
     if left:
         excluded = already_found + len(rows) - len(left)
         weights = rule.for_remaining(len(left), excluded).weights(rows[left])
-        for place, finding in zip(left, _weigh(weights, outlier_factor, max_weight_sum), strict=True):
+        for place, finding in zip(
+            left, _weigh(weights, squares[left], outlier_factor, max_weight_sum), strict=True
+        ):
             findings[place] = finding
 
     found: dict[int, Finding] = {
@@ -111,17 +104,16 @@ def select(
     return [found[row] for row in range(len(rows))]
 
 
-def order_matters(sketches: Vectors, duplicate_tolerance: float = DUPLICATE_TOLERANCE) -> bool:
-    """Whether two of the sketches are so near to each other that `select` must know which was committed first."""
-    squares = squared_norms(sketches)
-    finite = np.isfinite(squares)
-    return bool(np.triu(_copies(sketches[finite], squares[finite], duplicate_tolerance), 1).any())
+def order_matters(sketches: Vectors, rounding: float = 0.0) -> bool:
+    """Whether two of the sketches are equal, so that `select` must know which was committed first."""
+    finite = np.isfinite(squared_norms(sketches))
+    return bool(np.triu(_equal(sketches[finite], rounding), 1).any())
 
 
-def _copies(rows: Vectors, squares: Vectors, tolerance: float) -> NDArray[np.bool_]:
-    """Which of the rows, of these squared norms, are so near to each other that one is a copy: (n, n)."""
-    near: NDArray[np.bool_] = squared_distances(rows) <= tolerance * np.minimum.outer(squares, squares)
-    return near
+def _equal(rows: Vectors, rounding: float) -> NDArray[np.bool_]:
+    """Which of the rows are equal but for rounding noise: (n, n)."""
+    equal: NDArray[np.bool_] = squared_distances(rows) <= rounding * rounding
+    return equal
 
 
 def _checked_order(sketches: Vectors, commit_order: Sequence[int]) -> list[int]:
@@ -136,14 +128,14 @@ def _checked_order(sketches: Vectors, commit_order: Sequence[int]) -> list[int]:
 
 
 def _find_duplicates(
-    rows: Vectors, squares: Vectors, tolerance: float, order: list[int], findings: list[Finding | None]
+    rows: Vectors, rounding: float, order: list[int], findings: list[Finding | None]
 ) -> None:
     finite = [place for place, finding in enumerate(findings) if finding is None]
-    near = _copies(rows[finite], squares[finite], tolerance)
+    equal = _equal(rows[finite], rounding)
     source: dict[int, int] = {}  # place of a copy -> place of the first of its chain
     for later, place in enumerate(finite):
         for earlier in range(later):
-            if near[earlier, later]:
+            if equal[earlier, later]:
                 first = finite[earlier]
                 source[place] = source.get(first, first)
                 row = order[source[place]]
@@ -152,24 +144,22 @@ def _find_duplicates(
 
 
 def _find_out_of_range(
-    norms: Vectors, norm_limit: float, least_norm: float, findings: list[Finding | None]
+    norms: Vectors, norm_limit: float, rounding: float, findings: list[Finding | None]
 ) -> None:
-    left = [place for place, finding in enumerate(findings) if finding is None]
-    for place in left:
+    for place in [place for place, finding in enumerate(findings) if finding is None]:
         if norms[place] > norm_limit:
             findings[place] = Finding(0, "OUT_OF_RANGE", "the norm is over the limit")
-    allowed = [place for place in left if findings[place] is None]
-    if not allowed:
-        return
-    least = least_norm * lower_median(norms[allowed])
-    for place in allowed:
-        if norms[place] <= least:
-            findings[place] = Finding(0, "OUT_OF_RANGE", "the norm is next to nothing beside the others'")
+        elif norms[place] <= rounding:
+            findings[place] = Finding(0, "OUT_OF_RANGE", "an update of nothing")
 
 
-def _weigh(weights: Weights, outlier_factor: float, max_weight_sum: int) -> list[Finding]:
+def _weigh(weights: Weights, squares: Vectors, outlier_factor: float, max_weight_sum: int) -> list[Finding]:
+    """A finding for each of the vectors of these weights and squared norms (n,)."""
     chosen = weights.values > 0
-    far = outlier_factor * lower_median(weights.scores[chosen]) if chosen.any() else float("inf")
+    far = float("inf")
+    if chosen.any():
+        usual = max(lower_median(weights.scores[chosen]), lower_median(squares[chosen]))
+        far = outlier_factor * usual
     outlying = weights.scores > far
     values = np.where(outlying, 0.0, weights.values)
     findings = []

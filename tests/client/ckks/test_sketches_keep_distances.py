@@ -72,6 +72,21 @@ def test_squared_distances_come_back_within_the_promised_error(real):
     assert rms < 1.25 * p.explain().sketch_error
 
 
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([(1, 1), (3, 2), (5, 3)]))
+def test_rounding_tells_an_update_encrypted_twice_from_one_a_step_off_in_one_value(small, seed, committee):
+    c = small(*committee)
+    plan = ckks.SketchPlan.from_beacon(c.p, seed.to_bytes(4, "big"))
+    values = c.values(seed)
+    other = values.copy()
+    at = int(np.abs(other).argmin())
+    other[at] += 1 if other[at] < 1 else -1
+    one, again, beside = (opened(c, plan, c.encrypt(x)) for x in (values, values, other))
+    rounding = ckks.sketch_rounding(c.p)
+    assert np.linalg.norm(one - again) <= rounding < np.linalg.norm(one - beside)
+    assert rounding <= math.sqrt(1 / 6) * 2.0**-c.p.step_bits
+
+
 @pytest.mark.parametrize("shape", ["constant", "ramp", "one value", "wave"])
 def test_updates_of_one_shape_are_not_lost(real, shape):
     """The whitening signs keep plain patterns apart from the rows' structure."""

@@ -125,16 +125,16 @@ def test_another_process_with_other_threads_gives_the_same_bytes(tmp_path: Path)
         workload = get_workload(name, {})
         result = workload.train(workload.initial_model(3), data, seed=4)
         here.append(hashlib.sha256(to_bytes(result.model)).hexdigest())
-    for threads in ("1", "4"):
-        run = subprocess.run(
+    others = [
+        subprocess.Popen(
             [sys.executable, "-c", _IN_ANOTHER_PROCESS, str(tmp_path / "data.npz")],
             env=os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
-            check=True,
-            timeout=120,
         )
-        assert run.stdout.split() == here
+        for threads in ("1", "4")
+    ]
+    assert [other.communicate(timeout=120)[0].split() for other in others] == [here, here]
 
 
 def test_trainings_side_by_side_give_the_same_bytes_as_alone() -> None:
@@ -248,7 +248,7 @@ def test_two_rounds_of_averaging_on_mnist_learn(mnist_folder: Path) -> None:
 
 @pytest.mark.slow
 def test_five_rounds_of_six_miners_reach_97_percent(mnist_folder: Path) -> None:
-    assert federated(mnist_folder, miners=6, samples=7500, rounds=5) > 0.97
+    assert federated(mnist_folder, miners=6, samples=4000, rounds=5) > 0.97
 
 
 def federated(folder: Path, *, miners: int, samples: int, rounds: int) -> float:

@@ -26,6 +26,7 @@ def find(
     rule: Rule | None = None,
     norm_limit: float = 1e3,
     max_weight_sum: int = 100,
+    rounding: float = 0.0,
     already_found: int = 0,
 ) -> list[Finding]:
     return select(
@@ -34,6 +35,7 @@ def find(
         rule=rule or MultiKrum(2),
         norm_limit=norm_limit,
         max_weight_sum=max_weight_sum,
+        rounding=rounding,
         already_found=already_found,
     )
 
@@ -46,7 +48,7 @@ def reasons(findings: Sequence[Finding]) -> list[str]:
 def test_noise_and_copies_are_found_and_honest_miners_kept(seed: int) -> None:
     random = np.random.default_rng(1000 + seed)
     x = honest(10, seed)
-    x[3] = x[1] + 0.01 * random.normal(size=K)  # a copy with a little noise, committed later
+    x[3] = x[1]  # a copy, committed later
     x[6] = 6 * random.normal(size=K)  # noise instead of work
     findings = find(x)
     assert findings[3] == Finding(0, "DUPLICATE", "a copy of 1, which committed earlier", copy_of=1)
@@ -62,12 +64,37 @@ def test_noise_of_an_honest_norm_is_passed_over_but_costs_no_stake(seed: int) ->
     assert find(x, rule=MultiKrum(1))[4].reason == "NOT_SELECTED"
 
 
-def test_miners_of_one_class_are_no_copies() -> None:
-    # the closest two honest miners measured: 0.022 of the smaller squared norm
+@pytest.mark.parametrize("parts", [1e-1, 1e-3, 1e-6, 1e-9])
+def test_whoever_is_further_away_than_rounding_is_no_copy(parts: float) -> None:
     x = honest(8, 1)
     apart = np.random.default_rng(2).normal(size=K)
-    x[5] = x[2] + apart * np.sqrt(0.022 * (x[2] @ x[2]) / (apart @ apart))
-    assert "DUPLICATE" not in reasons(find(x))
+    x[5] = x[2] + apart * np.sqrt(parts * (x[2] @ x[2]) / (apart @ apart))
+    distance = float(np.linalg.norm(x[5] - x[2]))
+    assert "DUPLICATE" not in reasons(find(x, rounding=0.99 * distance))
+    assert reasons(find(x, rounding=1.01 * distance)).count("DUPLICATE") == 1
+
+
+@pytest.mark.parametrize("parts", [1e-2, 1e-4, 1e-6])
+def test_a_near_copy_earns_what_the_rule_gives_it(parts: float) -> None:
+    """Under multi-Krum as much as the one whose update it is; under agreement the two share one weight."""
+    x = honest(9, 5)
+    apart = np.random.default_rng(2).normal(size=K)
+    x[8] = x[0] + apart * np.sqrt(parts * (x[0] @ x[0]) / (apart @ apart))
+    krum = [one.weight for one in find(x, rule=MultiKrum(2))]
+    assert krum[8] == krum[0] == 1
+    agreed = [one.weight for one in find(x, rule=make_rule("agreement", {}, 2), max_weight_sum=72)]
+    alone = [one.weight for one in find(x[:8], rule=make_rule("agreement", {}, 2), max_weight_sum=72)]
+    assert 0 < agreed[8] + agreed[0] <= 1.25 * alone[0]
+
+
+def test_where_most_are_nearly_the_same_others_of_an_honest_length_are_no_outliers() -> None:
+    """Six miners hold one class, two others each one of their own."""
+    random = np.random.default_rng(6)
+    classes = random.normal(size=(3, K))
+    x = classes[[0, 0, 0, 0, 0, 0, 1, 2]] + 0.05 * random.normal(size=(8, K))
+    assert set(reasons(find(x))) == {"CONTRIBUTES", "NOT_SELECTED"}
+    x[7] *= 5
+    assert find(x)[7].reason == "OUTLIER"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -98,17 +125,18 @@ def test_the_later_commit_is_the_copy() -> None:
 def test_the_order_matters_where_some_order_finds_a_copy(seed: int) -> None:
     random = np.random.default_rng(seed)
     x = honest(7, seed)
-    x[2] = x[5] + (0.0, 0.1, 0.2)[seed % 3] * random.normal(size=K)
+    x[2] = x[5] + (0.0, 1e-3, 1e-2)[seed % 3] * random.normal(size=K)
     x[seed % 7] = (np.nan, 0.0, 1e200, 1.0)[seed % 4]
-    found = {"DUPLICATE" in reasons(find(x, order=random.permutation(7).tolist())) for _ in range(5)}
-    assert found == {order_matters(x)}
+    orders = [random.permutation(7).tolist() for _ in range(5)]
+    found = {"DUPLICATE" in reasons(find(x, order=order, rounding=0.05)) for order in orders}
+    assert found == {order_matters(x, 0.05)}
 
 
 def test_a_chain_of_copies_leads_to_its_first() -> None:
     x = honest(8, 3)
-    step = np.random.default_rng(9).normal(size=(3, K)) * 0.12
+    step = np.random.default_rng(9).normal(size=(3, K)) * 0.01
     x[2], x[4], x[6] = x[0] + step[0], x[0] + step[0] + step[1], x[0] + step.sum(axis=0)
-    findings = find(x)
+    findings = find(x, rounding=0.2)
     assert [findings[i].copy_of for i in (2, 4, 6)] == [0, 0, 0]
     assert [findings[i].reason for i in (2, 4, 6)] == ["DUPLICATE"] * 3
 
@@ -120,8 +148,18 @@ def test_zero_updates_earn_nothing() -> None:
     x[5] = 0
     findings = find(x)
     assert (findings[1].reason, findings[5].reason, findings[5].copy_of) == ("OUT_OF_RANGE", "DUPLICATE", 1)
+
+
+def test_what_is_no_more_than_rounding_is_nothing() -> None:
+    x = honest(9, 4)
     x[7] = 1e-4 * np.random.default_rng(1).normal(size=K)
-    assert find(x)[7].reason == "OUT_OF_RANGE"
+    assert find(x, rounding=1e-2)[7].reason == "OUT_OF_RANGE"
+
+
+def test_a_short_update_is_an_update() -> None:
+    x = honest(9, 4)
+    x[7] *= 1e-4
+    assert find(x)[7].weight == 1
 
 
 def test_a_round_of_zeros_pays_nobody() -> None:
