@@ -21,11 +21,13 @@ import typer
 from prometheus_client.parser import text_string_to_metric_families
 from quorumlearn.cli import app, run
 from quorumlearn.cli.access import market_contract, open_gateway
+from quorumlearn.cli.confirm import confirm_ledger
 from quorumlearn.cli.terminal import Exit, Failure, explain, print_table, print_text
 from quorumlearn.gateway import EndorseError, FileCheckpointer
 from quorumlearn.nodes.market import refusal
-from quorumlearn_network.spec import default_spec, dump_spec
-from quorumlearn_network.up import FolderError, UpError, bring_down, bring_up, read_network
+from quorumlearn_network.folder import Waiting
+from quorumlearn_network.spec import NetworkSpec, default_spec, dump_spec
+from quorumlearn_network.up import FolderError, UpError, bring_down, bring_up, read_network, restart_nodes
 
 CLI = (sys.executable, "-c", "from quorumlearn.cli import main; main()")
 
@@ -268,33 +270,70 @@ def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert processes(tmp_path / "net") == {}
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("the ledger is on fire"), KeyboardInterrupt()])
-def test_a_failed_up_leaves_nothing_running(tmp_path: Path, failure: BaseException) -> None:
-    seen: list[int] = []
-
-    def confirm(*_: object) -> None:
-        seen.extend(processes(tmp_path / "net").values())
-        assert all(psutil.pid_exists(pid) for pid in seen)
-        raise failure
-
-    with pytest.raises(type(failure)):
-        bring_up(default_spec(1, 1, 1), tmp_path / "net", confirm)
-    assert len(seen) == 2
-    assert processes(tmp_path / "net") == {}
-    for pid in seen:
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a network of its own, which is brought down."""
+    yield tmp_path / "net"
     bring_down(tmp_path / "net", wipe=True)
 
 
-def test_a_service_that_cannot_start_is_the_step_that_failed(tmp_path: Path) -> None:
+def failing(folder: Path, failure: BaseException) -> dict[str, int]:
+    """The processes that ran when an `up` failed like this at its end."""
+    seen: dict[str, int] = {}
+
+    def confirm(*_: object) -> None:
+        seen.update(processes(folder))
+        assert all(psutil.pid_exists(pid) for pid in seen.values())
+        raise failure
+
+    with pytest.raises(type(failure)):
+        bring_up(default_spec(1, 1, 1), folder, confirm)
+    assert set(seen) == {"chaincode", "devnet"}
+    return seen
+
+
+def test_a_failed_up_leaves_what_runs_and_the_next_goes_on(net: Path) -> None:
+    before = failing(net, RuntimeError("the ledger is on fire"))
+    assert processes(net) == before
+    assert bring_up(None, net, confirm_ledger).running
+    assert processes(net) == before
+
+
+def test_an_interrupted_up_stops_what_it_had_started_and_nothing_else(net: Path) -> None:
+    before = failing(net, KeyboardInterrupt())
+    assert processes(net) == {}
+    for pid in before.values():
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert bring_up(None, net, confirm_ledger).running
+    before = processes(net)
+    psutil.Process(before["chaincode"]).kill()
+    failing(net, KeyboardInterrupt())
+    assert processes(net) == {"devnet": before["devnet"]}
+
+
+def test_a_chaincode_that_dies_during_a_restart_is_started_again(net: Path) -> None:
+    assert bring_up(default_spec(1, 1, 1), net, confirm_ledger).running
+    before, said = processes(net), []
+
+    def confirm(spec: NetworkSpec, folder: Path, waiting: Waiting) -> None:
+        psutil.Process(before["chaincode"]).kill()
+        confirm_ledger(spec, folder, waiting)
+
+    assert restart_nodes(net, ["devnet"], confirm, said.append).running
+    after = processes(net)
+    assert all(after[name] != before[name] for name in ("chaincode", "devnet"))
+    assert "chaincode has ended; starting it again" in said
+
+
+def test_a_service_that_cannot_start_is_the_step_that_failed(net: Path) -> None:
     spec = default_spec(1, 1, 1)
     spec = spec.model_copy(
         update={"chaincode": spec.chaincode.model_copy(update={"module": "no_such_module"})}
     )
     with pytest.raises(UpError, match="No module named no_such_module") as caught:
-        bring_up(spec, tmp_path / "net", lambda *_: pytest.fail("it never serves"))
+        bring_up(spec, net, lambda *_: pytest.fail("it never serves"))
     assert caught.value.step == "chaincode"
-    assert processes(tmp_path / "net") == {}
+    assert "chaincode has ended 4 times" in str(caught.value)
 
 
 def test_a_folder_without_a_network_says_how_to_make_one(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,11 @@ class FabricNet:
         fields = json.loads(out)
         assert isinstance(fields, dict)
         return fields
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command on this network in a process of its own, its standard error to be read."""
+        command = [sys.executable, "-m", "quorumlearn.cli", *arguments, "--folder", str(self.network)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def up(self) -> dict[str, Any]:
         self.file.write_text(self.description, encoding="utf-8")

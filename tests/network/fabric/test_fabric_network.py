@@ -104,6 +104,27 @@ def test_a_chaincode_service_that_was_killed_is_found_again(net: FabricNet) -> N
     assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
 
 
+def test_a_chaincode_that_dies_while_another_is_restarted_is_started_again(net: FabricNet) -> None:
+    before = net.pids()
+    with net.begin("network", "restart", "chaincode.owner") as restart:
+        assert restart.stderr is not None
+        said = []
+        for line in restart.stderr:
+            said.append(line.strip())
+            if line.startswith("approving the chaincode for treasury"):
+                net.kill("chaincode.verifier1")
+                code, _, err = net.cli("network", "restart", "peer0.owner")
+                assert (
+                    code == 2 and "network restart chaincode.owner" in err and f"process {restart.pid}" in err
+                )
+    assert restart.returncode == 0, "\n".join(said)
+    assert "chaincode.verifier1 has ended; starting it again" in said
+    after = net.pids()
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"chaincode.owner", "chaincode.verifier1"}
+    assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
+
+
 def test_down_keeps_the_ledger_and_a_lost_leader_is_replaced(net: FabricNet) -> None:
     net.done("token", "mint", "OwnerMSP/owner=7", "--as", "treasury/treasury")
     before = balance(net)

@@ -18,9 +18,11 @@ from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.folder import UpError, step
 from quorumlearn_network.ports import choose_ports
 from quorumlearn_network.spec import parse_spec
+from quorumlearn_network.upkeep import Upkeep
 
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
 
+ORGANISATIONS = ("treasury", "owner", "verifier1", "verifier2", "verifier3")
 SCRIPT = f"#!{sys.executable}\nimport time\ntime.sleep(600)\n"
 
 
@@ -102,12 +104,15 @@ def test_a_disk_that_fills_up_on_the_way_is_named_with_its_step() -> None:
 
 
 def test_a_node_that_ends_while_starting_is_named_with_its_last_words(net: FabricNet) -> None:
-    program(net.folder / "bin", "peer", SCRIPT)
     program(net.folder / "bin", "orderer", "#!/bin/sh\necho 'panic: no genesis' >&2\nexit 2\n")
+    program(net.folder / "bin", "peer", SCRIPT)
     net.file.write_text(DESCRIPTION, encoding="utf-8")
     code, _, err = net.cli("network", "up", "--spec", str(net.file), "--timeout", "30")
     assert code == 1
-    assert "orderer0.orderer" in err and "ended while starting" in err and "panic: no genesis" in err
+    assert "orderer0.orderer has ended 4 times" in err and "panic: no genesis" in err
+    left = sorted(f"{kind}.{one}" for kind in ("peer0", "chaincode") for one in ORGANISATIONS)
+    assert sorted(net.pids()) == left
+    net.done("network", "down")
     assert net.pids() == {}
 
 
@@ -117,7 +122,7 @@ def test_peers_that_disagree_while_one_is_behind_are_asked_again(
     """Two machines that commit the chaincode at the same time: for a moment one peer knows more than another."""
     asked: list[str] = []
 
-    def commit(layout: Layout, deadline: float) -> None:
+    def commit(layout: Layout) -> None:
         asked.append("commit")
         if len(asked) < 3:
             raise DisagreementError("peer0.b and peer0.a disagree")
@@ -127,9 +132,9 @@ def test_peers_that_disagree_while_one_is_behind_are_asked_again(
         monkeypatch.setattr(up.lifecycle, name, lambda *_: True)
     monkeypatch.setattr(up, "admin", lambda *_: None)
     monkeypatch.setattr(up, "_commit", commit)
-    monkeypatch.setattr(transactions, "_RETRY_S", 0.0)
-    nodes = SimpleNamespace(stale=list)
-    up.deploy(layout, nodes, lambda _: None, time.monotonic() + 60)  # type: ignore[arg-type]
+    nodes = SimpleNamespace(stale=list, running=dict)
+    upkeep = Upkeep(nodes, [], lambda _: None, time.monotonic() + 60)  # type: ignore[arg-type]
+    up.deploy(layout, nodes, upkeep)  # type: ignore[arg-type]
     assert asked == ["commit"] * 3
 
 
@@ -145,5 +150,4 @@ def test_endorsements_of_different_results_are_a_disagreement(monkeypatch: pytes
             [],
             None,  # type: ignore[arg-type]
             SimpleNamespace(asked="CommitChaincodeDefinition"),  # type: ignore[arg-type]
-            0.0,
         )
