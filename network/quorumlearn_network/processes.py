@@ -13,6 +13,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +26,29 @@ from quorumlearn_network.errors import NetworkError
 _POLL_S = 0.02
 _STARTED_WITHIN_S = 2.0  # the system's idea of when it booted, and so of start times, moves a little
 _TAIL_LINES = 8
+_BIND = """\
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LAST_WORD = re.compile(r"\bpanic: |\b(PANI|FATA)\b")
 
 
 class ProcessError(NetworkError):
     """A process that did not start, or does not stop."""
+
+
+def with_parent(command: Sequence[str]) -> list[str]:
+    """The command, so that it gets SIGTERM when the thread that starts it ends, even by kill -9. Only Linux can do that."""
+    bound = [sys.executable, "-I", "-S", "-c", _BIND, str(os.getpid()), *command]
+    return bound if sys.platform == "linux" else list(command)
+
+
+def stop_recorded(folder: Path) -> None:
+    """Stop every process that was started in the folder, by whomever."""
+    stop_all([Detached(folder, record.stem) for record in (folder / "run").glob("*.json")])
 
 
 def stop_all(processes: Sequence[Detached]) -> bool:
@@ -79,8 +97,8 @@ class Detached:
         process = self._find()
         return process.pid if process is not None else None
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it in a session of its own; ProcessError if it runs already or cannot be started."""
+    def start(self, command: Sequence[str], environment: Mapping[str, str], bound: bool = False) -> None:
+        """Start it in a session of its own, `bound` to this process or not; ProcessError if it runs already or cannot be started."""
         if self._find() is not None:
             raise ProcessError(f"{self.name} runs already")
         for path in (self._record, self.log):
@@ -88,7 +106,7 @@ class Detached:
         try:
             with self._output.open("wb") as output, self.log.open("ab") as log:
                 process = subprocess.Popen(
-                    list(command),
+                    with_parent(command) if bound else list(command),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=log,

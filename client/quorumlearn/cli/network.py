@@ -34,6 +34,7 @@ from quorumlearn_network.up import status as network_status
 from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
 from quorumlearn.cli.confirm import confirm_ledger
 from quorumlearn.cli.network_show import show
+from quorumlearn.cli.processes import interruptible
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
@@ -49,6 +50,11 @@ app = typer.Typer(
 )
 
 _UP_SECONDS, _FABRIC_UP_SECONDS = 60.0, 300.0
+
+
+@app.callback()
+def _interruptible(context: typer.Context) -> None:
+    context.with_resource(interruptible())
 
 
 @app.command(epilog=f"Example: quorumlearn network up --verifiers 3 --miners 4.  {EXIT_CODES}")
