@@ -40,6 +40,12 @@ class ProcessError(NetworkError):
     """A process that did not start, or does not stop."""
 
 
+def last_word(lines: Sequence[str]) -> str:
+    """The one of them that says it: the panic, else the last line; empty without any."""
+    words = last_words(lines) or [""]
+    return words[0] if _LAST_WORD.search(words[0]) else words[-1]
+
+
 def with_parent(command: Sequence[str]) -> list[str]:
     """The command, so that it gets SIGTERM when the thread that starts it ends, even by kill -9. Only Linux can do that."""
     bound = [sys.executable, "-I", "-S", "-c", _BIND, str(os.getpid()), *command]

@@ -100,10 +100,11 @@ def bring_up(
                 with step(name):
                     upkeep.begin(f"starting {name}")
                     processes.start([name])
-            await_ready()
-            upkeep.begin("asking the ledger")
-            confirm(spec, folder, upkeep)
-            await_ready()
+            with upkeep:
+                await_ready()
+                upkeep.begin("asking the ledger")
+                confirm(spec, folder, upkeep)
+                await_ready()
         except KeyboardInterrupt:
             processes.stop(missing)
             raise

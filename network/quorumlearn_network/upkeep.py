@@ -3,22 +3,28 @@
 Rules:
 - a node that ends is started again, at most `RESTARTS` times for one command; one that goes on ending is an error with
   its last words;
-- a step that waits for longer than `TOLD_AFTER_S` says what for, and again every `TOLD_EVERY_S`.
+- a step that lasts longer than `TOLD_AFTER_S` says what it waits for, and again every `TOLD_EVERY_S`.
+
+A thread sees to both, for the command itself may hang in a call to the very node that has ended.
 """
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterator, Sequence
+from types import TracebackType
+from typing import Protocol, Self
 
 from quorumlearn_network.processes import ProcessError, last_words
 
 RESTARTS = 3
 TOLD_AFTER_S, TOLD_EVERY_S = 1.0, 10.0
+LOG_LINES = 1000
 _POLL_S, _LOOK_S = 0.1, 0.5
-_LOG_LINES, _LONGEST = 1000, 300
+_LONGEST = 300
 
 
 class Startable(Protocol):
@@ -31,40 +37,49 @@ class Startable(Protocol):
 
 
 class Upkeep:
-    """Keeps `names` running until `deadline` (time.monotonic()), whenever a command pauses to wait."""
+    """Keeps `names` running for as long as the block it is used in; the command is late after `deadline` (time.monotonic())."""
 
     def __init__(
         self, nodes: Startable, names: Sequence[str], progress: Callable[[str], None], deadline: float
     ) -> None:
-        self.deadline = deadline
         self._nodes = nodes
         self._names = tuple(names)
         self._progress = progress
+        self._deadline = deadline
         self._starts: Counter[str] = Counter()
-        self._looked = 0.0
-        self._tell_at = time.monotonic() + TOLD_AFTER_S
-        self._since = time.monotonic()
+        self._failure: Exception | None = None
+        self._over = threading.Event()
+        self._at_work = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._awaited = ""
+        self._since = self._told = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
 
     @property
     def late(self) -> bool:
         """Whether the deadline is over."""
-        return time.monotonic() > self.deadline
+        return time.monotonic() > self._deadline
 
     def begin(self, step: str) -> None:
         """Say which step the command is at."""
-        self._since = time.monotonic()
-        self._tell_at = self._since + TOLD_AFTER_S
+        self._awaited = step
+        self._since = self._told = time.monotonic()
         self._progress(step)
 
     def pause(self, awaited: str) -> None:
         """Wait for a moment; `awaited` says, with a node's name, why. ProcessError: a node ends again and again."""
-        now = time.monotonic()
-        if now - self._looked >= _LOOK_S:
-            self._looked = now
-            self._start_again()
-        if now >= self._tell_at:
-            self._tell_at = now + TOLD_EVERY_S
-            self._progress(f"waiting for {now - self._since:.0f} s: {' '.join(awaited.split())[:_LONGEST]}")
+        self._awaited = " ".join(awaited.split())[:_LONGEST]
+        if self._failure is not None:
+            raise self._failure
         time.sleep(_POLL_S)
 
     def until(self, done: Callable[[], bool], name: str) -> None:
@@ -73,6 +88,22 @@ class Upkeep:
             if self.late:
                 raise ProcessError(f"{name} is not ready in time; {self._said(name)}")
             self.pause(f"{name} is not ready yet")
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Leave alone what is down in this block: it is meant to be."""
+        with self._at_work:
+            yield
+
+    def _run(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            try:
+                with self._at_work:
+                    self._start_again()
+            except Exception as error:  # noqa: BLE001 - raised where the command waits
+                self._failure = error
+                return
+            self._tell()
 
     def _start_again(self) -> None:
         running = self._nodes.running()
@@ -85,7 +116,13 @@ class Upkeep:
         if down:
             self._nodes.start(down)
 
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= (TOLD_EVERY_S if self._told > self._since else TOLD_AFTER_S):
+            self._told = now
+            self._progress(f"waiting for {now - self._since:.0f} s: {self._awaited}")
+
     def _said(self, name: str) -> str:
-        lines = last_words(self._nodes.tail(name, _LOG_LINES)) or ["(nothing)"]
+        lines = last_words(self._nodes.tail(name, LOG_LINES)) or ["(nothing)"]
         said = "\n".join(f"  {line}" for line in lines)
         return f"{self._nodes.where(name)} ends with:\n{said}"

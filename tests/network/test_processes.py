@@ -15,7 +15,7 @@ import psutil
 import pytest
 from quorumlearn_network.package import chaincode_package, package_id
 from quorumlearn_network.ports import PortError, check_free, choose_ports
-from quorumlearn_network.processes import Detached, ProcessError, last_words
+from quorumlearn_network.processes import Detached, ProcessError, last_word, last_words
 from quorumlearn_network.spec import ChaincodeSpec, PeerSpec, default_spec
 
 READY = "import time, sys; print('ready', flush=True); time.sleep(600)"
@@ -124,6 +124,8 @@ def test_the_last_words_are_the_panic_and_not_its_trace() -> None:
     assert last_words(log[:2]) == ["2026 PANI [orderer] Could not append block: no space left on device"]
     assert last_words(["one", "\x1b[1mtwo\x1b[0m"]) == ["one", "two"]
     assert last_words([]) == []
+    assert last_word(log) == last_words(log)[0]
+    assert (last_word(["one", "two"]), last_word([])) == ("two", "")
 
 
 def test_a_command_that_does_not_exist_is_an_error(tmp_path: Path, process: Detached) -> None:

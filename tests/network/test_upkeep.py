@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -63,22 +64,24 @@ def soon() -> float:
 
 def test_what_ends_while_something_else_is_waited_for_is_started_again(programs: Programs) -> None:
     said: list[str] = []
-    upkeep = Upkeep(programs, ["lasts", "other"], said.append, soon())
     programs.start(["lasts", "other"])
     before = programs.running()
-    programs.processes["lasts"].kill()
-    upkeep.until(lambda: "lasts" in programs.running(), "other")
+    with Upkeep(programs, ["lasts", "other"], said.append, soon()) as upkeep:
+        programs.processes["lasts"].kill()
+        upkeep.until(lambda: "lasts" in programs.running(), "other")
     after = programs.running()
     assert after["lasts"] != before["lasts"] and after["other"] == before["other"]
     assert "lasts has ended; starting it again" in said
 
 
 def test_what_goes_on_ending_is_an_error_with_its_reason_and_the_others_stay(programs: Programs) -> None:
-    upkeep = Upkeep(programs, ["lasts", "fails"], lambda _: None, soon())
     programs.start(["lasts", "fails"])
     before = programs.running()["lasts"]
-    with pytest.raises(
-        ProcessError, match=rf"fails has ended {RESTARTS + 1} times; .*fails.log ends with:\n  no disk"
+    with (
+        pytest.raises(
+            ProcessError, match=rf"fails has ended {RESTARTS + 1} times; .*fails.log ends with:\n  no disk"
+        ),
+        Upkeep(programs, ["lasts", "fails"], lambda _: None, soon()) as upkeep,
     ):
         upkeep.until(lambda: False, "lasts")
     assert programs.running() == {"lasts": before}
@@ -90,12 +93,26 @@ def test_a_wait_says_for_whom_and_ends_at_the_deadline(
     monkeypatch.setattr(timing, "TOLD_AFTER_S", 0.0)
     said: list[str] = []
     programs.start(["lasts"])
-    upkeep = Upkeep(programs, ["lasts"], said.append, time.monotonic() + 0.5)
-    upkeep.begin("starting lasts")
-    with pytest.raises(ProcessError, match="lasts is not ready in time"):
-        upkeep.until(lambda: False, "lasts")
+    with Upkeep(programs, ["lasts"], said.append, time.monotonic() + 1.5) as upkeep:
+        upkeep.begin("starting lasts")
+        with pytest.raises(ProcessError, match="lasts is not ready in time"):
+            upkeep.until(lambda: False, "lasts")
     assert said[0] == "starting lasts"
-    assert [line for line in said if line.startswith("waiting for 0 s: lasts is not ready yet")]
+    assert len(said) == 2 and re.fullmatch(r"waiting for \d s: lasts is not ready yet", said[1])
+
+
+def test_what_is_stopped_on_purpose_is_left_alone(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "_LOOK_S", 0.0)
+    said: list[str] = []
+    programs.start(["lasts"])
+    with Upkeep(programs, ["lasts"], said.append, soon()) as upkeep:
+        with upkeep.suspended():
+            programs.processes["lasts"].kill()
+            programs.start(["lasts"])
+        upkeep.until(programs.processes["lasts"].ready, "lasts")
+    assert said == []
 
 
 def test_the_lock_says_who_has_it_since_when(tmp_path: Path) -> None:

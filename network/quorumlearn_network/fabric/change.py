@@ -17,7 +17,7 @@ from quorumlearn_network.fabric.errors import FabricError
 from quorumlearn_network.fabric.files import renew_certificates, write_identities
 from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.fabric.transactions import persist
-from quorumlearn_network.fabric.up import await_healthy, bring_up, nodes_of
+from quorumlearn_network.fabric.up import await_all_healthy, bring_up, nodes_of
 from quorumlearn_network.folder import Confirm, NetworkStatus, read_network, step
 from quorumlearn_network.ports import choose_ports
 from quorumlearn_network.profiles import write_whole
@@ -38,8 +38,8 @@ def restart(folder: Path, names: Sequence[str], progress: Progress, deadline: fl
         nodes.stop(list(reversed(chosen)))
         upkeep.begin(f"starting {_listed(chosen)}")
         nodes.start(chosen)
-        for name in chosen:
-            await_healthy(layout, nodes, name, upkeep)
+        with upkeep:
+            await_all_healthy(layout, nodes, chosen, upkeep)
 
 
 def renew(folder: Path, validity: timedelta, progress: Progress, deadline: float) -> None:
@@ -74,7 +74,8 @@ def add_organisation(
             write_identities(layout)
         with step("channel"):
             progress("asking the members")
-            _admit(before, layout, one, Upkeep(nodes_of(before), before.nodes(), progress, deadline))
+            with Upkeep(nodes_of(before), before.nodes(), progress, deadline) as upkeep:
+                _admit(before, layout, one, upkeep)
         write_whole(folder / "network.yaml", dump_spec(layout.spec))
     return bring_up(None, folder, confirm, progress, deadline - time.monotonic())
 

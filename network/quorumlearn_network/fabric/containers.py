@@ -57,9 +57,11 @@ class ContainerNodes:
         Official images that are not here are pulled; the chaincode's is built if this is a checkout.
         """
         _compose()
-        info = _run(["docker", "info", "--format", "{{.ServerVersion}}"])
-        if info.returncode:
-            raise MissingError(f"Docker does not answer ({_last(info.stderr)}); start it, or use --native")
+        listed = _run(["docker", "ps", "--quiet"])
+        if listed.returncode:
+            raise MissingError(
+                f"the Docker engine does not answer ({_last(listed.stderr)}); start it, or use --native"
+            )
         images = self._layout.fabric.images
         for image in (images.peer, images.orderer):
             if not _has(image):

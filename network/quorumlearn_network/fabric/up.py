@@ -108,29 +108,32 @@ def bring_up(
         with step("nodes"):
             upkeep.begin(f"starting {len(started)} nodes")
             nodes.start(started)
-            for name in layout.nodes():
-                await_healthy(layout, nodes, name, upkeep)
-        with step("join"):
-            upkeep.begin("joining the channel")
-            genesis = layout.genesis.read_bytes()
-            channel = layout.spec.channel
-            for orderer in layout.our_orderers:
-                persist(partial(join_orderer, orderer, channel, genesis), upkeep)
-            for peer in layout.our_peers:
-                peers_admin = admin(layout, peer)
-                persist(partial(join_peer, target(layout, peer), peers_admin, channel, genesis), upkeep)
-            await_leader(layout, upkeep)
-        with step("chaincode"):
-            deploy(layout, nodes, upkeep)
-        upkeep.begin("asking the ledger")
-        confirm(layout.spec, folder, upkeep)
-        with step("nodes"):
-            for name in layout.nodes():
-                await_healthy(layout, nodes, name, upkeep)
+        with upkeep:
+            _make_serve(layout, nodes, upkeep)
+            upkeep.begin("asking the ledger")
+            confirm(layout.spec, folder, upkeep)
+            await_all_healthy(layout, nodes, layout.nodes(), upkeep)
     except KeyboardInterrupt:
         nodes.stop(list(reversed(started)))
         raise
     return status(folder)
+
+
+def _make_serve(layout: Layout, nodes: Nodes, upkeep: Upkeep) -> None:
+    """Have nodes that were started serve the channel, with its chaincode."""
+    await_all_healthy(layout, nodes, layout.nodes(), upkeep)
+    with step("join"):
+        upkeep.begin("joining the channel")
+        genesis = layout.genesis.read_bytes()
+        channel = layout.spec.channel
+        for orderer in layout.our_orderers:
+            persist(partial(join_orderer, orderer, channel, genesis), upkeep)
+        for peer in layout.our_peers:
+            peers_admin = admin(layout, peer)
+            persist(partial(join_peer, target(layout, peer), peers_admin, channel, genesis), upkeep)
+        await_leader(layout, upkeep)
+    with step("chaincode"):
+        deploy(layout, nodes, upkeep)
 
 
 def bring_down(folder: Path, wipe: bool) -> bool:
@@ -178,8 +181,9 @@ def deploy(layout: Layout, nodes: Nodes, upkeep: Upkeep) -> None:
     stale = nodes.stale()
     if stale:
         upkeep.begin("starting the chaincode's new version")
-        nodes.stop(stale)
-        nodes.start(stale)
+        with upkeep.suspended():
+            nodes.stop(stale)
+            nodes.start(stale)
     if layout.our_peers:
         upkeep.begin("committing the chaincode")
         also = (_AwaitedError, RefusedError, DisagreementError)
@@ -203,15 +207,17 @@ def _commit(layout: Layout) -> None:
     lifecycle.commit([ours, *(target(layout, one) for one in others)], orderer_targets(layout), signer, spec)
 
 
-def await_healthy(layout: Layout, nodes: Nodes, name: str, upkeep: Upkeep) -> None:
-    """Return when a node runs and says that it is well."""
+def await_all_healthy(layout: Layout, nodes: Nodes, names: Sequence[str], upkeep: Upkeep) -> None:
+    """Return when each of these nodes runs and says that it is well."""
     addresses = {one.name: one.operations for one in layout.our_orderers}
     addresses |= {one.name: one.operations for one in layout.our_peers}
 
-    def well() -> bool:
+    def well(name: str) -> bool:
         return name in nodes.running() and (name not in addresses or healthy(addresses[name]))
 
-    upkeep.until(well, name)
+    with step("nodes"):
+        for name in names:
+            upkeep.until(partial(well, name), name)
 
 
 def await_leader(layout: Layout, upkeep: Upkeep) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,11 +23,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from quorumlearn.cli import app, run
 from quorumlearn.cli.access import market_contract, open_gateway
 from quorumlearn.cli.confirm import confirm_ledger
+from quorumlearn.cli.network_show import print_coloured
 from quorumlearn.cli.terminal import Exit, Failure, explain, print_table, print_text
 from quorumlearn.gateway import EndorseError, FileCheckpointer
 from quorumlearn.nodes.market import refusal
 from quorumlearn_network.folder import Waiting
-from quorumlearn_network.spec import NetworkSpec, default_spec, dump_spec
+from quorumlearn_network.spec import NetworkSpec, default_spec, dump_spec, parse_spec
 from quorumlearn_network.up import FolderError, UpError, bring_down, bring_up, read_network, restart_nodes
 
 CLI = (sys.executable, "-c", "from quorumlearn.cli import main; main()")
@@ -127,7 +129,11 @@ def test_blocks_are_linked_by_their_hashes(cli: Any) -> None:
         (("identity", "show", "owner/../admin"), 2, "cannot name a user"),
         (("identity", "issue", "owner/x", "--role", "miner"), 2, "its roles are owner"),
         (("identity", "issue", "owner/owner", "--admin"), 2, "described otherwise"),
-        (("network", "up", "--spec", "none.yaml"), 2, "none.yaml cannot be read"),
+        (
+            ("network", "up", "--spec", "none.yaml"),
+            2,
+            "there is no none.yaml; `quorumlearn network example > market.yaml`",
+        ),
         (("network", "sideways"), 2, "see `quorumlearn network --help`"),
     ],
 )
@@ -325,6 +331,38 @@ def test_a_chaincode_that_dies_during_a_restart_is_started_again(net: Path) -> N
     assert "chaincode has ended; starting it again" in said
 
 
+def test_a_devnet_whose_disk_is_full_ends_with_the_reason_and_up_goes_on(
+    net: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Full for this process alone: no file of it may grow any more."""
+    assert bring_up(default_spec(1, 1, 1), net, confirm_ledger).running
+    folder, mint = ("--folder", str(net)), ("token", "mint", "OwnerMSP/owner=5", "--as", "treasury/treasury")
+    assert run([*mint, *folder]) == 0
+    devnet = psutil.Process(processes(net)["devnet"])
+    devnet.rlimit(psutil.RLIMIT_FSIZE, (4096, 4096))
+    assert run([*mint, *folder]) != 0
+    gone, _ = psutil.wait_procs([devnet], timeout=30)
+    assert gone
+    capsys.readouterr()
+    assert run(["network", "status", *folder]) == 3
+    assert "devnet is stopped, and last said: devnet: the ledger store failed" in capsys.readouterr().err
+    assert run(["network", "up", *folder]) == 0
+    assert run([*mint, *folder]) == 0
+    capsys.readouterr()
+    assert run(["ledger", "account", "OwnerMSP/owner", "--json", *folder]) == 0
+    assert json.loads(capsys.readouterr().out)["balance"] == 10
+
+
+def test_too_little_room_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 << 20))
+    with pytest.raises(UpError, match=r"has 3 MiB left on its disk; a network needs 64: make room"):
+        bring_up(default_spec(1, 1, 1), tmp_path / "net", confirm_ledger)
+    assert not (tmp_path / "net" / "organisations").exists()
+
+
 def test_a_service_that_cannot_start_is_the_step_that_failed(net: Path) -> None:
     spec = default_spec(1, 1, 1)
     spec = spec.model_copy(
@@ -380,6 +418,26 @@ def test_what_is_on_a_ledger_does_not_command_the_terminal(capsys: pytest.Captur
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "[bold]c" in out
+
+
+def test_a_logs_colours_are_colours_on_a_terminal_and_nothing_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "\x1b[34m2026 [orderer] \x1b[1mstarted\x1b[0m \x1b]0;title\x07 [bold]"
+    print_coloured(line)
+    assert capsys.readouterr().out == "2026 [orderer] started \\x1b]0;title\\x07 [bold]\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    print_coloured(line)
+    out = capsys.readouterr().out
+    assert "\x1b[34m" in out and "\x1b]" not in out
+
+
+def test_an_installed_package_brings_a_description_to_begin_with(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["network", "up", "--fabric", "network/none.yaml"]) == 2
+    assert "network example" in capsys.readouterr().err
+    assert run(["network", "example"]) == 0
+    spec = parse_spec(capsys.readouterr().out, "example")
+    assert spec.fabric is not None and len(spec.organisations) == 7
 
 
 def test_the_folder_can_come_from_the_environment(

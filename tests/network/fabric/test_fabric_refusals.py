@@ -23,6 +23,16 @@ from quorumlearn_network.upkeep import Upkeep
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
 
 ORGANISATIONS = ("treasury", "owner", "verifier1", "verifier2", "verifier3")
+STOPPED = """\
+#!/bin/sh
+echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' >&2
+case "$1" in
+compose) exit 0;;
+info) echo 'template: :1:2: executing "" at <.ServerVersion>: reflect: indirection through nil pointer' >&2;;
+esac
+exit 1
+"""
+"""Docker's client without its engine."""
 SCRIPT = f"#!{sys.executable}\nimport time\ntime.sleep(600)\n"
 
 
@@ -73,13 +83,16 @@ def test_no_docker_and_no_compose(net: FabricNet) -> None:
     program(net.folder / "path", "docker", "#!/bin/sh\nexit 1\n")
     assert "Docker is here without compose" in refused(net)
     program(net.folder / "path", "docker-compose", "#!/bin/sh\nexit 0\n")
-    program(net.folder / "path", "docker", "#!/bin/sh\necho 'cannot connect to the daemon' >&2\nexit 1\n")
-    assert "Docker does not answer (cannot connect to the daemon)" in refused(net)
+    program(net.folder / "path", "docker", STOPPED)
+    assert (
+        "the Docker engine does not answer (Cannot connect to the Docker daemon. Is the docker daemon running?); "
+        "start it, or use --native" in refused(net)
+    )
 
 
 def test_a_missing_image(net: FabricNet) -> None:
     net.description = DESCRIPTION.replace("native", "containers")
-    says = '#!/bin/sh\ncase "$1" in\ncompose|info) exit 0;;\n*) echo "no such host" >&2; exit 1;;\nesac\n'
+    says = '#!/bin/sh\ncase "$1" in\ncompose|ps) exit 0;;\n*) echo "no such host" >&2; exit 1;;\nesac\n'
     program(net.folder / "path", "docker", says)
     said = refused(net)
     assert "the image hyperledger/fabric-peer:3.1 is not here and cannot be pulled (no such host)" in said
