@@ -124,6 +124,9 @@ def _tables(result: NetworkStatus, height: int | None, nodes: FabricReport | Non
             for one in nodes.nodes
         ],
     )
+    orderers = [one for one in nodes.nodes if one.leader is not None]
+    if orderers and not any(one.leader for one in orderers):
+        print_text("\nthe orderers have not agreed on a leader yet")
     if nodes.chaincode is not None:
         known = nodes.chaincode
         print_text(

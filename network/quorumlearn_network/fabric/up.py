@@ -33,7 +33,7 @@ from quorumlearn_network.fabric.errors import (
     RefusedError,
 )
 from quorumlearn_network.fabric.files import check_members, write_identities, write_settings
-from quorumlearn_network.fabric.health import healthy, leads
+from quorumlearn_network.fabric.health import healthy, leader_of
 from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.fabric.membership import join_orderer, join_peer
 from quorumlearn_network.fabric.native import NativeNodes
@@ -222,7 +222,7 @@ def await_all_healthy(layout: Layout, nodes: Nodes, names: Sequence[str], upkeep
 
 def await_leader(layout: Layout, upkeep: Upkeep) -> None:
     """Return when one of this machine's orderers leads; UpError if none does in time."""
-    while layout.our_orderers and not any(leads(layout, node) for node in layout.our_orderers):
+    while layout.our_orderers and leader_of(layout) is None:
         if upkeep.late:
             raise UpError(
                 "orderers", "none has become leader in time; `quorumlearn network logs` shows theirs"

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from cryptography import x509
 from quorumlearn.cli.access import market_contract, open_gateway
@@ -42,6 +43,17 @@ def transfer(net: FabricNet, endorsers: list[str]) -> str:
                 if "failed to find any endorsing peers" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
+
+
+def persistent_transfer(net: FabricNet) -> None:
+    """A transfer that is valid, tried again while there is no leader."""
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
+            return
+        except GatewayError:
+            assert time.monotonic() < deadline, "no orderer takes transactions"
 
 
 def balance(net: FabricNet, who: str = "owner/owner") -> int:
@@ -134,17 +146,28 @@ def test_down_keeps_the_ledger_and_a_lost_leader_is_replaced(net: FabricNet) -> 
     assert code == 3 and "network up" in err
     net.done("network", "up")
     assert balance(net) == before
-    leader = next(one["name"] for one in net.done("network", "status")["fabric"]["nodes"] if one["leader"])
+    (leader,) = net.leaders()
     net.kill(leader)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
-            break
-        except GatewayError:
-            assert time.monotonic() < deadline, "no orderer takes transactions after the leader was killed"
+    persistent_transfer(net)
     assert balance(net) > before
     net.done("network", "restart", leader)
+
+
+@pytest.mark.parametrize("which", ["leader", "follower"])
+def test_a_frozen_orderer_is_done_without_and_catches_up(net: FabricNet, which: str) -> None:
+    (leader,) = net.leaders()
+    name = leader if which == "leader" else next(one for one in ORDERERS if one != leader)
+    frozen = psutil.Process(net.pids()[name])
+    frozen.suspend()
+    try:
+        persistent_transfer(net)
+    finally:
+        frozen.resume()
+    height = max(one["height"] for one in net.orderers().values() if one["height"] is not None)
+    deadline = time.monotonic() + 60
+    while (net.orderers()[name]["height"] or 0) < height or len(net.leaders()) != 1:
+        assert time.monotonic() < deadline, f"{name} does not catch up"
+    assert net.done("network", "up")["running"]
 
 
 def test_another_description_is_refused_while_it_runs(net: FabricNet, tmp_path: Path) -> None:
