@@ -34,16 +34,11 @@ if os.getppid() == int(sys.argv[1]):
 """
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LAST_WORD = re.compile(r"\bpanic: |\b(PANI|FATA)\b")
+_EVENT = re.compile(r"\d{4}-\d\d-\d\d ")
 
 
 class ProcessError(NetworkError):
     """A process that did not start, or does not stop."""
-
-
-def last_word(lines: Sequence[str]) -> str:
-    """The one of them that says it: the panic, else the last line; empty without any."""
-    words = last_words(lines) or [""]
-    return words[0] if _LAST_WORD.search(words[0]) else words[-1]
 
 
 def with_parent(command: Sequence[str]) -> list[str]:
@@ -73,10 +68,20 @@ def uncoloured(line: str) -> str:
 def last_words(lines: Sequence[str]) -> list[str]:
     """Those lines at a log's end that say why its process ended: from the last panic on, whose trace follows it."""
     plain = [uncoloured(line) for line in lines]
-    start = max(
-        (number for number, line in enumerate(plain) if _LAST_WORD.search(line)), default=-_TAIL_LINES
-    )
+    start = -_TAIL_LINES
+    for number in range(len(plain) - 1, -1, -1):
+        if _LAST_WORD.search(plain[number]):
+            start = number
+            break
+        if _EVENT.match(plain[number]):  # what panicked before it was started again since
+            break
     return plain[start:][:_TAIL_LINES]
+
+
+def last_word(lines: Sequence[str]) -> str:
+    """The one of them that says it: the panic, else the last line; empty without any."""
+    words = last_words(lines) or [""]
+    return words[0] if _LAST_WORD.search(words[0]) else words[-1]
 
 
 @dataclass(frozen=True)

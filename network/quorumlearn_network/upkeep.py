@@ -22,7 +22,7 @@ from quorumlearn_network.processes import ProcessError, last_words
 
 RESTARTS = 3
 TOLD_AFTER_S, TOLD_EVERY_S = 1.0, 10.0
-LOG_LINES = 1000
+LOG_LINES = 5000
 _POLL_S, _LOOK_S = 0.1, 0.5
 _LONGEST = 300
 

@@ -124,6 +124,9 @@ def test_the_last_words_are_the_panic_and_not_its_trace() -> None:
     assert last_words(log[:2]) == ["2026 PANI [orderer] Could not append block: no space left on device"]
     assert last_words(["one", "\x1b[1mtwo\x1b[0m"]) == ["one", "two"]
     assert last_words([]) == []
+    assert last_words([*log, "2026-11-30 12:00:00 INFO [orderer] started again"])[-1].endswith(
+        "started again"
+    )
     assert last_word(log) == last_words(log)[0]
     assert (last_word(["one", "two"]), last_word([])) == ("two", "")
 
