@@ -9,9 +9,9 @@ import pytest
 
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-VIEW_CHANGE_SECONDS = 90
+VIEW_CHANGE_SECONDS = 180
 
 
 def minted(net: FabricNet) -> int:

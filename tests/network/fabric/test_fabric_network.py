@@ -10,7 +10,7 @@ import psutil
 import pytest
 from cryptography import x509
 from quorumlearn.cli.access import market_contract, open_gateway
-from quorumlearn.gateway import EndorseError, GatewayError
+from quorumlearn.gateway import EndorseError, GatewayError, Options, Timeouts
 from quorumlearn_network.up import read_network
 
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.timeout(300)]
 
 ORDERERS = [f"orderer{number}.orderer" for number in range(3)]
 GOSSIP_SECONDS = 60
+PATIENCE = Options(timeouts=Timeouts(commit_status_s=15.0))  # an orderer that is lost loses what it took
 LATE = """\
 name: late
 msp_id: LateMSP
@@ -31,7 +32,7 @@ def transfer(net: FabricNet, endorsers: list[str]) -> str:
     """A transfer that only `endorsers` endorse; Fabric's validation code. Waits until the treasury's peer knows of theirs: after
     a restart it endorses as soon as it knows of a quorum."""
     deadline = time.monotonic() + GOSSIP_SECONDS
-    with open_gateway(net.network, "treasury/treasury") as gateway:
+    with open_gateway(net.network, "treasury/treasury", PATIENCE) as gateway:
         contract = market_contract(gateway, read_network(net.network))
         while True:
             proposal = contract.propose(
