@@ -55,8 +55,11 @@ def call(*arguments: str, log: Path) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as Ctrl-C does. One that is ignored stays so, as below nohup. Only in the main thread."""
-    changed = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, in the main thread. One that is ignored stays so, as below nohup."""
+    main = threading.current_thread() is threading.main_thread()
+    changed = [
+        one for one in (signal.SIGTERM, signal.SIGHUP) if main and signal.getsignal(one) is signal.SIG_DFL
+    ]
     for one in changed:
         signal.signal(one, signal.default_int_handler)
     try:

@@ -37,9 +37,11 @@ CLI = (sys.executable, "-c", "from quorumlearn.cli import main; main()")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("market") / "net"
-    assert run(["network", "up", "--folder", str(path), "--miners", "2"]) == 0
-    yield path
-    assert run(["network", "down", "--wipe", "--folder", str(path)]) == 0
+    try:
+        assert run(["network", "up", "--folder", str(path), "--miners", "2"]) == 0
+        yield path
+    finally:
+        assert run(["network", "down", "--wipe", "--folder", str(path)]) == 0
     assert not path.exists()
 
 
