@@ -17,7 +17,7 @@ from quorumlearn_network.fabric.errors import DisagreementError
 from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.folder import UpError, step
 from quorumlearn_network.ports import choose_ports
-from quorumlearn_network.spec import parse_spec
+from quorumlearn_network.spec import dump_spec, parse_spec
 from quorumlearn_network.upkeep import Upkeep
 
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
@@ -88,6 +88,20 @@ def test_no_docker_and_no_compose(net: FabricNet) -> None:
         "the Docker engine does not answer (Cannot connect to the Docker daemon. Is the docker daemon running?); "
         "start it, or use --native" in refused(net)
     )
+
+
+def test_status_says_that_the_docker_engine_has_stopped(net: FabricNet) -> None:
+    net.network.mkdir()
+    spec = choose_ports(parse_spec(DESCRIPTION.replace("native", "containers"), "x"), None)
+    (net.network / "network.yaml").write_text(dump_spec(spec), encoding="utf-8")
+    code, _, err = net.cli("network", "status")
+    assert (code, err) == (
+        1,
+        "error: there is no `docker` here; install Docker, or use --native with Fabric's executables\n",
+    )
+    program(net.folder / "path", "docker", STOPPED)
+    code, _, err = net.cli("network", "status")
+    assert code == 1 and "the Docker engine does not answer (Cannot connect" in err
 
 
 def test_a_missing_image(net: FabricNet) -> None:
