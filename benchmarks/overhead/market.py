@@ -104,7 +104,7 @@ def fresh_folder() -> Path:
 
 def play_market(scene: Scene, console: Console) -> MarketRun:
     """Brings up the written scene, plays its task, takes everything down. Failure, NotPlayed."""
-    with Nodes() as nodes:
+    with Nodes(scene.folder) as nodes:
         try:
             peak = play(console, scene, nodes)
             with open_market(scene.network, "owner/owner") as market:

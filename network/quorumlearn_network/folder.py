@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, TextIO
 
 from quorumlearn_network.errors import NetworkError
 from quorumlearn_network.spec import NetworkSpec, load_spec
@@ -18,13 +24,25 @@ _OURS = (
 )
 """What a network's folder may hold while it is made; `lost+found` is a disk's own."""
 
-Confirm = Callable[[NetworkSpec, Path, float], None]
-"""Called with the network, its folder and a deadline (time.monotonic()) when all processes serve; raises if
-the network is of no use after all."""
+
+class Waiting(Protocol):
+    """What a command does while it waits for a network (`Upkeep`)."""
+
+    @property
+    def late(self) -> bool:
+        """Whether it has waited long enough."""
+
+    def pause(self, awaited: str) -> None:
+        """Wait for a moment; `awaited` says why."""
+
+
+Confirm = Callable[[NetworkSpec, Path, Waiting], None]
+"""Called with the network and its folder when all processes serve, and with how to wait; raises if the network is of
+no use after all."""
 
 
 class UpError(NetworkError):
-    """The network did not come up; `step` says where, and nothing that was started is left running."""
+    """The network did not come up; `step` says where. What runs is left running, so that it can be repeated."""
 
     def __init__(self, step: str, message: str) -> None:
         super().__init__(f"{step}: {message}")
@@ -33,6 +51,10 @@ class UpError(NetworkError):
 
 class FolderError(NetworkError):
     """A folder that holds no network, another one than asked for, or one that another command works on."""
+
+
+class DiskError(NetworkError):
+    """Too little room for ledgers."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +101,15 @@ def _foreign(folder: Path) -> str:
     return next((name for name in names if name not in _OURS and not name.startswith(".")), "")
 
 
+def check_room(folder: Path, needed: int) -> None:
+    """DiskError if the folder's disk has fewer bytes left than a network needs."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskError(
+            f"{folder} has {free >> 20} MiB left on its disk; a network needs {needed >> 20}: make room"
+        )
+
+
 @contextlib.contextmanager
 def step(name: str) -> Iterator[None]:
     """Name the step in whatever NetworkError the block raises, and say it plainly if the disk is full."""
@@ -94,7 +125,7 @@ def step(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Work on a network's folder alone; FolderError if another command does, or it cannot be written."""
+    """Work on a network's folder alone; FolderError if another command does, which it names, or it cannot be written."""
     if foreign := _foreign(folder):
         raise FolderError(
             f"{folder} holds {foreign}, which is no network's; name an empty folder for a network"
@@ -102,12 +133,28 @@ def locked(folder: Path) -> Iterator[None]:
     run = folder / "run"
     try:
         run.mkdir(parents=True, exist_ok=True)
-        file = (run / "lock").open("w")
+        file = (run / "lock").open("a+", encoding="utf-8")
     except OSError as error:
         raise FolderError(f"{folder} cannot be written: {error.strerror}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise FolderError(f"another command is working on the network in {folder}; wait for it") from None
+            raise FolderError(f"{_holder(file)} is working on the network in {folder}; wait for it") from None
+        file.truncate(0)
+        program = Path(sys.argv[0]).name
+        command = ["quorumlearn" if program == "__main__.py" else program, *sys.argv[1:]]
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        json.dump({"pid": os.getpid(), "command": " ".join(command), "since": since}, file)
+        file.flush()
         yield
+
+
+def _holder(lock: TextIO) -> str:
+    """The command that has a lock, as it wrote itself down."""
+    lock.seek(0)
+    try:
+        fields = json.loads(lock.read())
+        return f"`{fields['command']}` (process {fields['pid']}, since {fields['since']})"
+    except (ValueError, KeyError, TypeError):  # it has yet to write
+        return "another command"

@@ -1,9 +1,9 @@
 """Processes that outlive the command that started them, found again by a record on disk.
 
-Rules: a record (`run/<name>.json`) holds the process id, its start time and its command line; a process
-counts as ours only if all three still fit, so that a number taken over by another program is never
-signalled. A process prints a line that begins with `ready` on its standard output (`run/<name>.out`) when it
-serves; its standard error is appended to `logs/<name>.log`.
+Rules: a record (`run/<name>.json`) holds the process id, its start time and its command line; a process counts as ours
+only if all three still fit, so that a number taken over by another program is never signalled. A zombie, which only waits
+for its parent to look at its exit code, does not run. A process prints a line that begins with `ready` on its standard
+output (`run/<name>.out`) when it serves; its standard error is appended to `logs/<name>.log`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,10 +26,62 @@ from quorumlearn_network.errors import NetworkError
 _POLL_S = 0.02
 _STARTED_WITHIN_S = 2.0  # the system's idea of when it booted, and so of start times, moves a little
 _TAIL_LINES = 8
+_BIND = """\
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LAST_WORD = re.compile(r"\bpanic: |\b(PANI|FATA)\b")
+_EVENT = re.compile(r"\d{4}-\d\d-\d\d ")
 
 
 class ProcessError(NetworkError):
     """A process that did not start, or does not stop."""
+
+
+def with_parent(command: Sequence[str]) -> list[str]:
+    """The command, so that it gets SIGTERM when the thread that starts it ends, even by kill -9. Only Linux can do that."""
+    bound = [sys.executable, "-I", "-S", "-c", _BIND, str(os.getpid()), *command]
+    return bound if sys.platform == "linux" else list(command)
+
+
+def stop_recorded(folder: Path) -> None:
+    """Stop every process that was started in the folder, by whomever."""
+    stop_all([Detached(folder, record.stem) for record in (folder / "run").glob("*.json")])
+
+
+def stop_all(processes: Sequence[Detached]) -> bool:
+    """Stop them at the same time; False if none ran."""
+    for process in processes:
+        process.ask_to_stop()
+    stopped = [process.stop() for process in processes]
+    return any(stopped)
+
+
+def uncoloured(line: str) -> str:
+    """A log's line without the escapes that colour it on a terminal."""
+    return _COLOUR.sub("", line)
+
+
+def last_words(lines: Sequence[str]) -> list[str]:
+    """Those lines at a log's end that say why its process ended: from the last panic on, whose trace follows it."""
+    plain = [uncoloured(line) for line in lines]
+    start = -_TAIL_LINES
+    for number in range(len(plain) - 1, -1, -1):
+        if _LAST_WORD.search(plain[number]):
+            start = number
+            break
+        if _EVENT.match(plain[number]):  # what panicked before it was started again since
+            break
+    return plain[start:][:_TAIL_LINES]
+
+
+def last_word(lines: Sequence[str]) -> str:
+    """The one of them that says it: the panic, else the last line; empty without any."""
+    words = last_words(lines) or [""]
+    return words[0] if _LAST_WORD.search(words[0]) else words[-1]
 
 
 @dataclass(frozen=True)
@@ -54,8 +108,8 @@ class Detached:
         process = self._find()
         return process.pid if process is not None else None
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it in a session of its own; ProcessError if it runs already or cannot be started."""
+    def start(self, command: Sequence[str], environment: Mapping[str, str], bound: bool = False) -> None:
+        """Start it in a session of its own, `bound` to this process or not; ProcessError if it runs already or cannot be started."""
         if self._find() is not None:
             raise ProcessError(f"{self.name} runs already")
         for path in (self._record, self.log):
@@ -63,7 +117,7 @@ class Detached:
         try:
             with self._output.open("wb") as output, self.log.open("ab") as log:
                 process = subprocess.Popen(
-                    list(command),
+                    with_parent(command) if bound else list(command),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=log,
@@ -84,22 +138,13 @@ class Detached:
             process.wait()
             raise
 
-    def wait_until_ready(self, deadline: float) -> None:
-        """Return when it has printed its ready line; ProcessError with its last log lines if it ends first.
-
-        `deadline` is in the seconds of time.monotonic().
-        """
-        while True:
-            running = self._find() is not None  # looked at before the output, which may come with the end
-            with contextlib.suppress(FileNotFoundError):
-                lines = self._output.read_text(encoding="utf-8", errors="replace").splitlines()
-                if running and any(line.startswith("ready") for line in lines):
-                    return
-            if not running:
-                raise ProcessError(f"{self.name} ended while starting; {self.log} ends with:\n{self._tail()}")
-            if time.monotonic() > deadline:
-                raise ProcessError(f"{self.name} is not ready in time; {self.log} ends with:\n{self._tail()}")
-            time.sleep(_POLL_S)
+    def ready(self) -> bool:
+        """Whether it runs and has printed its ready line."""
+        running = self._find() is not None  # looked at before the output, which may come with the end
+        with contextlib.suppress(FileNotFoundError):
+            lines = self._output.read_text(encoding="utf-8", errors="replace").splitlines()
+            return running and any(line.startswith("ready") for line in lines)
+        return False
 
     def ask_to_stop(self) -> None:
         """Ask it to end and do not wait, so that several end at the same time."""
@@ -114,24 +159,42 @@ class Detached:
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-                try:
-                    process.wait(grace_s)
-                except psutil.TimeoutExpired:
-                    process.kill()
-                    try:
-                        process.wait(grace_s)
-                    except psutil.TimeoutExpired:
-                        raise ProcessError(f"{self.name} (process {process.pid}) does not end") from None
+            if not self._ends(grace_s):
+                self.kill(grace_s)
         self._record.unlink(missing_ok=True)
         return process is not None
+
+    def kill(self, grace_s: float = 10.0) -> None:
+        """kill -9, and wait until it is gone."""
+        process = self._find()
+        if process is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+        if not self._ends(grace_s):
+            raise ProcessError(f"{self.name} (process {process.pid}) does not end")
+
+    def _ends(self, grace_s: float) -> bool:
+        """Whether it ends within so many seconds. What has ended and is not reaped by its parent has ended."""
+        deadline = time.monotonic() + grace_s
+        while self._find() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
 
     def _find(self) -> psutil.Process | None:
         try:
             fields = json.loads(self._record.read_text(encoding="utf-8"))
             pid, started, command = int(fields["pid"]), float(fields["started"]), list(fields["command"])
             process = psutil.Process(pid)
-            held = process.cmdline()  # empty for a moment in a new process
-            same = abs(process.create_time() - started) < _STARTED_WITHIN_S and held in ([], command)
+            held = (
+                process.cmdline()
+            )  # empty for a moment in a new process; of a script its interpreter is first
+            same = abs(process.create_time() - started) < _STARTED_WITHIN_S and held[-len(command) :] in (
+                [],
+                command,
+            )
             alive = process.status() != psutil.STATUS_ZOMBIE
         except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.Error):
             return None
@@ -143,6 +206,3 @@ class Detached:
             return self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
         except FileNotFoundError:
             return []
-
-    def _tail(self) -> str:
-        return "\n".join(f"  {line}" for line in self.tail(_TAIL_LINES)) or "(nothing)"

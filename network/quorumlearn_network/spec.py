@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
@@ -366,6 +367,10 @@ class NetworkSpec(_Strict):
 
 def load_spec(path: Path) -> NetworkSpec:
     """Read and check a network YAML file."""
+    if not path.exists():
+        raise SpecError(
+            f"there is no {path}; `quorumlearn network example > market.yaml` makes one to begin with"
+        )
     return parse_spec(_read(path), str(path))
 
 
@@ -377,6 +382,11 @@ def parse_spec(text: str, source: str) -> NetworkSpec:
 def load_organisation(path: Path) -> OrganisationSpec:
     """Read and check a YAML file that describes one organisation, as an entry of `organisations` does."""
     return _parsed(OrganisationSpec, _read(path), str(path))
+
+
+def example_text() -> str:
+    """The YAML of a market of seven organisations on Fabric, to begin with."""
+    return files("quorumlearn_network").joinpath("market.yaml").read_text(encoding="utf-8")
 
 
 def dump_spec(spec: NetworkSpec) -> str:

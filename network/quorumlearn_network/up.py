@@ -10,7 +10,9 @@ A network lives in one folder:
 
 Rules:
 - `bring_up` is idempotent: what runs is left running, what is missing is started;
-- it fails as a whole: what it started is stopped again, and the error names the step;
+- what ends while it waits is started again, a few times (upkeep.py);
+- it fails with an error that names the step, and leaves running what runs, so that it can be repeated; interrupted,
+  it stops what it had started;
 - a ledger is never removed but by `bring_down(wipe=True)`;
 - one command at a time works on a folder.
 
@@ -22,19 +24,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+from quorumlearn_network.devnet_processes import DevnetProcesses
 from quorumlearn_network.folder import (
     Confirm,
     FolderError,
     NetworkStatus,
     ProcessStatus,
     UpError,
+    check_room,
     locked,
     read_network,
     step,
@@ -46,13 +49,13 @@ from quorumlearn_network.identities import (
     ensure_user,
     open_organisation,
 )
-from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free, choose_ports
 from quorumlearn_network.processes import Detached
 from quorumlearn_network.profiles import render_connection, render_devnet, write_whole
 from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, dump_spec
+from quorumlearn_network.upkeep import Upkeep
 
-DEVNET = "devnet"
+MIN_FREE_BYTES = 64 << 20
 
 
 def bring_up(
@@ -67,7 +70,6 @@ def bring_up(
     `spec` None takes the folder's own description. UpError, FolderError or another NetworkError if it fails;
     whatever `confirm` raises is passed on.
     """
-    deadline = time.monotonic() + timeout_s
     folder = folder.resolve()
     with locked(folder):
         if (spec if spec is not None else read_network(folder)).fabric is not None:
@@ -75,27 +77,36 @@ def bring_up(
 
             return fabric.bring_up(spec, folder, confirm, progress, timeout_s)
         spec = _settled(spec, folder)
-        progress("identities")
+        processes = DevnetProcesses(spec, folder)
+        upkeep = Upkeep(processes, processes.names, progress, time.monotonic() + timeout_s)
+        with step("check"):
+            check_room(folder, MIN_FREE_BYTES)
+        upkeep.begin("identities")
         write_identities(spec, folder)
-        missing = [one for one in _processes(spec, folder) if one.process.pid() is None]
-        started: list[Detached] = []
+
+        def await_ready() -> None:
+            for name in processes.names:
+                with step(name):
+                    upkeep.until(partial(processes.ready, name), name)
+
+        running = processes.running()
+        missing = [name for name in processes.names if name not in running]
+        with step("ports"):
+            check_free(address for name in missing for address in processes.listens(name))
+        write_whole(folder / "devnet.json", render_devnet(spec))
+        write_whole(folder / "network.yaml", dump_spec(spec))
         try:
-            with step("ports"):
-                check_free(address for one in missing for address in one.listens)
-            write_whole(folder / "devnet.json", render_devnet(spec))
-            write_whole(folder / "network.yaml", dump_spec(spec))
-            for one in missing:
-                with step(one.process.name):
-                    progress(f"starting {one.process.name}")
-                    started.append(one.process)
-                    one.process.start(one.command, one.environment)
-            for one in missing:
-                with step(one.process.name):
-                    one.process.wait_until_ready(deadline)
-            progress("asking the ledger")
-            confirm(spec, folder, deadline)
-        except BaseException:
-            _stop_all(started)
+            for name in missing:
+                with step(name):
+                    upkeep.begin(f"starting {name}")
+                    processes.start([name])
+            with upkeep:
+                await_ready()
+                upkeep.begin("asking the ledger")
+                confirm(spec, folder, upkeep)
+                await_ready()
+        except KeyboardInterrupt:
+            processes.stop(missing)
             raise
         return _status(spec, folder)
 
@@ -113,7 +124,8 @@ def bring_down(folder: Path, wipe: bool = False) -> bool:
 
             stopped = fabric.bring_down(folder, wipe)
         else:
-            stopped = _stop_all([one.process for one in _processes(spec, folder)])
+            processes = DevnetProcesses(spec, folder)
+            stopped = processes.stop(processes.names)
             if wipe:
                 for name in ("ledger", "organisations", "logs"):
                     shutil.rmtree(folder / name, ignore_errors=True)
@@ -147,9 +159,7 @@ def restart_nodes(
 
             fabric.restart(folder, names, progress, deadline)
         else:
-            _stop_all(
-                [one.process for one in _processes(spec, folder) if not names or one.process.name in names]
-            )
+            DevnetProcesses(spec, folder).stop(names or known)
     return bring_up(None, folder, confirm, progress, deadline - time.monotonic())
 
 
@@ -246,56 +256,6 @@ def write_identities(spec: NetworkSpec, folder: Path) -> None:
         write_whole(organisation.folder / "connection.json", profile)
 
 
-@dataclass(frozen=True)
-class _Planned:
-    process: Detached
-    command: tuple[str, ...]
-    environment: dict[str, str]
-    listens: tuple[tuple[str, int], ...]
-
-
-def _processes(spec: NetworkSpec, folder: Path) -> list[_Planned]:
-    """The processes in the order they are started: chaincode services, one an address, then the devnet."""
-    services: dict[tuple[str, int], str] = {}
-    for one in spec.organisations:
-        services.setdefault((one.peer.host, one.peer.chaincode_port), one.name)
-    planned = []
-    for (host, port), name in services.items():
-        address = next(
-            one.peer.chaincode_address
-            for one in spec.organisations
-            if (one.peer.host, one.peer.chaincode_port) == (host, port)
-        )
-        planned.append(
-            _Planned(
-                Detached(folder, "chaincode" if len(services) == 1 else f"chaincode-{name}"),
-                (sys.executable, "-m", spec.chaincode.module),
-                {"CHAINCODE_SERVER_ADDRESS": address, "CHAINCODE_ID": package_id(spec.chaincode)},
-                ((host, port),),
-            )
-        )
-    planned.append(
-        _Planned(
-            Detached(folder, DEVNET),
-            (sys.executable, "-m", "quorumlearn_network.devnet", "--config", str(folder / "devnet.json")),
-            {},
-            tuple(
-                (one.peer.host, port)
-                for one in spec.organisations
-                for port in (one.peer.port, one.peer.operations_port or 0)
-            ),
-        )
-    )
-    return planned
-
-
-def _stop_all(processes: list[Detached]) -> bool:
-    for process in processes:
-        process.ask_to_stop()
-    stopped = [process.stop() for process in processes]
-    return any(stopped)
-
-
 def _settled(spec: NetworkSpec | None, folder: Path) -> NetworkSpec:
     """The description to go by, ports chosen, once it fits what the folder already holds."""
     before = read_network(folder) if spec is None or (folder / "network.yaml").exists() else None
@@ -312,8 +272,7 @@ def _settled(spec: NetworkSpec | None, folder: Path) -> NetworkSpec:
         raise FolderError(
             f"{folder} holds a ledger of a network with other organisations or another channel; {wipe}"
         )
-    running = any(one.process.pid() is not None for one in _processes(before, folder))
-    if running and _without_users(spec) != _without_users(before):
+    if DevnetProcesses(before, folder).running() and _without_users(spec) != _without_users(before):
         raise FolderError(
             f"the network in {folder} runs with another description; "
             f"`quorumlearn network down --folder {folder}` stops it first"
@@ -336,16 +295,7 @@ def _without_users(spec: NetworkSpec) -> NetworkSpec:
 
 
 def _status(spec: NetworkSpec, folder: Path) -> NetworkStatus:
-    processes = tuple(
-        ProcessStatus(
-            one.process.name,
-            tuple(f"{host}:{port}" for host, port in one.listens),
-            one.process.pid(),
-            one.process.log,
-        )
-        for one in _processes(spec, folder)
-    )
-    return NetworkStatus(spec, folder, processes)
+    return NetworkStatus(spec, folder, DevnetProcesses(spec, folder).statuses())
 
 
 __all__ = [

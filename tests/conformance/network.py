@@ -7,7 +7,6 @@ an owner who is also the treasury, three verifiers of whom two must endorse, one
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 import grpc
 from fabric_protos.common import common_pb2
 from quorumlearn_network.devnet.msp import SigningIdentity
+from quorumlearn_network.folder import Waiting
 from quorumlearn_network.identities import Organisation, ensure_user
 from quorumlearn_network.spec import NetworkSpec
 from quorumlearn_network.up import bring_down, bring_up
@@ -141,13 +141,13 @@ def running(
     """A network in `folder`, up until the block ends."""
     found: list[Network] = []
 
-    def confirm(spec: NetworkSpec, where: Path, deadline: float) -> None:
+    def confirm(spec: NetworkSpec, where: Path, waiting: Waiting) -> None:
         network = Network(kind, spec, where)
         for one in spec.organisations:
             network.clients[one.msp_id] = network.client(network.signer(one.msp_id), at=one.msp_id)
         found.append(network)
         for client in network.clients.values():
-            _await_endorsement(client, deadline)
+            _await_endorsement(client, waiting)
 
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([before] if before else [])])
@@ -165,14 +165,14 @@ def running(
             bring_down(folder)
 
 
-def _await_endorsement(client: Client, deadline: float) -> None:
+def _await_endorsement(client: Client, waiting: Waiting) -> None:
     """Until a quorum endorses what this client proposes, and with every verifier by name."""
     for orgs in ((), VERIFIERS):
         while True:
             try:
                 client.endorse("put", "probe", "x", orgs=orgs)
                 break
-            except grpc.RpcError:
-                if time.monotonic() > deadline:
+            except grpc.RpcError as error:
+                if waiting.late:
                     raise
-            time.sleep(0.1)
+                waiting.pause(f"no endorsement: {error.details()}")

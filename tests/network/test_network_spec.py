@@ -95,7 +95,9 @@ def test_any_text_is_a_description_or_a_spec_error(text: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"no\.yaml cannot be read"):
+    with pytest.raises(
+        SpecError, match=r"there is no .*no\.yaml; `quorumlearn network example > market\.yaml`"
+    ):
         load_spec(tmp_path / "no.yaml")
 
 

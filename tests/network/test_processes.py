@@ -15,7 +15,7 @@ import psutil
 import pytest
 from quorumlearn_network.package import chaincode_package, package_id
 from quorumlearn_network.ports import PortError, check_free, choose_ports
-from quorumlearn_network.processes import Detached, ProcessError
+from quorumlearn_network.processes import Detached, ProcessError, last_word, last_words
 from quorumlearn_network.spec import ChaincodeSpec, PeerSpec, default_spec
 
 READY = "import time, sys; print('ready', flush=True); time.sleep(600)"
@@ -31,7 +31,10 @@ def process(tmp_path: Path) -> Iterator[Detached]:
 
 def start(process: Detached, code: str) -> int:
     process.start((sys.executable, "-c", code), {})
-    process.wait_until_ready(time.monotonic() + 20)
+    deadline = time.monotonic() + 20
+    while not process.ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     pid = process.pid()
     assert pid is not None
     return pid
@@ -82,16 +85,50 @@ def test_a_damaged_record_is_no_process(tmp_path: Path, process: Detached, text:
     assert process.pid() is None
 
 
-def test_a_process_that_ends_while_starting_shows_its_last_words(process: Detached) -> None:
-    process.start((sys.executable, "-c", "import sys; sys.exit('no disk')"), {})
-    with pytest.raises(ProcessError, match="no disk"):
-        process.wait_until_ready(time.monotonic() + 20)
+UNREAPED = """
+import sys, time
+from pathlib import Path
+from quorumlearn_network.processes import Detached
+Detached(Path(sys.argv[1]), "p").start((sys.executable, "-c", sys.argv[2]), {})
+print("started", flush=True)
+time.sleep(600)
+"""
 
 
-def test_a_process_that_is_never_ready_is_an_error(process: Detached) -> None:
-    process.start((sys.executable, "-c", "import time; time.sleep(600)"), {})
-    with pytest.raises(ProcessError, match="not ready in time"):
-        process.wait_until_ready(time.monotonic())
+@pytest.mark.parametrize("code", [READY, STUBBORN])
+def test_a_zombie_that_nobody_reaps_has_ended(process: Detached, code: str) -> None:
+    """As below a process 1 that does not reap: its parent here never looks at it."""
+    command = [sys.executable, "-c", UNREAPED, str(process.folder), code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stdout is not None and parent.stdout.readline() == "started\n"
+            pid = process.pid()
+            assert pid is not None
+            began = time.monotonic()
+            assert process.stop(grace_s=0.5 if code == STUBBORN else 30)
+            assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+            assert time.monotonic() - began < 20
+            assert process.pid() is None and not process.stop()
+        finally:
+            parent.kill()
+
+
+def test_the_last_words_are_the_panic_and_not_its_trace() -> None:
+    log = [
+        "\x1b[34morderer started\x1b[0m",
+        "\x1b[31m2026 PANI [orderer] Could not append block: no space left on device\x1b[0m",
+        "panic: Could not append block: no space left on device",
+        *(f"goroutine {number} [running]:" for number in range(50)),
+    ]
+    assert last_words(log)[0] == "panic: Could not append block: no space left on device"
+    assert last_words(log[:2]) == ["2026 PANI [orderer] Could not append block: no space left on device"]
+    assert last_words(["one", "\x1b[1mtwo\x1b[0m"]) == ["one", "two"]
+    assert last_words([]) == []
+    assert last_words([*log, "2026-11-30 12:00:00 INFO [orderer] started again"])[-1].endswith(
+        "started again"
+    )
+    assert last_word(log) == last_words(log)[0]
+    assert (last_word(["one", "two"]), last_word([])) == ("two", "")
 
 
 def test_a_command_that_does_not_exist_is_an_error(tmp_path: Path, process: Detached) -> None:

@@ -80,7 +80,7 @@ def attack(
     found, samples = find_data(console, data, download)
     scene = make_scene(cleaned(folder), rounds, seed, found, cheats=dict.fromkeys(CHEATS, behaviour))
     scene.write(samples)
-    with Nodes() as nodes:
+    with Nodes(scene.folder) as nodes:
         try:
             play(console, scene, nodes)
             with open_market(scene.network, "owner/owner") as market:

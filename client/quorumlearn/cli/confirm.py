@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from quorumlearn_network.folder import FolderError
+from quorumlearn_network.folder import FolderError, Waiting
 from quorumlearn_network.spec import ADMIN_USER, NetworkSpec, OrganisationSpec
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
@@ -16,8 +15,6 @@ from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
 from quorumlearn.cli.access import market_contract, open_gateway
 from quorumlearn.gateway import Contract, EvaluateError, GatewayError
 from quorumlearn.nodes.market import refusal
-
-_PROBE_S = 0.1
 
 T = TypeVar("T")
 
@@ -35,7 +32,7 @@ def ledger_config(spec: NetworkSpec) -> Config:
     )
 
 
-def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
+def confirm_ledger(spec: NetworkSpec, folder: Path, waiting: Waiting) -> None:
     """Wait until the ledger answers and every peer here gets endorsements.
 
     Where the treasury is, the ledger is initialised if it is not, and organisations that joined the channel later
@@ -59,7 +56,7 @@ def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
             contract.submit("rewards:Initialise", canonical.to_json(config))
             return config
 
-        held = until(deadline, initialised)
+        held = until(waiting, f"the ledger does not answer {asking.name}", initialised)
         known = {one.msp_id for one in held.organisations}
         for added in config.organisations:  # those that joined the channel later
             if treasury and added.msp_id not in known:
@@ -72,18 +69,22 @@ def confirm_ledger(spec: NetworkSpec, folder: Path, deadline: float) -> None:
             )
     for one in spec.ours if spec.fabric is not None else (spec.treasury,):
         with open_gateway(folder, f"{one.name}/{_admin(one)}") as gateway:
-            until(deadline, partial(_endorse, market_contract(gateway, spec)))
+            until(
+                waiting,
+                f"{one.name} gets no endorsement",
+                partial(_endorse, market_contract(gateway, spec)),
+            )
 
 
-def until(deadline: float, attempt: Callable[[], T]) -> T:
-    """What `attempt` returns, tried again while the network warms up."""
+def until(waiting: Waiting, trouble: str, attempt: Callable[[], T]) -> T:
+    """What `attempt` returns, tried again while the network warms up; `trouble` says what holds it up."""
     while True:
         try:
             return attempt()
-        except GatewayError:
-            if time.monotonic() > deadline:
+        except GatewayError as error:
+            if waiting.late:
                 raise
-        time.sleep(_PROBE_S)
+            waiting.pause(f"{trouble}: {error}")
 
 
 def _endorse(contract: Contract) -> None:

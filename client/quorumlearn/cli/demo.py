@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from quorumlearn_network.processes import stop_recorded
 from quorumlearn_network.spec import Runtime
 from quorumlearn_network.up import status as network_status
 from quorumlearn_proto import task_pb2 as t
@@ -60,7 +62,7 @@ def demo(
     found, samples = find_data(console, data, download)
     scene = make_scene(cleaned(folder), rounds, seed, found, fabric)
     scene.write(samples)
-    with Nodes() as nodes:
+    with Nodes(scene.folder) as nodes:
         try:
             peak = play(console, scene, nodes)
             with open_market(scene.network, "owner/owner") as market:
@@ -73,9 +75,10 @@ def demo(
 
 def end(console: Console, scene: Scene, nodes: Nodes, keep: bool) -> None:
     """Stop the nodes and, unless it is to be kept, the network."""
-    nodes.__exit__()
+    nodes.stop()
     if not keep and (scene.network / "network.yaml").exists():
-        _say(console, f"quorumlearn network down --folder {scene.network}")
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            _say(console, f"quorumlearn network down --folder {scene.network}")
         call("network", "down", "--folder", str(scene.network), log=scene.folder / "logs" / "demo.log")
 
 
@@ -93,7 +96,7 @@ def play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
         call(*arguments, log=log)
     for file in scene.node_files:
         _say(console, f"quorumlearn node run {file} &")
-        nodes.start(file, scene.folder / "logs" / f"{file.stem}.log")
+        nodes.start(file)
     store = str(scene.folder / "artifacts")
     publish = (
         *("task", "publish", str(scene.folder / "task.yaml"), "--store", store),
@@ -187,6 +190,7 @@ def cleaned(folder: Path) -> Path:
             raise Failure(
                 f"{folder} holds something that is no earlier demo; name another with --folder", Exit.USAGE
             )
+        stop_recorded(folder)
         if (folder / "network" / "network.yaml").exists():
             log = folder / "demo.log"
             call("network", "down", "--wipe", "--folder", str(folder / "network"), log=log)

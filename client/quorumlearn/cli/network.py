@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from quorumlearn_network.spec import (
     SpecError,
     default_spec,
     dump_spec,
+    example_text,
     load_organisation,
     load_spec,
     parse_spec,
@@ -33,7 +35,8 @@ from quorumlearn_network.up import status as network_status
 
 from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
 from quorumlearn.cli.confirm import confirm_ledger
-from quorumlearn.cli.network_show import show
+from quorumlearn.cli.network_show import print_coloured, show
+from quorumlearn.cli.processes import interruptible
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
@@ -49,6 +52,11 @@ app = typer.Typer(
 )
 
 _UP_SECONDS, _FABRIC_UP_SECONDS = 60.0, 300.0
+
+
+@app.callback()
+def _interruptible(context: typer.Context) -> None:
+    context.with_resource(interruptible())
 
 
 @app.command(epilog=f"Example: quorumlearn network up --verifiers 3 --miners 4.  {EXIT_CODES}")
@@ -144,7 +152,7 @@ def logs(
     for name in names or known:
         print_text(f"==> {name}", "bold")
         for line in node_log(folder, name, lines):
-            print_text(line)
+            print_coloured(line)
 
 
 @app.command(epilog=f"Example: quorumlearn network restart peer0.owner.  {EXIT_CODES}")
@@ -175,6 +183,12 @@ def renew(
         validity = timedelta(days=days)
         result = renew_certificates(folder, validity, confirm_ledger, step, _FABRIC_UP_SECONDS)
     show(result, as_json)
+
+
+@app.command(epilog=f"Example: quorumlearn network example > market.yaml.  {EXIT_CODES}")
+def example() -> None:
+    """Print a description to begin with: a market of seven organisations on Fabric, for `network up --fabric`."""
+    sys.stdout.write(example_text())
 
 
 @app.command("add-org", epilog=f"Example: quorumlearn network add-org miners3.yaml.  {EXIT_CODES}")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 from quorumlearn_network.fabric.report import FabricReport, report
 from quorumlearn_network.folder import NetworkStatus
+from quorumlearn_network.processes import last_word
 from quorumlearn_network.spec import OrganisationSpec
+from quorumlearn_network.up import node_log
+from quorumlearn_network.upkeep import LOG_LINES
+from rich.console import Console
+from rich.text import Text
 
 from quorumlearn.cli.access import open_gateway
-from quorumlearn.cli.terminal import Exit, Failure, print_json, print_table, print_text
+from quorumlearn.cli.terminal import Exit, Failure, print_json, print_table, print_text, printable
 from quorumlearn.gateway import GatewayError
+
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def show(result: NetworkStatus, as_json: bool) -> None:
@@ -23,9 +31,23 @@ def show(result: NetworkStatus, as_json: bool) -> None:
         _tables(result, height, nodes)
     if not result.running:
         raise Failure(
-            f"not all of it runs; `quorumlearn network up --folder {result.folder}` starts it",
+            f"not all of it runs; {_stopped(result)}; `quorumlearn network up --folder {result.folder}` starts it",
             Exit.UNREACHABLE,
         )
+
+
+def print_coloured(line: str) -> None:
+    """A line of a log for people, in its own colours on a terminal and without them elsewhere."""
+    parts = _COLOUR.split(line)
+    safe = "".join(part if _COLOUR.fullmatch(part) else printable(part) for part in parts)
+    Console(highlight=False).print(Text.from_ansi(safe), soft_wrap=True)
+
+
+def _stopped(result: NetworkStatus) -> str:
+    """What the first process that does not run has said last."""
+    name = next(one.name for one in result.processes if one.pid is None)
+    said = last_word(node_log(result.folder, name, LOG_LINES)) or "nothing"
+    return f"{name} is stopped, and last said: {said}"
 
 
 def _fields(result: NetworkStatus, height: int | None, nodes: FabricReport | None) -> dict[str, object]:
@@ -102,6 +124,9 @@ def _tables(result: NetworkStatus, height: int | None, nodes: FabricReport | Non
             for one in nodes.nodes
         ],
     )
+    orderers = [one for one in nodes.nodes if one.leader is not None]
+    if orderers and not any(one.leader for one in orderers):
+        print_text("\nthe orderers have not agreed on a leader yet")
     if nodes.chaincode is not None:
         known = nodes.chaincode
         print_text(

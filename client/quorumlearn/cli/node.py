@@ -49,7 +49,7 @@ def run(
     ] = "",
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
 ) -> None:
-    """Run the identities of one organisation from one file until Ctrl-C (or SIGTERM).
+    """Run the identities of one organisation from one file until Ctrl-C (or SIGTERM, or SIGHUP).
 
     Killed at any point and started again it goes on where the ledger is. The log goes to standard error. The file:
 
@@ -79,7 +79,7 @@ def run(
 
 
 def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
-    """Run `work`; call `end` at the first SIGTERM or Ctrl-C, and leave at the second.
+    """Run `work`; call `end` at the first SIGTERM, SIGHUP or Ctrl-C, and leave at the second.
 
     The interpreter itself writes the signal's number to a pipe, in whichever thread the system delivers it: a handler in Python
     would wait for this one, which waits for the pipe.
@@ -87,8 +87,9 @@ def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
     told, tell = os.pipe()
     os.set_blocking(tell, False)
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda *_: None)
+    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(one) is not signal.SIG_IGN:  # as SIGHUP is below nohup
+            signal.signal(one, lambda *_: None)
     with ThreadPoolExecutor(1, "node") as worker:
         future = worker.submit(work)
         future.add_done_callback(lambda _: os.write(tell, _DONE) and None)

@@ -7,16 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
 import psutil
+from quorumlearn_network.processes import Detached, stop_all, with_parent
 
 from quorumlearn.cli.terminal import Failure
 
-END_SECONDS = 10.0
 SAMPLE_SECONDS, SAMPLES_A_LOOK = 1.0, 5
 
 
@@ -33,7 +32,10 @@ def call(*arguments: str, log: Path) -> None:
     with log.open("ab") as file:
         with undisturbed():
             process = subprocess.Popen(
-                command(*arguments), stdout=file, stderr=subprocess.PIPE, start_new_session=True
+                with_parent(command(*arguments)),
+                stdout=file,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
         said = b""
         try:
@@ -52,54 +54,75 @@ def call(*arguments: str, log: Path) -> None:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the block is over: for what must not be done by half. Only in the main thread."""
-    told: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
+def interruptible() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, in the main thread. One that is ignored stays so, as below nohup."""
+    main = threading.current_thread() is threading.main_thread()
+    changed = [
+        one for one in (signal.SIGTERM, signal.SIGHUP) if main and signal.getsignal(one) is signal.SIG_DFL
+    ]
+    for one in changed:
+        signal.signal(one, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if told and callable(before):
-        before(told[0], None)
+        for one in changed:
+            signal.signal(one, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP wait until the block is over: for what must not be done by half. Only in the main thread."""
+    told: list[int] = []
+    before = {
+        one: signal.signal(one, lambda number, _: told.append(number))
+        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(one) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    if told:
+        signal.raise_signal(told[0])
 
 
 class Nodes:
-    """Node processes that live as long as the block they are used in."""
+    """Node processes that live as long as the block they are used in, and are recorded in a folder (network's processes.py).
 
-    def __init__(self) -> None:
-        self._running: dict[Path, subprocess.Popen[bytes]] = {}
+    SIGTERM and SIGHUP end the block as Ctrl-C does. Killed, it takes the nodes along; what that leaves, `stop_recorded` ends.
+    """
 
-    def start(self, file: Path, log: Path) -> None:
-        with log.open("ab") as output, undisturbed():
-            self._running[file] = subprocess.Popen(
-                command("node", "run", str(file)),
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C reaches us alone; we end them in order
-            )
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: list[Detached] = []
+        self._signals = contextlib.ExitStack()
+
+    def start(self, file: Path) -> None:
+        """Run the node of a file; it writes to `logs/<file's name>.log` in the folder."""
+        process = Detached(self._folder, file.stem)
+        with undisturbed():
+            process.start(command("node", "run", str(file)), {}, bound=True)
+            self._running.append(process)
 
     def check(self) -> None:
         """Failure if a node has ended by itself."""
-        for file, process in self._running.items():
-            if process.poll() is not None:
-                raise Failure(f"the node of {file} ended with exit code {process.returncode}; see its log")
+        for process in self._running:
+            if process.pid() is None:
+                raise Failure(f"the node {process.name} ended; see {process.log}")
 
     def __enter__(self) -> Self:
+        self._signals.enter_context(interruptible())
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._running.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + END_SECONDS
-        for process in self._running.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self.stop()
+        self._signals.close()
+
+    def stop(self) -> None:
+        """End them all."""
+        stop_all(self._running)
+        self._running.clear()
 
 
 class MemoryPeak:

@@ -2,7 +2,7 @@
 
 Prints `ready <MSP id>=<address> ...` on stdout once it serves; logs on stderr, one line an event, never a
 payload. Exit code 0 after SIGTERM or SIGINT, 2 with one line on stderr if the configuration or the ledger
-cannot be used.
+cannot be used, from the beginning or any more (a full disk).
 """
 
 from __future__ import annotations

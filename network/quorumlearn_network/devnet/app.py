@@ -111,7 +111,7 @@ class Devnet:
 
 
 def serve(config: DevnetConfig) -> None:
-    """Serve in this thread until SIGTERM or SIGINT.
+    """Serve in this thread until SIGTERM or SIGINT. LedgerUnavailableError: the store failed, so that nothing is ordered.
 
     Prints one line `ready <MSP id>=<address> ...` on stdout.
     """
@@ -127,7 +127,10 @@ def serve(config: DevnetConfig) -> None:
             served = " ".join(f"{msp_id}={address}" for msp_id, address in network.addresses.items())
             sys.stdout.write(f"ready {served}\n")
             sys.stdout.flush()
-            await stopping.wait()
+            told, failing = asyncio.create_task(stopping.wait()), asyncio.create_task(network.fails())
+            await asyncio.wait({told, failing}, return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                failing.result()
         finally:
             await network.stop()
 
@@ -144,6 +147,7 @@ class Network:
         self._streams: list[ChaincodeStream] = []
         self._metrics: list[PeerMetrics] = []
         self._ledger: Ledger | None = None
+        self._chain: Chain | None = None
         self._orderer: Orderer | None = None
 
     async def start(self) -> None:
@@ -153,6 +157,12 @@ class Network:
         except BaseException:
             await self.stop()
             raise
+
+    async def fails(self) -> None:
+        """Raise LedgerUnavailableError once the store has failed."""
+        if self._chain is not None:
+            await self._chain.failed.wait()
+            self._chain.check_alive()
 
     async def stop(self) -> None:
         """End calls, streams and ordering, and close the ledger."""
@@ -178,7 +188,7 @@ class Network:
         _check_role(membership, orderer_signer, Role.ORDERER)
         self._ledger = Ledger(config.ledger, config.channel)
         validator = Validator(config.channel, membership, [msp.msp_id for msp in msps])
-        chain = Chain(self._ledger, validator, orderer_signer)
+        self._chain = chain = Chain(self._ledger, validator, orderer_signer)
         if chain.height == 0:
             chain.publish(chain.begin(genesis_block(config.channel, msps, orderer_msp, config.batch)))
         check_members(chain.block(0).block, msps, orderer_msp)

@@ -1,8 +1,8 @@
 """The channel as it grows: order in, blocks out, and everybody who waits for one.
 
 `extend` runs in the committing thread, everything else on the event loop. When the store fails, the chain
-stops: what is committed stays readable, whoever waits for more gets LedgerUnavailableError, and a restart is
-needed.
+stops: whoever waits for more gets LedgerUnavailableError, and a devnet that is a process of its own ends with the reason,
+as Fabric's orderers do.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Chain:
         self._grown = asyncio.Event()
         self._waiting: dict[str, list[asyncio.Future[tuple[int, int]]]] = {}
         self._failure: str | None = None
+        self.failed = asyncio.Event()
+        """Set once the chain has stopped; `check_alive` raises why."""
         self.watchers: list[Callable[[CommittedBlock], None]] = []
         """Told of every block that is published."""
 
@@ -99,6 +101,7 @@ class Chain:
     def fail(self, reason: str) -> None:
         """Stop: the store does not take blocks any more."""
         self._failure = reason
+        self.failed.set()
         for waiters in self._waiting.values():
             for waiter in waiters:
                 if not waiter.done():

@@ -19,7 +19,7 @@ class LedgerError(DevnetError):
 
 
 class LedgerUnavailableError(DevnetError):
-    """The store refused a read or a write (disk full, file gone): nothing more is ordered until a restart."""
+    """The store refused a read or a write (disk full, file gone): nothing more is ordered, and the devnet ends."""
 
 
 class IdentityError(DevnetError):

@@ -7,7 +7,6 @@
 
 from quorumlearn_network.fabric.change import add_organisation, check_names, renew, restart, upgrade
 from quorumlearn_network.fabric.errors import (
-    DiskError,
     FabricError,
     MissingError,
     RefusedError,
@@ -19,7 +18,6 @@ from quorumlearn_network.fabric.up import bring_down, bring_up, nodes_of, status
 
 __all__ = [
     "ChaincodeReport",
-    "DiskError",
     "FabricError",
     "FabricReport",
     "Layout",

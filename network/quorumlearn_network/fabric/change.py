@@ -16,11 +16,13 @@ from quorumlearn_network.fabric.config_update import addition, await_member, cha
 from quorumlearn_network.fabric.errors import FabricError
 from quorumlearn_network.fabric.files import renew_certificates, write_identities
 from quorumlearn_network.fabric.layout import Layout, plan
-from quorumlearn_network.fabric.up import await_healthy, bring_up, nodes_of
+from quorumlearn_network.fabric.transactions import persist
+from quorumlearn_network.fabric.up import await_all_healthy, bring_up, nodes_of
 from quorumlearn_network.folder import Confirm, NetworkStatus, read_network, step
 from quorumlearn_network.ports import choose_ports
 from quorumlearn_network.profiles import write_whole
 from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, Role, SpecError, dump_spec, parse_spec
+from quorumlearn_network.upkeep import Upkeep
 
 Progress = Callable[[str], None]
 
@@ -30,13 +32,14 @@ def restart(folder: Path, names: Sequence[str], progress: Progress, deadline: fl
     layout = plan(read_network(folder), folder)
     chosen = check_names(layout, names)
     nodes = nodes_of(layout)
+    upkeep = Upkeep(nodes, chosen, progress, deadline)
     with step("restart"):
-        progress(f"stopping {len(chosen)} nodes")
+        upkeep.begin(f"stopping {_listed(chosen)}")
         nodes.stop(list(reversed(chosen)))
-        progress(f"starting {len(chosen)} nodes")
+        upkeep.begin(f"starting {_listed(chosen)}")
         nodes.start(chosen)
-        for name in chosen:
-            await_healthy(layout, nodes, name, deadline)
+        with upkeep:
+            await_all_healthy(layout, nodes, chosen, upkeep)
 
 
 def renew(folder: Path, validity: timedelta, progress: Progress, deadline: float) -> None:
@@ -71,7 +74,8 @@ def add_organisation(
             write_identities(layout)
         with step("channel"):
             progress("asking the members")
-            _admit(before, layout, one, deadline)
+            with Upkeep(nodes_of(before), before.nodes(), progress, deadline) as upkeep:
+                _admit(before, layout, one, upkeep)
         write_whole(folder / "network.yaml", dump_spec(layout.spec))
     return bring_up(None, folder, confirm, progress, deadline - time.monotonic())
 
@@ -106,13 +110,21 @@ def check_names(layout: Layout, names: Sequence[str]) -> list[str]:
     return [name for name in layout.nodes() if not names or name in names]
 
 
-def _admit(before: Layout, after: Layout, one: OrganisationSpec, deadline: float) -> None:
+def _admit(before: Layout, after: Layout, one: OrganisationSpec, upkeep: Upkeep) -> None:
     """Add the organisation to the channel, unless it is a member already."""
     channel = before.spec.channel
     first = before.our_peers[0]
-    config = channel_config(target(before, first), admin(before, first), channel)
-    if one.msp_id not in members(config):
-        update = addition(config, channel, one.msp_id, member_group(after, after.peer_of(one.name)))
-        submit(update, [admin(before, peer) for peer in before.our_peers], orderer_targets(before), deadline)
+
+    def ask() -> None:
+        config = channel_config(target(before, first), admin(before, first), channel)
+        if one.msp_id not in members(config):
+            update = addition(config, channel, one.msp_id, member_group(after, after.peer_of(one.name)))
+            submit(update, [admin(before, peer) for peer in before.our_peers], orderer_targets(before))
+
+    persist(ask, upkeep)
     known = {peer.name: (target(before, peer), admin(before, peer)) for peer in before.our_peers}
-    await_member(known, channel, one.msp_id, deadline)
+    await_member(known, channel, one.msp_id, upkeep)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} nodes"

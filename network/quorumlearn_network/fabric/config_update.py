@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from quorumlearn_network.devnet.msp import SigningIdentity
 from quorumlearn_network.fabric.errors import FabricError
 from quorumlearn_network.fabric.transactions import Target, broadcast, call, persist
+from quorumlearn_network.folder import Waiting
 
 APPLICATION = "Application"
 
@@ -69,7 +70,6 @@ def submit(
     update: configtx_pb2.ConfigUpdate,
     admins: Sequence[SigningIdentity],
     orderers: Sequence[Target],
-    deadline: float,
 ) -> None:
     """Have all `admins` sign the change, and order it; the first of them hands it in."""
     data = update.SerializeToString()
@@ -87,11 +87,11 @@ def submit(
         data=envelope.SerializeToString(),
     ).SerializeToString()
     signed = common_pb2.Envelope(payload=payload, signature=sender.sign(payload))
-    broadcast(orderers, signed, "a change of the channel", deadline)
+    broadcast(orderers, signed, "a change of the channel")
 
 
 def await_member(
-    peers: Mapping[str, tuple[Target, SigningIdentity]], channel: str, msp_id: str, deadline: float
+    peers: Mapping[str, tuple[Target, SigningIdentity]], channel: str, msp_id: str, waiting: Waiting
 ) -> None:
     """Return when every one of `peers` knows the organisation as a member."""
     for name, (peer, admin) in peers.items():
@@ -100,7 +100,7 @@ def await_member(
             if msp_id not in members(channel_config(peer, admin, channel)):
                 raise _NotYetError(f"{name} does not know {msp_id} as a member of {channel}")
 
-        persist(seen, deadline, also=(_NotYetError,))
+        persist(seen, waiting, also=(_NotYetError,))
 
 
 def _signature_header(signer: SigningIdentity) -> bytes:

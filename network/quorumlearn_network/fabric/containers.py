@@ -58,9 +58,7 @@ class ContainerNodes:
         Official images that are not here are pulled; the chaincode's is built if this is a checkout.
         """
         _compose()
-        info = _run(["docker", "info", "--format", "{{.ServerVersion}}"])
-        if info.returncode:
-            raise MissingError(f"Docker does not answer ({_last(info.stderr)}); start it, or use --native")
+        _listed("status=running")
         images = self._layout.fabric.images
         for image in (images.peer, images.orderer):
             if not _has(image):
@@ -93,10 +91,8 @@ class ContainerNodes:
 
     def _containers(self) -> dict[str, tuple[int, list[str]]]:
         """Process id and environment of each container of this network that runs, by node."""
-        label = f"label=com.docker.compose.project={self._layout.project}"
-        listed = _run(["docker", "ps", "--quiet", "--no-trunc", "--filter", label])
-        identifiers = listed.stdout.split()
-        if listed.returncode or not identifiers:
+        identifiers = _listed(f"label=com.docker.compose.project={self._layout.project}")
+        if not identifiers:
             return {}
         inspected = _run(["docker", "inspect", *identifiers])
         found: dict[str, tuple[int, list[str]]] = {}
@@ -249,12 +245,27 @@ def _user() -> str:
     return "0:0" if "rootless" in options else f"{os.getuid()}:{os.getgid()}"
 
 
-def _compose() -> list[str]:
-    """The command that runs compose files here."""
+def _listed(which: str) -> list[str]:
+    """The ids of the running containers that pass a filter; MissingError if there is no engine to ask."""
+    _check_docker()
+    listed = _run(["docker", "ps", "--quiet", "--no-trunc", "--filter", which])
+    if listed.returncode:
+        raise MissingError(
+            f"the Docker engine does not answer ({_last(listed.stderr)}); start it, or use --native"
+        )
+    return listed.stdout.split()
+
+
+def _check_docker() -> None:
     if shutil.which("docker") is None:
         raise MissingError(
             "there is no `docker` here; install Docker, or use --native with Fabric's executables"
         )
+
+
+def _compose() -> list[str]:
+    """The command that runs compose files here."""
+    _check_docker()
     if _run(["docker", "compose", "version"]).returncode == 0:
         return ["docker", "compose"]
     if shutil.which("docker-compose") is not None:

@@ -31,7 +31,3 @@ class DisagreementError(FabricError):
 
 class MissingError(FabricError):
     """An executable, a container engine or an image that this machine does not have."""
-
-
-class DiskError(FabricError):
-    """Too little room for ledgers."""

@@ -15,7 +15,7 @@ from quorumlearn_network.spec import Consensus
 _TIMEOUT_S = 2.0
 _MAX_BYTES = 8 << 20
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
-_LEADER = {Consensus.RAFT: "consensus_etcdraft_is_leader", Consensus.BFT: "consensus_BFT_is_leader"}
+_RAFT_LEADS, _BFT_LEADER = "consensus_etcdraft_is_leader", "consensus_smartbft_view_leader_id"
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -38,10 +38,22 @@ def metric(address: str, name: str, labels: Mapping[str, str]) -> float | None:
     return None
 
 
-def leads(layout: Layout, node: OrdererNode) -> bool:
-    """Whether an orderer says that it leads the channel's orderers; one that does not answer does not."""
-    name = _LEADER[layout.fabric.consensus]
-    return bool(metric(node.operations, name, {"channel": layout.spec.channel}))
+def leader_of(layout: Layout) -> OrdererNode | None:
+    """The one of this machine's orderers that leads them; None while they do not agree on one.
+
+    With Raft the only one that says that it leads. With BFT the one that it and more than half of all name: each names the leader
+    of its own view, and one that was away has yet to hear of later ones.
+    """
+    labels = {"channel": layout.spec.channel}
+    if layout.fabric.consensus is Consensus.RAFT:
+        leading = [one for one in layout.our_orderers if metric(one.operations, _RAFT_LEADS, labels)]
+        return leading[0] if len(leading) == 1 else None
+    named = {one.number + 1: metric(one.operations, _BFT_LEADER, labels) for one in layout.our_orderers}
+    for one in layout.our_orderers:
+        number = one.number + 1  # as a consenter
+        if named[number] == number and 2 * list(named.values()).count(number) > len(layout.orderers):
+            return one
+    return None
 
 
 def version(address: str) -> str:

@@ -81,9 +81,7 @@ def committed(peer: Target, admin: SigningIdentity, spec: NetworkSpec) -> Defini
     )
 
 
-def approve(
-    peer: Target, orderers: Sequence[Target], admin: SigningIdentity, spec: NetworkSpec, deadline: float
-) -> bool:
+def approve(peer: Target, orderers: Sequence[Target], admin: SigningIdentity, spec: NetworkSpec) -> bool:
     """Approve the description's definition for the peer's organisation; False if it is approved."""
     if _approved(peer, admin, spec):
         return False
@@ -101,7 +99,7 @@ def approve(
         source=source,
     ).SerializeToString()
     proposal = propose(admin, spec.channel, LIFECYCLE, "ApproveChaincodeDefinitionForMyOrg", args)
-    transact([peer], orderers, admin, proposal, deadline)
+    transact([peer], orderers, admin, proposal)
     return True
 
 
@@ -125,7 +123,6 @@ def commit(
     orderers: Sequence[Target],
     admin: SigningIdentity,
     spec: NetworkSpec,
-    deadline: float,
 ) -> None:
     """Commit the description's definition, endorsed by all of `peers`; the first is the admin's own."""
     chaincode = spec.chaincode
@@ -138,7 +135,7 @@ def commit(
         validation_parameter=definition_policy(spec),
     ).SerializeToString()
     proposal = propose(admin, spec.channel, LIFECYCLE, "CommitChaincodeDefinition", args)
-    transact(peers, orderers, admin, proposal, deadline)
+    transact(peers, orderers, admin, proposal)
 
 
 def _approved(peer: Target, admin: SigningIdentity, spec: NetworkSpec) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import stat
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from quorumlearn_network.fabric.settings import DIRECT
 from quorumlearn_network.folder import UpError
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
-from quorumlearn_network.processes import Detached
+from quorumlearn_network.processes import Detached, stop_all
 from quorumlearn_network.profiles import write_whole
 
 BINARIES = "QUORUMLEARN_FABRIC_BIN"
@@ -100,19 +99,11 @@ class NativeNodes:
 
     def stop(self, names: Sequence[str]) -> bool:
         """Stop these nodes; False if none ran."""
-        processes = [self._process(name) for name in names]
-        for process in processes:
-            process.ask_to_stop()
-        stopped = [process.stop() for process in processes]
-        return any(stopped)
+        return stop_all([self._process(name) for name in names])
 
     def kill(self, name: str) -> None:
         """kill -9."""
-        pid = self._process(name).pid()
-        if pid is not None:
-            process = psutil.Process(pid)
-            process.send_signal(signal.SIGKILL)
-            process.wait(10)
+        self._process(name).kill()
 
     def tail(self, name: str, lines: int) -> list[str]:
         """The last lines a node has written."""

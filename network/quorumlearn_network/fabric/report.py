@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from quorumlearn_network.fabric import lifecycle
 from quorumlearn_network.fabric.access import admin, target
 from quorumlearn_network.fabric.errors import FabricError
-from quorumlearn_network.fabric.health import leads, version
+from quorumlearn_network.fabric.health import leader_of, version
 from quorumlearn_network.fabric.layout import Layout, OrdererNode, PeerNode, plan
 from quorumlearn_network.fabric.membership import chain_info, channel_of
 from quorumlearn_network.folder import read_network
@@ -58,7 +58,8 @@ class FabricReport:
 def report(folder: Path) -> FabricReport:
     """Ask every node of the network in `folder`."""
     layout = plan(read_network(folder), folder.resolve())
-    nodes = [_orderer(layout, node) for node in layout.our_orderers]
+    leader = leader_of(layout)
+    nodes = [_orderer(layout, node, node is leader) for node in layout.our_orderers]
     nodes += [_peer(layout, peer) for peer in layout.our_peers]
     return FabricReport(tuple(nodes), _chaincode(layout))
 
@@ -75,7 +76,7 @@ def describe_policy(data: bytes) -> str:
         return "(unreadable)"
 
 
-def _orderer(layout: Layout, node: OrdererNode) -> NodeReport:
+def _orderer(layout: Layout, node: OrdererNode, leads: bool) -> NodeReport:
     channel = layout.spec.channel
     try:
         fields = channel_of(node, channel) or {}
@@ -85,7 +86,7 @@ def _orderer(layout: Layout, node: OrdererNode) -> NodeReport:
     return NodeReport(
         node.name,
         height if isinstance(height, int) else None,
-        leads(layout, node),
+        leads,
         version(node.operations),
         f"http://{node.operations}/metrics",
     )

@@ -44,9 +44,10 @@ from quorumlearn_network.fabric.errors import (
     UnreachableError,
 )
 from quorumlearn_network.fabric.settings import MESSAGE_BYTES
+from quorumlearn_network.folder import Waiting
 
 CALL_S = 60.0
-_RETRY_S = 0.2
+_ORDER_S, _COMMIT_S = 10.0, 20.0
 _DOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 T = TypeVar("T")
@@ -119,11 +120,11 @@ def transact(
     orderers: Sequence[Target],
     signer: SigningIdentity,
     proposal: Proposal,
-    deadline: float,
 ) -> None:
     """Have every one of `peers` endorse, order it, and wait until the first of them has committed it.
 
-    DisagreementError if they endorse different results.
+    DisagreementError if they endorse different results; UnreachableError if it is not committed in time, for an orderer that
+    ends may lose what it took: ask whether it is done, and else do it again.
     """
     answers = [_endorsed(peer, proposal) for peer in peers]
     first = answers[0]
@@ -149,48 +150,43 @@ def transact(
         orderers,
         common_pb2.Envelope(payload=payload, signature=signer.sign(payload)),
         proposal.asked,
-        deadline,
     )
-    code = _validation(peers[0], signer, proposal, deadline)
+    code = _validation(peers[0], signer, proposal)
     if code != transaction_pb2.VALID:
         kind = BehindError if code == transaction_pb2.MVCC_READ_CONFLICT else RefusedError
         raise kind("the channel", proposal.asked, transaction_pb2.TxValidationCode.Name(code))
 
 
-def broadcast(orderers: Sequence[Target], envelope: common_pb2.Envelope, asked: str, deadline: float) -> None:
-    """Hand an envelope to the first orderer that takes it; one without a leader is asked again later."""
-
-    def once() -> None:
-        problem: FabricError = UnreachableError("there is no orderer")
-        for orderer in orderers:
-            try:
-                with _channel(orderer) as channel, _reached(orderer, asked):
-                    stream = ab_pb2_grpc.AtomicBroadcastStub(channel).Broadcast(
-                        iter((envelope,)), timeout=_left(deadline)
-                    )
-                    answer = next(iter(stream))
-            except UnreachableError as error:
-                problem = error
-                continue
-            if answer.status == common_pb2.SUCCESS:
-                return
-            if answer.status != common_pb2.SERVICE_UNAVAILABLE:
-                raise RefusedError(orderer.name, asked, answer.info or common_pb2.Status.Name(answer.status))
-            problem = UnreachableError(f"{orderer.name} cannot order {asked} yet: {answer.info}")
-        raise problem
-
-    persist(once, deadline)
+def broadcast(orderers: Sequence[Target], envelope: common_pb2.Envelope, asked: str) -> None:
+    """Hand an envelope to the first orderer that takes it; UnreachableError if none does, as while they have no leader."""
+    problem = UnreachableError("there is no orderer")
+    for orderer in orderers:
+        try:
+            with _channel(orderer) as channel, _reached(orderer, asked):
+                stream = ab_pb2_grpc.AtomicBroadcastStub(channel).Broadcast(
+                    iter((envelope,)), timeout=_ORDER_S
+                )
+                answer = next(iter(stream))
+        except UnreachableError as error:
+            problem = error
+            continue
+        if answer.status == common_pb2.SUCCESS:
+            return
+        if answer.status != common_pb2.SERVICE_UNAVAILABLE:
+            raise RefusedError(orderer.name, asked, answer.info or common_pb2.Status.Name(answer.status))
+        problem = UnreachableError(f"{orderer.name} cannot order {asked} yet: {answer.info}")
+    raise problem
 
 
-def persist(attempt: Callable[[], T], deadline: float, also: tuple[type[FabricError], ...] = ()) -> T:
-    """What `attempt` returns, tried again while nodes do not answer (or raise `also`), up to `deadline`."""
+def persist(attempt: Callable[[], T], waiting: Waiting, also: tuple[type[FabricError], ...] = ()) -> T:
+    """What `attempt` returns, tried again while nodes do not answer (or raise `also`), until it is late."""
     while True:
         try:
             return attempt()
         except FabricError as error:
-            if not isinstance(error, (UnreachableError, *also)) or time.monotonic() > deadline:
+            if not isinstance(error, (UnreachableError, *also)) or waiting.late:
                 raise
-        time.sleep(_RETRY_S)
+            waiting.pause(str(error))
 
 
 def _endorsed(peer: Target, proposal: Proposal) -> proposal_response_pb2.ProposalResponse:
@@ -201,18 +197,14 @@ def _endorsed(peer: Target, proposal: Proposal) -> proposal_response_pb2.Proposa
     return answer
 
 
-def _validation(peer: Target, signer: SigningIdentity, proposal: Proposal, deadline: float) -> int:
+def _validation(peer: Target, signer: SigningIdentity, proposal: Proposal) -> int:
     inner = gateway_pb2.CommitStatusRequest(
         transaction_id=proposal.transaction, channel_id=proposal.channel, identity=signer.serialized
     ).SerializeToString()
     request = gateway_pb2.SignedCommitStatusRequest(request=inner, signature=signer.sign(inner))
-
-    def once() -> int:
-        with _channel(peer) as channel, _reached(peer, f"the commit of {proposal.asked}"):
-            answer = gateway_pb2_grpc.GatewayStub(channel).CommitStatus(request, timeout=_left(deadline))
-        return int(answer.result)
-
-    return persist(once, deadline)
+    with _channel(peer) as channel, _reached(peer, f"the commit of {proposal.asked}"):
+        answer = gateway_pb2_grpc.GatewayStub(channel).CommitStatus(request, timeout=_COMMIT_S)
+    return int(answer.result)
 
 
 @contextmanager
@@ -242,9 +234,7 @@ def _reached(target: Target, asked: str) -> Iterator[None]:
     except grpc.RpcError as error:
         details = error.details() or error.code().name
         if error.code() in _DOWN:
-            raise UnreachableError(f"{target.name} does not answer at {target.address}: {details}") from None
+            raise UnreachableError(
+                f"{target.name} at {target.address} does not answer {asked}: {details}"
+            ) from None
         raise RefusedError(target.name, asked, details) from None
-
-
-def _left(deadline: float) -> float:
-    return max(1.0, deadline - time.monotonic())

@@ -11,8 +11,7 @@ In order, each step doing only what is not done yet:
     chaincode     installed and approved by each organisation, committed once
     confirm       what the caller asks of it, until it endorses
 
-Rules: those of `up.py`, which also hold the devnet; what was started is stopped again if a step fails, and a step
-that failed can be repeated.
+Rules: those of `up.py`, which also hold the devnet. A step that failed can be repeated.
 """
 
 from __future__ import annotations
@@ -30,12 +29,11 @@ from quorumlearn_network.fabric.containers import ContainerNodes
 from quorumlearn_network.fabric.errors import (
     BehindError,
     DisagreementError,
-    DiskError,
     FabricError,
     RefusedError,
 )
 from quorumlearn_network.fabric.files import check_members, write_identities, write_settings
-from quorumlearn_network.fabric.health import healthy, leads
+from quorumlearn_network.fabric.health import healthy, leader_of
 from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.fabric.membership import join_orderer, join_peer
 from quorumlearn_network.fabric.native import NativeNodes
@@ -46,16 +44,16 @@ from quorumlearn_network.folder import (
     NetworkStatus,
     ProcessStatus,
     UpError,
+    check_room,
     read_network,
     step,
 )
 from quorumlearn_network.ports import choose_ports
 from quorumlearn_network.profiles import write_whole
 from quorumlearn_network.spec import NetworkSpec, Share, dump_spec
+from quorumlearn_network.upkeep import Upkeep
 
 MIN_FREE_BYTES = 512 << 20
-_POLL_S = 0.1
-_TAIL_LINES = 8
 
 
 class _AwaitedError(FabricError):
@@ -89,15 +87,15 @@ def bring_up(
     timeout_s: float,
 ) -> NetworkStatus:
     """Bring the network in `folder` up; the caller holds the folder's lock."""
-    deadline = time.monotonic() + timeout_s
     layout = _settled(spec, folder)
     nodes = nodes_of(layout)
+    upkeep = Upkeep(nodes, layout.nodes(), progress, time.monotonic() + timeout_s)
     with step("check"):
-        progress("looking at what is here")
-        _check_room(folder)
+        upkeep.begin("looking at what is here")
+        check_room(folder, MIN_FREE_BYTES)
         nodes.check()
     with step("identities"):
-        progress("identities")
+        upkeep.begin("identities")
         write_identities(layout)
     write_whole(folder / "network.yaml", dump_spec(layout.spec))
     with step("members"):
@@ -108,28 +106,34 @@ def bring_up(
     started = [name for name in layout.nodes() if name not in before]
     try:
         with step("nodes"):
-            progress(f"starting {len(started)} nodes")
+            upkeep.begin(f"starting {len(started)} nodes")
             nodes.start(started)
-            for name in layout.nodes():
-                await_healthy(layout, nodes, name, deadline)
-        with step("join"):
-            progress("joining the channel")
-            genesis = layout.genesis.read_bytes()
-            channel = layout.spec.channel
-            for orderer in layout.our_orderers:
-                persist(partial(join_orderer, orderer, channel, genesis), deadline)
-            for peer in layout.our_peers:
-                peers_admin = admin(layout, peer)
-                persist(partial(join_peer, target(layout, peer), peers_admin, channel, genesis), deadline)
-            await_leader(layout, deadline)
-        with step("chaincode"):
-            deploy(layout, nodes, progress, deadline)
-        progress("asking the ledger")
-        confirm(layout.spec, folder, deadline)
-    except BaseException:
+        with upkeep:
+            _make_serve(layout, nodes, upkeep)
+            upkeep.begin("asking the ledger")
+            confirm(layout.spec, folder, upkeep)
+            await_all_healthy(layout, nodes, layout.nodes(), upkeep)
+    except KeyboardInterrupt:
         nodes.stop(list(reversed(started)))
         raise
     return status(folder)
+
+
+def _make_serve(layout: Layout, nodes: Nodes, upkeep: Upkeep) -> None:
+    """Have nodes that were started serve the channel, with its chaincode."""
+    await_all_healthy(layout, nodes, layout.nodes(), upkeep)
+    with step("join"):
+        upkeep.begin("joining the channel")
+        genesis = layout.genesis.read_bytes()
+        channel = layout.spec.channel
+        for orderer in layout.our_orderers:
+            persist(partial(join_orderer, orderer, channel, genesis), upkeep)
+        for peer in layout.our_peers:
+            peers_admin = admin(layout, peer)
+            persist(partial(join_peer, target(layout, peer), peers_admin, channel, genesis), upkeep)
+        await_leader(layout, upkeep)
+    with step("chaincode"):
+        deploy(layout, nodes, upkeep)
 
 
 def bring_down(folder: Path, wipe: bool) -> bool:
@@ -161,33 +165,32 @@ def status(folder: Path) -> NetworkStatus:
     return NetworkStatus(layout.spec, folder, processes)
 
 
-def deploy(layout: Layout, nodes: Nodes, progress: Callable[[str], None], deadline: float) -> None:
+def deploy(layout: Layout, nodes: Nodes, upkeep: Upkeep) -> None:
     """Install, approve and commit the chaincode of the description, as far as that is not done.
 
     Where other organisations must approve it on machines of their own, wait for them.
     """
     spec, orderers = layout.spec, orderer_targets(layout)
     for peer in layout.our_peers:
-        progress(f"installing the chaincode on {peer.name}")
-        lifecycle.install(target(layout, peer), admin(layout, peer), spec)
+        upkeep.begin(f"installing the chaincode on {peer.name}")
+        persist(partial(lifecycle.install, target(layout, peer), admin(layout, peer), spec), upkeep)
     for peer in layout.our_peers:
-        progress(f"approving the chaincode for {peer.organisation.name}")
-        approve = partial(
-            lifecycle.approve, target(layout, peer), orderers, admin(layout, peer), spec, deadline
-        )
-        persist(approve, deadline, also=(BehindError,))
+        upkeep.begin(f"approving the chaincode for {peer.organisation.name}")
+        approve = partial(lifecycle.approve, target(layout, peer), orderers, admin(layout, peer), spec)
+        persist(approve, upkeep, also=(BehindError,))
     stale = nodes.stale()
     if stale:
-        progress("starting the chaincode's new version")
-        nodes.stop(stale)
-        nodes.start(stale)
+        upkeep.begin("starting the chaincode's new version")
+        with upkeep.suspended():
+            nodes.stop(stale)
+            nodes.start(stale)
     if layout.our_peers:
-        progress("committing the chaincode")
+        upkeep.begin("committing the chaincode")
         also = (_AwaitedError, RefusedError, DisagreementError)
-        persist(partial(_commit, layout, deadline), deadline, also)
+        persist(partial(_commit, layout), upkeep, also)
 
 
-def _commit(layout: Layout, deadline: float) -> None:
+def _commit(layout: Layout) -> None:
     """Commit the definition, unless it is; _AwaitedError while too few organisations have approved it."""
     spec, first = layout.spec, layout.our_peers[0]
     ours, signer = target(layout, first), admin(layout, first)
@@ -201,34 +204,30 @@ def _commit(layout: Layout, deadline: float) -> None:
     needed = {Share.ANY: 1, Share.MAJORITY: count // 2 + 1, Share.ALL: count}[share]
     if len(approved) < needed:
         raise _AwaitedError(f"the chaincode awaits the approval of {', '.join(awaited)}")
-    lifecycle.commit(
-        [ours, *(target(layout, one) for one in others)], orderer_targets(layout), signer, spec, deadline
-    )
+    lifecycle.commit([ours, *(target(layout, one) for one in others)], orderer_targets(layout), signer, spec)
 
 
-def await_healthy(layout: Layout, nodes: Nodes, name: str, deadline: float) -> None:
-    """Return when a node runs and says that it is well; UpError with its last words if it ends."""
+def await_all_healthy(layout: Layout, nodes: Nodes, names: Sequence[str], upkeep: Upkeep) -> None:
+    """Return when each of these nodes runs and says that it is well."""
     addresses = {one.name: one.operations for one in layout.our_orderers}
     addresses |= {one.name: one.operations for one in layout.our_peers}
-    while not (name in nodes.running() and (name not in addresses or healthy(addresses[name]))):
-        gone = name not in nodes.running()
-        if gone or time.monotonic() > deadline:
-            said = "\n".join(f"  {line}" for line in nodes.tail(name, _TAIL_LINES)) or "  (nothing)"
-            raise UpError(
-                name,
-                f"{'ended while starting' if gone else 'is not ready in time'}; {nodes.where(name)} ends with:\n{said}",
-            )
-        time.sleep(_POLL_S)
+
+    def well(name: str) -> bool:
+        return name in nodes.running() and (name not in addresses or healthy(addresses[name]))
+
+    with step("nodes"):
+        for name in names:
+            upkeep.until(partial(well, name), name)
 
 
-def await_leader(layout: Layout, deadline: float) -> None:
-    """Return when one of this machine's orderers leads; UpError if none does by `deadline`."""
-    while layout.our_orderers and not any(leads(layout, node) for node in layout.our_orderers):
-        if time.monotonic() > deadline:
+def await_leader(layout: Layout, upkeep: Upkeep) -> None:
+    """Return when one of this machine's orderers leads; UpError if none does in time."""
+    while layout.our_orderers and leader_of(layout) is None:
+        if upkeep.late:
             raise UpError(
                 "orderers", "none has become leader in time; `quorumlearn network logs` shows theirs"
             )
-        time.sleep(_POLL_S)
+        upkeep.pause(f"none of {', '.join(one.name for one in layout.our_orderers)} leads the others yet")
 
 
 def _settled(spec: NetworkSpec | None, folder: Path) -> Layout:
@@ -284,11 +283,3 @@ def _outside(spec: NetworkSpec) -> NetworkSpec:
         images = fabric.images.model_copy(update={"chaincode": ""})
         fabric = fabric.model_copy(update={"images": images})
     return spec.model_copy(update={"organisations": organisations, "chaincode": chaincode, "fabric": fabric})
-
-
-def _check_room(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < MIN_FREE_BYTES:
-        raise DiskError(
-            f"{folder} has {free >> 20} MiB left on its disk; a network needs {MIN_FREE_BYTES >> 20}: make room"
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,11 +22,14 @@ import typer
 from prometheus_client.parser import text_string_to_metric_families
 from quorumlearn.cli import app, run
 from quorumlearn.cli.access import market_contract, open_gateway
+from quorumlearn.cli.confirm import confirm_ledger
+from quorumlearn.cli.network_show import print_coloured
 from quorumlearn.cli.terminal import Exit, Failure, explain, print_table, print_text
 from quorumlearn.gateway import EndorseError, FileCheckpointer
 from quorumlearn.nodes.market import refusal
-from quorumlearn_network.spec import default_spec, dump_spec
-from quorumlearn_network.up import FolderError, UpError, bring_down, bring_up, read_network
+from quorumlearn_network.folder import Waiting
+from quorumlearn_network.spec import NetworkSpec, default_spec, dump_spec, parse_spec
+from quorumlearn_network.up import FolderError, UpError, bring_down, bring_up, read_network, restart_nodes
 
 CLI = (sys.executable, "-c", "from quorumlearn.cli import main; main()")
 
@@ -33,9 +37,11 @@ CLI = (sys.executable, "-c", "from quorumlearn.cli import main; main()")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("market") / "net"
-    assert run(["network", "up", "--folder", str(path), "--miners", "2"]) == 0
-    yield path
-    assert run(["network", "down", "--wipe", "--folder", str(path)]) == 0
+    try:
+        assert run(["network", "up", "--folder", str(path), "--miners", "2"]) == 0
+        yield path
+    finally:
+        assert run(["network", "down", "--wipe", "--folder", str(path)]) == 0
     assert not path.exists()
 
 
@@ -125,7 +131,11 @@ def test_blocks_are_linked_by_their_hashes(cli: Any) -> None:
         (("identity", "show", "owner/../admin"), 2, "cannot name a user"),
         (("identity", "issue", "owner/x", "--role", "miner"), 2, "its roles are owner"),
         (("identity", "issue", "owner/owner", "--admin"), 2, "described otherwise"),
-        (("network", "up", "--spec", "none.yaml"), 2, "none.yaml cannot be read"),
+        (
+            ("network", "up", "--spec", "none.yaml"),
+            2,
+            "there is no none.yaml; `quorumlearn network example > market.yaml`",
+        ),
         (("network", "sideways"), 2, "see `quorumlearn network --help`"),
     ],
 )
@@ -268,33 +278,102 @@ def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert processes(tmp_path / "net") == {}
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("the ledger is on fire"), KeyboardInterrupt()])
-def test_a_failed_up_leaves_nothing_running(tmp_path: Path, failure: BaseException) -> None:
-    seen: list[int] = []
-
-    def confirm(*_: object) -> None:
-        seen.extend(processes(tmp_path / "net").values())
-        assert all(psutil.pid_exists(pid) for pid in seen)
-        raise failure
-
-    with pytest.raises(type(failure)):
-        bring_up(default_spec(1, 1, 1), tmp_path / "net", confirm)
-    assert len(seen) == 2
-    assert processes(tmp_path / "net") == {}
-    for pid in seen:
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a network of its own, which is brought down."""
+    yield tmp_path / "net"
     bring_down(tmp_path / "net", wipe=True)
 
 
-def test_a_service_that_cannot_start_is_the_step_that_failed(tmp_path: Path) -> None:
+def failing(folder: Path, failure: BaseException) -> dict[str, int]:
+    """The processes that ran when an `up` failed like this at its end."""
+    seen: dict[str, int] = {}
+
+    def confirm(*_: object) -> None:
+        seen.update(processes(folder))
+        assert all(psutil.pid_exists(pid) for pid in seen.values())
+        raise failure
+
+    with pytest.raises(type(failure)):
+        bring_up(default_spec(1, 1, 1), folder, confirm)
+    assert set(seen) == {"chaincode", "devnet"}
+    return seen
+
+
+def test_a_failed_up_leaves_what_runs_and_the_next_goes_on(net: Path) -> None:
+    before = failing(net, RuntimeError("the ledger is on fire"))
+    assert processes(net) == before
+    assert bring_up(None, net, confirm_ledger).running
+    assert processes(net) == before
+
+
+def test_an_interrupted_up_stops_what_it_had_started_and_nothing_else(net: Path) -> None:
+    before = failing(net, KeyboardInterrupt())
+    assert processes(net) == {}
+    for pid in before.values():
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert bring_up(None, net, confirm_ledger).running
+    before = processes(net)
+    psutil.Process(before["chaincode"]).kill()
+    failing(net, KeyboardInterrupt())
+    assert processes(net) == {"devnet": before["devnet"]}
+
+
+def test_a_chaincode_that_dies_during_a_restart_is_started_again(net: Path) -> None:
+    assert bring_up(default_spec(1, 1, 1), net, confirm_ledger).running
+    before, said = processes(net), []
+
+    def confirm(spec: NetworkSpec, folder: Path, waiting: Waiting) -> None:
+        psutil.Process(before["chaincode"]).kill()
+        confirm_ledger(spec, folder, waiting)
+
+    assert restart_nodes(net, ["devnet"], confirm, said.append).running
+    after = processes(net)
+    assert all(after[name] != before[name] for name in ("chaincode", "devnet"))
+    assert "chaincode has ended; starting it again" in said
+
+
+def test_a_devnet_whose_disk_is_full_ends_with_the_reason_and_up_goes_on(
+    net: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Full for this process alone: no file of it may grow any more."""
+    assert bring_up(default_spec(1, 1, 1), net, confirm_ledger).running
+    folder, mint = ("--folder", str(net)), ("token", "mint", "OwnerMSP/owner=5", "--as", "treasury/treasury")
+    assert run([*mint, *folder]) == 0
+    devnet = psutil.Process(processes(net)["devnet"])
+    devnet.rlimit(psutil.RLIMIT_FSIZE, (4096, 4096))
+    assert run([*mint, *folder]) != 0
+    gone, _ = psutil.wait_procs([devnet], timeout=30)
+    assert gone
+    capsys.readouterr()
+    assert run(["network", "status", *folder]) == 3
+    assert "devnet is stopped, and last said: devnet: the ledger store failed" in capsys.readouterr().err
+    assert run(["network", "up", *folder]) == 0
+    assert run([*mint, *folder]) == 0
+    capsys.readouterr()
+    assert run(["ledger", "account", "OwnerMSP/owner", "--json", *folder]) == 0
+    assert json.loads(capsys.readouterr().out)["balance"] == 10
+
+
+def test_too_little_room_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 << 20))
+    with pytest.raises(UpError, match=r"has 3 MiB left on its disk; a network needs 64: make room"):
+        bring_up(default_spec(1, 1, 1), tmp_path / "net", confirm_ledger)
+    assert not (tmp_path / "net" / "organisations").exists()
+
+
+def test_a_service_that_cannot_start_is_the_step_that_failed(net: Path) -> None:
     spec = default_spec(1, 1, 1)
     spec = spec.model_copy(
         update={"chaincode": spec.chaincode.model_copy(update={"module": "no_such_module"})}
     )
     with pytest.raises(UpError, match="No module named no_such_module") as caught:
-        bring_up(spec, tmp_path / "net", lambda *_: pytest.fail("it never serves"))
+        bring_up(spec, net, lambda *_: pytest.fail("it never serves"))
     assert caught.value.step == "chaincode"
-    assert processes(tmp_path / "net") == {}
+    assert "chaincode has ended 4 times" in str(caught.value)
 
 
 def test_a_folder_without_a_network_says_how_to_make_one(tmp_path: Path) -> None:
@@ -354,6 +433,26 @@ def test_what_is_on_a_ledger_does_not_command_the_terminal(capsys: pytest.Captur
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "[bold]c" in out
+
+
+def test_a_logs_colours_are_colours_on_a_terminal_and_nothing_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "\x1b[34m2026 [orderer] \x1b[1mstarted\x1b[0m \x1b]0;title\x07 [bold]"
+    print_coloured(line)
+    assert capsys.readouterr().out == "2026 [orderer] started \\x1b]0;title\\x07 [bold]\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    print_coloured(line)
+    out = capsys.readouterr().out
+    assert "\x1b[34m" in out and "\x1b]" not in out
+
+
+def test_an_installed_package_brings_a_description_to_begin_with(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["network", "up", "--fabric", "network/none.yaml"]) == 2
+    assert "network example" in capsys.readouterr().err
+    assert run(["network", "example"]) == 0
+    spec = parse_spec(capsys.readouterr().out, "example")
+    assert spec.fabric is not None and len(spec.organisations) == 7
 
 
 def test_the_folder_can_come_from_the_environment(

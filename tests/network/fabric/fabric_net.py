@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,26 @@ class FabricNet:
         assert isinstance(fields, dict)
         return fields
 
-    def up(self) -> dict[str, Any]:
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command on this network in a process of its own, its standard error to be read."""
+        command = [sys.executable, "-m", "quorumlearn.cli", *arguments, "--folder", str(self.network)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def up_arguments(self) -> tuple[str, ...]:
+        """What brings it up from its description."""
         self.file.write_text(self.description, encoding="utf-8")
-        return self.done("network", "up", "--spec", str(self.file))
+        return "network", "up", "--spec", str(self.file)
+
+    def up(self) -> dict[str, Any]:
+        return self.done(*self.up_arguments())
+
+    def orderers(self) -> dict[str, dict[str, Any]]:
+        """What status says of each orderer."""
+        nodes = self.done("network", "status")["fabric"]["nodes"]
+        return {one["name"]: one for one in nodes if one["leader"] is not None}
+
+    def leaders(self) -> list[str]:
+        return [name for name, one in self.orderers().items() if one["leader"]]
 
     def kill(self, name: str) -> None:
         """kill -9."""

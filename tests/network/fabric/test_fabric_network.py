@@ -6,10 +6,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from cryptography import x509
 from quorumlearn.cli.access import market_contract, open_gateway
-from quorumlearn.gateway import EndorseError, GatewayError
+from quorumlearn.gateway import EndorseError, GatewayError, Options, Timeouts
 from quorumlearn_network.up import read_network
 
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.timeout(300)]
 
 ORDERERS = [f"orderer{number}.orderer" for number in range(3)]
 GOSSIP_SECONDS = 60
+PATIENCE = Options(timeouts=Timeouts(commit_status_s=15.0))  # an orderer that is lost loses what it took
 LATE = """\
 name: late
 msp_id: LateMSP
@@ -30,7 +32,7 @@ def transfer(net: FabricNet, endorsers: list[str]) -> str:
     """A transfer that only `endorsers` endorse; Fabric's validation code. Waits until the treasury's peer knows of theirs: after
     a restart it endorses as soon as it knows of a quorum."""
     deadline = time.monotonic() + GOSSIP_SECONDS
-    with open_gateway(net.network, "treasury/treasury") as gateway:
+    with open_gateway(net.network, "treasury/treasury", PATIENCE) as gateway:
         contract = market_contract(gateway, read_network(net.network))
         while True:
             proposal = contract.propose(
@@ -42,6 +44,17 @@ def transfer(net: FabricNet, endorsers: list[str]) -> str:
                 if "failed to find any endorsing peers" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
+
+
+def persistent_transfer(net: FabricNet) -> None:
+    """A transfer that is valid, tried again while there is no leader."""
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
+            return
+        except GatewayError:
+            assert time.monotonic() < deadline, "no orderer takes transactions"
 
 
 def balance(net: FabricNet, who: str = "owner/owner") -> int:
@@ -104,6 +117,27 @@ def test_a_chaincode_service_that_was_killed_is_found_again(net: FabricNet) -> N
     assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
 
 
+def test_a_chaincode_that_dies_while_another_is_restarted_is_started_again(net: FabricNet) -> None:
+    before = net.pids()
+    with net.begin("network", "restart", "chaincode.owner") as restart:
+        assert restart.stderr is not None
+        said = []
+        for line in restart.stderr:
+            said.append(line.strip())
+            if line.startswith("approving the chaincode for treasury"):
+                net.kill("chaincode.verifier1")
+                code, _, err = net.cli("network", "restart", "peer0.owner")
+                assert (
+                    code == 2 and "network restart chaincode.owner" in err and f"process {restart.pid}" in err
+                )
+    assert restart.returncode == 0, "\n".join(said)
+    assert "chaincode.verifier1 has ended; starting it again" in said
+    after = net.pids()
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"chaincode.owner", "chaincode.verifier1"}
+    assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
+
+
 def test_down_keeps_the_ledger_and_a_lost_leader_is_replaced(net: FabricNet) -> None:
     net.done("token", "mint", "OwnerMSP/owner=7", "--as", "treasury/treasury")
     before = balance(net)
@@ -113,17 +147,28 @@ def test_down_keeps_the_ledger_and_a_lost_leader_is_replaced(net: FabricNet) -> 
     assert code == 3 and "network up" in err
     net.done("network", "up")
     assert balance(net) == before
-    leader = next(one["name"] for one in net.done("network", "status")["fabric"]["nodes"] if one["leader"])
+    (leader,) = net.leaders()
     net.kill(leader)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            assert transfer(net, ["Verifier1MSP", "Verifier2MSP"]) == "VALID"
-            break
-        except GatewayError:
-            assert time.monotonic() < deadline, "no orderer takes transactions after the leader was killed"
+    persistent_transfer(net)
     assert balance(net) > before
     net.done("network", "restart", leader)
+
+
+@pytest.mark.parametrize("which", ["leader", "follower"])
+def test_a_frozen_orderer_is_done_without_and_catches_up(net: FabricNet, which: str) -> None:
+    (leader,) = net.leaders()
+    name = leader if which == "leader" else next(one for one in ORDERERS if one != leader)
+    frozen = psutil.Process(net.pids()[name])
+    frozen.suspend()
+    try:
+        persistent_transfer(net)
+    finally:
+        frozen.resume()
+    height = max(one["height"] for one in net.orderers().values() if one["height"] is not None)
+    deadline = time.monotonic() + 60
+    while (net.orderers()[name]["height"] or 0) < height or len(net.leaders()) != 1:
+        assert time.monotonic() < deadline, f"{name} does not catch up"
+    assert net.done("network", "up")["running"]
 
 
 def test_another_description_is_refused_while_it_runs(net: FabricNet, tmp_path: Path) -> None:

@@ -17,10 +17,22 @@ from quorumlearn_network.fabric.errors import DisagreementError
 from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.folder import UpError, step
 from quorumlearn_network.ports import choose_ports
-from quorumlearn_network.spec import parse_spec
+from quorumlearn_network.spec import dump_spec, parse_spec
+from quorumlearn_network.upkeep import Upkeep
 
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
 
+ORGANISATIONS = ("treasury", "owner", "verifier1", "verifier2", "verifier3")
+STOPPED = """\
+#!/bin/sh
+echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' >&2
+case "$1" in
+compose) exit 0;;
+info) echo 'template: :1:2: executing "" at <.ServerVersion>: reflect: indirection through nil pointer' >&2;;
+esac
+exit 1
+"""
+"""Docker's client without its engine."""
 SCRIPT = f"#!{sys.executable}\nimport time\ntime.sleep(600)\n"
 
 
@@ -71,13 +83,30 @@ def test_no_docker_and_no_compose(net: FabricNet) -> None:
     program(net.folder / "path", "docker", "#!/bin/sh\nexit 1\n")
     assert "Docker is here without compose" in refused(net)
     program(net.folder / "path", "docker-compose", "#!/bin/sh\nexit 0\n")
-    program(net.folder / "path", "docker", "#!/bin/sh\necho 'cannot connect to the daemon' >&2\nexit 1\n")
-    assert "Docker does not answer (cannot connect to the daemon)" in refused(net)
+    program(net.folder / "path", "docker", STOPPED)
+    assert (
+        "the Docker engine does not answer (Cannot connect to the Docker daemon. Is the docker daemon running?); "
+        "start it, or use --native" in refused(net)
+    )
+
+
+def test_status_says_that_the_docker_engine_has_stopped(net: FabricNet) -> None:
+    net.network.mkdir()
+    spec = choose_ports(parse_spec(DESCRIPTION.replace("native", "containers"), "x"), None)
+    (net.network / "network.yaml").write_text(dump_spec(spec), encoding="utf-8")
+    code, _, err = net.cli("network", "status")
+    assert (code, err) == (
+        1,
+        "error: there is no `docker` here; install Docker, or use --native with Fabric's executables\n",
+    )
+    program(net.folder / "path", "docker", STOPPED)
+    code, _, err = net.cli("network", "status")
+    assert code == 1 and "the Docker engine does not answer (Cannot connect" in err
 
 
 def test_a_missing_image(net: FabricNet) -> None:
     net.description = DESCRIPTION.replace("native", "containers")
-    says = '#!/bin/sh\ncase "$1" in\ncompose|info) exit 0;;\n*) echo "no such host" >&2; exit 1;;\nesac\n'
+    says = '#!/bin/sh\ncase "$1" in\ncompose|ps) exit 0;;\n*) echo "no such host" >&2; exit 1;;\nesac\n'
     program(net.folder / "path", "docker", says)
     said = refused(net)
     assert "the image hyperledger/fabric-peer:3.1 is not here and cannot be pulled (no such host)" in said
@@ -102,12 +131,15 @@ def test_a_disk_that_fills_up_on_the_way_is_named_with_its_step() -> None:
 
 
 def test_a_node_that_ends_while_starting_is_named_with_its_last_words(net: FabricNet) -> None:
-    program(net.folder / "bin", "peer", SCRIPT)
     program(net.folder / "bin", "orderer", "#!/bin/sh\necho 'panic: no genesis' >&2\nexit 2\n")
+    program(net.folder / "bin", "peer", SCRIPT)
     net.file.write_text(DESCRIPTION, encoding="utf-8")
     code, _, err = net.cli("network", "up", "--spec", str(net.file), "--timeout", "30")
     assert code == 1
-    assert "orderer0.orderer" in err and "ended while starting" in err and "panic: no genesis" in err
+    assert "orderer0.orderer has ended 4 times" in err and "panic: no genesis" in err
+    left = sorted(f"{kind}.{one}" for kind in ("peer0", "chaincode") for one in ORGANISATIONS)
+    assert sorted(net.pids()) == left
+    net.done("network", "down")
     assert net.pids() == {}
 
 
@@ -117,7 +149,7 @@ def test_peers_that_disagree_while_one_is_behind_are_asked_again(
     """Two machines that commit the chaincode at the same time: for a moment one peer knows more than another."""
     asked: list[str] = []
 
-    def commit(layout: Layout, deadline: float) -> None:
+    def commit(layout: Layout) -> None:
         asked.append("commit")
         if len(asked) < 3:
             raise DisagreementError("peer0.b and peer0.a disagree")
@@ -127,9 +159,9 @@ def test_peers_that_disagree_while_one_is_behind_are_asked_again(
         monkeypatch.setattr(up.lifecycle, name, lambda *_: True)
     monkeypatch.setattr(up, "admin", lambda *_: None)
     monkeypatch.setattr(up, "_commit", commit)
-    monkeypatch.setattr(transactions, "_RETRY_S", 0.0)
-    nodes = SimpleNamespace(stale=list)
-    up.deploy(layout, nodes, lambda _: None, time.monotonic() + 60)  # type: ignore[arg-type]
+    nodes = SimpleNamespace(stale=list, running=dict)
+    upkeep = Upkeep(nodes, [], lambda _: None, time.monotonic() + 60)  # type: ignore[arg-type]
+    up.deploy(layout, nodes, upkeep)  # type: ignore[arg-type]
     assert asked == ["commit"] * 3
 
 
@@ -145,5 +177,4 @@ def test_endorsements_of_different_results_are_a_disagreement(monkeypatch: pytes
             [],
             None,  # type: ignore[arg-type]
             SimpleNamespace(asked="CommitChaincodeDefinition"),  # type: ignore[arg-type]
-            0.0,
         )

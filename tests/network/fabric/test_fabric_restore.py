@@ -25,7 +25,7 @@ def test_lost_ledgers_are_read_again_from_the_other_nodes(executables: None, tmp
         code, _, err = net.cli("network", "up")
         assert code == 1
         assert "peer0.owner has lost with its ledger what its organisation approved" in err
-        assert net.pids() == {}
+        assert len(net.pids()) == 3 + 2 * 5
         nodes = net.done("network", "upgrade", "1.1")["fabric"]["nodes"]
         assert len({one["height"] for one in nodes if one["name"] in {"peer0.owner", "peer0.treasury"}}) == 1
         assert net.done("ledger", "account", "OwnerMSP/owner", "--as", "owner/owner")["balance"] == 5
