@@ -28,6 +28,11 @@ REFUSED = Counter(
     "quorumlearn_refusals", "Transactions and queries that the contracts refused.", ("function", "code")
 )
 RETRIES = Counter("quorumlearn_retries", "Steps that failed and are tried again.", ("task",))
+FAILURES = Counter(
+    "quorumlearn_failures",
+    "Errors that nobody foresaw: each cost an identity a step or a round.",
+    ("task", "kind"),
+)
 ROUND = Gauge("quorumlearn_round", "The round under way.", ("task",))
 PHASE = Gauge("quorumlearn_phase", "Its phase, numbered as in block.proto.", ("task",))
 HEIGHT = Gauge("quorumlearn_block_height", "The height of the task's head.", ("task",))

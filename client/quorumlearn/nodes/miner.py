@@ -27,6 +27,7 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
 from quorumlearn.nodes import adversary, candidate, exchange, metrics
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
+from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
@@ -75,6 +76,7 @@ class Miner:
     workers: ckks.Workers
     noise_key: bytes | None = field(default=None, repr=False)
     patience: float = PATIENCE
+    looks_at: float | None = None
     _learned: tuple[int, str, Values, int] | None = None
     _trained: tuple[int, str, Values, int] | None = None
     _gave_up: tuple[int, str] | None = None
@@ -190,11 +192,8 @@ class Miner:
                 )
         except _Stopped:
             return None
-        except learning.TrainingError as error:
-            log.error(
-                "sits the round out", task=spec.task_id, round=now.number, identity=self.me, error=str(error)
-            )
-            self._gave_up = (now.number, now.base.digest)
+        except Exception as error:  # noqa: BLE001 - what training or loading dies of costs this miner's round, nothing else
+            self._sit_out(now, error)
             return None
         public, private = learning.split(result.model, spec.workload.public_blocks)
         if private:
@@ -212,6 +211,12 @@ class Miner:
             **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
         )
         return values, result.samples
+
+    def _sit_out(self, now: b.Round, error: Exception) -> None:
+        """Leave this round to the others; the next is tried again."""
+        said = counted(now.task_id, error)
+        log.error("sits the round out", task=now.task_id, round=now.number, identity=self.me, **said)
+        self._gave_up = (now.number, now.base.digest)
 
     def _is_late(self, now: b.Round, late_rounds: int) -> bool:
         """Whether the last update learned missed its own round and the task still takes it: it was committed nowhere, and the

@@ -27,11 +27,15 @@ from quorumlearn.learning import LearningError, warm_up
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import TaskFeed, listen
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.judge import Judge
+from quorumlearn.nodes.keyholder import KeyHolder
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.miner import Miner, Workshop
 from quorumlearn.nodes.organisation import Organisation, journal_folder
 from quorumlearn.nodes.owner import Owner
-from quorumlearn.nodes.steps import LIVE
+from quorumlearn.nodes.scoring import Scorer
+from quorumlearn.nodes.steps import LIVE, ended
+from quorumlearn.nodes.tray import Tray
 from quorumlearn.nodes.verifier import Verifier
 from quorumlearn.nodes.worker import Role, Worker
 
@@ -126,23 +130,52 @@ class Node:
                 threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if identity.role == "verifier":
                 self._workers.start()
-            feed = self._feeds[task]
-            worker = Worker(
-                me=self.organisation.name(identity.user),
-                role=self._role(identity, task),
-                feed=feed,
-                market=self.organisation.market(identity.user),
-                stop=self.stop,
-            )
-            work = partial(_yielding, worker.run) if identity.role == "owner" else worker.run
             thread = threading.Thread(
-                target=self._guarded, args=(work,), name=f"{task}/{identity.user}", daemon=True
+                target=self._guarded,
+                args=(self._work(identity, task),),
+                name=f"{task}/{identity.user}",
+                daemon=True,
             )
             self._threads[key] = thread
             thread.start()
             started = True
         if started:
             self._challenged.discard(task)
+
+    def _work(self, identity: IdentityConfig, task: str) -> Callable[[], None]:
+        """All that this identity does in this task."""
+        if identity.role == "verifier":
+            return partial(self._sit, identity, task)
+        role = self._miner(identity, task) if identity.role == "miner" else self._owner(identity, task)
+        worker = self._worker(identity, task, role)
+        return partial(_yielding, worker.run) if identity.role == "owner" else worker.run
+
+    def _sit(self, identity: IdentityConfig, task: str) -> None:
+        """A verifier's rounds, keys and challenges, each in a thread; once its last key is over no secret of it is left."""
+        rounds, keys, challenges = (self._worker(identity, task, role) for role in self._seat(identity, task))
+        threads = [
+            threading.Thread(
+                target=self._guarded, args=(one.run,), name=f"{task}/{identity.user}/{name}", daemon=True
+            )
+            for name, one in (("keys", keys), ("challenges", challenges))
+        ]
+        for one in threads:
+            one.start()
+        rounds.run()
+        threads[0].join()
+        last = self._feeds[task].last
+        if last is not None and ended(last):
+            self._journal(identity, task).forget_rounds()
+        threads[1].join()
+
+    def _worker(self, identity: IdentityConfig, task: str, role: Role) -> Worker:
+        return Worker(
+            me=self.organisation.name(identity.user),
+            role=role,
+            feed=self._feeds[task],
+            market=self.organisation.market(identity.user),
+            stop=self.stop,
+        )
 
     def _warm_up(self) -> None:
         """What takes seconds the first time, begun while others are still joining. What is wrong with the data is said by who
@@ -185,38 +218,50 @@ class Node:
         committee = (*spec.committee.msp_ids, *spec.committee.reserve_msp_ids)
         return identity.role == "miner" or self.organisation.msp_id(identity.user) in committee
 
-    def _role(self, identity: IdentityConfig, task: str) -> Role:
+    def _journal(self, identity: IdentityConfig, task: str) -> Journal:
+        return self.organisation.journal.below(identity.user).below(task)
+
+    def _owner(self, identity: IdentityConfig, task: str) -> Owner:
         org = self.organisation
-        me = org.name(identity.user)
-        journal = org.journal.below(identity.user).below(task)
-        market = org.market(identity.user)
-        if identity.role == "miner":
-            return Miner(
-                me=me,
-                market=market,
-                store=org.store,
-                journal=journal,
-                workshop=self._workshop,
-                shard=partial(org.shard, identity),
-                behaviour=make_behaviour(identity.behaviour),
-                workers=self._workers,
-                noise_key=org.noise_key(identity),
-            )
-        test_set = partial(org.test_set, identity)
-        if identity.role == "owner":
-            return Owner(me=me, store=org.store, journal=journal, test_set=test_set)
-        return Verifier(
+        return Owner(
+            me=org.name(identity.user),
+            store=org.store,
+            journal=self._journal(identity, task),
+            test_set=partial(org.test_set, identity),
+        )
+
+    def _miner(self, identity: IdentityConfig, task: str) -> Miner:
+        org = self.organisation
+        return Miner(
+            me=org.name(identity.user),
+            market=org.market(identity.user),
+            store=org.store,
+            journal=self._journal(identity, task),
+            workshop=self._workshop,
+            shard=partial(org.shard, identity),
+            behaviour=make_behaviour(identity.behaviour),
+            workers=self._workers,
+            noise_key=org.noise_key(identity),
+        )
+
+    def _seat(self, identity: IdentityConfig, task: str) -> tuple[Verifier, KeyHolder, Judge]:
+        org = self.organisation
+        me, msp_id, market = org.name(identity.user), org.msp_id(identity.user), org.market(identity.user)
+        journal, tray, scorer = self._journal(identity, task), Tray(), Scorer(partial(org.test_set, identity))
+        rounds = Verifier(
             me=me,
-            msp_id=org.msp_id(identity.user),
+            msp_id=msp_id,
             market=market,
             store=org.store,
             journal=journal,
-            test_set=test_set,
+            scorer=scorer,
             position=partial(org.position, identity.user),
             workers=self._workers,
-            beacon_key=org.beacon_key(identity),
+            tray=tray,
             leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
         )
+        keys = KeyHolder(me, msp_id, market, org.store, journal, tray, org.beacon_key(identity))
+        return rounds, keys, Judge(me, msp_id, market, org.store, scorer)
 
     def _listen(self) -> None:
         """Tell the feeds of changes, from the chaincode's events."""

@@ -36,7 +36,8 @@ KEY_CALLS = {
 MINERS_PHASES = (b.KEY, b.COMMIT, b.REVEAL, b.PROPOSE, b.ENDED)
 """What begins with something for miners in it; a round's end begins the next one."""
 OWNERS_PHASES = (b.KEY, b.COMMIT, b.ENDED)
-FOR_EVERY_SEAT = {"blocks:Accuse", "blocks:Challenge"}
+CHALLENGE = "blocks:Challenge"
+FOR_EVERY_SEAT = {"blocks:Accuse", CHALLENGE}
 """What other seats answer although nothing moved."""
 
 
@@ -53,6 +54,11 @@ def entered(events: Sequence[LedgerEvent], phases: Collection[b.Phase]) -> bool:
 def concerns_seats(events: Sequence[LedgerEvent]) -> bool:
     """Whether a seat may have something to do."""
     return moved(events) or any(event.kind in FOR_EVERY_SEAT for event in events)
+
+
+def challenged(events: Sequence[LedgerEvent]) -> bool:
+    """Whether a block of the task was challenged, or the task ended, after which nobody else looks."""
+    return any(event.kind == CHALLENGE or event.status != t.RUNNING for event in events)
 
 
 def completed(view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:

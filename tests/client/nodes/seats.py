@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from quorumlearn import ckks
+from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.keyholder import KeyHolder
+from quorumlearn.nodes.scoring import Scorer
 from quorumlearn.nodes.verifier import Verifier
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -58,8 +60,25 @@ def verifier_in_seat(
         market=market,  # type: ignore[arg-type]
         store=ArtifactStore((folder / "store").as_uri()),
         journal=journal,
-        test_set=lambda: None,  # type: ignore[arg-type, return-value]
+        scorer=Scorer(no_test_set),
         position=lambda _: (0, 0),
         workers=ckks.Workers(0),
         clock=clock,
     )
+
+
+def keys_of(seat: Verifier, market: object) -> KeyHolder:
+    """The other thread of the same seat: what it makes is carried by what the first sends."""
+    return KeyHolder(
+        me=seat.me,
+        msp_id=seat.msp_id,
+        market=market,  # type: ignore[arg-type]
+        store=seat.store,
+        journal=seat.journal,
+        tray=seat.tray,
+        clock=seat.clock,
+    )
+
+
+def no_test_set() -> learning.Split:
+    raise AssertionError("nothing is scored here")
