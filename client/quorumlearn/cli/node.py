@@ -98,6 +98,7 @@ def check(file: File, as_json: AsJson = False) -> None:
     config = load(file)
     organisation = Organisation(config)
     try:
+        organisation.check_accounts()
         data = organisation.dataset()
         identities = {organisation.name(one.user): one.role for one in config.identities}
     finally:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.gateway import Gateway, Network, Options, Timeouts, connect_profile
+from quorumlearn.gateway import CredentialError, Gateway, Network, Options, Timeouts, connect_profile
+from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import QuorumContract
 from quorumlearn.nodes.journal import Journal
@@ -47,8 +48,17 @@ class Organisation:
         return Market(QuorumContract(contract, self.name(user)))
 
     def name(self, user: str) -> str:
-        """The identity `MSP/name` of one of the organisation's users."""
-        return f"{self.msp_id(user)}/{user}"
+        """The account `MSP/name` of one of the organisation's users, whatever its folder is called; CredentialError if it has none."""
+        return account_of(self.gateway(user).identity, f"user {user}")
+
+    def check_accounts(self) -> None:
+        """CredentialError if an identity of the file cannot be used, or two are one account."""
+        users: dict[str, str] = {}
+        for one in self.config.identities:
+            account = self.name(one.user)
+            if account in users:
+                raise CredentialError(f"users {users[account]} and {one.user} are one account, {account}")
+            users[account] = one.user
 
     def msp_id(self, user: str) -> str:
         return self.gateway(user).identity.msp_id

@@ -72,8 +72,7 @@ class Node:
 
         NodeFault if a worker failed; GatewayError at once if an identity of the file cannot be used.
         """
-        for identity in self.organisation.config.identities:
-            self.organisation.name(identity.user)
+        self.organisation.check_accounts()
         listener = threading.Thread(target=self._guarded, args=(self._listen,), name="events", daemon=True)
         listener.start()
         market = self.organisation.market(self._anyone)
