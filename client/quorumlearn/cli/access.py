@@ -14,7 +14,15 @@ from quorumlearn_network.spec import NetworkSpec, OrganisationSpec
 from quorumlearn_network.up import read_network
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from quorumlearn.gateway import Contract, CredentialError, Gateway, GatewayError, Options, connect_profile, load_msp
+from quorumlearn.gateway import (
+    Contract,
+    CredentialError,
+    Gateway,
+    GatewayError,
+    Options,
+    connect_profile,
+    load_msp,
+)
 from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.feed import TaskFeed, listen
 from quorumlearn.nodes.market import Market

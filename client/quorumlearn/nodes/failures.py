@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw: what is said of one, and where it is counted. Each costs one identity a step or a round, nothing else."""
+"""Errors that cost an identity a step or a round, and nothing else: what is said of one, and where it is counted."""
 
 from __future__ import annotations
 

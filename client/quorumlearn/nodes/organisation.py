@@ -8,7 +8,16 @@ from pathlib import Path
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.gateway import CredentialError, Gateway, Network, Options, Timeouts, connect_profile
+from quorumlearn.gateway import (
+    CredentialError,
+    Gateway,
+    Network,
+    Options,
+    Timeouts,
+    connect_profile,
+    read_block,
+)
+from quorumlearn.nodes import ledgers
 from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import QuorumContract
@@ -62,6 +71,12 @@ class Organisation:
 
     def msp_id(self, user: str) -> str:
         return self.gateway(user).identity.msp_id
+
+    def settle(self) -> None:
+        """Have the state folder hold journals of the ledger that the peer serves, before anything is read in one. JournalError, or a
+        GatewayError while the peer is away."""
+        genesis = self.network(self.config.identities[0].user).block(0)
+        ledgers.settle(self.config.state, read_block(genesis).hash.hex())
 
     def position(self, user: str, transaction: str) -> tuple[int, int]:
         """(block number, index in the block) of a committed transaction; those of a round share a block or two."""

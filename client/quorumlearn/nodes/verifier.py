@@ -62,6 +62,7 @@ class Verifier:
     workers: ckks.Workers
     tray: Tray = field(default_factory=Tray)
     leaving: bool = False
+    may_begin: Callable[[], bool] = lambda: True
     clock: Callable[[], float] = time.time
     patience: float | None = None
     looks_at: float | None = None
@@ -111,6 +112,8 @@ class Verifier:
                 self._send(partial(call, task, number, *arguments), Along(pending, key))
 
         if step is Step.TAKE_SEAT:
+            if not self.may_begin():
+                return False
             check_playable(self.store, view.task.spec, training=rootset.ref_of(view.task.spec) is not None)
             self._score_head(view)
             self.market.join_committee(task)

@@ -64,18 +64,20 @@ def challenged(events: Sequence[LedgerEvent]) -> bool:
 def completed(view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
     """Whether everybody has done what was open in the view to them, and nobody's transaction has moved the task on."""
     return not moved(events) and any(
-        missing and missing <= _actors(call, number, events) for call, number, missing in _open(view)
+        missing and missing <= _actors(call, number, events) for call, number, missing in open_steps(view)
     )
 
 
 def others_pending(view: b.TaskView, number: int, me: str, events: Sequence[LedgerEvent]) -> bool:
     """Whether another seat has yet to do what is open in this round, or in this ceremony, as far as is known."""
     return any(
-        missing - {me} - _actors(call, number, events) for call, of, missing in _open(view) if of == number
+        missing - {me} - _actors(call, number, events)
+        for call, of, missing in open_steps(view)
+        if of == number
     )
 
 
-def _open(view: b.TaskView) -> Iterator[tuple[str, int, set[str]]]:
+def open_steps(view: b.TaskView) -> Iterator[tuple[str, int, set[str]]]:
     """The steps that are open: the contract's function, the round, and who has yet to call it."""
     now = view.round
     if now.phase == b.COMMIT:

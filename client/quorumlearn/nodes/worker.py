@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -32,6 +32,7 @@ from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.feed import News, TaskFeed, next_deadline
 from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
+from quorumlearn.nodes.waiting import LongWait, place_of, waits_for
 from quorumlearn.robust import RuleError
 
 log = structlog.get_logger()
@@ -92,8 +93,11 @@ class Worker:
     feed: TaskFeed
     market: Market
     stop: threading.Event
+    doubt: Callable[[Exception], None] = lambda _: None
+    """Told of every error: something may be amiss with the whole node (nodes.health)."""
 
     def run(self) -> None:
+        waits = LongWait()
         pause = FIRST_PAUSE
         due_since: float | None = None
         view: TaskView | None = None
@@ -132,6 +136,7 @@ class Worker:
                 self._failed(error, pause)
                 self.feed.expire()
             else:
+                self._say_if_long(view, waits)
                 done = acted or (view.can_advance and due_since is None)
                 seconds = AFTER_ACTING + (self.role.patience or 0.0) if done else self._until(view, due_since)
                 if self.role.looks_at is not None:
@@ -140,6 +145,12 @@ class Worker:
                 continue
             self.stop.wait(pause_before(view, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _say_if_long(self, view: TaskView, waits: LongWait) -> None:
+        """Of the threads of an identity the one that may move the task on says what it waits for."""
+        if self.role.patience is None or (waited := waits.due(place_of(view))) is None:
+            return
+        log.info("waits", identity=self.me, task=self.feed.task, seconds=round(waited), what=waits_for(view))
 
     def _advance(self, view: TaskView, due_since: float | None) -> float | None:
         """Move what is due once this identity's patience is over; returns since when something has been due."""
@@ -165,6 +176,7 @@ class Worker:
 
     def _failed(self, error: Exception, pause: float) -> None:
         """Count and say what is tried again after so many seconds; where it was, if it is none of what is foreseen."""
+        self.doubt(error)
         metrics.RETRIES.labels(self.feed.task).inc()
         about = {"identity": self.me, "task": self.feed.task, "seconds": round(pause, 1)}
         if isinstance(error, (*TRANSIENT, *TASK_FAULTS)):

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from quorumlearn import ckks
-from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.attacks import make_behaviour
 from quorumlearn.learning import DataMissing, Split
 from quorumlearn.nodes import miner as module
-from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.miner import Miner, Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
-from tests.client.nodes.seats import Ledger
+from tests.client.nodes.seats import Ledger, miner_in
 
 
 def no_data() -> Split:
@@ -42,16 +35,7 @@ def test_who_trains_and_has_no_data_does_not_join(
     tmp_path: Path, behaviour: str, shard: object, joins: bool
 ) -> None:
     ledger = Ledger()
-    miner = Miner(
-        me="M/a",
-        market=Market(ledger),
-        store=ArtifactStore(str(tmp_path / "store"), create=True),
-        journal=Journal(tmp_path / "journal"),
-        workshop=Workshop(threading.Semaphore(1), threading.Event()),
-        shard=shard,  # type: ignore[arg-type]
-        behaviour=make_behaviour(behaviour),
-        workers=ckks.Workers(0),
-    )
+    miner = miner_in(tmp_path, ledger, shard, behaviour=behaviour)  # type: ignore[arg-type]
     view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED))
     if joins:
         assert miner.act(view)
