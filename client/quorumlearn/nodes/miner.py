@@ -54,6 +54,7 @@ class Miner:
     patience: float = PATIENCE
     looks_at: float | None = None
     _trained: tuple[int, str, Values, int] | None = None
+    _told: bool = False
 
     def finished(self, view: b.TaskView) -> bool:
         over = ended(view)
@@ -102,7 +103,15 @@ class Miner:
 
     def _join(self, view: b.TaskView) -> bool:
         if self.journal.get("joined") is not None:
-            return False  # it has left, or was never taken; joining again is the user's decision
+            if not self._told:
+                log.warning(
+                    "does not join again: it has left, or was not taken",
+                    task=view.task.spec.task_id,
+                    identity=self.me,
+                    journal=str(self.journal.folder),
+                )
+            self._told = True
+            return False  # joining again is the user's decision
         check_playable(self.store, view.task.spec, training=True)
         if self.behaviour.trains:
             self.trainer.shard()  # who has no data stakes nothing, and the first round waits for nobody's reading

@@ -1,8 +1,9 @@
 """Runs one organisation's node: finds the tasks its identities are for and gives each a worker.
 
 One thread listens to the chaincode's events for the whole process, one sees whether it can write, one runs each identity in each task
-(a verifier has three), one pool of worker processes handles encrypted updates for them all. A task that has ended is left alone, but for its verifiers when one of its blocks is
-challenged. The node stops on `stop`; with `until_done` it also ends by itself once every matching task has ended.
+(a verifier has three), one pool of worker processes handles encrypted updates for them all. A task that has ended is left alone, but for
+its verifiers when one of its blocks is challenged. The node stops on `stop`; with `until_done` it also ends by itself once every matching
+task has ended.
 """
 
 from __future__ import annotations

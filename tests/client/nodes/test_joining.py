@@ -10,6 +10,7 @@ from quorumlearn.learning import DataMissing, Split
 from quorumlearn.nodes import miner as module
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from structlog.testing import capture_logs
 
 from tests.client.nodes.seats import Ledger, miner_in
 
@@ -45,3 +46,17 @@ def test_who_trains_and_has_no_data_does_not_join(
             miner.act(view)
         assert ledger.taken == []
         assert miner.journal.get("joined") is None
+
+
+def test_who_joined_before_and_is_no_miner_of_the_task_says_once_that_it_does_not_again(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger()
+    miner = miner_in(tmp_path, ledger, some_data)
+    miner.journal.put("joined", b"1")
+    view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED))
+    with capture_logs() as logs:
+        assert not miner.act(view)
+        assert not miner.act(view)
+    assert ledger.taken == []
+    assert [(one["log_level"], one["journal"]) for one in logs] == [("warning", str(miner.journal.folder))]
