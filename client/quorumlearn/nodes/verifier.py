@@ -34,8 +34,8 @@ from quorumlearn.nodes.tray import Tray
 
 log = structlog.get_logger()
 
-CARRIER_WAITS = 0.1
-"""The share of a step's time that its transaction waits for the step of the next key that it is to take along."""
+CARRIER_WAITS, MOST_CARRIER_WAITS = 0.1, 10.0
+"""The share of a step's time, and the most seconds, that its transaction waits for the step of the next key that it is to take along."""
 ELSEWHERE = {*KEY_STEPS, Step.JUDGE}
 
 
@@ -143,10 +143,8 @@ class Verifier:
     def _carried(self, view: b.TaskView, seat: int) -> AbstractContextManager[CarriedKey | None]:
         """The step of the next key that goes along, if there is one; one that is being made is waited for, not for long."""
         due = steps.carried_step(view, seat, self._now_ms) is not None
-        return self.tray.taken(
-            lambda which: steps.may_be_carried(view, seat, *which),
-            CARRIER_WAITS * _seconds_of(view) if due else 0.0,
-        )
+        seconds = min(CARRIER_WAITS * _seconds_of(view), MOST_CARRIER_WAITS) if due else 0.0
+        return self.tray.taken(lambda which: steps.may_be_carried(view, seat, *which), seconds)
 
     def _send(self, call: Callable[[Along], None], along: Along) -> None:
         """A step of the round, and what goes along with it; alone if the ledger refuses both, so that nothing about the next
