@@ -53,6 +53,14 @@ def open_gateway(folder: Path, who: str = "", options: Options | None = None) ->
     return connect_profile(root.folder / "connection.json", _msp_of(root, user), options)
 
 
+def account_named(folder: Path, who: str) -> str:
+    """The account that `who` signs for, as on the ledger; errors as in `open_gateway`."""
+    organisation, user = choose_identity(folder, who)
+    root = existing_organisation(folder, organisation.name, organisation.msp_id)
+    identity, _ = load_msp(_msp_of(root, user), organisation.msp_id)
+    return account_of(identity, f"user {user}")
+
+
 def market_contract(gateway: Gateway, spec: NetworkSpec) -> Contract:
     """The market's chaincode on the network's channel; functions are called `contract:Function`."""
     return gateway.network(spec.channel).contract(spec.chaincode.name)

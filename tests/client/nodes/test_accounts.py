@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from quorumlearn.cli.access import open_gateway
+from quorumlearn.cli.access import account_named, open_gateway
 from quorumlearn.gateway import CredentialError, Identity
 from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig, load
@@ -120,6 +120,7 @@ def test_who_signs_is_named_by_its_folder_or_by_its_account(
 ) -> None:
     with open_gateway(network, f"{organisation}/{user}") as gateway:
         assert account_of(gateway.identity, "user") == f"{MSP}/alice"
+    assert account_named(network, f"{organisation}/{user}") == f"{MSP}/alice"
 
 
 def test_who_signs_must_be_there(network: Path) -> None:
