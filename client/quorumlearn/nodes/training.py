@@ -89,13 +89,12 @@ class Trainer:
             return self._learned[2], self._learned[3]
         base = load_public(self.store, spec, now.base.model)
         private = self._private(workload, spec.workload.public_blocks, spec.seed)
+        own_seed = self._noise_seed(now) if workload.config.private else seed
         try:
             with self.workshop.slots:
                 data = adversary.poisoned(self.behaviour, self.shard(), seed)
-                if workload.config.private:
-                    seed = self._noise_seed(now)
                 result = workload.train(
-                    learning.merge(base, private), data, seed=seed, on_step=self._unless_stopped
+                    learning.merge(base, private), data, seed=own_seed, on_step=self._unless_stopped
                 )
             public, private = learning.split(result.model, spec.workload.public_blocks)
             values = self._quantised(spec, learning.difference(public, base))
