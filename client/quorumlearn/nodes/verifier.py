@@ -122,7 +122,10 @@ class Verifier:
         elif step is Step.BEACON:
             send(self.market.reveal_beacon, self._round(view).ceremony.beacon())
         elif step is Step.SCREEN:
-            send(self.market.post_sketch, self._round(view).sketch_shares(view))
+            send(
+                self.market.post_sketch,
+                self._round(view).sketch_shares(view, lambda: waking.entered(news(), waking.AFTER_SCREEN)),
+            )
         elif step is Step.SELECT:
             last = self._last_call(view)
             opened = self._round(view).opened(view, last)

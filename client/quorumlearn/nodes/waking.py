@@ -36,6 +36,8 @@ KEY_CALLS = {
 MINERS_PHASES = (b.KEY, b.COMMIT, b.REVEAL, b.PROPOSE, b.ENDED)
 """What begins with something for miners in it; a round's end begins the next one."""
 OWNERS_PHASES = (b.KEY, b.COMMIT, b.ENDED)
+AFTER_SCREEN = (b.SELECT, b.OPEN, b.PROPOSE, b.VALIDATE, b.ENDED, b.KEY, b.COMMIT)
+"""Where a round is that has gone on from SCREEN; the last two are the next round's."""
 CHALLENGE = "blocks:Challenge"
 FOR_EVERY_SEAT = {"blocks:Accuse", CHALLENGE}
 """What other seats answer although nothing moved."""
