@@ -19,7 +19,9 @@ def generate(target: Path) -> None:
     try:
         from grpc_tools import protoc
     except ModuleNotFoundError:
-        raise SystemExit("no grpcio-tools here: stubs are generated, and checked, on Python 3.11 to 3.13") from None
+        raise SystemExit(
+            "no grpcio-tools here: stubs are generated, and checked, on Python 3.11 to 3.13"
+        ) from None
 
     sources = sorted(str(path) for path in HERE.glob("*.proto"))
     well_known = resources.files("grpc_tools") / "_proto"

@@ -198,7 +198,7 @@ Trained = dict[tuple[str, int, str], np.ndarray]
 def recorded(file: Path, trained: Trained) -> NodeThread:
     """The node, its miners' plain updates kept: what honest seats must come to without ever seeing them."""
     node = NodeThread(file)
-    workshop = node._node._workshop
+    workshop = node._node._roles.workshop
     leave = workshop.leave
 
     def kept(task: str, number: int, miner: str, values: np.ndarray) -> None:

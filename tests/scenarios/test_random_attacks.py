@@ -17,7 +17,7 @@ import pytest
 from quorumlearn import seeds
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.learning import get_workload, to_bytes
-from quorumlearn.nodes import run
+from quorumlearn.nodes import roles
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.market import NOTHING, Along, Market
@@ -146,7 +146,7 @@ class Turncoat(Miner):
             if self._restore is not None:
                 self.journal.put(PRIVATE, self._restore)
             does = attackers(self._number, list(view.round.miners)) if self._number else {}
-            self.behaviour = make_behaviour(does.get(self.me, "honest"))
+            self.behaviour = self.trainer.behaviour = make_behaviour(does.get(self.me, "honest"))
             poisons = self.behaviour.name in {"label-flip", "backdoor"}
             self._restore = self._private_part(view) if poisons else None
         return super().act(view, news)
@@ -154,7 +154,7 @@ class Turncoat(Miner):
     def _private_part(self, view: b.TaskView) -> bytes:
         spec = view.task.spec
         workload = get_workload(spec.workload.name, dict(spec.workload.config))
-        return to_bytes(self._private(workload, spec.workload.public_blocks, spec.seed))
+        return to_bytes(self.trainer._private(workload, spec.workload.public_blocks, spec.seed))
 
 
 def conserved(stage: Stage) -> bool:
@@ -165,7 +165,7 @@ def conserved(stage: Stage) -> bool:
 def test_no_round_is_stuck_no_token_lost_and_every_rejection_has_its_reason(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "Miner", Turncoat)
+    monkeypatch.setattr(roles, "Miner", Turncoat)
     market = stage.market()
     files = stage.node_files(TASK, MINERS)
     seats = [NodeThread(files.pop(name), TurncoatOrganisation) for name in SEATS]

@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from quorumlearn_network.identities import IdentityError, existing_organisation, read_user, users
+from quorumlearn_network.identities import IdentityError, Organisation, existing_organisation
 from quorumlearn_network.spec import NetworkSpec, OrganisationSpec
 from quorumlearn_network.up import read_network
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from quorumlearn.gateway import Contract, Gateway, GatewayError, Options, connect_profile, find_profile
+from quorumlearn.gateway import (
+    Contract,
+    CredentialError,
+    Gateway,
+    GatewayError,
+    Options,
+    connect_profile,
+    find_profile,
+    load_msp,
+)
+from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.feed import TaskFeed, listen
 from quorumlearn.nodes.market import Market
 
@@ -26,7 +36,11 @@ Folder = Annotated[
 ]
 As = Annotated[
     str,
-    typer.Option("--as", metavar="ORG/USER", help="Who signs; by default the first user of the network."),
+    typer.Option(
+        "--as",
+        metavar="ORG/USER",
+        help="Who signs: a user's folder, or its name on the ledger; by default the first user of the network.",
+    ),
 ]
 
 
@@ -37,8 +51,15 @@ def open_gateway(folder: Path, who: str = "", options: Options | None = None) ->
     """
     organisation, user = choose_identity(folder, who)
     root = existing_organisation(folder, organisation.name, organisation.msp_id)
-    msp = read_user(root, user).msp
-    return connect_profile(find_profile(root.folder), msp, options)
+    return connect_profile(find_profile(root.folder), _msp_of(root, user), options)
+
+
+def account_named(folder: Path, who: str) -> str:
+    """The account that `who` signs for, as on the ledger; errors as in `open_gateway`."""
+    organisation, user = choose_identity(folder, who)
+    root = existing_organisation(folder, organisation.name, organisation.msp_id)
+    identity, _ = load_msp(_msp_of(root, user), organisation.msp_id)
+    return account_of(identity, f"user {user}")
 
 
 def market_contract(gateway: Gateway, spec: NetworkSpec) -> Contract:
@@ -83,10 +104,34 @@ def choose_identity(folder: Path, who: str) -> tuple[OrganisationSpec, str]:
     if who:
         return split_identity(spec, who)
     for one in spec.ours:
-        for info in users(existing_organisation(folder, one.name, one.msp_id)):
-            return one, info.name
+        for user in _users(existing_organisation(folder, one.name, one.msp_id)):
+            return one, user
     raise IdentityError(
         f"the network in {folder} has no user; `quorumlearn identity issue ORG/USER` makes one"
+    )
+
+
+def _users(organisation: Organisation) -> Iterator[str]:
+    """The folders of the organisation's users that hold a certificate, by name."""
+    folder = organisation.folder / "users"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if any((path / "msp" / "signcerts").glob("*")):
+            yield path.name
+
+
+def _msp_of(organisation: Organisation, user: str) -> Path:
+    """The MSP folder of the user: the one that is called so, else the one whose certificate says so. As Fabric's tools
+    make them, a certificate may have any file name."""
+    folders = {name: organisation.folder / "users" / name / "msp" for name in _users(organisation)}
+    if user in folders:
+        return folders[user]
+    for name, msp in folders.items():
+        with contextlib.suppress(CredentialError):  # one that cannot be used is not who is asked for
+            identity, _ = load_msp(msp, organisation.msp_id)
+            if account_of(identity, f"user {name}") == f"{organisation.msp_id}/{user}":
+                return msp
+    raise IdentityError(
+        f"no identity {organisation.name}/{user}; `quorumlearn identity issue {organisation.name}/{user}` makes one"
     )
 
 

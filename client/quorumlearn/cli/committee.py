@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from quorumlearn_network.spec import Role
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
-from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, choose_identity, open_market
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, account_named, open_market
 from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_table, print_text
 
@@ -97,7 +96,7 @@ def join(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_jso
     who = signer(folder, who, Role.VERIFIER)
     with open_market(folder, who) as market:
         market.join_committee(task)
-        seat = next(one for one in market.view(task).seats if one.verifier == _name(folder, who))
+        seat = next(one for one in market.view(task).seats if one.verifier == account_named(folder, who))
     if as_json:
         print_json({"task": task, "seat": seat.seat, "verifier": seat.verifier})
     else:
@@ -113,7 +112,7 @@ def leave(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_js
     who = signer(folder, who, Role.VERIFIER)
     with open_market(folder, who) as market:
         market.leave_committee(task)
-        held = [one for one in market.view(task).seats if one.verifier == _name(folder, who)]
+        held = [one for one in market.view(task).seats if one.verifier == account_named(folder, who)]
     last = held[0].leaves_after if held else 0
     if as_json:
         print_json({"task": task, "last_round": last})
@@ -123,12 +122,6 @@ def leave(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_js
         )
     else:
         print_text(f"the seat of {task} is free")
-
-
-def _name(folder: Path, who: str) -> str:
-    """The identity of --as as on the ledger."""
-    organisation, user = choose_identity(folder, who)
-    return f"{organisation.msp_id}/{user}"
 
 
 def _state(seat: t.Seat | None, free: bool) -> str:

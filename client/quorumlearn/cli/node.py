@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,7 +45,11 @@ def run(
         bool, typer.Option("--until-done", help="End when every task it is for has ended.")
     ] = False,
     metrics: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Serve metrics in Prometheus' form there.")
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve /metrics in Prometheus' form there, and /healthz: whether it can write.",
+        ),
     ] = "",
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
 ) -> None:
@@ -67,12 +71,12 @@ def run(
     from quorumlearn.nodes.run import Node
 
     config = load(file)
-    if metrics:
-        _serve_metrics(metrics)
     _log_to_stderr(log_json)
     organisation = Organisation(config)
     try:
         node = Node(organisation, threading.Event())
+        if metrics:
+            _serve_metrics(metrics, lambda: node.health.problems)
         _until_told(lambda: node.run(until_done=until_done), node.end)
     finally:
         organisation.close()
@@ -112,6 +116,7 @@ def check(file: File, as_json: AsJson = False) -> None:
     config = load(file)
     organisation = Organisation(config)
     try:
+        organisation.check_accounts()
         identities = {organisation.name(one.user): one.role for one in config.identities}
         unasked = check_roles(organisation)
         data = organisation.dataset()
@@ -187,14 +192,14 @@ def check_roles(organisation: Organisation) -> str | None:
     return None
 
 
-def _serve_metrics(address: str) -> None:
+def _serve_metrics(address: str, problems: Callable[[], Sequence[str]]) -> None:
     from quorumlearn.nodes.metrics import serve
 
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise Failure(f"{address!r} is no HOST:PORT, such as 127.0.0.1:9100", Exit.USAGE)
     try:
-        serve(host, int(port))
+        serve(host, int(port), problems)
     except (OSError, OverflowError) as error:
         raise Failure(f"cannot serve metrics at {address}: {error}", Exit.USAGE) from error
 

@@ -198,4 +198,9 @@ def complaint(why: str) -> b.KeyContribution:
 
 def last_call(step: b.Ceremony | b.Round, step_seconds: int, now_ms: int) -> bool:
     """Whether a step that waits for another seat's artifact must give up: a third of its time is left."""
-    return now_ms >= step.deadline_ms - step_seconds * 1000 // 3
+    return now_ms >= last_call_ms(step, step_seconds)
+
+
+def last_call_ms(step: b.Ceremony | b.Round, step_seconds: int) -> int:
+    """When it must, in milliseconds since 1970."""
+    return step.deadline_ms - step_seconds * 1000 // 3

@@ -8,7 +8,7 @@ data: data/mnist                                             # IDX folder; witho
 compute_slots: 1                                             # trainings at the same time
 workers: 2                                                   # processes for encrypted updates; 0: in the node itself
 identities:
-  - user: miner1
+  - user: miner1                                               # the folder users/miner1; the account is the certificate's
     role: miner
     tasks: ["mnist-*"]                                       # which tasks it joins
     # leaves: ["mnist-1"]                                      # a verifier: whose committees it leaves, and takes no seat in
@@ -43,7 +43,10 @@ class _Strict(BaseModel):
 class IdentityConfig(_Strict):
     """One identity of the organisation and what it does."""
 
-    user: str = Field(min_length=1)
+    user: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$",
+        description="the folder below users; its account is its certificate's",
+    )
     role: Literal["owner", "miner", "verifier"]
     tasks: tuple[str, ...] = ("*",)
     leaves: tuple[str, ...] = ()

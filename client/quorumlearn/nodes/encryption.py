@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 from quorumlearn_proto.task_pb2 import CkksParameters, TaskSpec
 
 from quorumlearn import ckks
@@ -26,6 +30,11 @@ def parameters_of(spec: TaskSpec) -> ckks.Parameters:
     )
     parameters.check()
     return parameters
+
+
+def clipped(update: NDArray[np.floating[Any]], parameters: ckks.Parameters) -> int:
+    """How many values of an update, in its own units, quantising takes back to the bound."""
+    return int(np.count_nonzero(np.abs(update) > parameters.bound_steps * 2.0**-parameters.step_bits))
 
 
 def record_of(parameters: ckks.Parameters) -> CkksParameters:

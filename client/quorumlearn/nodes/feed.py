@@ -74,6 +74,11 @@ class TaskFeed:
                 self._read_at = self._clock()
             return self._view
 
+    @property
+    def last(self) -> TaskView | None:
+        """The state as it was last read; None before."""
+        return self._view if self._read_changes else None
+
     def expire(self) -> None:
         """The next reading asks the ledger: after one's own transaction or a refusal."""
         with self._changed:

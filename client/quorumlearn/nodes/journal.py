@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*(/[A-Za-z0-9][A-Za-z0-9._@-]*)*")
 
 
 class JournalError(Exception):
@@ -63,20 +63,26 @@ class Journal:
 
     def names(self) -> list[str]:
         """The first parts of all entries' names, sorted."""
-        return sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+        try:
+            return sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+        except OSError as error:
+            raise JournalError(f"cannot read {self.folder}: {error.strerror}") from error
 
     def erase(self, name: str) -> None:
         """Remove an entry or all entries below a name, overwritten first; nothing happens if there is none."""
         path = self._path(name)
-        if path.is_dir():
-            for entry in path.rglob("*"):
-                if entry.is_file():
-                    _overwrite(entry)
-            shutil.rmtree(path)
-        elif path.exists():
-            _overwrite(path)
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        try:
+            if path.is_dir():
+                for entry in path.rglob("*"):
+                    if entry.is_file():
+                        _overwrite(entry)
+                shutil.rmtree(path)
+            elif path.exists():
+                _overwrite(path)
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+        except OSError as error:
+            raise JournalError(f"cannot erase {path}: {error.strerror}") from error
 
     def forget_rounds(self, before: int | None = None) -> None:
         """Erase what rounds (`round-N`) left, of all or of those before this one: no later compromise opens what was sent in them.

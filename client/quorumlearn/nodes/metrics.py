@@ -1,4 +1,4 @@
-"""What a node counts, in Prometheus' form: `quorumlearn node run FILE --metrics 127.0.0.1:9100`.
+"""What a node counts, in Prometheus' form, and whether it is well: `quorumlearn node run FILE --metrics 127.0.0.1:9100`.
 
 Labels name steps, functions and tasks, never what was in them. Times are wall-clock seconds; a transaction's are those from the
 proposal to its commit, conflicts and their repetition included.
@@ -7,10 +7,15 @@ proposal to its commit, conflicts and their repetition included.
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 from quorumlearn_proto.block_pb2 import TaskView
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -28,15 +33,49 @@ REFUSED = Counter(
     "quorumlearn_refusals", "Transactions and queries that the contracts refused.", ("function", "code")
 )
 RETRIES = Counter("quorumlearn_retries", "Steps that failed and are tried again.", ("task",))
+FAILURES = Counter(
+    "quorumlearn_failures",
+    "Errors that cost an identity a step or a round.",
+    ("task", "kind"),
+)
+CLIPPED = Histogram(
+    "quorumlearn_clipped_ratio",
+    "The share of an update's values beyond the task's bound.",
+    ("task",),
+    buckets=(0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0),
+)
+WRITABLE = Gauge("quorumlearn_writable", "Whether the node can write there: 1 or 0.", ("where",))
 ROUND = Gauge("quorumlearn_round", "The round under way.", ("task",))
 PHASE = Gauge("quorumlearn_phase", "Its phase, numbered as in block.proto.", ("task",))
 HEIGHT = Gauge("quorumlearn_block_height", "The height of the task's head.", ("task",))
 
 
-def serve(host: str, port: int) -> int:
-    """Answer http://host:port/metrics from a thread of its own; the port, which 0 leaves to the system."""
-    server, _ = start_http_server(port, host)
+def serve(host: str, port: int, problems: Callable[[], Sequence[str]]) -> int:
+    """Answer http://host:port/metrics and /healthz from a thread of its own; the port, which 0 leaves to the system.
+
+    /healthz is 200 and "well", or 503 and a line for each of the problems.
+    """
+    metrics: WSGIApplication = make_wsgi_app()
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/healthz":
+            return metrics(environ, start)
+        lines = list(problems())
+        status = "503 Service Unavailable" if lines else "200 OK"
+        start(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return ["".join(f"{line}\n" for line in lines or ["well"]).encode()]
+
+    class Server(ThreadingWSGIServer):
+        address_family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
+
+    server = make_server(host, port, answer, Server, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return int(server.server_port)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """A request is nothing to log."""
 
 
 @contextlib.contextmanager

@@ -7,15 +7,12 @@ and can still claim its sketch.
 from __future__ import annotations
 
 import hashlib
-import secrets
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
@@ -30,39 +27,16 @@ from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.models import check_playable, load_public, workload_of
+from quorumlearn.nodes.models import check_playable, load_public
 from quorumlearn.nodes.steps import Step, ended, miner_step
+from quorumlearn.nodes.training import Trainer, Values
 from quorumlearn.nodes.waking import MINERS_PHASES, entered
 
 log = structlog.get_logger()
 
-Values = NDArray[np.int64]
 PATIENCE = 3.0
-NOTHING_LEARNED = (
-    "every value of the update rounds to zero on the task's grid: the model knows this data already, "
-    "or its learning rate is too low for steps of this size. Submitting nothing would cost stake"
-)
-
-
-class _Stopped(Exception):
-    """The node was told to stop while it trained."""
-
-
-@dataclass
-class Workshop:
-    """What the miners of one process share: places to train at, when to stop, and the plain updates that a cheat may see."""
-
-    slots: threading.Semaphore
-    stop: threading.Event
-    _updates: dict[tuple[str, int, str], Values] = field(default_factory=dict)
-
-    def leave(self, task: str, number: int, miner: str, values: Values) -> None:
-        """Keep a miner's update of this round and forget its earlier ones."""
-        self._updates = {key: old for key, old in self._updates.items() if key[0] != task or key[1] >= number}
-        self._updates[task, number, miner] = values
-
-    def find(self, task: str, number: int, miner: str) -> Values | None:
-        return self._updates.get((task, number, miner))
+BEGINS = {Step.JOIN, Step.COMMIT}
+"""What obliges to more, which takes room to write."""
 
 
 @dataclass
@@ -73,15 +47,14 @@ class Miner:
     market: Market
     store: ArtifactStore
     journal: Journal
-    workshop: Workshop
-    shard: Callable[[], learning.Split]
+    trainer: Trainer
     behaviour: Behaviour
     workers: ckks.Workers
-    noise_key: bytes | None = field(default=None, repr=False)
+    may_begin: Callable[[], bool] = lambda: True
     patience: float = PATIENCE
-    _learned: tuple[int, str, Values, int] | None = None
+    looks_at: float | None = None
     _trained: tuple[int, str, Values, int] | None = None
-    _gave_up: tuple[int, str] | None = None
+    _told: bool = False
 
     def finished(self, view: b.TaskView) -> bool:
         over = ended(view)
@@ -112,6 +85,8 @@ class Miner:
         return miner_step(view, self.me, trained=trained, ready=ready)
 
     def _do(self, step: Step, view: b.TaskView) -> bool:
+        if step in BEGINS and not self.may_begin():
+            return False  # what was begun could not be brought to its end, and would be slashed
         if step is Step.JOIN:
             return self._join(view)
         if step is Step.TRAIN:
@@ -128,10 +103,18 @@ class Miner:
 
     def _join(self, view: b.TaskView) -> bool:
         if self.journal.get("joined") is not None:
-            return False  # it has left, or was never taken; joining again is the user's decision
+            if not self._told:
+                log.warning(
+                    "does not join again: it has left, or was not taken",
+                    task=view.task.spec.task_id,
+                    identity=self.me,
+                    journal=str(self.journal.folder),
+                )
+            self._told = True
+            return False  # joining again is the user's decision
         check_playable(self.store, view.task.spec, training=True)
         if self.behaviour.trains:
-            self.shard()  # who has no data stakes nothing, and the first round waits for nobody's reading
+            self.trainer.shard()  # who has no data stakes nothing, and the first round waits for nobody's reading
         self.market.join(view.task.spec.task_id)
         self.journal.put("joined", b"1")
         log.info("joined", task=view.task.spec.task_id, identity=self.me)
@@ -148,12 +131,12 @@ class Miner:
         own: Values | None = None
         samples = 1
         if self.behaviour.trains:
-            learned = self._learn(view, seed)
+            learned = self.trainer.learn(view, seed)
             if learned is None:
                 return False
             own, samples = learned
         others = adversary.watched(
-            view, self.me, self.behaviour, partial(self.workshop.find, spec.task_id, now.number)
+            view, self.me, self.behaviour, partial(self.trainer.workshop.find, spec.task_id, now.number)
         )
         if others is None:
             return False
@@ -169,93 +152,6 @@ class Miner:
             )
         self._trained = (now.number, now.base.digest, own, samples)
         return True
-
-    def _learn(self, view: b.TaskView, seed: int) -> tuple[Values, int] | None:
-        """Train from the head, once a round and base: the update in grid steps (d,) and the number of samples; None if the
-        miner sits the round out."""
-        spec, now = view.task.spec, view.round
-        if self._gave_up == (now.number, now.base.digest):
-            return None
-        workload = workload_of(spec)
-        if self._learned is not None and (
-            self._learned[:2] == (now.number, now.base.digest)
-            or self._is_late(now, workload.config.late_rounds)
-        ):
-            return self._learned[2], self._learned[3]
-        base = load_public(self.store, spec, now.base.model)
-        private = self._private(workload, spec.workload.public_blocks, spec.seed)
-        try:
-            with self.workshop.slots:
-                data = adversary.poisoned(self.behaviour, self.shard(), seed)
-                if workload.config.private:
-                    seed = self._noise_seed(now)
-                result = workload.train(
-                    learning.merge(base, private), data, seed=seed, on_step=self._unless_stopped
-                )
-        except _Stopped:
-            return None
-        except learning.TrainingError as error:
-            self._sit_out(now, error)
-            return None
-        public, private = learning.split(result.model, spec.workload.public_blocks)
-        if private:
-            self.journal.put("private-model", learning.to_bytes(private))
-        values = ckks.quantise(learning.difference(public, base), parameters_of(spec))
-        if not values.any():
-            self._sit_out(now, learning.TrainingError(NOTHING_LEARNED))
-            return None
-        self.workshop.leave(spec.task_id, now.number, self.me, values)
-        self._learned = (now.number, now.base.digest, values, result.samples)
-        log.info(
-            "trained",
-            task=spec.task_id,
-            round=now.number,
-            identity=self.me,
-            steps=result.steps,
-            loss=round(result.loss, 4),
-            **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
-        )
-        return values, result.samples
-
-    def _sit_out(self, now: b.Round, error: Exception) -> None:
-        """Leave this round to the others; the next is tried again."""
-        log.error(
-            "sits the round out", task=now.task_id, round=now.number, identity=self.me, error=str(error)
-        )
-        self._gave_up = (now.number, now.base.digest)
-
-    def _is_late(self, now: b.Round, late_rounds: int) -> bool:
-        """Whether the last update learned missed its own round and the task still takes it: it was committed nowhere, and the
-        block that it was learned from is a good one."""
-        assert self._learned is not None
-        number, base = self._learned[:2]
-        if not 0 < now.number - number <= late_rounds:
-            return False
-        for earlier in range(number, now.number):
-            if any(one.miner == self.me for one in self.market.submissions(now.task_id, earlier)):
-                return False
-        good = {one.digest for one in self.market.blocks(now.task_id) if one.status == b.GOOD_BLOCK}
-        if base not in good:
-            return False
-        log.info("late update", task=now.task_id, round=now.number, identity=self.me, learned_in=number)
-        return True
-
-    def _noise_seed(self, now: b.Round) -> int:
-        """The seed of a private training: from a secret of this round, else everybody could take the noise off again.
-
-        The same after a restart; the secret goes with the round's other entries.
-        """
-        name = f"round-{now.number}/noise"
-        stored = self.noise_key if self.noise_key is not None else self.journal.get(name)
-        if stored is None:
-            stored = secrets.token_bytes(32)
-            self.journal.put(name, stored)
-        drawn = seeds.secret(stored, "noise", now.task_id, self.me, now.number, now.base.digest)
-        return int.from_bytes(drawn[:8], "big") >> 1
-
-    def _unless_stopped(self, step: int, total: int) -> None:
-        if self.workshop.stop.is_set():
-            raise _Stopped
 
     def _commit(self, view: b.TaskView) -> None:
         """Encrypt once, write ciphertext and manifest to the journal, then commit to the manifest's digest."""
@@ -327,11 +223,3 @@ class Miner:
     def _manifest(self, number: int) -> b.Manifest | None:
         data = self.journal.get(f"round-{number}/manifest") if number else None
         return None if data is None else canonical.from_json(b.Manifest, data)
-
-    def _private(
-        self, workload: learning.Workload, public_blocks: Sequence[str], seed: int
-    ) -> learning.Model:
-        """This miner's own private blocks: as its last training left them, or as the task's seed begins them."""
-        initial = learning.split(workload.initial_model(seed), public_blocks)[1]
-        stored = self.journal.get("private-model")
-        return initial if stored is None else learning.from_bytes(stored, learning.shapes_of(initial))

@@ -8,7 +8,18 @@ from pathlib import Path
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.gateway import Backoff, Gateway, Network, Options, Timeouts, connect_profile, find_profile
+from quorumlearn.gateway import (
+    Backoff,
+    CredentialError,
+    Gateway,
+    Network,
+    Options,
+    Timeouts,
+    connect_profile,
+    find_profile,
+)
+from quorumlearn.nodes import ledgers
+from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
 from quorumlearn.nodes.journal import Journal
@@ -53,11 +64,26 @@ class Organisation:
         return Market(QuorumContract(contract, self.name(user), self._answering))
 
     def name(self, user: str) -> str:
-        """The identity `MSP/name` of one of the organisation's users."""
-        return f"{self.msp_id(user)}/{user}"
+        """The account `MSP/name` of one of the organisation's users, whatever its folder is called; CredentialError if it has none."""
+        return account_of(self.gateway(user).identity, f"user {user}")
+
+    def check_accounts(self) -> None:
+        """CredentialError if an identity of the file cannot be used, or two are one account."""
+        users: dict[str, str] = {}
+        for one in self.config.identities:
+            account = self.name(one.user)
+            if account in users:
+                raise CredentialError(f"users {users[account]} and {one.user} are one account, {account}")
+            users[account] = one.user
 
     def msp_id(self, user: str) -> str:
         return self.gateway(user).identity.msp_id
+
+    def settle(self) -> None:
+        """Have the state folder hold journals of the ledger that the peer serves, before anything is read in one. JournalError, or a
+        GatewayError while the peer is away."""
+        network = self.network(self.config.identities[0].user)
+        ledgers.settle(self.config.state, network.genesis_hash().hex())
 
     def position(self, user: str, transaction: str) -> tuple[int, int]:
         """(block number, index in the block) of a committed transaction; those of a round share a block or two."""

@@ -35,6 +35,7 @@ class Owner:
     journal: Journal
     test_set: Callable[[], learning.Split]
     patience: float = PATIENCE
+    looks_at: float | None = None
 
     def finished(self, view: b.TaskView) -> bool:
         return ended(view) and not self._unseen(view)

@@ -75,12 +75,13 @@ class RoundPart:
             self.workers.prepare(self._plan(view))
             self._prepared = True
 
-    def sketch_shares(self, view: b.TaskView) -> ArtifactRef:
-        """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet."""
+    def sketch_shares(self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never) -> ArtifactRef:
+        """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet. screening.Overtaken
+        once nobody waits for them."""
         authorisation.take(view, SKETCH_DECRYPTION, self.journal)
         stored = self.journal.get("sketch-shares")
         if stored is None:
-            stored = self._sealed_shares(view).SerializeToString(deterministic=True)
+            stored = self._sealed_shares(view, overtaken).SerializeToString(deterministic=True)
             self.journal.put("sketch-shares", stored)
         return ArtifactRef(digest=hashlib.sha256(stored).hexdigest(), size=len(stored))
 
@@ -207,8 +208,8 @@ class RoundPart:
         contested = not opened.contested.isdisjoint(weights)
         return verify(self.parameters, total, partials, fits, contested=contested)
 
-    def _sealed_shares(self, view: b.TaskView) -> SketchShares:
-        sketched, share, plan = self._sketch(view), self.ceremony.share(), self._plan(view)
+    def _sealed_shares(self, view: b.TaskView, overtaken: Callable[[], bool]) -> SketchShares:
+        sketched, share, plan = self._sketch(view, overtaken), self.ceremony.share(), self._plan(view)
         payload = SketchPayload(
             shares=[
                 ckks.sketch_share(self.parameters, plan, share, one.ciphertext)
@@ -270,7 +271,9 @@ class RoundPart:
             {line.miner: share for line, share in zip(covered, payload.shares, strict=True)},
         )
 
-    def _sketch(self, view: b.TaskView) -> list[screening.Sketched]:
+    def _sketch(
+        self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never
+    ) -> list[screening.Sketched]:
         """The sketches of the round's revealed updates; those that the store did not have are looked for again."""
         submissions = [one for one in view.submissions if one.HasField("manifest")]
         known = {
@@ -280,7 +283,7 @@ class RoundPart:
         }
         wanted = [one for one in submissions if one.miner not in known]
         found = screening.sketch_submissions(
-            self.store, self.parameters, self._plan(view), wanted, self.workers
+            self.store, self.parameters, self._plan(view), wanted, self.workers, overtaken
         )
         known.update({one.coverage.miner: one for one in found})
         self._sketched = [known[one.miner] for one in submissions]

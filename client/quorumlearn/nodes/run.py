@@ -1,13 +1,13 @@
 """Runs one organisation's node: finds the tasks its identities are for and gives each a worker.
 
-One thread listens to the chaincode's events for the whole process, one thread runs each identity in each task, one pool of worker
-processes handles encrypted updates for them all. A task that has ended is left alone, but for its verifiers when one of its blocks is
-challenged. The node stops on `stop`; with `until_done` it also ends by itself once every matching task has ended.
+One thread listens to the chaincode's events for the whole process, one sees whether it can write, one runs each identity in each task
+(a verifier has three), one pool of worker processes handles encrypted updates for them all. A task that has ended is left alone, but for
+its verifiers when one of its blocks is challenged. The node stops on `stop`; with `until_done` it also ends by itself once every matching
+task has ended.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import os
 import sys
@@ -20,19 +20,19 @@ import structlog
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.page_pb2 import TaskSummary
 
-from quorumlearn.attacks import make_behaviour
 from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
-from quorumlearn.learning import LearningError, warm_up
+from quorumlearn.learning import warm_up
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import AWAY_SECONDS, TaskFeed, listen
-from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.miner import Miner, Workshop
+from quorumlearn.nodes.health import Health
+from quorumlearn.nodes.journal import Journal, JournalError
+from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.organisation import Organisation, journal_folder
-from quorumlearn.nodes.owner import Owner
-from quorumlearn.nodes.steps import LIVE
-from quorumlearn.nodes.verifier import Verifier
+from quorumlearn.nodes.roles import Roles
+from quorumlearn.nodes.steps import LIVE, ended
+from quorumlearn.nodes.training import Workshop
+from quorumlearn.nodes.waiting import LongWait
 from quorumlearn.nodes.worker import Role, Worker
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ OWNERS_NICENESS = 10
 
 
 class NodeFault(Exception):
-    """A worker ended by a fault of the program; its traceback is in the log."""
+    """A thread of the node's ended by a fault of the program; its traceback is in the log."""
 
 
 class Node:
@@ -57,32 +57,36 @@ class Node:
         self._threads: dict[tuple[str, str], threading.Thread] = {}
         self._over: set[str] = set()
         self._challenged: set[str] = set()
-        self._workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
+        workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
         self._workers = Workers(organisation.config.workers)
         self._look = threading.Event()
         self._fault: BaseException | None = None
+        self.health = Health(organisation.journal, organisation.store)
+        self._roles = Roles(organisation, workshop, self._workers, self.health)
+        self._settled = False
         self._anyone = organisation.config.identities[0].user
 
     def run(self, *, until_done: bool = False) -> None:
         """Work until `stop` is set (or everything is done), then close the organisation's connections.
 
-        NodeFault if a worker failed; GatewayError at once if an identity of the file cannot be used.
+        NodeFault if one of its own threads failed; GatewayError at once if an identity of the file cannot be used.
         """
-        for identity in self.organisation.config.identities:
-            self.organisation.name(identity.user)
-        listener = threading.Thread(target=self._guarded, args=(self._listen,), name="events", daemon=True)
-        listener.start()
+        self.organisation.check_accounts()
+        for name, work in (("events", self._listen), ("health", partial(self.health.watch, self.stop))):
+            threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True).start()
+        waits = LongWait()
         market = self.organisation.market(self._anyone)
         pause = LOOK_SECONDS
         try:
             while not self.stop.is_set():
                 try:
-                    for summary in market.tasks():
-                        self._look_back(summary, market)
-                        self._employ(summary)
-                except GatewayError as error:
-                    log.warning("cannot list the tasks", error=str(error))
+                    self._find_work(market)
+                except (GatewayError, Refused, JournalError) as error:
+                    log.warning("cannot look for tasks, will try again", error=str(error))
+                    self.health.doubt(error)
                     pause = AWAY_SECONDS
+                if not self._threads and (waited := waits.due("work")) is not None:
+                    log.info("waits", seconds=round(waited), what="a task that its identities are for")
                 if until_done and self._threads and not any(t.is_alive() for t in self._threads.values()):
                     break
                 woken = self._look.wait(pause)
@@ -91,7 +95,16 @@ class Node:
         finally:
             self._wind_up()
         if self._fault is not None:
-            raise NodeFault("a worker failed; its traceback is above") from self._fault
+            raise NodeFault("a thread of the node failed; its traceback is above") from self._fault
+
+    def _find_work(self, market: Market) -> None:
+        """List the tasks; nothing is read in a journal before it is known to be of this ledger."""
+        if not self._settled:
+            self.organisation.settle()
+            self._settled = True
+        for summary in market.tasks():
+            self._look_back(summary, market)
+            self._employ(summary)
 
     def _wind_up(self) -> None:
         """End all workers: those that wait at once, those in a call of the gateway by closing it.
@@ -111,6 +124,7 @@ class Node:
         """Tell the node to stop, from any thread; `run` returns within seconds."""
         self.stop.set()
         self._look.set()
+        self.health.end()
         for feed in list(self._feeds.values()):
             feed.close()
 
@@ -127,17 +141,11 @@ class Node:
                 threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if identity.role == "verifier":
                 self._workers.start()
-            feed = self._feeds[task]
-            worker = Worker(
-                me=self.organisation.name(identity.user),
-                role=self._role(identity, task),
-                feed=feed,
-                market=self.organisation.market(identity.user),
-                stop=self.stop,
-            )
-            work = partial(_yielding, worker.run) if identity.role == "owner" else worker.run
             thread = threading.Thread(
-                target=self._guarded, args=(work,), name=f"{task}/{identity.user}", daemon=True
+                target=self._guarded,
+                args=(self._work(identity, task),),
+                name=f"{task}/{identity.user}",
+                daemon=True,
             )
             self._threads[key] = thread
             thread.start()
@@ -145,12 +153,56 @@ class Node:
         if started:
             self._challenged.discard(task)
 
+    def _work(self, identity: IdentityConfig, task: str) -> Callable[[], None]:
+        """All that this identity does in this task."""
+        if identity.role == "verifier":
+            return partial(self._sit, identity, task)
+        role = (
+            self._roles.miner(identity, task)
+            if identity.role == "miner"
+            else self._roles.owner(identity, task)
+        )
+        worker = self._worker(identity, task, role)
+        return partial(_yielding, worker.run) if identity.role == "owner" else worker.run
+
+    def _sit(self, identity: IdentityConfig, task: str) -> None:
+        """A verifier's rounds, keys and challenges, each in a thread; once its last key is over no secret of it is left."""
+        rounds, keys, challenges = (
+            self._worker(identity, task, role) for role in self._roles.seat(identity, task)
+        )
+        threads = [
+            threading.Thread(
+                target=self._guarded, args=(one.run,), name=f"{task}/{identity.user}/{name}", daemon=True
+            )
+            for name, one in (("keys", keys), ("challenges", challenges))
+        ]
+        for one in threads:
+            one.start()
+        rounds.run()
+        threads[0].join()
+        last = self._feeds[task].last
+        if last is not None and ended(last):
+            self._roles.journal(identity, task).forget_rounds()
+        threads[1].join()
+
+    def _worker(self, identity: IdentityConfig, task: str, role: Role) -> Worker:
+        return Worker(
+            me=self.organisation.name(identity.user),
+            role=role,
+            feed=self._feeds[task],
+            market=self.organisation.market(identity.user),
+            stop=self.stop,
+            doubt=self.health.doubt,
+        )
+
     def _warm_up(self) -> None:
-        """What takes seconds the first time, begun while others are still joining. What is wrong with the data is said by who
+        """What takes seconds the first time, begun while others are still joining. What is wrong with the data is told again by who
         needs them."""
-        warm_up(training=any(one.role == "miner" for one in self.organisation.config.identities))
-        with contextlib.suppress(LearningError):
+        try:
+            warm_up(training=any(one.role == "miner" for one in self.organisation.config.identities))
             self.organisation.ready_data()
+        except Exception as error:  # noqa: BLE001 - nobody needs it yet
+            log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
 
     def _employed(self, key: tuple[str, str]) -> bool:
         """Whether this identity has a worker in this task, or had one and there is nothing new for it."""
@@ -186,39 +238,6 @@ class Node:
         committee = (*spec.committee.msp_ids, *spec.committee.reserve_msp_ids)
         return identity.role == "miner" or self.organisation.msp_id(identity.user) in committee
 
-    def _role(self, identity: IdentityConfig, task: str) -> Role:
-        org = self.organisation
-        me = org.name(identity.user)
-        journal = org.journal.below(identity.user).below(task)
-        market = org.market(identity.user)
-        if identity.role == "miner":
-            return Miner(
-                me=me,
-                market=market,
-                store=org.store,
-                journal=journal,
-                workshop=self._workshop,
-                shard=partial(org.shard, identity),
-                behaviour=make_behaviour(identity.behaviour),
-                workers=self._workers,
-                noise_key=org.noise_key(identity),
-            )
-        test_set = partial(org.test_set, identity)
-        if identity.role == "owner":
-            return Owner(me=me, store=org.store, journal=journal, test_set=test_set)
-        return Verifier(
-            me=me,
-            msp_id=org.msp_id(identity.user),
-            market=market,
-            store=org.store,
-            journal=journal,
-            test_set=test_set,
-            position=partial(org.position, identity.user),
-            workers=self._workers,
-            beacon_key=org.beacon_key(identity),
-            leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
-        )
-
     def _listen(self) -> None:
         """Tell the feeds of changes, from the chaincode's events."""
         network, chaincode = self.organisation.network(self._anyone), self.organisation.config.chaincode
@@ -242,7 +261,7 @@ class Node:
             work()
         except BaseException as error:
             if not self.stop.is_set():
-                log.exception("worker failed", thread=threading.current_thread().name)
+                log.exception("thread failed", thread=threading.current_thread().name)
                 self._fault = error
             self.stop.set()
         finally:

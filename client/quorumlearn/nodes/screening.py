@@ -23,6 +23,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, ArtifactTooLarge
+from quorumlearn.nodes.exchange import ExchangeError
 
 Sketch = NDArray[np.float64]
 Reason = int
@@ -35,6 +36,14 @@ LIMITS = ("norm_limit", "outlier_factor")
 ROOT = ("root_digest", "root_size")
 """Those that name the root set of a rule that compares with one (nodes.rootset)."""
 FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE, b.FALSE_CLAIM)
+
+
+class Overtaken(ExchangeError):
+    """The round has gone on without what was being computed for it."""
+
+
+def never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,9 @@ def sketch_submissions(
     plan: ckks.SketchPlan,
     submissions: Sequence[b.Submission],
     workers: ckks.Workers,
+    overtaken: Callable[[], bool] = never,
 ) -> list[Sketched]:
-    """Fetch, parse strictly and sketch each; what is wrong with one becomes its coverage.
+    """Fetch, parse strictly and sketch each; what is wrong with one becomes its coverage. Overtaken once nobody waits for it.
 
     A store that cannot be reached is no fault of a miner: StoreUnavailable passes.
     """
@@ -74,6 +84,8 @@ def sketch_submissions(
 
     def updates() -> Iterator[bytes]:
         for one in submissions:
+            if overtaken():
+                raise Overtaken("the round has gone on, what was sketched for it is dropped")
             try:
                 data = _fetch(store, parameters, one.manifest.update)
             except (ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge):

@@ -179,7 +179,30 @@ def goes_along(view: b.TaskView, seat: int, step: Step, number: int, now_ms: int
     to_come = sum(phase > now.phase for phase in CARRIERS) + (_round_step(view, seat) in CARRIERS.values())
     if now.phase == b.KEY or to_come < len(CARRIED) - CARRIED.index(step):
         return False
-    return now_ms < ceremony_of(view, number).deadline_ms - view.task.spec.timeouts.key * 500
+    return now_ms < goes_along_until(view, number)
+
+
+def goes_along_until(view: b.TaskView, number: int) -> int:
+    """When half of the time of the ceremony's step has passed, in milliseconds since 1970: what is not on its way then goes alone."""
+    return ceremony_of(view, number).deadline_ms - view.task.spec.timeouts.key * 500
+
+
+def carried_step(view: b.TaskView, seat: int, now_ms: int) -> Step | None:
+    """The step of the next round's key that is open to the seat, and goes along."""
+    number = view.round.number + 1
+    for ceremony in view.ceremonies:
+        if ceremony.round == number and (step := _key_step(view, ceremony, seat)) is not None:
+            return step if goes_along(view, seat, step, number, now_ms) else None
+    return None
+
+
+def may_be_carried(view: b.TaskView, seat: int, step: Step, number: int, attempt: int) -> bool:
+    """Whether a step of the next round's key can still be open, by a view that may be older than the step."""
+    if number != view.round.number + 1:
+        return False
+    seen = max((one.attempt for one in view.ceremonies if one.round == number), default=attempt)
+    part = contribution(view, number, seat)
+    return attempt > seen or (attempt == seen and (part is None or not KEY_STEP_DONE[step.name](part)))
 
 
 def yet_to_act(view: b.TaskView, number: int) -> set[str]:

@@ -22,6 +22,8 @@ Only `id`, `workload`, `rounds`, `miners`, `committee` and `reward.per_round` ar
 what the rest defaults to. With `preset: NAME` the settings of a published system stand for what is left out (see
 `nodes.presets`). Unknown keys are errors. Nothing is published that the encryption's budget cannot carry.
 
+Values beyond `encryption.bound` (1.0 if it is left out) are clipped; a miner of whose update more than 1 % is beyond it sits the round out.
+
 An aggregate of fewer than `min_aggregate` miners is never opened. By default that is byzantine + 2, so that it is the sum of two
 honest updates even if every Byzantine miner is in it, but no more than miners.minimum - byzantine, which is what a rule lets
 through when no more come; and two at least, where there are two.

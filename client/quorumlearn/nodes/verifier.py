@@ -1,38 +1,42 @@
-"""A verifier: one seat of a task's committee. Holds a share of each round's key, screens, decrypts and scores."""
+"""A verifier's seat in the rounds of a task: takes it, screens, decrypts and scores. Its keys are nodes.keyholder's, its votes on
+challenged blocks nodes.judge's, each in a thread of its own.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
-from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
-from quorumlearn.artifacts import ArtifactError, ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import blame, candidate, exchange, metrics, rootset, steps, waking
-from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
-from quorumlearn.nodes.ceremony import CeremonyPart, KeptClosedError, LostSecretError, complaint, last_call
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.nodes import candidate, metrics, rootset, steps, waking
+from quorumlearn.nodes.attempt import Finding, line
+from quorumlearn.nodes.ceremony import last_call
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.keyholder import KEY_STEPS, ceremony_part
+from quorumlearn.nodes.lanes import each, others_pending
 from quorumlearn.nodes.market import Along, CarriedKey, Market, Refused
-from quorumlearn.nodes.models import check_playable, load_public, workload_of
+from quorumlearn.nodes.models import check_playable, load_public
 from quorumlearn.nodes.partials import Values
 from quorumlearn.nodes.round_part import RoundPart
+from quorumlearn.nodes.scoring import Scorer
 from quorumlearn.nodes.steps import Step
+from quorumlearn.nodes.tray import Tray
 
 log = structlog.get_logger()
 
-PATIENCE_PER_SEAT = 0.7
-GATHER_SECONDS = 0.3
-"""The first seat leaves the others so long to act in a step before it does, so that its transaction closes the step."""
+CARRIER_WAITS, MOST_CARRIER_WAITS = 0.1, 10.0
+"""The share of a step's time, and the most seconds, that its transaction waits for the step of the next key that it is to take along."""
+ELSEWHERE = {*KEY_STEPS, Step.JUDGE}
 
 
 @dataclass(frozen=True)
@@ -46,115 +50,82 @@ class _Expected:
 
 @dataclass
 class Verifier:
-    """The role of one identity in one task (see nodes.worker.Role)."""
+    """The role of one identity in one task (see nodes.worker.Role): its rounds only. It moves nothing on."""
 
     me: str
     msp_id: str
     market: Market
     store: ArtifactStore
     journal: Journal
-    test_set: Callable[[], learning.Split]
+    scorer: Scorer
     position: Callable[[str], tuple[int, int]]
     workers: ckks.Workers
-    beacon_key: bytes | None = field(default=None, repr=False)
+    tray: Tray = field(default_factory=Tray)
     leaving: bool = False
+    may_begin: Callable[[], bool] = lambda: True
     clock: Callable[[], float] = time.time
-    patience: float = 0.0
+    patience: float | None = None
+    looks_at: float | None = None
     _playing: tuple[int, RoundPart] | None = None
-    _made: tuple[tuple[Step, int, int], CarriedKey] | None = None
     _next: _Expected | None = None
-    _scores: dict[str, learning.Score] = field(default_factory=dict)
-    _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
     @property
     def _now_ms(self) -> int:
         return int(self.clock() * 1000)
 
     def finished(self, view: b.TaskView) -> bool:
-        """Once the task has ended and no challenge of its blocks is left undecided."""
         over = steps.ended(view)
-        self.journal.forget_rounds(None if over else view.round.number)
-        return over and not view.challenges
+        if not over:
+            self.journal.forget_rounds(view.round.number)
+        return over
 
     def act(self, view: b.TaskView, news: News = no_news) -> bool:
         seat = steps.seat_of(view, self.me)
-        if seat is not None:
-            self.patience = PATIENCE_PER_SEAT * (seat - 1)
-            if not steps.ended(view):
-                self._remember(view, seat)
-                if view.round.phase == b.REVEAL and seat in view.round.seats:
-                    self._round(view).prepare(view)
-        failure: Exception | None = None
-        acted = False
-        along: CarriedKey | None = None
+        if seat is not None and not steps.ended(view):
+            if self.journal.get(SEATED) is None:
+                self.journal.put(SEATED, b"seated")
+            if view.round.phase == b.REVEAL and seat in view.round.seats:
+                self._round(view).prepare(view)
         seated = self.journal.get(SEATED) is not None
         open_steps = steps.verifier_steps(view, self.me, self.msp_id, seated=seated, leaving=self.leaving)
-        waiting = [one for one in open_steps if seat and steps.goes_along(view, seat, *one, self._now_ms)]
-        for step, number in sorted(open_steps, key=lambda one: one not in waiting):
-            try:
-                if (step, number) in waiting:
-                    along = self._key_along(step, number, view)
-                    continue
-                with metrics.timed(metrics.STEPS, step.value):
-                    done = self._do(step, number, view, news, along)
-            except (
-                ArtifactError,
-                exchange.ExchangeError,
-                ckks.CkksError,
-                KeptClosedError,
-                LostSecretError,
-            ) as error:
-                failure = (
-                    failure or error
-                )  # another step may be open that does not wait for this one's artifact
-                continue
-            if done:
-                log.info(step.value, task=view.task.spec.task_id, round=number, identity=self.me)
-            acted |= done
-        if failure is not None and not acted:
-            raise failure
-        return acted
+
+        def do(step: Step, number: int) -> bool:
+            with metrics.timed(metrics.STEPS, step.value):
+                return self._do(step, number, view, news)
+
+        return each([one for one in open_steps if one[0] not in ELSEWHERE], do, view, self.me)
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        """The first seat also closes the steps that miners complete, or seats that act at the same time."""
-        first = self.patience == 0.0
-        if view.state.status != t.RUNNING:
-            return first or waking.concerns_seats(events)
-        return waking.concerns_seats(events) or self.sees_due(view, events)
+        return waking.concerns_seats(events)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        return self.patience == 0.0 and waking.completed(view, events)
+        return False
 
-    def _do(
-        self, step: Step, number: int, view: b.TaskView, news: News, key: CarriedKey | None = None
-    ) -> bool:
-        """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger. `key` goes along
-        with a step of the round."""
+    def _do(self, step: Step, number: int, view: b.TaskView, news: News) -> bool:
+        """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger."""
         task = view.task.spec.task_id
 
-        def pending() -> bool:
-            others_wait = partial(waking.others_pending, view, number, self.me)
-            if self.patience == 0.0:
-                news.wait(GATHER_SECONDS, lambda events: waking.moved(events) or not others_wait(events))
-            return others_wait(news())
-
         def send(call: Callable[..., None], *arguments: object) -> None:
-            self._send(partial(call, task, number, *arguments), Along(pending(), key))
+            seat = self._seat(view)
+            pending = others_pending(view, number, seat, self.me, news)
+            with self._carried(view, seat) as key:
+                self._send(partial(call, task, number, *arguments), Along(pending, key))
 
         if step is Step.TAKE_SEAT:
+            if not self.may_begin():
+                return False
             check_playable(self.store, view.task.spec, training=rootset.ref_of(view.task.spec) is not None)
             self._score_head(view)
             self.market.join_committee(task)
         elif step is Step.LEAVE_SEAT:
             self.market.leave_committee(task)
-        elif step in KEY_STEPS:
-            ceremony = (task, number, steps.ceremony_of(view, number).attempt)
-            contribution = self._contribution(step, number, view)
-            self.market.key_step(KEY_STEPS[step], ceremony, contribution, pending())
         elif step is Step.BEACON:
-            send(self.market.reveal_beacon, self._part(view, number).beacon())
+            send(self.market.reveal_beacon, self._round(view).ceremony.beacon())
         elif step is Step.SCREEN:
-            send(self.market.post_sketch, self._round(view).sketch_shares(view))
+            send(
+                self.market.post_sketch,
+                self._round(view).sketch_shares(view, lambda: waking.entered(news(), waking.AFTER_SCREEN)),
+            )
         elif step is Step.SELECT:
             last = self._last_call(view)
             opened = self._round(view).opened(view, last)
@@ -167,13 +138,16 @@ class Verifier:
                 return True
             self._score_early(view)
             return False
-        elif step is Step.VALIDATE:
-            if not self._accuse(view, self._faulty_partials(view)):
-                send(self.market.vote_block, self._judge_candidate(view))
-                self._next = None
-        elif step is Step.JUDGE:
-            self.market.vote_challenge(task, number, self._judge_block(view, number))
+        elif step is Step.VALIDATE and not self._accuse(view, self._faulty_partials(view)):
+            send(self.market.vote_block, self._judge_candidate(view))
+            self._next = None
         return True
+
+    def _carried(self, view: b.TaskView, seat: int) -> AbstractContextManager[CarriedKey | None]:
+        """The step of the next key that goes along, if there is one; one that is being made is waited for, not for long."""
+        due = steps.carried_step(view, seat, self._now_ms) is not None
+        seconds = min(CARRIER_WAITS * _seconds_of(view), MOST_CARRIER_WAITS) if due else 0.0
+        return self.tray.taken(lambda which: steps.may_be_carried(view, seat, *which), seconds)
 
     def _send(self, call: Callable[[Along], None], along: Along) -> None:
         """A step of the round, and what goes along with it; alone if the ledger refuses both, so that nothing about the next
@@ -191,56 +165,6 @@ class Verifier:
                 sentence=refusal.sentence,
             )
             call(Along(along.pending))
-
-    def _key_along(self, step: Step, number: int, view: b.TaskView) -> CarriedKey:
-        """This seat's part of a ceremony's step, made as soon as the step is open, to be sent with the next step of the round."""
-        attempt = steps.ceremony_of(view, number).attempt
-        if self._made is None or self._made[0] != (step, number, attempt):
-            with metrics.timed(metrics.STEPS, step.value):
-                contribution = self._contribution(step, number, view)
-            self._made = (step, number, attempt), CarriedKey(KEY_STEPS[step], attempt, contribution)
-        return self._made[1]
-
-    def _contribution(self, step: Step, number: int, view: b.TaskView) -> b.KeyContribution:
-        """What this seat has to say in a ceremony's step; a complaint where another seat's part cannot be used."""
-        part, ceremony = self._part(view, number), steps.ceremony_of(view, number)
-        giving_up = last_call(ceremony, view.task.spec.timeouts.key, self._now_ms)
-        try:
-            return self._key_contribution(step, part, ceremony, giving_up)
-        except Faulty as fault:
-            if fault.late and not giving_up:
-                raise
-            log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
-            return complaint(str(fault))
-
-    def _key_contribution(
-        self, step: Step, part: CeremonyPart, ceremony: b.Ceremony, giving_up: bool
-    ) -> b.KeyContribution:
-        if step is Step.KEY_COMMIT:
-            return part.commit()
-        if step is Step.KEY_REVEAL:
-            return part.reveal()
-        part.mend()
-        if step is Step.KEY_TEST:
-            return part.test()
-        if step is Step.KEY_CONFIRM:
-            return part.confirm(list(ceremony.seats))
-        if step is Step.KEY_OPEN:
-            return part.open()
-        if not giving_up and (absent := blame.absent(part.attempt)):
-            raise ArtifactMissing(f"{len(absent)} artifacts of a failed ceremony are not in the store (yet)")
-        return b.KeyContribution(blame=blame.vote(blame.judge(part.attempt)))
-
-    def _remember(self, view: b.TaskView, seat: int) -> None:
-        """What must outlive a restart: that this identity had a seat, and which attempts became rounds' keys. What was
-        read in ceremonies that are over is let go."""
-        if self.journal.get(SEATED) is None:
-            self.journal.put(SEATED, b"seated")
-        for ceremony in view.ceremonies:
-            if ceremony.step == b.KEY_READY and steps.contribution(view, ceremony.round, seat) is not None:
-                self._part(view, ceremony.round).note_ready()
-        under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step not in CLOSED}
-        self._seen = {which: seen for which, seen in self._seen.items() if which in under_way}
 
     def _faulty_partials(self, view: b.TaskView) -> list[Finding]:
         found = self._round(view).verified(view, self._last_call(view))
@@ -261,20 +185,18 @@ class Verifier:
         return False
 
     def _last_call(self, view: b.TaskView) -> bool:
-        now = view.round
-        seconds = getattr(view.task.spec.timeouts, b.Phase.Name(now.phase).lower())
-        return last_call(now, seconds, self._now_ms)
+        return last_call(view.round, _seconds_of(view), self._now_ms)
 
     def _score_head(self, view: b.TaskView) -> None:
         """Before anything is staked: who cannot score is no verifier, and the first block is compared with this model."""
         spec = view.task.spec
-        self._score(spec, load_public(self.store, spec, view.state.head.model))
+        self.scorer.score(spec, load_public(self.store, spec, view.state.head.model))
 
     def _score_early(self, view: b.TaskView) -> None:
         """While the proposer is at it: there is only one model that it can propose."""
         expected = self._expected(view)
         if expected is not None:
-            self._score(view.task.spec, expected.model)
+            self.scorer.score(view.task.spec, expected.model)
 
     def _expected(self, view: b.TaskView) -> _Expected | None:
         """What the opened aggregate makes of the round's base; None if nobody can vouch for the aggregate."""
@@ -306,37 +228,7 @@ class Verifier:
         if (model, aggregate) != (now.candidate.model, now.candidate.aggregate):
             ballot.reason = b.WRONG_MODEL
             return ballot
-        return self._scored(ballot, spec, expected.model, expected.base)
-
-    def _judge_block(self, view: b.TaskView, height: int) -> b.Ballot:
-        """Score a challenged block against the one before it."""
-        spec = view.task.spec
-        block = self.market.block(spec.task_id, height)
-        before = next(one for one in self.market.blocks(spec.task_id) if one.digest == block.core.previous)
-        ballot = b.Ballot(
-            task_id=spec.task_id, round=block.core.round, seat=self._seat(view), model=block.core.model.digest
-        )
-        models = [load_public(self.store, spec, one.core.model) for one in (block, before)]
-        return self._scored(ballot, spec, *models)
-
-    def _scored(
-        self, ballot: b.Ballot, spec: TaskSpec, model: learning.Model, base: learning.Model
-    ) -> b.Ballot:
-        """A fall of the score by more than the task's tolerance (in 1/10000 of the test set) is SCORE_FELL."""
-        score, before = self._score(spec, model), self._score(spec, base)
-        fell = (before.correct - score.correct) * 10_000 > spec.tolerance_bp * score.total
-        ballot.reason = b.SCORE_FELL if fell else b.GOOD
-        ballot.correct, ballot.base_correct, ballot.total = score.correct, before.correct, score.total
-        return ballot
-
-    def _score(self, spec: TaskSpec, public: learning.Model) -> learning.Score:
-        """On the own test set; a model already scored is not scored again."""
-        digest = hashlib.sha256(learning.to_bytes(public)).hexdigest()
-        if digest not in self._scores:
-            workload = workload_of(spec)
-            private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
-            self._scores[digest] = workload.evaluate(learning.merge(public, private), self.test_set())
-        return self._scores[digest]
+        return self.scorer.fill(ballot, spec, expected.model, expected.base)
 
     def _round(self, view: b.TaskView) -> RoundPart:
         """This seat's part in the round under way."""
@@ -344,7 +236,7 @@ class Verifier:
         if self._playing is None or self._playing[0] != number:
             part = RoundPart(
                 spec=view.task.spec,
-                ceremony=self._part(view, number),
+                ceremony=ceremony_part(view, number, self._seat(view), self.store, self.journal, {}),
                 store=self.store,
                 journal=self.journal.below(f"round-{number}"),
                 workers=self.workers,
@@ -353,42 +245,20 @@ class Verifier:
             self._playing = number, part
         return self._playing[1]
 
-    def _part(self, view: b.TaskView, number: int) -> CeremonyPart:
-        spec = view.task.spec
-        attempt = steps.ceremony_of(view, number).attempt
-        return CeremonyPart(
-            attempt=Attempt(
-                parameters=parameters_of(spec),
-                store=self.store,
-                task=spec.task_id,
-                number=number,
-                attempt=attempt,
-                parts=steps.contributions(view, number),
-                seen=self._seen.setdefault((number, attempt), {}),
-            ),
-            journal=self.journal.below(f"round-{number}/attempt-{attempt}"),
-            seat=self._seat(view),
-            beacon_key=self.beacon_key,
-        )
-
     def _seat(self, view: b.TaskView) -> int:
         seat = steps.seat_of(view, self.me)
         assert seat is not None, "only a seat takes these steps"
         return seat
 
 
-KEY_STEPS = {
-    Step.KEY_COMMIT: "CommitKey",
-    Step.KEY_REVEAL: "RevealKey",
-    Step.KEY_TEST: "TestKey",
-    Step.KEY_CONFIRM: "ConfirmKey",
-    Step.KEY_OPEN: "OpenKey",
-    Step.KEY_BLAME: "BlameKey",
-}
-CLOSED = {b.KEY_READY, b.KEY_FAILED}
 SEATED = "seated"
 
 
 def _nobody(undecided: str, fault: b.Fault) -> list[Finding]:
     """The accusation of seat 0: something is wrong and it cannot be told whose fault it is."""
     return [Finding(0, fault, undecided)] if undecided else []
+
+
+def _seconds_of(view: b.TaskView) -> int:
+    """How long the round's phase may take."""
+    return int(getattr(view.task.spec.timeouts, b.Phase.Name(view.round.phase).lower()))

@@ -36,7 +36,10 @@ KEY_CALLS = {
 MINERS_PHASES = (b.KEY, b.COMMIT, b.REVEAL, b.PROPOSE, b.ENDED)
 """What begins with something for miners in it; a round's end begins the next one."""
 OWNERS_PHASES = (b.KEY, b.COMMIT, b.ENDED)
-FOR_EVERY_SEAT = {"blocks:Accuse", "blocks:Challenge"}
+AFTER_SCREEN = (b.SELECT, b.OPEN, b.PROPOSE, b.VALIDATE, b.ENDED, b.KEY, b.COMMIT)
+"""Where a round is that has gone on from SCREEN; the last two are the next round's."""
+CHALLENGE = "blocks:Challenge"
+FOR_EVERY_SEAT = {"blocks:Accuse", CHALLENGE}
 """What other seats answer although nothing moved."""
 
 
@@ -55,21 +58,28 @@ def concerns_seats(events: Sequence[LedgerEvent]) -> bool:
     return moved(events) or any(event.kind in FOR_EVERY_SEAT for event in events)
 
 
+def challenged(events: Sequence[LedgerEvent]) -> bool:
+    """Whether a block of the task was challenged, or the task ended, after which nobody else looks."""
+    return any(event.kind == CHALLENGE or event.status != t.RUNNING for event in events)
+
+
 def completed(view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
     """Whether everybody has done what was open in the view to them, and nobody's transaction has moved the task on."""
     return not moved(events) and any(
-        missing and missing <= _actors(call, number, events) for call, number, missing in _open(view)
+        missing and missing <= _actors(call, number, events) for call, number, missing in open_steps(view)
     )
 
 
 def others_pending(view: b.TaskView, number: int, me: str, events: Sequence[LedgerEvent]) -> bool:
     """Whether another seat has yet to do what is open in this round, or in this ceremony, as far as is known."""
     return any(
-        missing - {me} - _actors(call, number, events) for call, of, missing in _open(view) if of == number
+        missing - {me} - _actors(call, number, events)
+        for call, of, missing in open_steps(view)
+        if of == number
     )
 
 
-def _open(view: b.TaskView) -> Iterator[tuple[str, int, set[str]]]:
+def open_steps(view: b.TaskView) -> Iterator[tuple[str, int, set[str]]]:
     """The steps that are open: the contract's function, the round, and who has yet to call it."""
     now = view.round
     if now.phase == b.COMMIT:

@@ -3,8 +3,8 @@
 A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself (a
 peer or a store that is away, a neighbour's artifact that is late) is tried again with growing pauses, shorter ones again as the
 deadline comes near, and so is what a task has got wrong (a model or a rule that is none): that is no reason to leave other tasks
-alone. Meanwhile what is due is advanced all the same. Anything else is a fault of ours: it ends the worker with its traceback in
-the log and the node with an error.
+alone. Meanwhile what is due is advanced all the same. Anything else (no memory, a fault of a driver or of ours) costs this identity the
+step: it is logged with its type, message and place, counted, and tried again in the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -28,9 +28,11 @@ from quorumlearn.learning import ModelError, WorkloadError
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError
 from quorumlearn.nodes.exchange import ExchangeError
+from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.feed import AWAY_SECONDS, News, TaskFeed, next_deadline
 from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
+from quorumlearn.nodes.waiting import LongWait, place_of, waits_for
 from quorumlearn.robust import RuleError
 
 log = structlog.get_logger()
@@ -46,6 +48,7 @@ TRANSIENT = (
 )
 TASK_FAULTS = (WorkloadError, ModelError, RuleError)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+SHORTEST_PAUSE = 0.1
 AFTER_ACTING = 1.0
 """Seconds, beside its patience, after which it looks at what became of its own step if no event tells."""
 QUIET_REFUSALS = {"NOT_DUE", "WRONG_PHASE"}
@@ -55,8 +58,13 @@ class Role(Protocol):
     """What makes a worker a miner, a verifier or an owner."""
 
     @property
-    def patience(self) -> float:
-        """Seconds it leaves others to advance the task before it does so itself."""
+    def patience(self) -> float | None:
+        """Seconds it leaves others to advance the task before it does so itself; None: it never does."""
+        ...
+
+    @property
+    def looks_at(self) -> float | None:
+        """When it is to look again although nothing has happened, in seconds since 1970; None: it does not say."""
         ...
 
     def act(self, view: TaskView, news: News) -> bool:
@@ -85,8 +93,11 @@ class Worker:
     feed: TaskFeed
     market: Market
     stop: threading.Event
+    doubt: Callable[[Exception], None] = lambda _: None
+    """Told of every error: something may be amiss with the whole node (nodes.health)."""
 
     def run(self) -> None:
+        waits = LongWait()
         pause = FIRST_PAUSE
         due_since: float | None = None
         view: TaskView | None = None
@@ -102,7 +113,9 @@ class Worker:
                     return
                 try:
                     acted = self.role.act(view, News(self.feed, mark))
-                except (*TRANSIENT, *TASK_FAULTS):
+                except Refused:
+                    raise
+                except Exception:
                     due_since = self._advance(view, due_since)
                     raise
                 if self.role.finished(view):
@@ -117,22 +130,18 @@ class Worker:
                 self.feed.expire()
                 due_since = None
                 longest = LONGEST_PAUSE
-            except (*TRANSIENT, *TASK_FAULTS) as error:
+            except Exception as error:  # noqa: BLE001 - whatever one step of one identity dies of ends nothing else
                 if self.stop.is_set():
                     return
-                metrics.RETRIES.labels(self.feed.task).inc()
-                log.warning(
-                    "will try again",
-                    identity=self.me,
-                    task=self.feed.task,
-                    seconds=round(pause, 1),
-                    error=str(error),
-                )
+                self._failed(error, pause)
                 self.feed.expire()
                 longest = AWAY_SECONDS if _unreachable(error) else LONGEST_PAUSE
             else:
+                self._say_if_long(view, waits)
                 done = acted or (view.can_advance and due_since is None)
-                seconds = AFTER_ACTING + self.role.patience if done else self._until(view, due_since)
+                seconds = AFTER_ACTING + (self.role.patience or 0.0) if done else self._until(view, due_since)
+                if self.role.looks_at is not None:
+                    seconds = min(seconds, max(SHORTEST_PAUSE, self.role.looks_at - time.time()))
                 self.feed.wait(mark, seconds, partial(self.role.wakes, view))
                 continue
             self.stop.wait(pause_before(view, min(pause, longest) * random.uniform(0.5, 1.0)))
@@ -146,25 +155,43 @@ class Worker:
             log.warning("not advanced", identity=self.me, task=self.feed.task, error=str(error))
         self.feed.expire()
 
+    def _say_if_long(self, view: TaskView, waits: LongWait) -> None:
+        """Of the threads of an identity the one that may move the task on says what it waits for."""
+        if self.role.patience is None or (waited := waits.due(place_of(view))) is None:
+            return
+        log.info("waits", identity=self.me, task=self.feed.task, seconds=round(waited), what=waits_for(view))
+
     def _advance(self, view: TaskView, due_since: float | None) -> float | None:
         """Move what is due once this identity's patience is over; returns since when something has been due."""
-        if not view.can_advance:
+        patience = self.role.patience
+        if not view.can_advance or patience is None:
             return None
         now = time.monotonic()
         since = due_since if due_since is not None else now
-        if now - since >= self.role.patience:
+        if now - since >= patience:
             self.market.advance(self.feed.task)
             self.feed.expire()
             return None
         return since
 
     def _until(self, view: TaskView, due_since: float | None) -> float:
+        patience = self.role.patience or 0.0
         if due_since is not None:
-            return max(0.02, self.role.patience - (time.monotonic() - due_since))
+            return max(0.02, patience - (time.monotonic() - due_since))
         deadline = next_deadline(view)
         if deadline is None:
             return LONGEST_PAUSE
-        return min(max(deadline / 1000 - time.time() + self.role.patience, 0.1), LONGEST_PAUSE)
+        return min(max(deadline / 1000 - time.time() + patience, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+    def _failed(self, error: Exception, pause: float) -> None:
+        """Count and say what is tried again after so many seconds; where it was, if it is none of what is foreseen."""
+        self.doubt(error)
+        metrics.RETRIES.labels(self.feed.task).inc()
+        about = {"identity": self.me, "task": self.feed.task, "seconds": round(pause, 1)}
+        if isinstance(error, (*TRANSIENT, *TASK_FAULTS)):
+            log.warning("will try again", **about, error=str(error))
+        else:
+            log.error("failed, will try again", **about, **counted(self.feed.task, error))
 
     def _refused(self, refusal: Refused) -> None:
         if refusal.code not in QUIET_REFUSALS:

@@ -1,15 +1,23 @@
-"""A verifier in its seat, and what it sees of a round: for tests of what it sends, and when."""
+"""A verifier in its seat and a miner, and what they see of a round: for tests of what they send, and when."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from quorumlearn import ckks
+import numpy as np
+from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.attacks import make_behaviour
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.keyholder import KeyHolder
+from quorumlearn.nodes.market import Contract, Market
+from quorumlearn.nodes.miner import Miner
+from quorumlearn.nodes.scoring import Scorer
+from quorumlearn.nodes.training import Trainer, Workshop
 from quorumlearn.nodes.verifier import Verifier
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -58,8 +66,54 @@ def verifier_in_seat(
         market=market,  # type: ignore[arg-type]
         store=ArtifactStore((folder / "store").as_uri()),
         journal=journal,
-        test_set=lambda: None,  # type: ignore[arg-type, return-value]
+        scorer=Scorer(no_test_set),
         position=lambda _: (0, 0),
         workers=ckks.Workers(0),
         clock=clock,
     )
+
+
+def keys_of(seat: Verifier, market: object) -> KeyHolder:
+    """The other thread of the same seat: what it makes is carried by what the first sends."""
+    return KeyHolder(
+        me=seat.me,
+        msp_id=seat.msp_id,
+        market=market,  # type: ignore[arg-type]
+        store=seat.store,
+        journal=seat.journal,
+        tray=seat.tray,
+        clock=seat.clock,
+    )
+
+
+def no_test_set() -> learning.Split:
+    raise AssertionError("nothing is scored here")
+
+
+def no_samples() -> learning.Split:
+    return learning.Split(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64))
+
+
+def miner_in(
+    folder: Path,
+    contract: Contract,
+    shard: Callable[[], learning.Split] = no_samples,
+    *,
+    me: str = "M/a",
+    behaviour: str = "honest",
+    noise_key: bytes | None = None,
+) -> Miner:
+    """The node of a miner as it comes up in this folder."""
+    market, journal = Market(contract), Journal(folder / "journal")
+    store = ArtifactStore(str(folder / "store"), create=True)
+    trainer = Trainer(
+        me=me,
+        market=market,
+        store=store,
+        journal=journal,
+        workshop=Workshop(threading.Semaphore(1), threading.Event()),
+        shard=shard,
+        behaviour=make_behaviour(behaviour),
+        noise_key=noise_key,
+    )
+    return Miner(me, market, store, journal, trainer, trainer.behaviour, ckks.Workers(0))

@@ -17,7 +17,8 @@ from quorumlearn.nodes.attempt import Faulty
 from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError, complaint, last_call
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.verifier import Verifier
+from quorumlearn.nodes.keyholder import KeyHolder
+from quorumlearn.nodes.tray import Tray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption
@@ -141,18 +142,16 @@ class Told:
         self.calls.append((function, contribution))
 
 
-def acting(c: Ceremony, step: int, now: SimpleNamespace) -> tuple[Verifier, b.TaskView, Told]:
+def acting(c: Ceremony, step: int, now: SimpleNamespace) -> tuple[KeyHolder, b.TaskView, Told]:
     """Seat 1 as a node has it, and the view in which its ceremony is at `step`, which ends at second 100."""
     told = Told()
-    node = Verifier(
+    node = KeyHolder(
         me="V1MSP/v",
         msp_id="V1MSP",
         market=told,  # type: ignore[arg-type]
         store=c.store,
         journal=Journal(c.folder / "node"),
-        test_set=lambda: None,  # type: ignore[arg-type, return-value]
-        position=lambda _: (0, 0),
-        workers=ckks.Workers(0),
+        tray=Tray(),
         clock=lambda: now.seconds,
     )
     spec = t.TaskSpec(task_id=TASK, ckks=record_of(c.p), timeouts=t.Timeouts(key=30))

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.attacks import make_behaviour
-from quorumlearn.learning import Split
 from quorumlearn.nodes import exchange
 from quorumlearn.nodes.encryption import record_of
-from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.miner import Miner, Workshop
+from quorumlearn.nodes.miner import Miner
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
 
 from tests.client.nodes.committee import Committee, committee_of
-from tests.client.nodes.seats import Ledger
+from tests.client.nodes.seats import Ledger, miner_in
 
 ME = "M/a"
 
@@ -35,18 +29,7 @@ def committee() -> Committee:
 def started(folder: Path, behaviour: str = "honest") -> tuple[Miner, Ledger]:
     """The miner's node as it comes up in this folder."""
     ledger = Ledger()
-    store = ArtifactStore(str(folder / "store"), create=True)
-    miner = Miner(
-        me=ME,
-        market=Market(ledger),
-        store=store,
-        journal=Journal(folder / "journal"),
-        workshop=Workshop(threading.Semaphore(1), threading.Event()),
-        shard=lambda: Split(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64)),
-        behaviour=make_behaviour(behaviour),
-        workers=ckks.Workers(0),
-    )
-    return miner, ledger
+    return miner_in(folder, ledger, me=ME, behaviour=behaviour), ledger
 
 
 def view_of(c: Committee, store: ArtifactStore, phase: b.Phase) -> b.TaskView:

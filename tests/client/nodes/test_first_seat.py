@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from quorumlearn.nodes import verifier
+from quorumlearn.nodes import lanes
 from quorumlearn.nodes.feed import News, TaskFeed
 from quorumlearn.nodes.market import NOTHING, Along
 from quorumlearn_proto import block_pb2 as b
@@ -35,7 +35,7 @@ def revealed(number: int) -> LedgerEvent:
 def test_the_first_seat_closes_the_step_that_the_others_act_in_while_it_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifier, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(lanes, "GATHER_SECONDS", 60)
     market, feed, view = Recorder(), TaskFeed("task", None), view_of_seats(b.BEACON)  # type: ignore[arg-type]
     news = News(feed, feed.mark())
     acting = threading.Thread(target=verifier_in_seat(1, tmp_path, market).act, args=(view, news))
@@ -50,10 +50,10 @@ def test_the_first_seat_closes_the_step_that_the_others_act_in_while_it_waits(
 def test_the_first_seat_waits_for_nobody_for_long_and_the_others_do_not_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifier, "GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(lanes, "GATHER_SECONDS", 0.01)
     market, feed, view = Recorder(), TaskFeed("task", None), view_of_seats(b.BEACON)  # type: ignore[arg-type]
     verifier_in_seat(1, tmp_path, market).act(view, News(feed, feed.mark()))
-    monkeypatch.setattr(verifier, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(lanes, "GATHER_SECONDS", 60)
     news = News(feed, feed.mark())
     verifier_in_seat(2, tmp_path, market).act(view, news)
     feed.notify(revealed(1))
@@ -65,7 +65,7 @@ def test_the_first_seat_waits_for_nobody_for_long_and_the_others_do_not_wait(
 def test_the_first_seat_does_not_wait_once_the_task_has_moved_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifier, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(lanes, "GATHER_SECONDS", 60)
     market, feed, view = Recorder(), TaskFeed("task", None), view_of_seats(b.BEACON)  # type: ignore[arg-type]
     news = News(feed, feed.mark())
     feed.notify(LedgerEvent(kind="blocks:Advance", status=t.RUNNING, phase=b.REVEAL, round=1, moved=True))

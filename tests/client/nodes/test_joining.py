@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from quorumlearn import ckks
-from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.attacks import make_behaviour
 from quorumlearn.learning import DataMissing, Split
 from quorumlearn.nodes import miner as module
-from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.miner import Miner, Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from structlog.testing import capture_logs
 
-from tests.client.nodes.seats import Ledger
+from tests.client.nodes.seats import Ledger, miner_in
 
 
 def no_data() -> Split:
@@ -42,16 +36,7 @@ def test_who_trains_and_has_no_data_does_not_join(
     tmp_path: Path, behaviour: str, shard: object, joins: bool
 ) -> None:
     ledger = Ledger()
-    miner = Miner(
-        me="M/a",
-        market=Market(ledger),
-        store=ArtifactStore(str(tmp_path / "store"), create=True),
-        journal=Journal(tmp_path / "journal"),
-        workshop=Workshop(threading.Semaphore(1), threading.Event()),
-        shard=shard,  # type: ignore[arg-type]
-        behaviour=make_behaviour(behaviour),
-        workers=ckks.Workers(0),
-    )
+    miner = miner_in(tmp_path, ledger, shard, behaviour=behaviour)  # type: ignore[arg-type]
     view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED))
     if joins:
         assert miner.act(view)
@@ -61,3 +46,17 @@ def test_who_trains_and_has_no_data_does_not_join(
             miner.act(view)
         assert ledger.taken == []
         assert miner.journal.get("joined") is None
+
+
+def test_who_joined_before_and_is_no_miner_of_the_task_says_once_that_it_does_not_again(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger()
+    miner = miner_in(tmp_path, ledger, some_data)
+    miner.journal.put("joined", b"1")
+    view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED))
+    with capture_logs() as logs:
+        assert not miner.act(view)
+        assert not miner.act(view)
+    assert ledger.taken == []
+    assert [(one["log_level"], one["journal"]) for one in logs] == [("warning", str(miner.journal.folder))]

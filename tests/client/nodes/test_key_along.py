@@ -1,18 +1,20 @@
-"""A verifier makes its step of the next round's ceremony when it is open and sends it with its next step in the round."""
+"""A seat makes its step of the next round's ceremony when it is open, sends it with its next step in the round, and waits for neither."""
 
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import NOTHING, Along, Refused
-from quorumlearn.nodes.verifier import Verifier
+from quorumlearn.nodes.lanes import WAITS_FOR_OTHERS
+from quorumlearn.nodes.market import NOTHING, Along, CarriedKey, Refused
+from quorumlearn.nodes.steps import Step
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-from tests.client.nodes.seats import SEATS, verifier_in_seat, view_of_seats
+from tests.client.nodes.seats import SEATS, keys_of, verifier_in_seat, view_of_seats
 
 KEY_SECONDS = 60
 ELSEWHERE = ArtifactRef(digest="ab" * 32, size=7)
@@ -43,23 +45,29 @@ def view_in(phase: b.Phase, step: b.CeremonyStep = b.KEY_COMMIT) -> b.TaskView:
     view.task.spec.timeouts.key = KEY_SECONDS
     view.ceremonies.add(round=2, attempt=1, step=step, seats=SEATS, deadline_ms=1000 * KEY_SECONDS)
     for seat in SEATS if step != b.KEY_COMMIT else ():
-        view.contributions.add(round=2, attempt=1, seat=seat, public_share=ELSEWHERE, sealed_shares=ELSEWHERE)
+        view.contributions.add(round=2, attempt=1, seat=seat, public_share=ELSEWHERE)
+        if step != b.KEY_REVEAL:
+            view.contributions[-1].sealed_shares.CopyFrom(ELSEWHERE)
     return view
 
 
-def second_seat(folder: Path, market: Recorder, seconds: float = 0.0) -> Verifier:
-    """So many seconds after the ceremony's step has begun."""
-    return verifier_in_seat(2, folder, market, clock=lambda: seconds)
+class Seat:
+    """Seat 2, so many seconds after the ceremony's step has begun."""
+
+    def __init__(self, folder: Path, market: Recorder, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.rounds = verifier_in_seat(2, folder, market, clock=lambda: self.seconds)
+        self.keys = keys_of(self.rounds, market)
 
 
 def test_a_key_step_is_made_while_miners_train_and_sent_with_the_beacon(tmp_path: Path) -> None:
     market = Recorder()
-    seat = second_seat(tmp_path, market)
-    assert not seat.act(view_in(b.COMMIT))
+    seat = Seat(tmp_path, market)
+    assert not seat.keys.act(view_in(b.COMMIT))
     made = Journal(tmp_path / "seat-2").get("round-2/attempt-1/public")
     assert made is not None
     assert (market.beacons, market.alone) == ([], [])
-    assert seat.act(view_in(b.BEACON))
+    assert seat.rounds.act(view_in(b.BEACON))
     (along,) = market.beacons
     assert along.key is not None
     assert (along.key.function, along.key.attempt, market.alone) == ("CommitKey", 1, [])
@@ -68,13 +76,75 @@ def test_a_key_step_is_made_while_miners_train_and_sent_with_the_beacon(tmp_path
 
 def test_a_key_step_goes_alone_where_half_of_its_time_is_over(tmp_path: Path) -> None:
     market = Recorder()
-    assert second_seat(tmp_path, market, KEY_SECONDS / 2).act(view_in(b.COMMIT))
-    assert (market.beacons, market.alone) == ([], ["CommitKey"])
+    seat = Seat(tmp_path, market, KEY_SECONDS / 2)
+    assert seat.keys.act(view_in(b.COMMIT))
+    assert seat.rounds.act(view_in(b.BEACON))
+    assert [one.key for one in market.beacons] == [None]
+    assert market.alone == ["CommitKey"]
+
+
+def test_a_key_step_that_waits_is_looked_at_again_when_half_of_its_time_is_over(tmp_path: Path) -> None:
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    assert not seat.keys.act(view_in(b.SCREEN))
+    assert seat.keys.looks_at == KEY_SECONDS / 2
+    seat.seconds = seat.keys.looks_at
+    assert seat.keys.act(view_in(b.SCREEN))
+    assert market.alone == ["CommitKey"]
+
+
+def test_the_rounds_step_takes_what_was_made_while_it_was_computed(tmp_path: Path) -> None:
+    """By its own view, which is as old as the computation is long, the ceremony was a step behind."""
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    carried = CarriedKey("RevealKey", 1, b.KeyContribution(sealed_shares=ELSEWHERE))
+    seat.rounds.tray.put((Step.KEY_REVEAL, 2, 1), carried)
+    assert seat.rounds.act(view_in(b.BEACON))
+    assert [one.key for one in market.beacons] == [carried]
+
+
+def test_a_key_step_that_is_done_is_not_sent_again(tmp_path: Path) -> None:
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    seat.rounds.tray.put((Step.KEY_REVEAL, 2, 1), CarriedKey("RevealKey", 1, b.KeyContribution()))
+    view = view_in(b.BEACON, b.KEY_TEST)
+    view.ceremonies[1].step = b.KEY_READY
+    assert seat.rounds.act(view)
+    assert [one.key for one in market.beacons] == [None]
+
+
+def test_the_rounds_step_waits_for_a_key_step_that_is_being_made(tmp_path: Path) -> None:
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    view = view_in(b.BEACON)
+    view.task.spec.timeouts.beacon = 600
+    carrying = threading.Thread(target=seat.rounds.act, args=(view,))
+    carrying.start()
+    assert not seat.keys.act(view)
+    carrying.join(30)
+    assert [one.key is not None for one in market.beacons] == [True]
+
+
+def test_a_key_step_that_is_on_its_way_does_not_go_alone_before_its_last_call(tmp_path: Path) -> None:
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    view = view_in(b.BEACON)
+    assert not seat.keys.act(view)
+    seat.seconds = KEY_SECONDS / 2
+    with seat.rounds.tray.taken(lambda _: True, 0) as key:
+        assert key is not None
+        assert not seat.keys.act(view)
+        assert seat.keys.looks_at == KEY_SECONDS * 2 / 3
+        seat.seconds = seat.keys.looks_at
+        assert seat.keys.act(view)
+    assert market.alone == ["CommitKey"]
 
 
 def test_the_rounds_step_is_sent_again_without_what_the_ledger_refuses(tmp_path: Path) -> None:
     market = Recorder("WRONG_PHASE")
-    assert second_seat(tmp_path, market).act(view_in(b.BEACON))
+    seat = Seat(tmp_path, market)
+    seat.keys.act(view_in(b.BEACON))
+    assert seat.rounds.act(view_in(b.BEACON))
     first, second = market.beacons
     assert first.key is not None
     assert second == Along(first.pending)
@@ -82,15 +152,23 @@ def test_the_rounds_step_is_sent_again_without_what_the_ledger_refuses(tmp_path:
 
 def test_a_rounds_step_that_is_refused_itself_is_refused(tmp_path: Path) -> None:
     market = Recorder("DIGEST_MISMATCH")
+    seat = Seat(tmp_path, market)
+    seat.keys.act(view_in(b.BEACON))
     with pytest.raises(Refused):
-        second_seat(tmp_path, market).act(view_in(b.BEACON))
+        seat.rounds.act(view_in(b.BEACON))
+    assert len(market.beacons) == 2
 
 
 @pytest.mark.parametrize("step", [b.KEY_REVEAL, b.KEY_TEST])
 def test_a_key_step_that_cannot_be_made_holds_up_nothing(tmp_path: Path, step: b.CeremonyStep) -> None:
     """Its secrets are lost, or the others' artifacts are not there yet."""
     market = Recorder()
-    assert second_seat(tmp_path, market).act(view_in(b.BEACON, step))
+    seat = Seat(tmp_path, market)
+    view = view_in(b.BEACON, step)
+    view.task.spec.timeouts.beacon = 6000
+    with pytest.raises(WAITS_FOR_OTHERS):
+        seat.keys.act(view)
+    assert seat.rounds.act(view)
     (along,) = market.beacons
     assert along.key is None
     assert market.alone == []

@@ -17,7 +17,7 @@ def read(port: int) -> str:
 
 
 def test_steps_rounds_and_transactions_are_served() -> None:
-    port = metrics.serve("127.0.0.1", 0)
+    port = metrics.serve("127.0.0.1", 0, list)
     view = b.TaskView(state=t.TaskState(task_id="metered", head=Head(height=3)))
     view.round.CopyFrom(b.Round(number=4, phase=b.SCREEN))
     metrics.seen(view)
@@ -33,4 +33,4 @@ def test_steps_rounds_and_transactions_are_served() -> None:
 def test_a_step_that_fails_is_not_timed() -> None:
     with pytest.raises(ValueError, match="no"), metrics.timed(metrics.STEPS, "a failing step"):
         raise ValueError("no")
-    assert 'step="a failing step"' not in read(metrics.serve("127.0.0.1", 0))
+    assert 'step="a failing step"' not in read(metrics.serve("127.0.0.1", 0, list))

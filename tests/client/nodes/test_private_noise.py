@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 from quorumlearn.analysis import report_of
-from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.attacks import make_behaviour
-from quorumlearn.ckks import Workers
-from quorumlearn.learning import Split, get_workload
-from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.miner import Miner, Workshop
+from quorumlearn.learning import get_workload
+from quorumlearn.nodes.training import Trainer
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import Head
+
+from tests.client.nodes.seats import miner_in
 
 PRIVATE = {"dp_clip": "1.0", "dp_noise": "1.0", "dp_delta": "1e-05", "batch_size": "32"}
 
@@ -32,19 +27,8 @@ class NoContract:
         raise AssertionError(function)
 
 
-def miner(folder: Path, key: bytes | None = None, me: str = "AMSP/miner1") -> Miner:
-    folder.mkdir(exist_ok=True)
-    return Miner(
-        me=me,
-        market=Market(NoContract()),
-        store=ArtifactStore(folder.as_uri()),
-        journal=Journal(folder / "journal"),
-        workshop=Workshop(threading.Semaphore(1), threading.Event()),
-        shard=lambda: Split(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64)),
-        behaviour=make_behaviour("honest"),
-        workers=Workers(0),
-        noise_key=key,
-    )
+def miner(folder: Path, key: bytes | None = None, me: str = "AMSP/miner1") -> Trainer:
+    return miner_in(folder, NoContract(), me=me, noise_key=key).trainer
 
 
 def now(number: int = 1, base: str = "aa") -> b.Round:

@@ -15,6 +15,7 @@ from quorumlearn.nodes.ceremony import CeremonyPart
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.round_part import RoundPart
+from quorumlearn.nodes.screening import Overtaken
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION
@@ -174,3 +175,16 @@ def test_nothing_is_made_without_an_authorisation(played: Played, what: str) -> 
     with pytest.raises(NotAuthorised):
         seat.sketch_shares(played.view) if what == "sketch" else seat.partial(played.view)
     assert played.journal(1).names() == before
+
+
+def test_a_seat_stops_sketching_for_a_round_that_has_gone_on(played: Played) -> None:
+    asked: list[int] = []
+
+    def overtaken() -> bool:
+        asked.append(len(asked))
+        return len(asked) > 1
+
+    with pytest.raises(Overtaken, match="the round has gone on"):
+        played.seat(1).sketch_shares(played.view, overtaken)
+    assert asked == [0, 1]
+    assert played.journal(1).get("sketch-shares") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from quorumlearn.nodes.waking import (
+    AFTER_SCREEN,
     KEY_CALLS,
     MINERS_PHASES,
     OWNERS_PHASES,
@@ -142,3 +143,14 @@ def test_the_last_seat_knows_that_it_is_the_last() -> None:
     view.screenings.add(seat=2).sketch_shares.digest = "d"
     assert not others_pending(view, 1, "V1/v", posted(3))
     assert others_pending(view, 1, "V1/v", [event("blocks:VoteSelection", "V3/v")])
+
+
+def test_a_seat_that_still_screens_sees_that_the_round_has_gone_on_without_it() -> None:
+    def gone_on(*events: LedgerEvent) -> bool:
+        return entered(events, AFTER_SCREEN)
+
+    ahead = event("blocks:RevealKey", phase=b.PHASE_UNSPECIFIED, number=2, went_on=True)
+    carried = event("blocks:PostSketch", "V2/v", phase=b.SCREEN, went_on=True)
+    assert not gone_on(*posted(2, 3), ahead, carried)
+    assert gone_on(*posted(2, 3), event("blocks:Advance", phase=b.SELECT, went_on=True))
+    assert gone_on(event("blocks:Advance", phase=b.KEY, number=2, went_on=True))

@@ -1,4 +1,4 @@
-"""A worker's pauses before it tries a step again, and what it does meanwhile."""
+"""A worker goes on whatever a step dies of, and how long it waits before it tries again."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import threading
 import time
 from collections.abc import Sequence
 
+import pytest
+from prometheus_client import REGISTRY
 from quorumlearn.gateway import CommitStatusError
+from quorumlearn.nodes import worker as module
 from quorumlearn.nodes.feed import News, TaskFeed
-from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.journal import JournalError
+from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.worker import FIRST_PAUSE, LONGEST_PAUSE, Worker, pause_before
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from structlog.testing import capture_logs
 
 
 def in_seconds(seconds: float) -> int:
@@ -54,7 +60,8 @@ class Frozen:
 class Seat:
     """Is told at its first look of a step that is complete, and has one of its own to do at the second."""
 
-    patience = 0.0
+    patience: float | None = 0.0
+    looks_at: float | None = None
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -85,3 +92,56 @@ def test_a_step_that_cannot_be_closed_does_not_hold_up_the_own_steps() -> None:
     market = Market(ledger)
     Worker("V1/v", Seat(market), TaskFeed("t", market), market, ledger.stop).run()
     assert ledger.sent == ["blocks:Advance", "tasks:JoinCommittee"]
+
+
+class Views:
+    """A contract that answers every query with a running task."""
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        return b.TaskView(state=t.TaskState(status=t.RUNNING)).SerializeToString()
+
+    def submit(self, function: str, *args: str) -> bytes:
+        raise AssertionError(function)
+
+
+class Failing:
+    """A role that dies of these, one after the other, and is then finished."""
+
+    patience: float | None = 1.0
+    looks_at: float | None = None
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    def act(self, view: b.TaskView, news: News) -> bool:
+        raise self.errors.pop(0)
+
+    def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return True
+
+    def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return False
+
+    def finished(self, view: b.TaskView) -> bool:
+        return not self.errors
+
+
+def test_whatever_a_step_dies_of_is_logged_counted_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.001)
+    market, doubted = Market(Views()), []  # type: ignore[var-annotated]
+    unforeseen = (RuntimeError("CUDA error"), MemoryError("7 GiB"), KeyError("conv1"))
+    errors = (*unforeseen, JournalError("no space"), Refused("blocks:Commit", "WRONG_PHASE", "too late"))
+    work = Worker(
+        "M/a", Failing(*errors), TaskFeed("died", market), market, threading.Event(), doubted.append
+    )
+    with capture_logs() as logs:
+        work.run()
+    failed = [one for one in logs if one["event"] == "failed, will try again"]
+    assert [one["kind"] for one in failed] == ["RuntimeError", "MemoryError", "KeyError"]
+    assert [one["error"] for one in failed] == ["CUDA error", "7 GiB", "'conv1'"]
+    assert all("test_worker.py:" in one["at"] for one in failed)
+    assert doubted == list(errors[:-1])
+    for error in unforeseen:
+        labels = {"task": "died", "kind": type(error).__name__}
+        assert REGISTRY.get_sample_value("quorumlearn_failures_total", labels) == 1

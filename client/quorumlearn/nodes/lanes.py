@@ -1,0 +1,55 @@
+"""What the threads of a seat have in common: its rounds (nodes.verifier), its keys (nodes.keyholder), its challenges (nodes.judge).
+
+Each has a thread, so that no long computation holds up a step with a deadline of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import structlog
+from quorumlearn_proto import block_pb2 as b
+
+from quorumlearn.artifacts import ArtifactError
+from quorumlearn.ckks import CkksError
+from quorumlearn.nodes import waking
+from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError
+from quorumlearn.nodes.exchange import ExchangeError
+from quorumlearn.nodes.feed import News
+from quorumlearn.nodes.steps import Step
+
+log = structlog.get_logger()
+
+WAITS_FOR_OTHERS = (ArtifactError, ExchangeError, CkksError, KeptClosedError, LostSecretError)
+FIRST_SEAT = 1
+GATHER_SECONDS = 0.3
+"""The first seat leaves the others so long to act in a step before it does, so that its transaction closes the step."""
+
+
+def each(
+    open_steps: Iterable[tuple[Step, int]], do: Callable[[Step, int], bool], view: b.TaskView, me: str
+) -> bool:
+    """Do what is open, whether or not one of the steps has to wait for another's artifact; raises that only if nothing was done."""
+    failure: Exception | None = None
+    acted = False
+    for step, number in open_steps:
+        try:
+            done = do(step, number)
+        except WAITS_FOR_OTHERS as error:
+            failure = failure or error
+            continue
+        if done:
+            log.info(step.value, task=view.task.spec.task_id, round=number, identity=me)
+        acted |= done
+    if failure is not None and not acted:
+        raise failure
+    return acted
+
+
+def others_pending(view: b.TaskView, number: int, seat: int, me: str, news: News) -> bool:
+    """Whether another seat has yet to do what is open in this round, or in this ceremony; the first seat waits a moment for them."""
+    pending = partial(waking.others_pending, view, number, me)
+    if seat == FIRST_SEAT:
+        news.wait(GATHER_SECONDS, lambda events: waking.moved(events) or not pending(events))
+    return pending(news())

@@ -1,0 +1,85 @@
+"""What each identity of an organisation is in a task: owner, miner, or a seat with its three threads."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from functools import partial
+
+from quorumlearn.attacks import make_behaviour
+from quorumlearn.ckks import Workers
+from quorumlearn.nodes.config import IdentityConfig
+from quorumlearn.nodes.health import Health
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.judge import Judge
+from quorumlearn.nodes.keyholder import KeyHolder
+from quorumlearn.nodes.miner import Miner
+from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.owner import Owner
+from quorumlearn.nodes.scoring import Scorer
+from quorumlearn.nodes.training import Trainer, Workshop
+from quorumlearn.nodes.tray import Tray
+from quorumlearn.nodes.verifier import Verifier
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Made of what the identities of a node share."""
+
+    organisation: Organisation
+    workshop: Workshop
+    workers: Workers
+    health: Health
+
+    def journal(self, identity: IdentityConfig, task: str) -> Journal:
+        """JournalError if its folder cannot be made."""
+        return self.organisation.journal.below(identity.user).below(task)
+
+    def owner(self, identity: IdentityConfig, task: str) -> Owner:
+        org = self.organisation
+        return Owner(
+            me=org.name(identity.user),
+            store=org.store,
+            journal=self.journal(identity, task),
+            test_set=partial(org.test_set, identity),
+        )
+
+    def miner(self, identity: IdentityConfig, task: str) -> Miner:
+        org, behaviour, journal = (
+            self.organisation,
+            make_behaviour(identity.behaviour),
+            self.journal(identity, task),
+        )
+        me, market = org.name(identity.user), org.market(identity.user)
+        trainer = Trainer(
+            me=me,
+            market=market,
+            store=org.store,
+            journal=journal,
+            workshop=self.workshop,
+            shard=partial(org.shard, identity),
+            behaviour=behaviour,
+            noise_key=org.noise_key(identity),
+        )
+        return Miner(me, market, org.store, journal, trainer, behaviour, self.workers, self.health.may_begin)
+
+    def seat(self, identity: IdentityConfig, task: str) -> tuple[Verifier, KeyHolder, Judge]:
+        """Its rounds, its keys and its challenges."""
+        org = self.organisation
+        me, msp_id, market = org.name(identity.user), org.msp_id(identity.user), org.market(identity.user)
+        journal, tray, scorer = self.journal(identity, task), Tray(), Scorer(partial(org.test_set, identity))
+        rounds = Verifier(
+            me=me,
+            msp_id=msp_id,
+            market=market,
+            store=org.store,
+            journal=journal,
+            scorer=scorer,
+            position=partial(org.position, identity.user),
+            workers=self.workers,
+            tray=tray,
+            leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
+            may_begin=self.health.may_begin,
+        )
+        keys = KeyHolder(me, msp_id, market, org.store, journal, tray, org.beacon_key(identity))
+        return rounds, keys, Judge(me, msp_id, market, org.store, scorer)

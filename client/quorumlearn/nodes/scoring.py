@@ -1,0 +1,38 @@
+"""A verifier's scores of public models, on its own test set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.task_pb2 import TaskSpec
+
+from quorumlearn import learning
+from quorumlearn.nodes.models import workload_of
+
+
+@dataclass
+class Scorer:
+    """Of one task. Threads may share it: two that ask at once for the same score both find it."""
+
+    test_set: Callable[[], learning.Split]
+    _scores: dict[str, learning.Score] = field(default_factory=dict)
+
+    def score(self, spec: TaskSpec, public: learning.Model) -> learning.Score:
+        """A model already scored is not scored again."""
+        digest = hashlib.sha256(learning.to_bytes(public)).hexdigest()
+        if digest not in self._scores:
+            workload = workload_of(spec)
+            private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
+            self._scores[digest] = workload.evaluate(learning.merge(public, private), self.test_set())
+        return self._scores[digest]
+
+    def fill(self, ballot: b.Ballot, spec: TaskSpec, model: learning.Model, base: learning.Model) -> b.Ballot:
+        """The ballot with both scores: a fall by more than the task's tolerance (in 1/10000 of the test set) is SCORE_FELL."""
+        score, before = self.score(spec, model), self.score(spec, base)
+        fell = (before.correct - score.correct) * 10_000 > spec.tolerance_bp * score.total
+        ballot.reason = b.SCORE_FELL if fell else b.GOOD
+        ballot.correct, ballot.base_correct, ballot.total = score.correct, before.correct, score.total
+        return ballot

@@ -1,0 +1,191 @@
+"""A miner's training of one round: from the head to an update in grid steps, or the round is sat out.
+
+Rules:
+- whatever training or reading the data dies of costs this miner the round, and nothing else; the next round is tried again;
+- an update of which more than MOST_CLIPPED lies beyond the task's bound is not sent: it is counted, logged, and the round is sat out;
+- neither is one that rounds to nothing: it would cost stake.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.task_pb2 import TaskSpec
+
+from quorumlearn import ckks, learning, seeds
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.attacks import Behaviour
+from quorumlearn.nodes import adversary, metrics
+from quorumlearn.nodes.encryption import clipped, parameters_of
+from quorumlearn.nodes.failures import counted
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.models import load_public, workload_of
+
+log = structlog.get_logger()
+
+Values = NDArray[np.int64]
+MOST_CLIPPED = 0.01
+"""The share of an update's values that may lie beyond the task's bound (docs/protocol.md says why)."""
+
+
+class ClippedUpdate(Exception):
+    """Too much of an update lies beyond the task's bound: what would be sent is another one than what was learned."""
+
+
+class NothingLearned(Exception):
+    """Every value of an update rounds to zero on the task's grid."""
+
+
+class _Stopped(Exception):
+    """The node was told to stop while it trained."""
+
+
+@dataclass
+class Workshop:
+    """What the miners of one process share: places to train at, when to stop, and the plain updates that a cheat may see."""
+
+    slots: threading.Semaphore
+    stop: threading.Event
+    _updates: dict[tuple[str, int, str], Values] = field(default_factory=dict)
+
+    def leave(self, task: str, number: int, miner: str, values: Values) -> None:
+        """Keep a miner's update of this round and forget its earlier ones."""
+        self._updates = {key: old for key, old in self._updates.items() if key[0] != task or key[1] >= number}
+        self._updates[task, number, miner] = values
+
+    def find(self, task: str, number: int, miner: str) -> Values | None:
+        return self._updates.get((task, number, miner))
+
+
+@dataclass
+class Trainer:
+    """One identity's trainings in one task."""
+
+    me: str
+    market: Market
+    store: ArtifactStore
+    journal: Journal
+    workshop: Workshop
+    shard: Callable[[], learning.Split]
+    behaviour: Behaviour
+    noise_key: bytes | None = field(default=None, repr=False)
+    _learned: tuple[int, str, Values, int] | None = None
+    _gave_up: tuple[int, str] | None = None
+
+    def learn(self, view: b.TaskView, seed: int) -> tuple[Values, int] | None:
+        """Train from the head, once a round and base: the update in grid steps (d,) and the number of samples; None if the
+        miner sits the round out."""
+        spec, now = view.task.spec, view.round
+        if self._gave_up == (now.number, now.base.digest):
+            return None
+        workload = workload_of(spec)
+        if self._learned is not None and (
+            self._learned[:2] == (now.number, now.base.digest)
+            or self._is_late(now, workload.config.late_rounds)
+        ):
+            return self._learned[2], self._learned[3]
+        base = load_public(self.store, spec, now.base.model)
+        private = self._private(workload, spec.workload.public_blocks, spec.seed)
+        own_seed = self._noise_seed(now) if workload.config.private else seed
+        try:
+            with self.workshop.slots:
+                data = adversary.poisoned(self.behaviour, self.shard(), seed)
+                result = workload.train(
+                    learning.merge(base, private), data, seed=own_seed, on_step=self._unless_stopped
+                )
+            public, private = learning.split(result.model, spec.workload.public_blocks)
+            values = self._quantised(spec, learning.difference(public, base))
+        except _Stopped:
+            return None
+        except Exception as error:  # noqa: BLE001 - what training or loading dies of costs this miner's round, nothing else
+            self._sit_out(now, error)
+            return None
+        if private:
+            self.journal.put("private-model", learning.to_bytes(private))
+        self.workshop.leave(spec.task_id, now.number, self.me, values)
+        self._learned = (now.number, now.base.digest, values, result.samples)
+        log.info(
+            "trained",
+            task=spec.task_id,
+            round=now.number,
+            identity=self.me,
+            steps=result.steps,
+            loss=round(result.loss, 4),
+            **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
+        )
+        return values, result.samples
+
+    def _sit_out(self, now: b.Round, error: Exception) -> None:
+        """Leave this round to the others; the next is tried again."""
+        said = counted(now.task_id, error)
+        log.error("sits the round out", task=now.task_id, round=now.number, identity=self.me, **said)
+        self._gave_up = (now.number, now.base.digest)
+
+    def _quantised(self, spec: TaskSpec, update: NDArray[np.floating]) -> Values:
+        """The update in grid steps (d,); ClippedUpdate if too much of it is beyond the bound, NothingLearned if it is all zero."""
+        parameters = parameters_of(spec)
+        beyond = clipped(update, parameters)
+        metrics.CLIPPED.labels(spec.task_id).observe(beyond / update.size)
+        if beyond > MOST_CLIPPED * update.size:
+            raise ClippedUpdate(
+                f"{beyond} of {update.size} values are beyond the task's bound, the largest {np.abs(update).max():.3g}: "
+                f"at most {MOST_CLIPPED:.0%} may be; lower the step size, or publish with a larger encryption.bound"
+            )
+        if beyond:
+            log.warning("clipped", task=spec.task_id, identity=self.me, values=beyond, of=update.size)
+        values = ckks.quantise(update, parameters)
+        if not values.any():
+            raise NothingLearned(
+                "every value of the update rounds to zero on the task's grid: the model knows this data already, "
+                "or its learning rate is too low for steps of this size"
+            )
+        return values
+
+    def _is_late(self, now: b.Round, late_rounds: int) -> bool:
+        """Whether the last update learned missed its own round and the task still takes it: it was committed nowhere, and the
+        block that it was learned from is a good one."""
+        assert self._learned is not None
+        number, base = self._learned[:2]
+        if not 0 < now.number - number <= late_rounds:
+            return False
+        for earlier in range(number, now.number):
+            if any(one.miner == self.me for one in self.market.submissions(now.task_id, earlier)):
+                return False
+        good = {one.digest for one in self.market.blocks(now.task_id) if one.status == b.GOOD_BLOCK}
+        if base not in good:
+            return False
+        log.info("late update", task=now.task_id, round=now.number, identity=self.me, learned_in=number)
+        return True
+
+    def _noise_seed(self, now: b.Round) -> int:
+        """The seed of a private training: from a secret of this round, else everybody could take the noise off again.
+
+        The same after a restart; the secret goes with the round's other entries.
+        """
+        name = f"round-{now.number}/noise"
+        stored = self.noise_key if self.noise_key is not None else self.journal.get(name)
+        if stored is None:
+            stored = secrets.token_bytes(32)
+            self.journal.put(name, stored)
+        drawn = seeds.secret(stored, "noise", now.task_id, self.me, now.number, now.base.digest)
+        return int.from_bytes(drawn[:8], "big") >> 1
+
+    def _unless_stopped(self, step: int, total: int) -> None:
+        if self.workshop.stop.is_set():
+            raise _Stopped
+
+    def _private(
+        self, workload: learning.Workload, public_blocks: Sequence[str], seed: int
+    ) -> learning.Model:
+        """This miner's own private blocks: as its last training left them, or as the task's seed begins them."""
+        initial = learning.split(workload.initial_model(seed), public_blocks)[1]
+        stored = self.journal.get("private-model")
+        return initial if stored is None else learning.from_bytes(stored, learning.shapes_of(initial))
