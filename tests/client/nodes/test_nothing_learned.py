@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
 import structlog
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.attacks import make_behaviour
 from quorumlearn.nodes.encryption import record_of
-from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.miner import Miner, Workshop
+from quorumlearn.nodes.miner import Miner
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import Head
+
+from tests.client.nodes.seats import miner_in
 
 ME = "AMSP/miner1"
 
@@ -55,24 +53,15 @@ def view(store: ArtifactStore, learning_rate: str) -> b.TaskView:
     )
 
 
-def miner(folder: Path, store: ArtifactStore) -> Miner:
+def made(folder: Path) -> Miner:
     random = np.random.default_rng(1)
     own = learning.Split(random.random((40, 1, 28, 28)).astype(np.float32), random.integers(0, 10, 40))
-    return Miner(
-        me=ME,
-        market=Market(NoContract()),
-        store=store,
-        journal=Journal(folder / "journal"),
-        workshop=Workshop(threading.Semaphore(1), threading.Event()),
-        shard=lambda: own,
-        behaviour=make_behaviour("honest"),
-        workers=ckks.Workers(0),
-    )
+    return miner_in(folder, NoContract(), lambda: own, me=ME)
 
 
 def test_an_update_of_nothing_sits_the_round_out_and_says_why(tmp_path: Path) -> None:
-    store = ArtifactStore(str(tmp_path / "store"), create=True)
-    one, seen = miner(tmp_path, store), view(store, "1e-09")
+    one = made(tmp_path)
+    seen = view(one.store, "1e-09")
     with structlog.testing.capture_logs() as logs:
         assert not one.act(seen)
         assert not one.act(seen)  # once a round is enough
@@ -82,8 +71,8 @@ def test_an_update_of_nothing_sits_the_round_out_and_says_why(tmp_path: Path) ->
 
 
 def test_whoever_learned_anything_is_ready_to_commit(tmp_path: Path) -> None:
-    store = ArtifactStore(str(tmp_path / "store"), create=True)
-    one, seen = miner(tmp_path, store), view(store, "0.1")
+    one = made(tmp_path)
+    seen = view(one.store, "0.1")
     with structlog.testing.capture_logs() as logs:
         one.act(seen)
     assert [said["event"] for said in logs] == ["trained"]
