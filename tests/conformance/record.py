@@ -128,7 +128,7 @@ def render(record: Record) -> str:
 def _shown(answer: Observation) -> str:
     text = _words(answer)
     text = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ").replace("\0", "\\0")
 
 
 def _words(answer: Observation) -> str:
