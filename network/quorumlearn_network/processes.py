@@ -188,13 +188,9 @@ class Detached:
             fields = json.loads(self._record.read_text(encoding="utf-8"))
             pid, started, command = int(fields["pid"]), float(fields["started"]), list(fields["command"])
             process = psutil.Process(pid)
-            held = (
-                process.cmdline()
-            )  # empty for a moment in a new process; of a script its interpreter is first
-            same = abs(process.create_time() - started) < _STARTED_WITHIN_S and held[-len(command) :] in (
-                [],
-                command,
-            )
+            # Empty for a moment in a new process; before a script's comes its interpreter.
+            held = process.cmdline()[-len(command) :]
+            same = abs(process.create_time() - started) < _STARTED_WITHIN_S and held in ([], command)
             alive = process.status() != psutil.STATUS_ZOMBIE
         except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.Error):
             return None

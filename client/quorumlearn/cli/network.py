@@ -65,7 +65,9 @@ def up(
     spec: Annotated[Path | None, typer.Option(help="A network description (YAML).", metavar="FILE")] = None,
     fabric: Annotated[
         Path | None,
-        typer.Option(help="The same, for real Hyperledger Fabric nodes in containers.", metavar="FILE"),
+        typer.Option(
+            help="The same, for Fabric nodes in containers; `network example` prints one.", metavar="FILE"
+        ),
     ] = None,
     native: Annotated[
         bool, typer.Option("--native", help="With --fabric: the executables peer and orderer, no containers.")

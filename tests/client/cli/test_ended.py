@@ -87,8 +87,14 @@ def test_a_network_up_that_is_told_to_end_stops_what_it_had_started(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-@pytest.mark.parametrize("command", [("demo", "--rounds", "1"), ("attack", "noise", "--rounds", "1")])
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (("demo", "--rounds", "1"), signal.SIGTERM),
+        (("demo", "--rounds", "1"), signal.SIGKILL),
+        (("attack", "noise", "--rounds", "1"), signal.SIGHUP),
+    ],
+)
 def test_of_a_market_that_is_told_to_end_or_killed_nothing_stays(
     played: Callable[..., subprocess.Popen[bytes]],
     tmp_path: Path,
