@@ -7,6 +7,7 @@ the log, in its metrics and at /healthz, and looks again every few seconds until
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -31,9 +32,10 @@ class Health:
     """Of one node; its threads share it."""
 
     def __init__(self, journal: Journal, store: ArtifactStore) -> None:
+        sample = secrets.token_bytes(PROBE_BYTES)  # no other node writes or removes the same
         self._probes: dict[str, Callable[[], None]] = {
             STATE: lambda: _probe_journal(journal),
-            STORE: lambda: _probe_store(store),
+            STORE: lambda: _probe_store(store, sample),
         }
         self._looking = threading.Lock()
         self._looked_at = float("-inf")
@@ -93,6 +95,8 @@ def _probe_journal(journal: Journal) -> None:
     journal.erase(name)
 
 
-def _probe_store(store: ArtifactStore) -> None:
-    """Random bytes: no other node writes or removes the same."""
-    store.delete(store.put(secrets.token_bytes(PROBE_BYTES)))
+def _probe_store(store: ArtifactStore, sample: bytes) -> None:
+    """Where a node may write and not remove, one sample stays."""
+    ref = store.put(sample)
+    with contextlib.suppress(ArtifactError):
+        store.delete(ref)

@@ -24,7 +24,7 @@ from quorumlearn.nodes.ceremony import CeremonyPart, complaint, last_call, last_
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.lanes import WAITS_FOR_OTHERS, each, others_pending
+from quorumlearn.nodes.lanes import WAITS_FOR_OTHERS, each, gather
 from quorumlearn.nodes.market import CarriedKey, Market
 from quorumlearn.nodes.steps import Step
 from quorumlearn.nodes.tray import Tray, Which
@@ -104,10 +104,10 @@ class KeyHolder:
         if not self.tray.withdraw(which) and not self._last_call(view, number):
             self._look(last_call_ms(ceremony, view.task.spec.timeouts.key))
             return False
-        pending = others_pending(view, number, seat, self.me, news)
-        self.market.key_step(
-            KEY_STEPS[step], (view.task.spec.task_id, number, ceremony.attempt), contribution, pending
-        )
+        gather(view, number, seat, self.me, news)
+        pending = waking.others_pending(view, number, self.me, news())
+        place = (view.task.spec.task_id, number, ceremony.attempt)
+        self.market.key_step(KEY_STEPS[step], place, contribution, pending)
         return True
 
     def _look(self, at_ms: int) -> None:

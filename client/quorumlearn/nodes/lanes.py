@@ -47,9 +47,8 @@ def each(
     return acted
 
 
-def others_pending(view: b.TaskView, number: int, seat: int, me: str, news: News) -> bool:
-    """Whether another seat has yet to do what is open in this round, or in this ceremony; the first seat waits a moment for them."""
-    pending = partial(waking.others_pending, view, number, me)
+def gather(view: b.TaskView, number: int, seat: int, me: str, news: News) -> None:
+    """The first seat waits a moment for what others have yet to do in this round, or in this ceremony."""
     if seat == FIRST_SEAT:
+        pending = partial(waking.others_pending, view, number, me)
         news.wait(GATHER_SECONDS, lambda events: waking.moved(events) or not pending(events))
-    return pending(news())

@@ -23,7 +23,7 @@ from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.keyholder import KEY_STEPS, ceremony_part
-from quorumlearn.nodes.lanes import each, others_pending
+from quorumlearn.nodes.lanes import each, gather
 from quorumlearn.nodes.market import Along, CarriedKey, Market, Refused
 from quorumlearn.nodes.models import check_playable, load_public
 from quorumlearn.nodes.partials import Values
@@ -107,8 +107,9 @@ class Verifier:
 
         def send(call: Callable[..., None], *arguments: object) -> None:
             seat = self._seat(view)
-            pending = others_pending(view, number, seat, self.me, news)
+            gather(view, number, seat, self.me, news)
             with self._carried(view, seat) as key:
+                pending = waking.others_pending(view, number, self.me, news())
                 self._send(partial(call, task, number, *arguments), Along(pending, key))
 
         if step is Step.TAKE_SEAT:

@@ -21,6 +21,7 @@ from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal, JournalError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.common_pb2 import ArtifactRef
 from structlog.testing import capture_logs
 
 from tests.client.nodes.seats import Ledger, miner_in, verifier_in_seat, view_of_seats
@@ -75,6 +76,24 @@ def test_looking_leaves_nothing_behind(tmp_path: Path, health: Health) -> None:
     assert health.may_begin()
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert left == []
+
+
+class KeepingStore(ArtifactStore):
+    """It takes artifacts and lets nobody remove one."""
+
+    def delete(self, ref: ArtifactRef) -> bool:
+        raise StoreUnavailable("access denied")
+
+
+def test_a_store_in_which_nothing_may_be_removed_keeps_one_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+    store = KeepingStore(str(tmp_path / "store"), create=True)
+    health = Health(Journal(tmp_path / "state"), store)
+    assert health.may_begin()
+    assert health.may_begin()
+    assert len([path for path in (tmp_path / "store").rglob("*") if path.is_file()]) == 1
 
 
 def test_a_finding_counts_for_a_while(
