@@ -49,3 +49,9 @@ def test_learningchain_trains_privately_and_says_what_it_costs(stage: Stage) -> 
     assert all(f"epsilon={round(one_round, 4)}" in line for line in trained)
     text = stage.on_ledger("task", "report", task)
     assert "epsilon" in text.out
+    weak = "its guarantee does not hold: l-nearest withstands no cheat, and 1 of 3 might be one"
+    assert told.fields["weak"] == [weak] * ROUNDS
+    assert sum(weak in line and "weak round" in line for line in lines) >= ROUNDS
+    shown = stage.on_ledger("task", "show", task).out
+    assert f"round {ROUNDS}: {weak}" in shown
+    assert "l-nearest withstands no cheat, and byzantine is 1" in shown

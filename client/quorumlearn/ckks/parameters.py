@@ -211,7 +211,7 @@ class Parameters:
     @cached_property
     def primes(self) -> tuple[int, ...]:
         """The primes themselves."""
-        return seal.ring(self.poly_modulus_degree, self.coeff_modulus_bits).primes
+        return seal.primes(self.poly_modulus_degree, self.coeff_modulus_bits)
 
     @cached_property
     def _storable_bits(self) -> int:

@@ -78,7 +78,7 @@ def publish(
         with root: iid:0/600@7 for trust-scores   samples of the owner's data that become public
     committee: {organisations: [Verifier1MSP, Verifier2MSP, Verifier3MSP], threshold: 2}  needed
         with reserves: [Verifier4MSP]             who may take a seat that has become free
-    min_aggregate: 3                              the sum of fewer miners is not opened; by default byzantine + 2,
+    min_aggregate: 4                              the sum of fewer miners is not opened; by default byzantine + 2,
                                                   at most miners.minimum - byzantine, at least 2
     encryption: {preset: default, bound: 1.0}     or fast, paranoid; see quorumlearn ckks explain
         with step_bits, flooding_bits, sketch_size to differ from the preset

@@ -59,7 +59,7 @@ def round_lacks(spec: TaskSpec, selection: b.Selection) -> str:
     if needed <= weighed:
         return ""
     return (
-        f"its guarantee does not hold: {spec.rule.name} needs {needed} updates to withstand {left} cheats, "
+        f"its guarantee does not hold: {spec.rule.name} needs {needed} updates for f = {left}, "
         f"and {weighed} were weighed"
     )
 

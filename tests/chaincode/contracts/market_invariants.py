@@ -23,7 +23,8 @@ BY_LEDGER = ("MISSED_STEP", "FALSE_VOTE")
 def rows(peer: Peer, table: str, *attributes: str) -> list[dict[str, Any]]:
     """The records of a table whose keys begin with these attributes, in the keys' order."""
     prefix = "\x00" + "".join(part + "\x00" for part in (table, *attributes))
-    return [json.loads(peer.state[key][0]) for key in sorted(peer.state) if key.startswith(prefix)]
+    keys = sorted(key for key in peer.state if key.startswith(prefix))
+    return [json.loads(peer.state[key][0]) for key in keys]
 
 
 def tokens_are_conserved(peer: Peer) -> None:

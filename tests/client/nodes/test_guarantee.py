@@ -123,12 +123,12 @@ def test_a_task_that_lacks_nothing_says_nothing(task: t.TaskSpec) -> None:
         (selection(CONTRIBUTES=5, NOT_SELECTED=2), ""),
         (
             selection(CONTRIBUTES=4, NOT_SELECTED=2),
-            "needs 7 updates to withstand 2 cheats, and 6 were weighed",
+            "needs 7 updates for f = 2, and 6 were weighed",
         ),
         (selection(CONTRIBUTES=5, NOT_SELECTED=1, ABSENT=2), "needs 7 updates"),
         (selection(CONTRIBUTES=5, OUTLIER=1), "needs 7 updates"),
         (selection(CONTRIBUTES=5, DUPLICATE=1), ""),  # the other one is one of 5
-        (selection(CONTRIBUTES=4, WITHHELD=1), "needs 5 updates to withstand 1 cheats, and 4 were weighed"),
+        (selection(CONTRIBUTES=4, WITHHELD=1), "needs 5 updates for f = 1, and 4 were weighed"),
         (selection(CONTRIBUTES=1, WITHHELD=1, MALFORMED=1), ""),
         (selection(), ""),
     ],
