@@ -159,6 +159,16 @@ def test_a_picture_goes_where_there_is_a_folder(owned: Path) -> None:
     assert (owned / "x").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_demo_asks_for_its_pictures_folder_before_it_plays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "demo"
+    picture = str(tmp_path / "none" / "x.png")
+    assert run(["demo", "--folder", str(folder), "--picture", picture]) == Exit.USAGE
+    assert "there is no folder" in capsys.readouterr().err
+    assert not folder.exists()
+
+
 def node_file(market: Path, **changes: object) -> Path:
     spec = default_spec(1, 3)
     text = node_example(spec, spec.organisation("miners1"), Path("net"), "artifacts", None)
