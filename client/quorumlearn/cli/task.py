@@ -249,12 +249,12 @@ def watch(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: 
             view = follow(market, feed, screen)
     status = t.TaskStatus.Name(view.state.status)
     if as_json:
-        print_json(
-            {"task": task, "status": status, "head": view.state.head.digest, "height": view.state.head.height}
-        )
+        head = {"head": view.state.head.digest, "height": view.state.head.height}
+        print_json({"task": task, "status": status, "reason": view.state.reason, **head})
     else:
+        why = f" ({why_task(view.state.reason)})" if view.state.reason else ""
         print_text(
-            f"{task} {status.lower()} with block {view.state.head.height}, {view.state.head.digest[:12]}"
+            f"{task} {status.lower()}{why} with block {view.state.head.height}, {view.state.head.digest[:12]}"
         )
 
 

@@ -91,6 +91,8 @@ def test_the_owner_signs_what_nobody_else_could(owned: Path) -> None:
     assert told["rounds"] == []
     assert artifacts(owned)
     assert cli(owned, "task", "cancel", "owned").stdout == "owned cancelled\n"
+    told = cli(owned, "task", "watch", "owned").stdout
+    assert told.startswith("owned cancelled (cancelled by its owner) with block 0, ")
 
 
 def test_who_signs_must_be_said_where_several_may(owned: Path) -> None:
