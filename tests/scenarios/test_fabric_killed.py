@@ -89,7 +89,7 @@ def test_nodes_that_idled_while_their_peers_were_away_hear_of_a_task(fabric_stag
     stage.kill("peer0.miners1")
     early = NodeProcess(files.pop("miners1"))
     with running(early, *(NodeProcess(file) for file in files.values())) as nodes:
-        until(lambda: "cannot list the tasks" in early.log.read_text())
+        until(lambda: "cannot look for tasks" in early.log.read_text())
         stage.up()
         for command in (("restart", "peer0.owner"), ("renew",)):
             told = stage.on_ledger("network", *command)
