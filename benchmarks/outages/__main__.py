@@ -80,7 +80,7 @@ def main() -> int:
 def faults(found: Tally) -> list[str]:
     """What should not have happened, a sentence each."""
     said = [f"{who} is honest and lost {tokens} tokens" for who, tokens in found.slashed.items()]
-    said += [f"round {one.number} ended {one.reason} although nothing was down" for one in found.unexplained]
+    said += [f"round {one.number} ended {one.reason}, which no outage explains" for one in found.unexplained]
     late = [one for one in found.outages if one.back is not None and one.back > BACK_SECONDS]
     return said + [f"the node was back at {one.process} only after {one.back:.1f} s" for one in late]
 
