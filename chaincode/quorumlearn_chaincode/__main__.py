@@ -16,7 +16,7 @@ from .runtime import ServiceError, ServiceSettings, serve, tls_from_environment
 
 _EXAMPLE = """\
 example:
-  CHAINCODE_ID=quorumlearn:5f1c...c4 python -m quorumlearn_chaincode --address 0.0.0.0:9999
+  CHAINCODE_ID=quorumlearn_1.0:5f1c...c4 python -m quorumlearn_chaincode --address 0.0.0.0:9999
 
 environment: CHAINCODE_SERVER_ADDRESS, CHAINCODE_ID, CHAINCODE_TLS_DISABLED ("false" turns TLS on),
 CHAINCODE_TLS_KEY, CHAINCODE_TLS_CERT, CHAINCODE_CLIENT_CA_CERT (with it, peers need a certificate of that

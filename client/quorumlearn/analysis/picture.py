@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from quorumlearn.analysis.report import PAID, TaskReport
@@ -10,7 +11,10 @@ COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
 
 
 def draw_accuracy(report: TaskReport, path: Path) -> None:
-    """Accuracy by block and each miner's weight by round, as a PNG. OSError if it cannot be written."""
+    """Accuracy by block and each miner's weight by round, as a PNG. OSError if it cannot be written.
+
+    Its comment holds the accuracy and the digest of each block as JSON, so that it can be told what it is of.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
     from matplotlib.figure import Figure
 
@@ -47,4 +51,5 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
     bottom.set_ylim(len(report.miners) - 0.4, -0.6)
     bottom.set_xlabel("round")
     bottom.set_title("weight of each miner's update, or why it has none", fontsize=10)
-    figure.savefig(path, dpi=110, format="png")
+    said = {"accuracy": list(report.accuracy), "heads": list(report.heads)}
+    figure.savefig(path, dpi=110, format="png", metadata={"Title": report.task, "Comment": json.dumps(said)})

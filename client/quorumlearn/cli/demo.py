@@ -15,7 +15,7 @@ from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
 from quorumlearn.cli.access import open_feed, open_market
-from quorumlearn.cli.account import collect, fields_of, print_report
+from quorumlearn.cli.account import check_place, collect, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import MemoryPeak, Nodes, call, undisturbed
 from quorumlearn.cli.scene import Scene, make_scene
@@ -40,6 +40,10 @@ def demo(
         Runtime | None,
         typer.Option(help="Play it on real Hyperledger Fabric nodes: in containers, or native processes."),
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Where to draw it, as a PNG; accuracy.png in the folder.", metavar="FILE"),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,6 +54,8 @@ def demo(
     folder: the files to read as an example, logs, models, and a picture.
     """
     began = time.monotonic()
+    if picture is not None:
+        check_place(picture)
     console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
     scene = make_scene(cleaned(folder), rounds, seed, found, fabric)
@@ -58,7 +64,8 @@ def demo(
         try:
             peak = play(console, scene, nodes)
             with open_market(scene.network, "owner/owner") as market:
-                _finish(console, scene, market, peak, time.monotonic() - began, as_json)
+                drawn = picture or scene.folder / "accuracy.png"
+                _finish(console, scene, market, peak, time.monotonic() - began, drawn, as_json)
         finally:
             with undisturbed():
                 end(console, scene, nodes, keep)
@@ -105,7 +112,13 @@ def play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
 
 
 def _finish(
-    console: Console, scene: Scene, market: Market, peak: MemoryPeak, seconds: float, as_json: bool
+    console: Console,
+    scene: Scene,
+    market: Market,
+    peak: MemoryPeak,
+    seconds: float,
+    picture: Path,
+    as_json: bool,
 ) -> None:
     from quorumlearn.analysis import draw_accuracy
 
@@ -113,7 +126,6 @@ def _finish(
     totals = market.totals()
     conserved = totals.minted == totals.balances + totals.escrows + totals.stakes
     status = market.task(scene.task).state.status
-    picture = scene.folder / "accuracy.png"
     draw_accuracy(report, picture)
     behaviours = {miner.miner: scene.behaviour(miner.miner) for miner in report.miners}
     if as_json:

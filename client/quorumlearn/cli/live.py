@@ -194,11 +194,9 @@ class TaskWatch:
         return table
 
     def _by_round(self, rows: Sequence[_Row]) -> Table:
-        table = _columns("round", "phase", "takes", "in all", "contribute", "accuracy", "outcome")
+        table = _columns("round", "phase", "takes", "in all", "contribute", "accuracy")
         for row in rows:
-            table.add_row(
-                self._place(row), *self._now(row), self._total(row), row.share, row.accuracy, row.ended
-            )
+            table.add_row(self._place(row), *self._now(row), self._total(row), row.share, row.accuracy)
         return table
 
     def _least(self, rows: Sequence[_Row]) -> Table:

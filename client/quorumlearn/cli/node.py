@@ -11,12 +11,22 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
+from quorumlearn_network.certificates import attributes_of, read_certificate
+from quorumlearn_network.identities import ROLE_ATTRIBUTE
+from quorumlearn_network.up import read_network
 
-from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_json, print_text
+from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
+from quorumlearn.cli.example import node_example
+from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, explain, print_json, print_text
+from quorumlearn.gateway import GatewayError
+from quorumlearn.nodes.market import Refused
+
+if TYPE_CHECKING:
+    from quorumlearn.nodes.organisation import Organisation
 
 app = typer.Typer(no_args_is_help=True, help="Run one organisation's owners, miners and verifiers.")
 
@@ -91,21 +101,27 @@ def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
 
 @app.command(epilog=f"Example: quorumlearn node check nodes/miners1.yaml.  {EXIT_CODES}")
 def check(file: File, as_json: AsJson = False) -> None:
-    """Read a node's file and say what it would run, and on which data."""
+    """Read a node's file and its data, and say what it would run, in which roles, and on how many samples.
+
+    A role that an identity's certificate or, if its peer answers, the ledger does not give it is an error.
+    """
     from quorumlearn.nodes.config import load
     from quorumlearn.nodes.organisation import Organisation
 
     config = load(file)
     organisation = Organisation(config)
     try:
-        data = organisation.dataset()
         identities = {organisation.name(one.user): one.role for one in config.identities}
+        unasked = check_roles(organisation)
+        data = organisation.dataset()
+        organisation.ready_data()
     finally:
         organisation.close()
     if as_json:
         print_json(
             {
                 "identities": identities,
+                "confirmed_by_ledger": unasked is None,
                 "store": config.store,
                 "data": data.name,
                 "train": len(data.train_pixels),
@@ -120,8 +136,54 @@ def check(file: File, as_json: AsJson = False) -> None:
     print_text(
         f"data: {data.name}, {len(data.train_pixels)} training and {len(data.test_pixels)} test images"
     )
-    if data.notice:
-        print_text(data.notice, style="yellow")
+    for notice in (data.notice, unasked):
+        if notice:
+            print_text(notice, style="yellow")
+
+
+@app.command(epilog=f"Example: quorumlearn node example miners1 > miners1.yaml.  {EXIT_CODES}")
+def example(
+    organisation: Annotated[str, typer.Argument(metavar="ORG", help="An organisation of the network.")],
+    folder: Folder = DEFAULT_FOLDER,
+    store: Annotated[
+        str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")
+    ] = "artifacts",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with MNIST's four IDX files.", envvar="QUORUMLEARN_DATA", metavar="FOLDER"),
+    ] = None,
+) -> None:
+    """Print a node's file for an organisation of the network: all its users who take part in tasks, and their data."""
+    spec = read_network(folder)
+    sys.stdout.write(node_example(spec, spec.organisation(organisation), folder, store, data))
+
+
+def check_roles(organisation: Organisation) -> str | None:
+    """Failure if an identity has not the role that the file gives it; why the ledger could not be asked, None if it was."""
+    for one in organisation.config.identities:
+        certificate = read_certificate(organisation.gateway(one.user).identity.certificate)
+        held = attributes_of(certificate).get(ROLE_ATTRIBUTE)
+        if held is not None and one.role not in [role.strip() for role in held.split(",")]:
+            raise Failure(
+                f"{organisation.name(one.user)} cannot be a {one.role}: its certificate gives it the role {held}",
+                Exit.USAGE,
+            )
+    user = organisation.config.identities[0].user
+    try:
+        known = organisation.market(user).config().organisations
+    except (GatewayError, Refused) as error:
+        told = explain(error)
+        return f"the ledger was not asked for roles: {told[1] if told else error}"
+    msp_id = organisation.msp_id(user)
+    given = next((list(one.roles) for one in known if one.msp_id == msp_id), [])
+    for one in organisation.config.identities:
+        if one.role not in given:
+            raise Failure(
+                f"{organisation.name(one.user)} cannot be a {one.role}: the ledger gives {msp_id} "
+                + (f"only the role {', '.join(given)}" if given else "no role"),
+                Exit.USAGE,
+            )
+    return None
 
 
 def _serve_metrics(address: str) -> None:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from quorumlearn_network.spec import FabricSpec, NetworkSpec, Runtime, default_spec, dump_spec
+from quorumlearn_network.spec import FabricSpec, NetworkSpec, Role, Runtime, default_spec, dump_spec
+
+from quorumlearn.cli.example import members, part_of
 
 MINERS_EACH = 4
 CHEATS = {("miners1", "miner4"): "noise", ("miners2", "miner4"): "copy:miner3"}
 LOCAL_STEPS = 235  # a miner's training steps a round, whatever the data set
 BATCH = 32
-OWNER_TEST_PARTS = 5  # the owner scores each block on one of so many parts of the test set
 OWNER_TOKENS, MINER_TOKENS, VERIFIER_TOKENS = 10_000, 200, 400
 
 
@@ -42,11 +43,11 @@ class Scene:
     @property
     def miners(self) -> list[tuple[str, str]]:
         """(organisation, user) of every miner, in order."""
-        return self._users("miner")
+        return members(self.spec, Role.MINER)
 
     @property
     def verifiers(self) -> list[tuple[str, str]]:
-        return self._users("verifier")
+        return members(self.spec, Role.VERIFIER)
 
     @property
     def node_files(self) -> list[Path]:
@@ -120,33 +121,15 @@ class Scene:
         return node
 
     def _identity(self, organisation: str, user: str) -> dict[str, object]:
-        identity: dict[str, object] = {"user": user}
-        if (organisation, user) in self.miners:
-            index = self.miners.index((organisation, user))
-            identity |= {"role": "miner", "shard": f"iid:{index}/{len(self.miners)}@{self.seed}"}
-            if (organisation, user) in self.cheats:
-                identity["behaviour"] = self.cheats[organisation, user]
-        elif (organisation, user) in self.verifiers:
-            index = self.verifiers.index((organisation, user))
-            identity |= {
-                "role": "verifier",
-                "shard": f"iid:{index}/{len(self.verifiers)}@{self.seed}",
-                "seed": self.seed,
-            }
-        else:
-            identity |= {"role": "owner", "shard": f"iid:0/{OWNER_TEST_PARTS}@{self.seed}"}
+        identity = part_of(self.spec, (organisation, user), self.seed) or {"user": user}
+        if (organisation, user) in self.cheats:
+            identity["behaviour"] = self.cheats[organisation, user]
+        if identity.get("role") == Role.VERIFIER:
+            identity["seed"] = self.seed
         return identity
 
     def _organisations(self) -> list[str]:
         return [one.name for one in self.spec.organisations if "treasury" not in one.roles]
-
-    def _users(self, role: str) -> list[tuple[str, str]]:
-        return [
-            (one.name, user.name)
-            for one in self.spec.organisations
-            if role in one.roles
-            for user in one.users
-        ]
 
 
 def make_scene(

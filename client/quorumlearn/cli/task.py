@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,15 @@ import typer
 import yaml
 from google.protobuf.json_format import MessageToDict
 from quorumlearn_network.spec import Role
+from quorumlearn_network.up import read_network
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
 from quorumlearn.analysis import outcome_of, why_round, why_task
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_feed, open_market
+from quorumlearn.cli.audit import audit
+from quorumlearn.cli.example import task_example
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import (
@@ -83,7 +87,7 @@ def publish(
                screen: 120, select: 60, open: 60, propose: 60, validate: 120}   seconds
     reward: {per_round: 1000, miners: 70%, verifiers: 25%, proposer: 5%}  per_round needed
     stakes: {miner: 100, miner_slash: 20, verifier: 200, verifier_slash: 50, challenge: 50}
-    tolerance: 2%
+    tolerance: 2%                                 how far the score may fall; percentages are written with %
     challenge_window: 3600                        seconds
     seed: 0
 
@@ -134,6 +138,12 @@ def publish(
         print_text(f"warning: {lacks}", style="yellow")
     if not dry_run:
         print_text(f"next: quorumlearn task watch {spec.task_id}")
+
+
+@app.command(epilog=f"Example: quorumlearn task example > task.yaml.  {EXIT_CODES}")
+def example(folder: Folder = DEFAULT_FOLDER) -> None:
+    """Print a small task's file for all miners and verifiers of the network: it can be published as it is."""
+    sys.stdout.write(task_example(read_network(folder)))
 
 
 @app.command(epilog=f"Example: quorumlearn task presets.  {EXIT_CODES}")
@@ -188,7 +198,7 @@ def list_tasks(folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = 
 
 @app.command(epilog=f"Example: quorumlearn task show mnist-1.  {EXIT_CODES}")
 def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
-    """One task: its rules, where it stands, its blocks."""
+    """One task: its rules, where it stands, its blocks, and why rounds failed."""
     from quorumlearn.nodes.guarantee import round_lacks, task_lacks
 
     with open_market(folder, who) as market:
@@ -269,12 +279,12 @@ def watch(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: 
             view = follow(market, feed, screen)
     status = t.TaskStatus.Name(view.state.status)
     if as_json:
-        print_json(
-            {"task": task, "status": status, "head": view.state.head.digest, "height": view.state.head.height}
-        )
+        head = {"head": view.state.head.digest, "height": view.state.head.height}
+        print_json({"task": task, "status": status, "reason": view.state.reason, **head})
     else:
+        why = f" ({why_task(view.state.reason)})" if view.state.reason else ""
         print_text(
-            f"{task} {status.lower()} with block {view.state.head.height}, {view.state.head.digest[:12]}"
+            f"{task} {status.lower()}{why} with block {view.state.head.height}, {view.state.head.digest[:12]}"
         )
 
 
@@ -302,56 +312,7 @@ def report(
         print_report(found)
 
 
-@app.command(epilog=f"Example: quorumlearn task audit mnist-1 --store artifacts.  {EXIT_CODES}")
-def audit(
-    task: TaskId,
-    store: Annotated[
-        str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")
-    ],
-    folder: Folder = DEFAULT_FOLDER,
-    who: As = "",
-    as_json: AsJson = False,
-) -> None:
-    """Replay a task: was only decrypted what was authorised, is every block what it says, does every fault hold?
-
-    Exit code 1 if anything was violated. A fault is what a verifier did wrong and the ledger has punished; unknown is what
-    only the committee could see, or what the store does not hold any more.
-    """
-    from quorumlearn.artifacts import ArtifactStore
-    from quorumlearn.nodes.audit import Result
-    from quorumlearn.nodes.audit import audit as audited
-    from quorumlearn.nodes.records import read
-
-    with progress("reading the ledger") as step:
-        with open_market(folder, who) as market:
-            record = read(market, task)
-        step("replaying")
-        artifacts = ArtifactStore(store if "://" in store else Path(store).resolve().as_uri())
-        checks = audited(record, artifacts)
-    violated = sum(one.result is Result.VIOLATION for one in checks)
-    if as_json:
-        print_json(
-            {
-                "task": task,
-                "violations": violated,
-                "checks": [
-                    {"round": one.round, "what": one.what, "result": one.result.value, "detail": one.detail}
-                    for one in checks
-                ],
-            }
-        )
-    else:
-        print_table(
-            ("round", "what", "result", ""),
-            [(one.round, one.what, one.result.value, one.detail) for one in checks],
-        )
-        faults = sum(one.result is Result.FAULT for one in checks)
-        unknown = sum(one.result is Result.UNKNOWN for one in checks)
-        print_text(
-            f"{task}: {len(checks)} checks, {violated} violations, {faults} punished faults, {unknown} unknown"
-        )
-    if violated:
-        raise typer.Exit(1)
+app.command(epilog=f"Example: quorumlearn task audit mnist-1 --store artifacts.  {EXIT_CODES}")(audit)
 
 
 @app.command(epilog=f"Example: quorumlearn task cancel mnist-1 --as owner/owner.  {EXIT_CODES}")

@@ -81,12 +81,12 @@ class Failure(Exception):
         self.code = code
 
 
-class OutputLost(Failure):
+class OutputLost(Failure, OSError):
     """Standard output took no more, and somebody may have needed what was not written."""
 
 
-class ReaderGone(Exception):
-    """Whoever read standard output has enough of it. (No OSError: typer and Rich end the program on a broken pipe, with 1.)"""
+class ReaderGone(OSError):
+    """Whoever read standard output has enough of it. (It has no errno: on EPIPE, typer and Rich end the program with 1.)"""
 
 
 class _Output:
@@ -109,7 +109,7 @@ class _Output:
         try:
             yield
         except BrokenPipeError as error:
-            raise ReaderGone from error
+            raise ReaderGone("standard output is closed") from error
         except OSError as error:
             raise OutputLost(f"standard output cannot be written: {error.strerror}") from error
 

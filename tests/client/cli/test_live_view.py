@@ -91,7 +91,7 @@ def test_at_its_end_all_rounds_are_printed() -> None:
         for number in range(1, ROUNDS + 1):
             watch.show(view(number, b.ENDED))
     assert isinstance(console.file, io.StringIO)
-    last = console.file.getvalue().rpartition("outcome")[2].split()
+    last = console.file.getvalue().rpartition("accuracy")[2].split()
     assert [one for one in last if "/16" in one] == [f"{number}/16" for number in range(1, ROUNDS + 1)]
 
 

@@ -1,0 +1,100 @@
+"""Files to begin with, for the network that is there: one node's, and a task's. They work as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, Role
+
+from quorumlearn.cli.terminal import Exit, Failure
+
+WORKING = (Role.OWNER, Role.MINER, Role.VERIFIER)
+TEST_PARTS = 5  # an owner scores each block on one of so many parts of the test set
+LEAVING = 1  # miners that may be missing in a round of the task
+
+Member = tuple[str, str]
+"""An organisation and one of its users, by name."""
+
+
+def members(spec: NetworkSpec, role: Role) -> list[Member]:
+    """Whom the description gives a role, in its order."""
+    return [
+        (one.name, user.name)
+        for one in spec.organisations
+        if role in one.roles
+        for user in one.users
+        if user.role is role or (user.role is None and not user.admin)
+    ]
+
+
+def part_of(spec: NetworkSpec, member: Member, seed: int) -> dict[str, object] | None:
+    """The entry of a node's file for a member: it shares the data evenly with all of its role; None for who runs no node."""
+    for role in WORKING:
+        everybody = members(spec, role)
+        if member in everybody:
+            parts = TEST_PARTS if role is Role.OWNER else len(everybody)
+            shard = f"iid:{everybody.index(member) % parts}/{parts}@{seed}"
+            return {"user": member[1], "role": role.value, "shard": shard}
+    return None
+
+
+def node_example(
+    spec: NetworkSpec, one: OrganisationSpec, folder: Path, store: str, data: Path | None
+) -> str:
+    """A node's file for an organisation of the network in `folder`; Failure if none of its users has a part in tasks."""
+    parts = [part for user in one.users if (part := part_of(spec, (one.name, user.name), seed=0))]
+    if not parts:
+        raise Failure(
+            f"{one.name} runs no node: none of its users is owner, miner or verifier in network.yaml",
+            Exit.USAGE,
+        )
+    fields = {
+        "organisation": str(folder / "organisations" / one.name),
+        "store": store,
+        "state": f"state/{one.name}",
+        "workers": 1,
+    }
+    if data is not None:
+        fields["data"] = str(data.resolve())
+    without = (
+        ""
+        if data is not None
+        else ("# data: path/to/mnist   # its four IDX files; without them scikit-learn's few digits\n")
+    )
+    return (
+        f"# What `quorumlearn node run` reads: the node of {one.name}. Relative paths are relative to this file.\n"
+        f"{_yaml(fields)}{without}identities:\n" + "".join(f"- {_yaml(part, flow=True)}" for part in parts)
+    )
+
+
+def task_example(spec: NetworkSpec) -> str:
+    """A small task for all miners and verifiers of the network; Failure if it has none."""
+    from quorumlearn import robust
+
+    miners = len(members(spec, Role.MINER))
+    seats = [one.msp_id for one in spec.verifiers]
+    if not miners:
+        raise Failure("no user is a miner in network.yaml; `quorumlearn network up` makes some", Exit.USAGE)
+    minimum = max(1, miners - LEAVING)
+    return f"""\
+# What `quorumlearn task publish` reads; `quorumlearn task publish --help` shows all that may stand here.
+id: mnist-1
+title: Handwritten digits
+workload: {{name: mnist-cnn, config: {{epochs: 5}}}}
+rounds: 3
+miners:
+  minimum: {minimum}    # a round needs so many
+  maximum: {miners}
+  byzantine: {robust.largest_byzantine(minimum)}  # so many of them may cheat, together
+committee:
+  organisations: [{", ".join(seats)}]
+  threshold: {len(seats) // 2 + 1}  # so many decrypt and decide together
+reward:
+  per_round: 1000  # tokens of the owner
+"""
+
+
+def _yaml(fields: object, flow: bool = False) -> str:
+    text: str = yaml.safe_dump(fields, sort_keys=False, default_flow_style=flow, width=1000)
+    return text
