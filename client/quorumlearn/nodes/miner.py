@@ -38,10 +38,6 @@ log = structlog.get_logger()
 
 Values = NDArray[np.int64]
 PATIENCE = 3.0
-NOTHING_LEARNED = (
-    "every value of the update rounds to zero on the task's grid: the model knows this data already, "
-    "or its learning rate is too low for steps of this size. Submitting nothing would cost stake"
-)
 
 
 class _Stopped(Exception):
@@ -195,15 +191,15 @@ class Miner:
         except _Stopped:
             return None
         except learning.TrainingError as error:
-            self._sit_out(now, error)
+            log.error(
+                "sits the round out", task=spec.task_id, round=now.number, identity=self.me, error=str(error)
+            )
+            self._gave_up = (now.number, now.base.digest)
             return None
         public, private = learning.split(result.model, spec.workload.public_blocks)
         if private:
             self.journal.put("private-model", learning.to_bytes(private))
         values = ckks.quantise(learning.difference(public, base), parameters_of(spec))
-        if not values.any():
-            self._sit_out(now, learning.TrainingError(NOTHING_LEARNED))
-            return None
         self.workshop.leave(spec.task_id, now.number, self.me, values)
         self._learned = (now.number, now.base.digest, values, result.samples)
         log.info(
@@ -216,13 +212,6 @@ class Miner:
             **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
         )
         return values, result.samples
-
-    def _sit_out(self, now: b.Round, error: Exception) -> None:
-        """Leave this round to the others; the next is tried again."""
-        log.error(
-            "sits the round out", task=now.task_id, round=now.number, identity=self.me, error=str(error)
-        )
-        self._gave_up = (now.number, now.base.digest)
 
     def _is_late(self, now: b.Round, late_rounds: int) -> bool:
         """Whether the last update learned missed its own round and the task still takes it: it was committed nowhere, and the
