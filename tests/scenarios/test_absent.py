@@ -78,7 +78,7 @@ def test_a_miner_that_stays_away_is_absent_and_one_that_hides_its_update_is_slas
             task,
             rounds=1,
             miners={"minimum": 3, "maximum": 5, "byzantine": 0},
-            timeouts={"commit": 15, "reveal": 8},
+            timeouts={"commit": 10, "reveal": 8},
         )
         for who in (absent, hiding):
             stage.market(who).join(task)

@@ -25,7 +25,7 @@ def play(
         rounds=ROUNDS,
         miners={"minimum": 4, "maximum": len(miners), "byzantine": 2},
         rule={"name": rule} if root is None else {"name": rule, "root": root},
-        timeouts={"reveal": 12},
+        timeouts={"reveal": 8},
     )
     with running(*(NodeThread(file) for file in stage.node_files(task, miners).values())) as nodes:
         view = stage.played(task, nodes)
