@@ -284,4 +284,4 @@ def test_the_program_says_what_its_environment_lacks() -> None:
 def test_the_programs_help_shows_an_example() -> None:
     shown = run_program("--help")
     assert shown.returncode == 0
-    assert "CHAINCODE_ID=quorumlearn:" in shown.stdout
+    assert "CHAINCODE_ID=quorumlearn_1.0:" in shown.stdout
