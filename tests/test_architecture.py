@@ -1,9 +1,15 @@
-"""Who may import whom (docs/architecture.md): the arrows between rooms, read from the code's own imports."""
+"""What docs/architecture.md says of the code: who may import whom, and which files an update, a key and a token pass.
+
+Both are read from the code itself, from its imports and its names.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -65,11 +71,16 @@ def modules() -> list[tuple[str, Path]]:
     return found
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
 def imports(name: str, path: Path) -> set[str]:
     """Full names of the modules (and `from` targets) that a file imports."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -118,3 +129,102 @@ def test_no_channel_asks_a_proxy_of_the_environment() -> None:
     assert makers
     for path in makers:
         assert '"grpc.enable_http_proxy"' in path.read_text(), path
+
+
+PATHS = ("A transaction", "A miner's update", "A step of a key", "A token")
+LINE = re.compile(
+    r"(?P<indent>(?:  )*)(?P<handed>~ )?(?P<file>[a-z_]+(?:/[a-z_]+)+\.py) +(?P<word>[\w:]+)(?:  .*)?"
+)
+DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+class Passed(NamedTuple):
+    """A line of a path: a file, what is called in it, the file that calls it (none for a first one), and whether it does so without
+    importing it."""
+
+    file: str
+    word: str
+    caller: str | None
+    handed: bool
+
+
+def section_of(heading: str) -> str:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    return text.partition(f"\n### {heading}\n")[2].partition("\n#")[0]
+
+
+def lines_of(path: str) -> list[Passed]:
+    """The lines of a path's block; a file's caller is the nearest one above it that is indented less."""
+    found: list[Passed] = []
+    callers: list[str] = []
+    for text in section_of(path).partition("```\n")[2].partition("```")[0].splitlines():
+        match = LINE.fullmatch(text)
+        assert match is not None, f"{path}: no line of a path: {text!r}"
+        depth = len(match["indent"]) // 2
+        assert depth <= len(callers), f"{path}: indented too far: {text!r}"
+        callers[depth:] = [match["file"]]
+        caller = callers[depth - 1] if depth else None
+        found.append(Passed(match["file"], match["word"], caller, match["handed"] is not None))
+    return found
+
+
+def module_at(file: str) -> tuple[str, Path]:
+    """The one module whose path ends like this."""
+    found = [one for one in modules() if one[1].as_posix().endswith(f"/{file}")]
+    assert len(found) == 1, f"{file} names {len(found)} modules"
+    return found[0]
+
+
+@cache
+def defined(path: Path) -> set[str]:
+    return {node.name for node in nodes(path) if isinstance(node, DEFINITION)}
+
+
+@cache
+def named(path: Path) -> set[str]:
+    """Every name that a file uses or defines, and every string in it."""
+    found = defined(path).copy()
+    for node in nodes(path):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+    return found
+
+
+def has_imported(caller: tuple[str, Path], wanted: str) -> bool:
+    """Whether a file imports a module, itself or through the face of its package."""
+    faces = [one for one in modules() if one[1].name == "__init__.py" and inside(wanted, one[0])]
+    through = [face for face, path in faces if any(inside(one, wanted) for one in imports(face, path))]
+    targets = imports(*caller)
+    return any(inside(target, one) for target in targets for one in (wanted, *through))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_each_file_of_a_path_is_called_by_the_file_that_the_list_says(path: str) -> None:
+    """`~`: both name the word. Otherwise the caller also imports the file, which defines it."""
+    lines = lines_of(path)
+    assert lines
+    for one in lines:
+        name, where = module_at(one.file)
+        known = named(where) if one.handed else defined(where)
+        assert one.word in known, f"{path}: {one.file} does not have {one.word}"
+        if one.caller is None:
+            continue
+        caller = module_at(one.caller)
+        assert one.word in named(caller[1]), f"{path}: {one.caller} does not call {one.word} of {one.file}"
+        assert one.handed or has_imported(caller, name), f"{path}: {one.caller} does not import {one.file}"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_number_of_files_of_a_path_is_told(path: str) -> None:
+    files = {one.file for one in lines_of(path)}
+    assert f"{len(files)} files" in section_of(path)
+
+
+def test_every_file_of_nodes_is_in_its_table() -> None:
+    listed = re.findall(r"`(\w+)`", section_of("The files of nodes/"))
+    there = (path.stem for path in (ROOT / "client" / "quorumlearn" / "nodes").rglob("*.py"))
+    assert sorted(listed) == sorted(one for one in there if one != "__init__")

@@ -170,7 +170,7 @@ def presets(as_json: AsJson = False) -> None:
         rows = [(f"  {one.field}", _written(one.value), one.why) for one in preset.settings]
         print_table(("", "", ""), [*rows, ("  miners.byzantine", "f", preset.assumed)])
         print_text("")
-    print_text("What a task's file says itself wins. What differs from the systems: docs/decisions.md")
+    print_text("What a task's file says itself wins. What differs from the systems: docs/presets.md")
 
 
 @app.command("list", epilog=f"Example: quorumlearn task list.  {EXIT_CODES}")

@@ -1,4 +1,4 @@
-"""A verifier's part in the key ceremony of one round (docs/protocol.md, design: protocol 3.1).
+"""A verifier's part in the key ceremony of one round (docs/protocol.md).
 
 Commit to b_i, show it and seal Shamir shares of s_i to the others, test that the sum of the shares decrypts, confirm the
 collective key. What another seat spoiled raises `Faulty`, and becomes a complaint (`complaint`) when it cannot pass any more.

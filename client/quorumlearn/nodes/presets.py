@@ -2,7 +2,7 @@
 
 A preset fills in what the file leaves out; what the file says wins. `rule` is filled in as a whole or not at all, for a rule's
 parameters mean nothing to another rule. Where a system's own means are others than ours, the preset takes the nearest that the
-protocol has, and docs/decisions.md says what differs.
+protocol has, and docs/presets.md says what differs.
 
 Sources: Liang et al., "OmniLytics", https://arxiv.org/abs/2107.05252; Chen et al., "When Machine Learning Meets Blockchain",
 IEEE Big Data 2018 (LearningChain); Korkmaz et al., "Chain FL", BCCA 2020; Blanchard et al., "Machine Learning with

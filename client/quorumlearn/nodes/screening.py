@@ -1,4 +1,4 @@
-"""From revealed submissions to weights and reasons (design: protocol 3.2, phases SCREEN and SELECT).
+"""From revealed submissions to weights and reasons (docs/protocol.md, phases SCREEN and SELECT).
 
 Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
