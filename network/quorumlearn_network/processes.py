@@ -12,10 +12,12 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +86,30 @@ def last_word(lines: Sequence[str]) -> str:
     return words[0] if _LAST_WORD.search(words[0]) else words[-1]
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP wait until the block is over: for what must not be done by half.
+
+    They interrupt the main thread only; in any other nothing needs to be done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    told: list[int] = []
+    before = {
+        one: signal.signal(one, lambda number, _: told.append(number))
+        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(one) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    if told:
+        signal.raise_signal(told[0])
+
+
 @dataclass(frozen=True)
 class Detached:
     """A process by its name in a network's folder, whether it runs or not."""
@@ -114,29 +140,30 @@ class Detached:
             raise ProcessError(f"{self.name} runs already")
         for path in (self._record, self.log):
             path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with self._output.open("wb") as output, self.log.open("ab") as log:
-                process = subprocess.Popen(
-                    with_parent(command) if bound else list(command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=log,
-                    cwd=self.folder,
-                    env={**os.environ, **environment},
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise ProcessError(f"{self.name} cannot be started: {error}") from error
-        try:
-            started = psutil.Process(process.pid).create_time()
-            fields = {"pid": process.pid, "started": started, "command": list(command)}
-            partial = self._record.with_suffix(".new")
-            partial.write_text(json.dumps(fields), encoding="utf-8")
-            partial.replace(self._record)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        with undisturbed():  # interrupted in between, a process would run that nobody knows of
+            try:
+                with self._output.open("wb") as output, self.log.open("ab") as log:
+                    process = subprocess.Popen(
+                        with_parent(command) if bound else list(command),
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=log,
+                        cwd=self.folder,
+                        env={**os.environ, **environment},
+                        start_new_session=True,
+                    )
+            except OSError as error:
+                raise ProcessError(f"{self.name} cannot be started: {error}") from error
+            try:
+                started = psutil.Process(process.pid).create_time()
+                fields = {"pid": process.pid, "started": started, "command": list(command)}
+                partial = self._record.with_suffix(".new")
+                partial.write_text(json.dumps(fields), encoding="utf-8")
+                partial.replace(self._record)
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
 
     def ready(self) -> bool:
         """Whether it runs and has printed its ready line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -173,3 +174,21 @@ def test_the_package_is_the_same_wherever_it_is_made() -> None:
     assert label == "quorumlearn_1.0"
     assert len(digest) == 64
     assert package_id(ChaincodeSpec(quorum=2, version="1.1")) != package_id(chaincode)
+
+
+def test_who_is_interrupted_while_it_starts_a_process_still_knows_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = subprocess.Popen
+
+    def interrupted(*arguments: object, **settings: object) -> subprocess.Popen[bytes]:
+        process: subprocess.Popen[bytes] = begin(*arguments, **settings)  # type: ignore[call-overload]
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    process = Detached(tmp_path, "known")
+    with pytest.raises(KeyboardInterrupt):
+        process.start([sys.executable, "-c", "import time; time.sleep(600)"], {})
+    assert process.pid() is not None
+    assert process.stop()

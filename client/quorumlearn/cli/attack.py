@@ -13,6 +13,7 @@ from statistics import mean
 from typing import Annotated
 
 import typer
+from quorumlearn_network.processes import undisturbed
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.page_pb2 import TaskSummary
 from rich.console import Console
@@ -21,7 +22,7 @@ from quorumlearn.analysis import MinerReport, TaskReport
 from quorumlearn.cli.access import open_market
 from quorumlearn.cli.account import collect
 from quorumlearn.cli.demo import cleaned, end, find_data, play
-from quorumlearn.cli.processes import Nodes, undisturbed
+from quorumlearn.cli.processes import Nodes
 from quorumlearn.cli.scene import CHEATS, Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_table, print_text
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from quorumlearn_network.processes import stop_recorded
+from quorumlearn_network.processes import stop_recorded, undisturbed
 from quorumlearn_network.spec import Runtime
 from quorumlearn_network.up import status as network_status
 from quorumlearn_proto import task_pb2 as t
@@ -19,7 +19,7 @@ from rich.console import Console
 from quorumlearn.cli.access import open_feed, open_market
 from quorumlearn.cli.account import check_place, collect, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch, follow
-from quorumlearn.cli.processes import MemoryPeak, Nodes, call, undisturbed
+from quorumlearn.cli.processes import MemoryPeak, Nodes, call
 from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
 from quorumlearn.nodes.market import Market

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import psutil
-from quorumlearn_network.processes import Detached, stop_all, with_parent
+from quorumlearn_network.processes import Detached, stop_all, undisturbed, with_parent
 
 from quorumlearn.cli.terminal import Failure
 
@@ -67,24 +67,6 @@ def interruptible() -> Iterator[None]:
     finally:
         for one in changed:
             signal.signal(one, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP wait until the block is over: for what must not be done by half. Only in the main thread."""
-    told: list[int] = []
-    before = {
-        one: signal.signal(one, lambda number, _: told.append(number))
-        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(one) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-    if told:
-        signal.raise_signal(told[0])
 
 
 class Nodes:

@@ -14,15 +14,15 @@ import psutil
 import pytest
 from quorumlearn.cli import run
 from quorumlearn.cli.demo import MARK, cleaned
-from quorumlearn.cli.processes import interruptible, undisturbed
-from quorumlearn_network.processes import Detached
+from quorumlearn.cli.processes import interruptible
+from quorumlearn_network.processes import Detached, undisturbed
 
 CLI = [sys.executable, "-m", "quorumlearn.cli"]
 SECONDS = 90.0
 STARTS = """
 import sys, time
 from pathlib import Path
-from quorumlearn_network.processes import Detached
+from quorumlearn_network.processes import Detached, undisturbed
 Detached(Path(sys.argv[1]), "bound").start((sys.executable, "-c", sys.argv[2]), {}, bound=True)
 print("started", flush=True)
 time.sleep(600)
