@@ -36,7 +36,7 @@ from quorumlearn.learning.model import (
     to_bytes,
     unflatten,
 )
-from quorumlearn.learning.shards import ShardSpec, dirichlet, hidden_test_sets, iid, one_class
+from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
 from quorumlearn.learning.workload import (
     WORKLOADS,
     OnStep,
@@ -77,7 +77,6 @@ __all__ = [
     "flatten",
     "from_bytes",
     "get_workload",
-    "hidden_test_sets",
     "iid",
     "load",
     "merge",
