@@ -36,17 +36,9 @@ from quorumlearn.learning.model import (
     to_bytes,
     unflatten,
 )
+from quorumlearn.learning.registry import WORKLOADS, get_workload, warm_up
 from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
-from quorumlearn.learning.workload import (
-    WORKLOADS,
-    OnStep,
-    Score,
-    TrainingConfig,
-    TrainResult,
-    Workload,
-    get_workload,
-    warm_up,
-)
+from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
 
 __all__ = [
     "WORKLOADS",
