@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,6 +116,20 @@ def test_a_module_imports_only_what_its_room_may(name: str, path: Path) -> None:
         if library_room is not None:
             library = target.split(".")[0]
             assert library not in FORBIDDEN_LIBRARIES[library_room], f"{name} imports {library}"
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    """Late imports, inside of functions, count as well."""
+    paths = dict(modules())
+
+    def module_of(target: str) -> str:
+        while target and target not in paths:
+            target = target.rpartition(".")[0]
+        return target
+
+    graph = {name: {module_of(target) for target in imports(name, path)} for name, path in paths.items()}
+    order = TopologicalSorter({name: found - {name, ""} for name, found in graph.items()})
+    assert set(order.static_order()) >= set(paths)
 
 
 def test_every_room_is_looked_at() -> None:

@@ -123,8 +123,8 @@ def targets() -> list[Target]:
         Target(
             "sketch share, spare",
             sketches[1],
-            lambda x: ckks.find_bad_sketch(p, plan, sketched, {1: x, 2: sketches[2], 3: sketches[3]}),
-            (ckks.MalformedShare, ckks.BadPartial),
+            lambda x: ckks.sketch_shares_agree(p, sketched, {1: x, 2: sketches[2], 3: sketches[3]}),
+            (ckks.MalformedShare,),
         ),
     ]
 

@@ -23,7 +23,8 @@ from quorumlearn.cli.access import market_contract, open_gateway
 from quorumlearn.cli.confirm import confirm_ledger
 from quorumlearn.gateway import Contract, Gateway, GatewayError, Network
 from quorumlearn.nodes.market import Market, Refused
-from quorumlearn.nodes.taskfile import TaskFile, spec_of
+from quorumlearn.nodes.taskfile import spec_of
+from quorumlearn.nodes.tasksettings import TaskFile
 from quorumlearn_network.spec import (
     BatchSpec,
     ChaincodeSpec,

@@ -213,7 +213,7 @@ class Ceremony(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., step: _Optional[_Union[CeremonyStep, str]] = ..., deadline_ms: _Optional[int] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class KeyContribution(_message.Message):
-    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "public_share", "beacon_commitment", "sealed_shares", "test_partial", "confirmed_key", "beacon", "sealing_key", "complaint", "opened_sealing_key", "blame")
+    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "public_share", "beacon_commitment", "sealed_shares", "test_partial", "confirmed_key", "beacon", "sealing_key", "complaint", "opened_sealing_key", "blame", "withheld")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +229,7 @@ class KeyContribution(_message.Message):
     COMPLAINT_FIELD_NUMBER: _ClassVar[int]
     OPENED_SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
     BLAME_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     attempt: int
@@ -244,7 +245,18 @@ class KeyContribution(_message.Message):
     complaint: str
     opened_sealing_key: bytes
     blame: BlameVote
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., public_share: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon_commitment: _Optional[str] = ..., sealed_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., test_partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., confirmed_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., sealing_key: _Optional[bytes] = ..., complaint: _Optional[str] = ..., opened_sealing_key: _Optional[bytes] = ..., blame: _Optional[_Union[BlameVote, _Mapping]] = ...) -> None: ...
+    withheld: Complaint
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., public_share: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon_commitment: _Optional[str] = ..., sealed_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., test_partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., confirmed_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., sealing_key: _Optional[bytes] = ..., complaint: _Optional[str] = ..., opened_sealing_key: _Optional[bytes] = ..., blame: _Optional[_Union[BlameVote, _Mapping]] = ..., withheld: _Optional[_Union[Complaint, _Mapping]] = ...) -> None: ...
+
+class Complaint(_message.Message):
+    __slots__ = ("seat", "fault", "artifact")
+    SEAT_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    seat: int
+    fault: Fault
+    artifact: _common_pb2.ArtifactRef
+    def __init__(self, seat: _Optional[int] = ..., fault: _Optional[_Union[Fault, str]] = ..., artifact: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class Blame(_message.Message):
     __slots__ = ("seat", "fault", "detail")

@@ -12,7 +12,6 @@ from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
 from quorumlearn_network.devnet.msp import SigningIdentity
 
-from tests.conformance.network import Network
 from tests.network.devnet.raw_gateway import CHANNEL, Client, content_of
 
 CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -151,10 +150,10 @@ def with_content(
 
 
 def colluded(
-    network: Network,
+    client: Client,
     envelope: common_pb2.Envelope,
     change: Callable[[proposal_pb2.ChaincodeAction], None],
-    signers: Sequence[str],
+    peers: Sequence[SigningIdentity],
 ) -> common_pb2.Envelope:
     """The envelope with its results changed, endorsed again by peers that would sign anything."""
 
@@ -168,10 +167,9 @@ def colluded(
         data = response.SerializeToString()
         content.action.proposal_response_payload = data
         del content.action.endorsements[:]
-        for msp_id in signers:
-            peer = network.peer_signer(msp_id)
+        for peer in peers:
             content.action.endorsements.add(
                 endorser=peer.serialized, signature=peer.sign(data + peer.serialized)
             )
 
-    return with_content(network.owner, envelope, apply)
+    return with_content(client, envelope, apply)

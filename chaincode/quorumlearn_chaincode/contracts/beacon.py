@@ -14,7 +14,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 LABEL = b"quorumlearn/lottery/1"
-SECRET_BYTES = 32
 _WORD = 1 << 64
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import BlameVote, Ceremony, CeremonyStep, KeyContribution
+from quorumlearn_proto.block_pb2 import BlameVote, Ceremony, CeremonyStep, Fault, KeyContribution
 from quorumlearn_proto.task_pb2 import Task, TaskStatus
 
 from .arguments import MAX_SEALING_KEY, MIN_SEALING_KEY, artifact, bad, digest, line, record, task_id, whole
@@ -15,6 +15,8 @@ from .standing import seat_of
 from .tables import CEREMONIES, CONTRIBUTIONS
 
 _IDENTIFYING = ("task_id", "round", "attempt", "seat", "verifier")
+_WITHHOLDING = (Fault.BAD_PUBLIC_SHARE, Fault.BAD_DEALING, Fault.BAD_TEST_PARTIAL)
+"""What it is to withhold the artifact of KEY_COMMIT, KEY_REVEAL or KEY_TEST."""
 
 
 def commit_key(call: Call, name: str, number: str, attempt: str, text: str) -> None:
@@ -59,14 +61,27 @@ def blame_key(call: Call, name: str, number: str, attempt: str, text: str) -> No
 
 
 def _artifact_or_complaint(text: str, field: str) -> KeyContribution:
-    given = _given(text, (field, "complaint"))
+    given = _given(text, (field, "complaint", "withheld"))
     if given.HasField(field) == bool(given.complaint):
         raise bad(f"give either {field} or a complaint, why there is none")
     if given.complaint:
         line("complaint", given.complaint)
     else:
         artifact(field, getattr(given, field))
+    if given.HasField("withheld"):
+        _check_withheld(given)
     return given
+
+
+def _check_withheld(given: KeyContribution) -> None:
+    if not given.complaint:
+        raise bad("withheld stands beside a complaint, which says why there is no artifact")
+    if not 1 <= given.withheld.seat <= MAX_SEATS:
+        raise bad(f"withheld.seat is {given.withheld.seat}: seats are 1 to {MAX_SEATS}")
+    if given.withheld.fault not in _WITHHOLDING:
+        faults = ", ".join(Fault.Name(fault) for fault in _WITHHOLDING)
+        raise bad(f"withheld.fault is {given.withheld.fault}: give {faults}")
+    artifact("withheld.artifact", given.withheld.artifact)
 
 
 def _sealing_key(name: str, key: bytes) -> None:

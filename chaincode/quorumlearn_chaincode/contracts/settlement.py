@@ -67,10 +67,11 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     call.ledger.put(ROUNDS, round_, task.spec.task_id, round_.number)
     last = round_.number == task.spec.rounds or state.cancel_requested
     miners = [] if last else eligible_miners(call, task)
-    _load(call, task, round_, closing, goes_on=len(miners) >= task.spec.min_miners)
+    payouts = _load(call, task, round_, closing, goes_on=len(miners) >= task.spec.min_miners)
     if closing.outcome == Outcome.ACCEPTED:
         _accept(call, task, state, round_, closing.ballots)
-    _pay_seats(call, task, round_, closing.paid_seats)
+    for account, amount in payouts:
+        pay(call, task.spec.task_id, round_.number, account, amount)
     release_seats(call, task, round_.number)
     if round_.number == task.spec.rounds:
         finish(call, task, state, TaskStatus.COMPLETED)
@@ -139,47 +140,54 @@ def finish(call: Call, task: Task, state: TaskState, status: TaskStatus, reason:
         return_stake(call, stake)
 
 
-def _load(call: Call, task: Task, round_: Round, closing: Closing, goes_on: bool) -> None:
-    """Read together what the end of the round reads and changes."""
-    task_id, verdicts = task.spec.task_id, round_.selection.verdicts
+def _load(call: Call, task: Task, round_: Round, closing: Closing, goes_on: bool) -> list[tuple[str, int]]:
+    """Read together what the end of the round reads and changes; what it pays."""
+    task_id = task.spec.task_id
     places = seat_places(task)
     if goes_on:
         places += first_places(task_id, round_.number + 1)
     if closing.outcome == Outcome.ACCEPTED:
         places += submission_places(round_)
-        places += [(MINERS, task_id, verdict.miner) for verdict in verdicts if verdict.weight]
+        places += [
+            (MINERS, task_id, verdict.miner) for verdict in round_.selection.verdicts if verdict.weight
+        ]
         places.append((BLOCKS, task_id, round_.base.height + 1))
-        paid = _paid(task, round_, closing)
-        places += [(ACCOUNTS, account) for account in paid]
-        places += [(ESCROWS, task_id)] if paid else []
     call.ledger.scan(STAKES, task_id)
+    if not closing.ballots:  # then only the seats' records tell whom to pay
+        call.ledger.load(*places)
+    payouts = _payouts(call, task, round_, closing)
+    if payouts:
+        places += [(ESCROWS, task_id), *((ACCOUNTS, account) for account, _ in payouts)]
     call.ledger.load(*places)
+    return payouts
 
 
-def _paid(task: Task, round_: Round, closing: Closing) -> set[str]:
-    """Who is paid anything for an accepted round."""
+def _payouts(call: Call, task: Task, round_: Round, closing: Closing) -> list[tuple[str, int]]:
+    """Every payment at the end of the round, an account and its tokens, in the order in which they are made."""
     reward = task.spec.reward
-    paid = {miner for miner, amount in miners_shares(reward, round_.selection.verdicts) if amount}
-    if proposer_share(reward):
-        paid.add(round_.candidate.proposer)
-    if _seat_share(task):
-        paid |= {ballot.verifier for ballot in closing.ballots if ballot.seat in closing.paid_seats}
-    return paid
+    payouts = []
+    if closing.outcome == Outcome.ACCEPTED:
+        payouts += miners_shares(reward, round_.selection.verdicts)
+        payouts.append((round_.candidate.proposer, proposer_share(reward)))
+    voters = {ballot.seat: ballot.verifier for ballot in closing.ballots}
+    share = verifier_share(reward, len(task.spec.committee.msp_ids))
+    for seat in closing.paid_seats:
+        payouts.append((voters.get(seat) or holder(call, task.spec.task_id, seat), share))
+    return [(account, amount) for account, amount in payouts if amount]
 
 
 def _accept(call: Call, task: Task, state: TaskState, round_: Round, ballots: tuple[Ballot, ...]) -> None:
+    """Append the block, move the head to it and count the work of those whose updates are in it."""
     task_id = task.spec.task_id
-    verdicts = round_.selection.verdicts
     block = _block(call, round_, ballots)
     call.ledger.put(BLOCKS, block, task_id, block.core.height)
     state.head.CopyFrom(head_of(block))
     call.ledger.put(STATES, state, task_id)
-    for miner, amount in miners_shares(task.spec.reward, verdicts):
-        pay(call, task_id, round_.number, miner, amount)
-        miner_record = participation(call, task_id, miner)
-        miner_record.work += 1
-        call.ledger.put(MINERS, miner_record, task_id, miner)
-    pay(call, task_id, round_.number, round_.candidate.proposer, proposer_share(task.spec.reward))
+    for verdict in round_.selection.verdicts:
+        if verdict.weight:
+            miner = participation(call, task_id, verdict.miner)
+            miner.work += 1
+            call.ledger.put(MINERS, miner, task_id, verdict.miner)
 
 
 def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
@@ -207,19 +215,6 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         aggregate_ciphertext=round_.aggregate_ciphertext,
         accepted_at_ms=call.now_ms,
     )
-
-
-def _pay_seats(call: Call, task: Task, round_: Round, seats: tuple[int, ...]) -> None:
-    task_id, amount = task.spec.task_id, _seat_share(task)
-    verifiers = [holder(call, task_id, number) for number in seats]
-    if verifiers and amount:
-        call.ledger.load((ESCROWS, task_id), *((ACCOUNTS, verifier) for verifier in verifiers))
-    for verifier in verifiers:
-        pay(call, task_id, round_.number, verifier, amount)
-
-
-def _seat_share(task: Task) -> int:
-    return verifier_share(task.spec.reward, len(task.spec.committee.msp_ids))
 
 
 def participation(call: Call, task_id: str, miner: str) -> Participation:

@@ -19,7 +19,6 @@ from quorumlearn.ckks.audit import Flaw, Wrong, audit_dealing
 from quorumlearn.ckks.ciphertexts import Ciphertexts, aggregate, encrypt, parse
 from quorumlearn.ckks.decryption import (
     check_partial,
-    find_bad,
     open_partials,
     partial_decrypt,
     test_ciphertext,
@@ -56,7 +55,6 @@ from quorumlearn.ckks.sketches import (
     check_sketch_share,
     claim,
     claim_of,
-    find_bad_sketch,
     open_sketch,
     plain_sketch,
     round_plan,
@@ -101,8 +99,6 @@ __all__ = [
     "deal",
     "dequantise",
     "encrypt",
-    "find_bad",
-    "find_bad_sketch",
     "new_key_share",
     "open_partials",
     "open_sketch",

@@ -125,12 +125,6 @@ def check_partial(p: Parameters, c: Ciphertexts, partial: bytes) -> None:
     _read(p, c, partial)
 
 
-def find_bad(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> tuple[int, ...]:
-    """The seats whose partial decryptions are wrong, as far as t or more right ones tell; else empty."""
-    parts, public = _read_all(p, c, partials), _public(p, c)
-    return blame(p, parts, lambda some: _plausible_steps(p, public, some) is not None)
-
-
 def consistent(p: Parameters, parts: Mapping[int, r.Residues], std: float) -> bool:
     """Whether shares (..., primes, count) lie on one polynomial of degree below t, but for noise of this std.
 

@@ -13,7 +13,6 @@ Source: Mouchet et al. 2021 (Multiparty Homomorphic Encryption from Ring-LWE), p
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,11 +162,6 @@ def read_key(p: Parameters, key: bytes) -> r.Residues:
     public, seed = _read_one(p, Kind.COLLECTIVE_KEY, key, MalformedKey)
     _check_hides(public, "collective key")
     return np.stack([public, _common(p, seed)])
-
-
-def key_digest(key: bytes) -> bytes:
-    """SHA-256 of a collective key's bytes."""
-    return hashlib.sha256(key).digest()
 
 
 def deal(p: Parameters, secret: SecretPolynomial, seats: Sequence[int]) -> dict[int, bytes]:

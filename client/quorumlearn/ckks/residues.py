@@ -131,12 +131,6 @@ def _dot_group(a: Residues, b: Integers, q: Residues) -> Residues:
     return parts[0] if limbs == 1 else add(parts[0], _scaled(parts[1], 1 << _LIMB, q), q)
 
 
-def _settle(signed: Integers, prime: np.int64) -> None:
-    """Takes integers within +-2^62 below the prime, in place."""
-    signed -= np.rint(signed * (1.0 / float(prime))).astype(np.int64) * prime
-    signed += prime * (signed < 0)
-
-
 def add(a: Residues, b: Residues, q: Residues) -> Residues:
     """a + b modulo q."""
     total = a + b

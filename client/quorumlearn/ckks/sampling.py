@@ -6,7 +6,7 @@ Rules:
   number of ones among 42 fair bits, minus 21;
 - what was drawn is in nothing that is returned but as the polynomials asked for.
 
-Source: Alkim et al. 2016 (NewHope), 4: centred binomial errors; RFC 8439: ChaCha20; Warren, Hacker's Delight, 5: counting bits.
+Source: Alkim et al. 2016 (NewHope), 4: centred binomial errors; RFC 8439: ChaCha20.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from quorumlearn.ckks.residues import Integers
 
 BINOMIAL_BITS = 42
 """Bits of an error: its variance is a quarter of them."""
-_ONES = 0x0101010101010101
-_PAIRS, _FOURS, _EIGHTS = (np.uint64(mask * _ONES) for mask in (0x55, 0x33, 0x0F))
 
 
 def expand(key: bytes, size: int) -> bytes:
@@ -49,8 +47,5 @@ def ternary(count: int, degree: int) -> Integers:
 def binomial(count: int, degree: int) -> Integers:
     """(count, N) errors."""
     words = np.frombuffer(_random(8 * count * degree), dtype="<u8") >> np.uint64(64 - BINOMIAL_BITS)
-    words = words - ((words >> np.uint64(1)) & _PAIRS)
-    words = (words & _FOURS) + ((words >> np.uint64(2)) & _FOURS)
-    words = (words + (words >> np.uint64(4))) & _EIGHTS
-    ones = (words * np.uint64(_ONES)) >> np.uint64(56)
-    return ones.astype(np.int64).reshape(count, degree) - BINOMIAL_BITS // 2
+    ones: Integers = np.bitwise_count(words).astype(np.int64)
+    return ones.reshape(count, degree) - BINOMIAL_BITS // 2

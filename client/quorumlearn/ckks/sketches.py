@@ -36,8 +36,8 @@ from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.budget import SKETCH_POLYNOMIALS
 from quorumlearn.ckks.ciphertexts import Ciphertexts, lifted
 from quorumlearn.ckks.container import Kind, read, write
-from quorumlearn.ckks.decryption import blame, check_enough, consistent, flooding_key, flooding_terms, scaled
-from quorumlearn.ckks.errors import BadPartial, MalformedShare, OutOfRange, ParameterError, QuantiseError
+from quorumlearn.ckks.decryption import check_enough, consistent, flooding_key, flooding_terms, scaled
+from quorumlearn.ckks.errors import MalformedShare, OutOfRange, ParameterError, QuantiseError
 from quorumlearn.ckks.keys import read_share
 from quorumlearn.ckks.packing import check_values, lay_out
 from quorumlearn.ckks.parameters import Parameters
@@ -153,7 +153,7 @@ def open_sketch(
 
     Whole numbers of steps, so the same floats for any t honest shares. Raises OutOfRange for a number that
     no honest update reaches or that is off the grid; MalformedShare, naming the seat; ParameterError for
-    another count than t. A wrong share looks like a bad update: check with `find_bad_sketch` while more than
+    another count than t. A wrong share looks like a bad update: ask `sketch_shares_agree` while more than
     t shares are at hand.
     """
     if len(shares) != p.threshold:
@@ -177,24 +177,6 @@ def sketch_rounding(p: Parameters) -> float:
     is one step off in one value has a sketch that is off in half of its numbers, k / 2 steps^2: never within this, for L is at most 1/48.
     """
     return math.sqrt(8 * _off_grid(p)) * 2.0**-p.step_bits
-
-
-def find_bad_sketch(
-    p: Parameters, plan: SketchPlan, s: SketchCiphertext, shares: Mapping[int, bytes]
-) -> tuple[int, ...]:
-    """The seats whose sketch shares are wrong. Empty when all agree.
-
-    Raises BadPartial, with no seats, when they disagree and it cannot be told who is wrong; MalformedShare.
-    """
-    parts = read_sketch_shares(p, s, shares)
-    if consistent(p, parts, p.budget.sketch.std):
-        return ()
-    bad = blame(p, parts, lambda some: _plausible(p, s, some))
-    if not bad:
-        raise BadPartial(
-            f"the sketch shares of seats {sorted(shares)} disagree; more are needed to tell whose are wrong"
-        )
-    return bad
 
 
 def check_sketch_share(p: Parameters, s: SketchCiphertext, share: bytes) -> None:
@@ -324,16 +306,6 @@ def _off_grid(p: Parameters) -> float:
     """The largest mean square, in steps^2, of what a sketch that passes lies off the grid."""
     noise = p.budget
     return noise.sketch_square_limit * (noise.sketch_std / 2.0**p.shift) ** 2
-
-
-def _plausible(p: Parameters, s: SketchCiphertext, parts: Mapping[int, r.Residues]) -> bool:
-    if not consistent(p, parts, p.budget.sketch.std):
-        return False
-    try:
-        _judge(p, scaled(p, s.public, {seat: parts[seat] for seat in sorted(parts)[: p.threshold]}))
-    except OutOfRange:
-        return False
-    return True
 
 
 def _read(p: Parameters, s: SketchCiphertext, share: bytes) -> r.Residues:

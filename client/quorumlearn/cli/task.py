@@ -31,6 +31,7 @@ from quorumlearn.cli.terminal import (
     print_text,
     progress,
 )
+from quorumlearn.nodes import tasksettings
 
 app = typer.Typer(no_args_is_help=True, help="Publish tasks, and see what becomes of them.")
 
@@ -38,7 +39,10 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
 
 
 @app.command(
-    epilog=f"Example: quorumlearn task publish task.yaml --store artifacts --as owner/owner.  {EXIT_CODES}"
+    help="Publish a task: its initial model goes to the store, its reward into escrow.\n\n"
+    "What the file may hold (`quorumlearn task example` writes a small one), and what stands for what it leaves out:\n\n"
+    f"\b\n{tasksettings.as_text()}",
+    epilog=f"Example: quorumlearn task publish task.yaml --store artifacts --as owner/owner.  {EXIT_CODES}",
 )
 def publish(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The task's file (YAML).")],
@@ -62,39 +66,6 @@ def publish(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a task: its initial model goes to the store, its reward into escrow.
-
-    What the file holds, with the defaults of what may be left out:
-
-    \b
-    id: mnist-1
-    preset: NAME                                  a published system's settings; see quorumlearn task presets
-    title: ""
-    workload: {name: mnist-cnn, config: {}}       needed; or mnist-mlp, mnist-wide
-    public_blocks: [all]
-    rounds: 5                                     needed
-    miners: {minimum: 7, maximum: 8, byzantine: 2}  needed; multi-krum withstands f of 2 f + 3 or more
-    rule: {name: multi-krum}                      or agreement, clustering, nnm+multi-krum, ...; docs/robustness.md
-        with parameters: {margin: "0.07"}         leaves out who is not clear of the line too; docs/cost.md
-        with root: iid:0/600@7 for trust-scores   samples of the owner's data that become public
-    committee: {organisations: [Verifier1MSP, Verifier2MSP, Verifier3MSP], threshold: 2}  needed
-        with reserves: [Verifier4MSP]             who may take a seat that has become free
-    min_aggregate: 4                              the sum of fewer miners is not opened; by default byzantine + 2,
-                                                  at most miners.minimum - byzantine, at least 2
-    encryption: {preset: default, bound: 1.0}     or fast, paranoid; see quorumlearn ckks explain
-        with step_bits, flooding_bits, sketch_size to differ from the preset
-    timeouts: {join: 600, key: 30, commit: 600, reveal: 120, beacon: 30,
-               screen: 120, select: 60, open: 60, propose: 60, validate: 120}   seconds
-    reward: {per_round: 1000, miners: 70%, verifiers: 25%, proposer: 5%}  per_round needed
-    stakes: {miner: 100, miner_slash: 20, verifier: 200, verifier_slash: 50, challenge: 50}
-    tolerance: 2%                                 how far the score may fall; percentages are written with %
-    challenge_window: 3600                        seconds
-    seed: 0
-
-    \b
-    A workload's config: epochs, batch_size, learning_rate, momentum; dp_clip and dp_noise (together) make training
-    differentially private, with epsilon reported at dp_delta (1e-5); late_rounds (0) takes updates that were late.
-    """
     from quorumlearn.artifacts import ArtifactStore, reference_of
     from quorumlearn.learning import DataSource
     from quorumlearn.nodes import taskfile

@@ -63,10 +63,6 @@ class Network:
         """A block by its number."""
         return self._query(common_pb2.Block, "GetBlockByNumber", str(number))
 
-    def block_by_hash(self, block_hash: bytes) -> common_pb2.Block:
-        """A block by the hash of its header."""
-        return self._query(common_pb2.Block, "GetBlockByHash", block_hash)
-
     def block_by_transaction(self, transaction_id: str) -> common_pb2.Block:
         """The block a transaction is in."""
         return self._query(common_pb2.Block, "GetBlockByTxID", transaction_id)
@@ -135,7 +131,7 @@ class Network:
                 endpoint=self._connection.endpoint,
             )
 
-    def _query(self, kind: type[M], function: str, *args: str | bytes) -> M:
+    def _query(self, kind: type[M], function: str, *args: str) -> M:
         data = self.contract("qscc").evaluate(function, self.channel, *args)
         try:
             return kind.FromString(data)

@@ -36,17 +36,9 @@ from quorumlearn.learning.model import (
     to_bytes,
     unflatten,
 )
-from quorumlearn.learning.shards import ShardSpec, dirichlet, hidden_test_sets, iid, one_class
-from quorumlearn.learning.workload import (
-    WORKLOADS,
-    OnStep,
-    Score,
-    TrainingConfig,
-    TrainResult,
-    Workload,
-    get_workload,
-    warm_up,
-)
+from quorumlearn.learning.registry import WORKLOADS, get_workload, warm_up
+from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
+from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
 
 __all__ = [
     "WORKLOADS",
@@ -77,7 +69,6 @@ __all__ = [
     "flatten",
     "from_bytes",
     "get_workload",
-    "hidden_test_sets",
     "iid",
     "load",
     "merge",

@@ -59,12 +59,6 @@ _WIDE = (
     Layer("top.dense3", (CLASSES, 2800)),
 )
 
-DEFAULTS = {
-    "mnist-cnn": TrainingConfig(batch_size=32, learning_rate=0.1, momentum=0.5),
-    "mnist-mlp": TrainingConfig(batch_size=32, learning_rate=0.1, momentum=0.5),
-    "mnist-wide": TrainingConfig(batch_size=32, learning_rate=0.1, momentum=0.5),
-}
-
 
 def _cnn(p: Tensors, images: Tensor) -> Tensor:
     x = functional.relu(
@@ -101,7 +95,7 @@ def first_step() -> None:
 
 
 def build(name: str, config: TrainingConfig) -> Workload:
-    """The workload `name` (a key of DEFAULTS) with this configuration."""
+    """The workload `name` (a key of _MODELS) with this configuration."""
     layers, forward = _MODELS[name]
     return MnistWorkload(name, config, layers, forward)
 

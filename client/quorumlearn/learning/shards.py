@@ -67,11 +67,6 @@ def one_class(labels: Labels, count: int, seed: int) -> list[Indices]:
     return _filled(shards)
 
 
-def hidden_test_sets(labels: Labels, count: int, seed: int) -> list[Indices]:
-    """Disjoint test sets, one for each of `count` verifiers, of equal size but for one sample."""
-    return iid(labels, count, derive("hidden test sets", seed))
-
-
 @dataclass(frozen=True)
 class ShardSpec:
     """One shard of a division, as text `scheme[:alpha]:index/count[@seed]`; index counts from 0.

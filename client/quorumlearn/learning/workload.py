@@ -2,7 +2,7 @@
 
 A workload knows its model's tensors, how a model begins, how it is trained and how it is scored. Training
 is a pure function of (model, data, seed, configuration): the same bytes come out in any process on the same
-type of processor. `get_workload` is the only way in.
+type of processor. `learning.registry` holds what there is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Protocol, Self
 import pydantic
 
 from quorumlearn.learning.datasets import Split
-from quorumlearn.learning.errors import WorkloadError
 from quorumlearn.learning.model import Model
 
 OnStep = Callable[[int, int], None]
@@ -150,37 +149,3 @@ class Workload(Protocol):
     def evaluate(self, model: Model, data: Split) -> Score:
         """Score `model` on `data`; errors as in `train`."""
         ...
-
-
-WORKLOADS = ("mnist-cnn", "mnist-mlp", "mnist-wide")
-
-
-def get_workload(name: str, config: Mapping[str, str]) -> Workload:
-    """The workload of that name; WorkloadError for an unknown name or key, or a value out of range."""
-    if name not in WORKLOADS:
-        raise WorkloadError(f"no workload {name!r}; there are {', '.join(WORKLOADS)}")
-    from quorumlearn.learning import mnist  # torch takes seconds to import: only who trains pays for it
-
-    defaults = mnist.DEFAULTS[name]
-    try:
-        settings = TrainingConfig.model_validate(defaults.as_strings() | dict(config))
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if not key:
-            raise WorkloadError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from error
-        if first["type"] == "extra_forbidden":
-            raise WorkloadError(
-                f"{name} has no setting {key!r}; it has {', '.join(TrainingConfig.model_fields)}"
-            ) from error
-        raise WorkloadError(f"{name}: {key} = {config.get(key)!r}: {first['msg']}") from error
-    return mnist.build(name, settings)
-
-
-def warm_up(*, training: bool) -> None:
-    """What the first scoring of a process would wait for, torch, and what its first training would: torch's optimisers import its
-    compiler when they first take a step."""
-    from quorumlearn.learning import mnist
-
-    if training:
-        mnist.first_step()

@@ -2,13 +2,12 @@
 
 What a seat posted is read here and nowhere else, so that the seats of the ceremony (nodes.ceremony) and those who judge it
 afterwards (nodes.blame) agree on what is well-formed. What is not raises `Faulty`, which names the seat and its fault. An
-artifact that is not in the store may only be late: then `Faulty.late` says so, and a caller with time tries again.
+artifact that is not in the store may only be late: then `Faulty.withheld` names it, and a caller with time tries again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,9 +35,6 @@ from quorumlearn.nodes.exchange import ExchangeError, Record
 
 MAX_LINE = 200  # characters of a complaint or a detail that the ledger takes
 BOX_BYTES = 2048  # of a sealed box beside the share in it
-_FAULTS = {b.Fault.Name(fault): fault for fault in (b.BAD_PUBLIC_SHARE, b.BAD_DEALING, b.BAD_TEST_PARTIAL)}
-_ABSENT = "is not in the store"
-_WITHHELD = re.compile(rf"seat ([0-9]{{1,4}}), ([A-Z_]{{1,40}}): [A-Za-z]+ [0-9a-f]{{12}} {_ABSENT}")
 
 
 @dataclass(frozen=True)
@@ -51,12 +47,12 @@ class Finding:
 
 
 class Faulty(ExchangeError):
-    """What a seat posted cannot be used. `late`: its artifact is not in the store, but may come."""
+    """What a seat posted cannot be used. `withheld`: its artifact that is not in the store, but may come."""
 
-    def __init__(self, finding: Finding, *, late: bool = False) -> None:
-        super().__init__(complaint_of(finding))
+    def __init__(self, finding: Finding, *, withheld: ArtifactRef | None = None) -> None:
+        super().__init__(line(f"seat {finding.seat}, {b.Fault.Name(finding.fault)}: {finding.why}"))
         self.finding = finding
-        self.late = late
+        self.withheld = withheld
 
 
 @dataclass(frozen=True)
@@ -193,25 +189,13 @@ class Attempt:
                 kind, data, ref, task_id=self.task, round=self.number, seat=seat, **expected
             )
         except (ArtifactMissing, ArtifactCorrupt) as error:
-            raise Faulty(Finding(seat, fault, f"{named} {_ABSENT}"), late=True) from error
+            raise Faulty(Finding(seat, fault, f"{named} is not in the store"), withheld=ref) from error
         except (ArtifactTooLarge, BadReference) as error:
             raise Faulty(
                 Finding(seat, fault, f"{named} has {ref.size} bytes, {limit + exchange.OVERHEAD} are allowed")
             ) from error
         except ExchangeError as error:
             raise Faulty(Finding(seat, fault, str(error))) from error
-
-
-def complaint_of(finding: Finding) -> str:
-    """A complaint in the words that `withheld_in` reads."""
-    return line(f"seat {finding.seat}, {b.Fault.Name(finding.fault)}: {finding.why}")
-
-
-def withheld_in(complaint: str) -> tuple[int, b.Fault] | None:
-    """The seat whose artifact was not there, and the fault that this is, as a complaint says; None for any other complaint."""
-    found = _WITHHELD.fullmatch(complaint)
-    fault = None if found is None else _FAULTS.get(found[2])
-    return None if found is None or fault is None else (int(found[1]), fault)
 
 
 def line(text: str) -> str:

@@ -8,8 +8,9 @@ and an outsider who asks it of the same records finds the same. Rules, of which 
   shares of a ternary secret (ckks.audit; needs t opened keys);
 - BAD_TEST_PARTIAL: its test partial is missing, or other bytes than its share gives (partial_decrypt is deterministic);
 - FALSE_CONFIRMATION: it confirmed another key than the public shares give;
-- what t complaints say it withheld: among t seats one is honest, so what is shown only after the complaints does not put its
-  author in the right. Nothing else that a complaint says is believed: who was dealt a false share looks like a liar;
+- what t complaints name (`Complaint`) that it withheld: among t seats one is honest, so what is shown only after the complaints
+  does not put its author in the right. Nothing else of a complaint is believed, and its words are never read: who was dealt a
+  false share looks like a liar;
 - UNFOUNDED_COMPLAINT: it complained, nobody is at fault, fewer than t complained, and nobody who posted a test partial
   kept its key closed.
 Who did not act at all the ledger sees by itself (MISSED_STEP).
@@ -27,9 +28,16 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn import ckks
 from quorumlearn.nodes import sealing
-from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line, withheld_in
+from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
 
 Shares = Mapping[int, Mapping[int, bytes]]
+
+_POSTED: Mapping[b.Fault, str] = {
+    b.BAD_PUBLIC_SHARE: "public_share",
+    b.BAD_DEALING: "sealed_shares",
+    b.BAD_TEST_PARTIAL: "test_partial",
+}
+"""The artifact of which each fault is, also when it is missing."""
 
 
 def judge(attempt: Attempt) -> tuple[Finding, ...]:
@@ -65,7 +73,7 @@ def absent(attempt: Attempt) -> list[ArtifactRef]:
     wanted = [
         getattr(attempt.parts[seat], field)
         for seat in attempt.dealers
-        for field in ("public_share", "sealed_shares", "test_partial")
+        for field in _POSTED.values()
         if attempt.parts[seat].HasField(field)
     ]
     return [ref for ref in wanted if not attempt.has_seen(ref) and not attempt.store.has(ref)]
@@ -155,10 +163,20 @@ def _tests_and_confirmations(attempt: Attempt, shares: Shares) -> Iterator[Findi
 
 
 def _withheld(attempt: Attempt) -> Iterator[Finding]:
-    said = Counter(withheld_in(part.complaint) for part in attempt.parts.values())
-    for (seat, fault), count in sorted((about, n) for about, n in said.items() if about is not None):
-        if seat in attempt.parts and count >= attempt.parameters.threshold:
+    said = Counter(
+        (part.withheld.seat, part.withheld.fault)
+        for part in attempt.parts.values()
+        if part.HasField("withheld") and _was_posted(attempt, part.withheld)
+    )
+    for (seat, fault), count in sorted(said.items()):
+        if count >= attempt.parameters.threshold:
             yield Finding(seat, fault, f"{count} seats did not find it in the store")
+
+
+def _was_posted(attempt: Attempt, complaint: b.Complaint) -> bool:
+    """Whether a complaint is of what its seat has named on the ledger."""
+    part, field = attempt.parts.get(complaint.seat), _POSTED.get(complaint.fault)
+    return part is not None and field is not None and getattr(part, field) == complaint.artifact
 
 
 def _unfounded(attempt: Attempt) -> Iterator[Finding]:

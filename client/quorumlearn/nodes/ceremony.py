@@ -23,7 +23,7 @@ from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
 
 from quorumlearn import ckks, seeds
 from quorumlearn.nodes import exchange, sealing
-from quorumlearn.nodes.attempt import Attempt, line
+from quorumlearn.nodes.attempt import Attempt, Faulty, line
 from quorumlearn.nodes.journal import Journal
 
 
@@ -194,6 +194,15 @@ class CeremonyPart:
 def complaint(why: str) -> b.KeyContribution:
     """In place of an artifact: why this seat has none."""
     return b.KeyContribution(complaint=line(why))
+
+
+def complaint_of(fault: Faulty) -> b.KeyContribution:
+    """In place of an artifact: what of another seat's cannot be used, and its reference where the store does not hold it."""
+    given = complaint(str(fault))
+    if fault.withheld is not None:
+        about = fault.finding
+        given.withheld.CopyFrom(b.Complaint(seat=about.seat, fault=about.fault, artifact=fault.withheld))
+    return given
 
 
 def last_call(step: b.Ceremony | b.Round, step_seconds: int, now_ms: int) -> bool:

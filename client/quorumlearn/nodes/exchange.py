@@ -18,7 +18,7 @@ from quorumlearn_proto.artifact_pb2 import (
     SealedShares,
     SketchShares,
 )
-from quorumlearn_proto.common_pb2 import ArtifactRef, Purpose
+from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import sealing
@@ -87,14 +87,6 @@ def unseal_from(boxes: list[SealedBox], private: bytes, context: str, sender: in
                     f"seat {sender} sealed nothing that opens to seat {me} ({context})"
                 ) from error
     raise ExchangeError(f"seat {sender} sealed nothing to seat {me} ({context})")
-
-
-def partial(
-    store: ArtifactStore, ref: ArtifactRef, limit: int, *, seat: int, ciphertext: str, purpose: Purpose
-) -> bytes:
-    """The residues of a partial decryption of exactly this ciphertext for exactly this purpose."""
-    record = get(store, PartialDecryption, ref, limit, seat=seat, ciphertext=ciphertext, purpose=purpose)
-    return record.residues
 
 
 def _bound(context: str, sender: int, recipient: int) -> str:

@@ -20,7 +20,7 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
 from quorumlearn.nodes import blame, metrics, steps, waking
 from quorumlearn.nodes.attempt import Attempt, Faulty
-from quorumlearn.nodes.ceremony import CeremonyPart, complaint, last_call, last_call_ms
+from quorumlearn.nodes.ceremony import CeremonyPart, complaint_of, last_call, last_call_ms
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
@@ -124,10 +124,10 @@ class KeyHolder:
             with metrics.timed(metrics.STEPS, step.value):
                 made = self._key_contribution(step, part, steps.ceremony_of(view, number), giving_up)
         except Faulty as fault:
-            if fault.late and not giving_up:
+            if fault.withheld is not None and not giving_up:
                 raise
             log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
-            made = complaint(str(fault))
+            made = complaint_of(fault)
         if step in steps.CARRIED:
             self._made = which, made
         return made

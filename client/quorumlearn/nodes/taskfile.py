@@ -1,26 +1,8 @@
 """The file that `quorumlearn task publish` reads, and the task it makes.
 
-```yaml
-id: mnist-1
-title: Handwritten digits
-workload: {name: mnist-cnn, config: {epochs: 1}}
-public_blocks: [all]
-rounds: 5
-miners: {minimum: 7, maximum: 8, byzantine: 2}
-rule: {name: multi-krum}                     # trust-scores: with `root: iid:0/600@7`, a public part of the owner's data
-committee: {organisations: [AlphaMSP, BetaMSP, GammaMSP], threshold: 2, reserves: [DeltaMSP]}
-min_aggregate: 4
-encryption: {preset: default, bound: 0.5, step_bits: 14}
-timeouts: {commit: 120}
-reward: {per_round: 1000, miners: 70%, verifiers: 25%, proposer: 5%}
-stakes: {miner: 100, miner_slash: 20, verifier: 200, verifier_slash: 50, challenge: 50}
-tolerance: 2%
-challenge_window: 3600
-seed: 7
-```
-Only `id`, `workload`, `rounds`, `miners`, `committee` and `reward.per_round` are needed; `quorumlearn task publish --help` shows
-what the rest defaults to. With `preset: NAME` the settings of a published system stand for what is left out (see
-`nodes.presets`). Unknown keys are errors. Nothing is published that the encryption's budget cannot carry.
+`nodes.tasksettings` has every setting, and `quorumlearn task publish --help` shows them. With `preset: NAME` the settings of a
+published system stand for what is left out (see `nodes.presets`). Unknown keys are errors. Nothing is published that the
+encryption's budget cannot carry.
 
 Values beyond `encryption.bound` (1.0 if it is left out) are clipped; a miner of whose update more than 1 % is beyond it sits the round out.
 
@@ -33,10 +15,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import (
     ROBUST,
@@ -55,122 +36,10 @@ from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.presets import with_preset
 from quorumlearn.nodes.screening import ROOT
+from quorumlearn.nodes.tasksettings import TaskFile
 
 _CHOOSING = {"multi-krum": "selected", "l-nearest": "nearest"}
 """Rules that take a number of updates and leave the rest, and the parameter that says how many."""
-
-
-def _basis_points(value: object) -> object:
-    """`70%` or `2.5 %` as 7000 or 250, in 1/10000. A number other than 0 is refused: a plain 2 could be 2 % or 2 in 10000."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,3})(?:\.(\d{1,2}))? ?%", value)):
-        points = int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
-        if points > WHOLE:
-            raise ValueError(f"{value} is more than 100%")
-        return points
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no percentage with at most two decimals, such as 2.5%")
-    if value == 0:
-        return 0
-    ways = [f"{value:g}%"] if 0 < value <= 100 else []
-    ways += (
-        [f"{value / 100:g}% if it counts 1/10000"] if isinstance(value, int) and 0 < value <= WHOLE else []
-    )
-    raise ValueError(f"{value:g} has no unit; write {', or '.join(ways) or 'a percentage such as 2.5%'}")
-
-
-def _as_text(value: object) -> object:
-    """A number as it would be written in quotes."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-WHOLE = 10_000
-BasisPoints = Annotated[int, BeforeValidator(_basis_points)]
-Setting = Annotated[str, BeforeValidator(_as_text)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WorkloadPart(_Strict):
-    name: str
-    config: dict[str, Setting] = {}
-
-
-class MinersPart(_Strict):
-    minimum: int = Field(ge=1)
-    maximum: int = Field(ge=1)
-    byzantine: int = Field(0, ge=0)
-
-
-class RulePart(_Strict):
-    name: str = "multi-krum"
-    parameters: dict[str, Setting] = {}
-    root: str | None = None
-
-
-class CommitteePart(_Strict):
-    organisations: tuple[str, ...] = Field(min_length=1)
-    threshold: int = Field(ge=1)
-    reserves: tuple[str, ...] = ()
-
-
-class EncryptionPart(_Strict):
-    preset: str = "default"
-    bound: float = Field(1.0, gt=0)
-    step_bits: int | None = None
-    flooding_bits: int | None = None
-    sketch_size: int | None = None
-
-
-class TimeoutsPart(_Strict):
-    join: int = 600
-    key: int = 30
-    commit: int = 600
-    reveal: int = 120
-    beacon: int = 30
-    screen: int = 120
-    select: int = 60
-    open: int = 60
-    propose: int = 60
-    validate_: int = Field(120, alias="validate")
-
-
-class RewardPart(_Strict):
-    per_round: int = Field(ge=1)
-    miners: BasisPoints = 7000
-    verifiers: BasisPoints = 2500
-    proposer: BasisPoints = 500
-
-
-class StakesPart(_Strict):
-    miner: int = 100
-    miner_slash: int = 20
-    verifier: int = 200
-    verifier_slash: int = 50
-    challenge: int = 50
-
-
-class TaskFile(_Strict):
-    """What the owner wants, as written."""
-
-    id: str
-    preset: Literal["chainfl", "krum", "learningchain", "omnilytics"] | None = None
-    title: str = ""
-    workload: WorkloadPart
-    public_blocks: tuple[str, ...] = ("all",)
-    rounds: int = Field(ge=1)
-    miners: MinersPart
-    rule: RulePart = RulePart()
-    committee: CommitteePart
-    min_aggregate: int | None = Field(None, ge=2)
-    encryption: EncryptionPart = EncryptionPart.model_validate({})
-    timeouts: TimeoutsPart = TimeoutsPart.model_validate({})
-    reward: RewardPart
-    stakes: StakesPart = StakesPart()
-    tolerance: BasisPoints = 200
-    challenge_window: int = Field(3600, ge=0)
-    seed: int = Field(0, ge=0, lt=2**63)
 
 
 def load(path: Path) -> TaskFile:

@@ -88,15 +88,8 @@ def approve(peer: Target, orderers: Sequence[Target], admin: SigningIdentity, sp
     source = lifecycle_pb2.ChaincodeSource(
         local_package=lifecycle_pb2.ChaincodeSource.Local(package_id=package_id(spec.chaincode))
     )
-    chaincode = spec.chaincode
     args = lifecycle_pb2.ApproveChaincodeDefinitionForMyOrgArgs(
-        sequence=chaincode.sequence,
-        name=chaincode.name,
-        version=chaincode.version,
-        endorsement_plugin="escc",
-        validation_plugin="vscc",
-        validation_parameter=definition_policy(spec),
-        source=source,
+        source=source, **_definition(spec)
     ).SerializeToString()
     proposal = propose(admin, spec.channel, LIFECYCLE, "ApproveChaincodeDefinitionForMyOrg", args)
     transact([peer], orderers, admin, proposal)
@@ -105,15 +98,7 @@ def approve(peer: Target, orderers: Sequence[Target], admin: SigningIdentity, sp
 
 def ready(peer: Target, admin: SigningIdentity, spec: NetworkSpec) -> dict[str, bool]:
     """Which organisations (MSP ids) have approved the description's definition, as a peer knows it."""
-    chaincode = spec.chaincode
-    args = lifecycle_pb2.CheckCommitReadinessArgs(
-        sequence=chaincode.sequence,
-        name=chaincode.name,
-        version=chaincode.version,
-        endorsement_plugin="escc",
-        validation_plugin="vscc",
-        validation_parameter=definition_policy(spec),
-    ).SerializeToString()
+    args = lifecycle_pb2.CheckCommitReadinessArgs(**_definition(spec)).SerializeToString()
     answer = call(peer, admin, spec.channel, LIFECYCLE, "CheckCommitReadiness", args)
     return dict(lifecycle_pb2.CheckCommitReadinessResult.FromString(answer).approvals)
 
@@ -125,17 +110,21 @@ def commit(
     spec: NetworkSpec,
 ) -> None:
     """Commit the description's definition, endorsed by all of `peers`; the first is the admin's own."""
-    chaincode = spec.chaincode
-    args = lifecycle_pb2.CommitChaincodeDefinitionArgs(
-        sequence=chaincode.sequence,
-        name=chaincode.name,
-        version=chaincode.version,
-        endorsement_plugin="escc",
-        validation_plugin="vscc",
-        validation_parameter=definition_policy(spec),
-    ).SerializeToString()
+    args = lifecycle_pb2.CommitChaincodeDefinitionArgs(**_definition(spec)).SerializeToString()
     proposal = propose(admin, spec.channel, LIFECYCLE, "CommitChaincodeDefinition", args)
     transact(peers, orderers, admin, proposal)
+
+
+def _definition(spec: NetworkSpec) -> dict[str, str | int | bytes]:
+    """The description's definition, as every message that approves, checks or commits it has it."""
+    return {
+        "sequence": spec.chaincode.sequence,
+        "name": spec.chaincode.name,
+        "version": spec.chaincode.version,
+        "endorsement_plugin": "escc",
+        "validation_plugin": "vscc",
+        "validation_parameter": definition_policy(spec),
+    }
 
 
 def _approved(peer: Target, admin: SigningIdentity, spec: NetworkSpec) -> bool:

@@ -14,6 +14,7 @@ from quorumlearn_proto.block_pb2 import (
     BlameVote,
     Ceremony,
     CeremonyStep,
+    Complaint,
     Fault,
     KeyContribution,
     Outcome,
@@ -37,6 +38,11 @@ pytestmark = pytest.mark.usefixtures("views_are_whole")
 
 STEPS = ("CommitKey", "RevealKey", "TestKey", "ConfirmKey")
 BAD_DEALING, UNFOUNDED = Fault.BAD_DEALING, Fault.UNFOUNDED_COMPLAINT
+WITHHELD = Complaint(seat=1, fault=BAD_DEALING, artifact=ref("sealed"))
+
+
+def withheld(seat: int, fault: int) -> Complaint:
+    return Complaint(seat=seat, fault=fault, artifact=ref("sealed"))  # type: ignore[arg-type]
 
 
 def started(rounds: int = 2) -> Play:
@@ -171,6 +177,15 @@ def test_a_complaint_opens_the_attempt_when_its_step_closes(function: str) -> No
     play.key_step(function, 3, 1)
     assert where(play) == (1, CeremonyStep.KEY_OPEN, [1, 2, 3])
     assert [part.complaint for part in play.view().contributions] == ["", "no share", ""]
+
+
+def test_a_complaint_keeps_whose_artifact_was_missing() -> None:
+    play = started()
+    for step in ("CommitKey", "RevealKey"):
+        for seat in play.seats:
+            play.key_step(step, seat, 1)
+    play.contribute("TestKey", 2, KeyContribution(complaint="no share", withheld=WITHHELD), 1)
+    assert play.view().contributions[1].withheld == WITHHELD
 
 
 def test_who_is_blamed_by_t_equal_votes_is_slashed_and_left_out() -> None:
@@ -323,6 +338,14 @@ def test_who_is_blamed_takes_part_in_the_next_round_while_its_stake_covers_a_sla
         ("TestKey", KeyContribution(complaint="x" * 201)),
         ("TestKey", KeyContribution(complaint="a\nb")),
         ("TestKey", KeyContribution(confirmed_key=ref("k"))),
+        ("TestKey", KeyContribution(test_partial=ref("p"), withheld=WITHHELD)),
+        ("TestKey", KeyContribution(withheld=WITHHELD)),
+        ("TestKey", KeyContribution(complaint="why", withheld=Complaint(seat=1, fault=BAD_DEALING))),
+        ("TestKey", KeyContribution(complaint="why", withheld=withheld(0, BAD_DEALING))),
+        ("TestKey", KeyContribution(complaint="why", withheld=withheld(17, BAD_DEALING))),
+        ("ConfirmKey", KeyContribution(complaint="why", withheld=withheld(1, Fault.FALSE_CONFIRMATION))),
+        ("ConfirmKey", KeyContribution(complaint="why", withheld=withheld(1, 99))),
+        ("OpenKey", KeyContribution(opened_sealing_key=SEALING_KEY, withheld=WITHHELD)),
         ("ConfirmKey", KeyContribution(confirmed_key=ref("k"), complaint="and a complaint")),
         ("ConfirmKey", KeyContribution()),
         ("OpenKey", KeyContribution()),

@@ -233,15 +233,15 @@ def test_random_ciphertexts_and_ciphertexts_of_another_key_are_refused(small, ne
             opened(c, plan, bad)
 
 
-def test_a_wrong_sketch_share_is_named_when_a_spare_one_tells(small):
+def test_a_wrong_sketch_share_is_seen_when_a_spare_one_tells(small):
     c = small(3, 2)
     plan = ckks.SketchPlan.from_beacon(c.p, b"b")
     s, other = (ckks.sketch(c.p, plan, c.encrypt(c.values(i))) for i in (1, 2))
     shares = c.sketch_shares(plan, s)
-    assert ckks.find_bad_sketch(c.p, plan, s, shares) == ()
+    assert ckks.sketch_shares_agree(c.p, s, shares)
     wrong = sketches.read_sketch_shares(c.p, other, c.sketch_shares(plan, other))[3]
     forged = shares | {3: write(c.p, Kind.SKETCH_SHARE, wrong[None], binding=s.digest)}
-    assert ckks.find_bad_sketch(c.p, plan, s, forged) == (3,)
+    assert not ckks.sketch_shares_agree(c.p, s, forged)
     with pytest.raises(ckks.OutOfRange):
         ckks.open_sketch(c.p, plan, s, {1: forged[1], 3: forged[3]})
     with pytest.raises(ckks.MalformedShare, match="seat 3: this share is of another sketch"):
@@ -249,19 +249,6 @@ def test_a_wrong_sketch_share_is_named_when_a_spare_one_tells(small):
     for some in ({1: shares[1]}, shares):
         with pytest.raises(ckks.ParameterError):
             ckks.open_sketch(c.p, plan, s, some)
-
-
-def test_a_disagreement_nobody_can_settle_says_so(small):
-    c = small(3, 2)
-    plan = ckks.SketchPlan.from_beacon(c.p, b"b")
-    s, *others = (ckks.sketch(c.p, plan, c.encrypt(c.values(i))) for i in (1, 2, 3))
-    shares = c.sketch_shares(plan, s)
-    for seat, other in zip((2, 3), others, strict=True):
-        wrong = sketches.read_sketch_shares(c.p, other, c.sketch_shares(plan, other))[seat]
-        shares[seat] = write(c.p, Kind.SKETCH_SHARE, wrong[None], binding=s.digest)
-    with pytest.raises(ckks.BadPartial) as caught:
-        ckks.find_bad_sketch(c.p, plan, s, shares)
-    assert caught.value.seats == ()
 
 
 def test_a_share_shows_k_numbers_and_repeats_itself(small):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quorumlearn.learning import ShardError, ShardSpec, dirichlet, hidden_test_sets, iid, one_class
+from quorumlearn.learning import ShardError, ShardSpec, dirichlet, iid, one_class
 
 seeds = st.integers(0, 2**62)
 counts = st.integers(1, 25)
@@ -73,19 +73,12 @@ def test_other_seeds_give_other_shards() -> None:
     labels = np.arange(100, dtype=np.int64) % 10
     assert not same(iid(labels, 4, 1), iid(labels, 4, 2))
     assert not same(dirichlet(labels, 4, 1.0, 1), dirichlet(labels, 4, 1.0, 2))
-    assert not same(iid(labels, 4, 1), hidden_test_sets(labels, 4, 1))
-
-
-@settings(deadline=None)
-@given(labelled(), st.integers(1, 7), seeds)
-def test_hidden_test_sets_are_disjoint(labels: np.ndarray, count: int, seed: int) -> None:
-    assert_partition(hidden_test_sets(labels, count, seed), len(labels), count)
 
 
 @pytest.mark.parametrize("count", [0, -1, 6])
 def test_shards_that_would_be_empty_are_refused(count: int) -> None:
     labels = np.zeros(5, dtype=np.int64)
-    for divide in (iid, one_class, hidden_test_sets, lambda x, n, seed: dirichlet(x, n, 1.0, seed)):
+    for divide in (iid, one_class, lambda x, n, seed: dirichlet(x, n, 1.0, seed)):
         with pytest.raises(ShardError, match=f"5 samples cannot be divided into {count}"):
             divide(labels, count, 1)
 

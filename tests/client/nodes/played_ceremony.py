@@ -21,8 +21,8 @@ from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.container import Kind, write
 from quorumlearn.nodes import exchange, sealing
-from quorumlearn.nodes.attempt import Attempt, Faulty
-from quorumlearn.nodes.ceremony import CeremonyPart, complaint
+from quorumlearn.nodes.attempt import Attempt, Faulty, Finding
+from quorumlearn.nodes.ceremony import CeremonyPart, complaint, complaint_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, PublicShare, SealedShares
@@ -92,7 +92,7 @@ def or_complaint(act: Callable[..., b.KeyContribution], *given: object) -> b.Key
     try:
         return act(*given)
     except Faulty as fault:
-        return complaint(str(fault))
+        return complaint_of(fault)
 
 
 def begun(folder: Path, seats: int, threshold: int) -> Ceremony:
@@ -350,7 +350,8 @@ class Slanders(Seat):
     def test(self, part: CeremonyPart) -> b.KeyContribution:
         part.test()
         other = min(seat for seat in part.attempt.parts if seat != part.seat)
-        return complaint(f"seat {other}, BAD_DEALING: SealedShares {'ab' * 6} is not in the store")
+        sealed = part.attempt.parts[other].sealed_shares
+        return complaint_of(Faulty(Finding(other, b.BAD_DEALING, "is not in the store"), withheld=sealed))
 
 
 CHEATS: Mapping[type[Seat], b.Fault.ValueType] = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quorumlearn import ckks
 from quorumlearn.artifacts import StoreUnavailable
 from quorumlearn.nodes import sealing
-from quorumlearn.nodes.attempt import Finding, complaint_of, line, withheld_in
+from quorumlearn.nodes.attempt import Finding, line
 from quorumlearn.nodes.blame import absent, judge, vote
 from quorumlearn_proto import block_pb2 as b
 
@@ -88,7 +88,8 @@ def test_what_is_shown_only_after_t_complaints_does_not_put_its_author_in_the_ri
     assert c.store.delete(c.parts[2].public_share)
     for seat in (1, 3):
         c.post(seat, or_complaint(c.part(seat).test))
-        assert withheld_in(c.parts[seat].complaint) == (2, b.BAD_PUBLIC_SHARE)
+        about = b.Complaint(seat=2, fault=b.BAD_PUBLIC_SHARE, artifact=c.parts[2].public_share)
+        assert c.parts[seat].withheld == about
     c.store.put(hidden)
     c.post(2, c.part(2).test())
     for seat in c.seats:
@@ -156,17 +157,30 @@ def test_votes_are_lines_that_the_ledger_takes() -> None:
     assert line("short") == "short"
 
 
-@given(st.text(max_size=300))
-def test_only_a_complaint_of_something_withheld_says_of_whom(text: str) -> None:
-    why = f"PublicShare {'0a' * 6} is not in the store"
-    assert withheld_in(complaint_of(Finding(7, b.BAD_DEALING, why))) == (7, b.BAD_DEALING)
-    others = (
-        text,
-        complaint_of(Finding(7, b.BAD_DEALING, text)),
-        f"seat 7, FALSE_VOTE: {why}",
-        f"seat 7: {why}",
-    )
-    assert [withheld_in(other) for other in others] == [None] * 4
+def test_only_t_complaints_of_what_a_seat_has_posted_are_its_fault(tmp_path: Path) -> None:
+    c = play(tmp_path, 3, 2)
+    posted = c.parts[2].sealed_shares
+
+    def judged(*complaints: b.Complaint | None) -> dict[int, str]:
+        for seat, about in zip((1, 3), complaints, strict=True):
+            c.parts[
+                seat
+            ].complaint = f"seat 2, BAD_DEALING: SealedShares {posted.digest[:12]} is not in the store"
+            c.parts[seat].ClearField("withheld")
+            if about is not None:
+                c.parts[seat].withheld.CopyFrom(about)
+        return faults(c)
+
+    right = b.Complaint(seat=2, fault=b.BAD_DEALING, artifact=posted)
+    assert judged(right, right) == {2: "BAD_DEALING"}
+    for other in (
+        None,
+        b.Complaint(seat=2, fault=b.BAD_DEALING, artifact=c.parts[2].public_share),
+        b.Complaint(seat=2, fault=b.BAD_PUBLIC_SHARE, artifact=posted),
+        b.Complaint(seat=2, fault=b.FALSE_VOTE, artifact=posted),
+        b.Complaint(seat=4, fault=b.BAD_DEALING, artifact=posted),
+    ):
+        assert judged(right, other) == judged(other, other) == {}
 
 
 def test_a_key_to_which_nothing_can_be_sealed_is_told_from_one_that_works() -> None:

@@ -197,6 +197,7 @@ def test_what_is_not_in_the_store_is_waited_for_and_complained_of_on_the_last_ca
         "TestKey",
         True,
     )
+    assert given.withheld.artifact == c.parts[2].public_share
 
 
 def test_what_the_store_has_lost_of_ones_own_is_shown_again(tmp_path: Path, secure: ckks.Parameters) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quorumlearn import ckks, learning, robust
 from quorumlearn.nodes import config, taskfile
 from quorumlearn.nodes.encryption import parameters_of, record_of
-from quorumlearn.nodes.taskfile import TaskFile
+from quorumlearn.nodes.tasksettings import RewardPart, TaskFile
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 NODE: dict[str, Any] = {
@@ -254,4 +254,4 @@ def test_the_same_seed_gives_the_same_initial_model() -> None:
 @given(st.integers(0, 10_000))
 def test_a_percentage_is_so_many_ten_thousandths(points: int) -> None:
     written = f"{points // 100}.{points % 100:02}%"
-    assert taskfile.RewardPart.model_validate({"per_round": 1, "miners": written}).miners == points
+    assert RewardPart.model_validate({"per_round": 1, "miners": written}).miners == points

@@ -14,6 +14,7 @@ from quorumlearn.nodes import rootset, screening, taskfile
 from quorumlearn.nodes.config import ConfigError
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.models import check_playable, load_public
+from quorumlearn.nodes.tasksettings import TaskFile
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -27,8 +28,8 @@ def samples(count: int = 40) -> Pixels:
     return Pixels(pixels, labels)
 
 
-def file_of(**rule: object) -> taskfile.TaskFile:
-    return taskfile.TaskFile.model_validate(
+def file_of(**rule: object) -> TaskFile:
+    return TaskFile.model_validate(
         {
             "id": "rooted",
             "workload": {"name": "mnist-cnn", "config": {"dp_clip": "1.0", "dp_noise": "1.0"}},

@@ -185,7 +185,8 @@ def filtered(network: Network) -> Observation:
 @case("DeliverFiltered: an event that cannot be read")
 def filtered_garbage(network: Network) -> Observation:
     txid, envelope = network.owner.endorse("put", "filtered", "x", orgs=VERIFIERS[:2])
-    changed = colluded(network, envelope, lambda action: setattr(action, "events", b"\xff"), VERIFIERS[:2])
+    peers = [network.peer_signer(one) for one in VERIFIERS[:2]]
+    changed = colluded(network.owner, envelope, lambda action: setattr(action, "events", b"\xff"), peers)
     return _filtered(network, network.order(txid, changed)[1], txid)
 
 

@@ -168,7 +168,8 @@ def collusion(network: Network) -> Observation:
     found: dict[str, Observation] = {}
     for name, change in changes.items():
         txid, envelope = network.owner.endorse("put", "colluding", "x", orgs=QUORUM)
-        found[name] = network.order(txid, colluded(network, envelope, change, QUORUM))[0]
+        peers = [network.peer_signer(one) for one in QUORUM]
+        found[name] = network.order(txid, colluded(network.owner, envelope, change, peers))[0]
     return found
 
 
@@ -185,4 +186,5 @@ def takeover(network: Network) -> Observation:
         assert found.ns_rwset[0].namespace == "_lifecycle"
         action.results = found.SerializeToString()
 
-    return network.order(txid, colluded(network, envelope, change, QUORUM))[0]
+    peers = [network.peer_signer(one) for one in QUORUM]
+    return network.order(txid, colluded(network.owner, envelope, change, peers))[0]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from cryptography.hazmat.primitives.asymmetric import utils
 from fabric_protos.common import ledger_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.msp import identities_pb2
@@ -18,10 +17,9 @@ from quorumlearn_network.devnet.msp import SigningIdentity
 from quorumlearn_network.devnet.policy import parse_policy
 from quorumlearn_network.identities import ensure_user, open_organisation
 
+from tests.conformance.crafting import HighS
 from tests.network.devnet.conftest import Members, Net
 from tests.network.devnet.raw_gateway import CHANNEL, Client, content_of, details_of
-
-ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def endorsers_of(envelope: object) -> set[str]:
@@ -127,18 +125,6 @@ def test_a_transaction_on_the_ledger_is_not_endorsed_again(owner: Client) -> Non
         owner.gateway.Endorse(request)
     assert failed.value.code() is grpc.StatusCode.ABORTED
     assert details_of(failed.value)[0][1].startswith(f"duplicate transaction found [{txid}]")
-
-
-class HighS:
-    """Signs as its identity does, but with the other S."""
-
-    def __init__(self, signer: SigningIdentity) -> None:
-        self.serialized = signer.serialized
-        self._signer = signer
-
-    def sign(self, data: bytes) -> bytes:
-        r, s = utils.decode_dss_signature(self._signer.sign(data))
-        return utils.encode_dss_signature(r, ORDER - s)
 
 
 def test_a_high_s_is_access_denied(net: Net, members: Members) -> None:

@@ -13,35 +13,9 @@ from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
 from quorumlearn_network.devnet.policy import parse_policy
 
+from tests.conformance.crafting import colluded, with_content, with_header, with_payload
 from tests.network.devnet.conftest import Members, Net
-from tests.network.devnet.raw_gateway import Client, content_of, details_of
-
-
-def rewritten(
-    client: Client, envelope: common_pb2.Envelope, change: Callable[[common_pb2.Payload], None]
-) -> common_pb2.Envelope:
-    """The envelope with its payload changed and signed again."""
-    payload = common_pb2.Payload.FromString(envelope.payload)
-    change(payload)
-    data = payload.SerializeToString()
-    return common_pb2.Envelope(payload=data, signature=client.signer.sign(data))
-
-
-def with_content(
-    client: Client,
-    envelope: common_pb2.Envelope,
-    change: Callable[[transaction_pb2.ChaincodeActionPayload], None],
-) -> common_pb2.Envelope:
-    """The envelope with what was endorsed changed, signed again by the client only."""
-    content = content_of(envelope)
-    change(content)
-
-    def put_back(payload: common_pb2.Payload) -> None:
-        transaction = transaction_pb2.Transaction.FromString(payload.data)
-        transaction.actions[0].payload = content.SerializeToString()
-        payload.data = transaction.SerializeToString()
-
-    return rewritten(client, envelope, put_back)
+from tests.network.devnet.raw_gateway import Client, details_of
 
 
 def code_of(client: Client, envelope: common_pb2.Envelope, txid: str) -> str:
@@ -198,17 +172,13 @@ def test_the_same_transaction_again_is_a_duplicate_and_the_first_status_stands(o
 def test_another_transaction_id_than_the_nonces(owner: Client) -> None:
     _, envelope = owner.endorse("put", "txid", "x")
 
-    def change(payload: common_pb2.Payload) -> None:
-        header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
-        header.tx_id = "f" * 64
-        payload.header.channel_header = header.SerializeToString()
-
-    assert code_of(owner, rewritten(owner, envelope, change), "f" * 64) == "BAD_PROPOSAL_TXID"
+    changed = with_header(owner, envelope, lambda header: setattr(header, "tx_id", "f" * 64))
+    assert code_of(owner, changed, "f" * 64) == "BAD_PROPOSAL_TXID"
 
 
 def test_content_that_cannot_be_read_or_was_not_proposed(owner: Client) -> None:
     txid, envelope = owner.endorse("put", "garbage", "x")
-    garbage = rewritten(owner, envelope, lambda payload: setattr(payload, "data", b"\xff\xff"))
+    garbage = with_payload(owner, envelope, lambda payload: setattr(payload, "data", b"\xff\xff"))
     assert code_of(owner, garbage, txid) == "INVALID_ENDORSER_TRANSACTION"
     txid, envelope = owner.endorse("put", "changed", "x")
 
@@ -223,13 +193,7 @@ def test_content_that_cannot_be_read_or_was_not_proposed(owner: Client) -> None:
 def test_types_of_transaction_that_are_not_transactions(owner: Client) -> None:
     def retyped(kind: int) -> tuple[str, common_pb2.Envelope]:
         txid, envelope = owner.endorse("put", "typed", "x")
-
-        def change(payload: common_pb2.Payload) -> None:
-            header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
-            header.type = kind
-            payload.header.channel_header = header.SerializeToString()
-
-        return txid, rewritten(owner, envelope, change)
+        return txid, with_header(owner, envelope, lambda header: setattr(header, "type", kind))
 
     txid, envelope = retyped(common_pb2.MESSAGE)
     assert code_of(owner, envelope, txid) == "BAD_COMMON_HEADER"
@@ -238,15 +202,14 @@ def test_types_of_transaction_that_are_not_transactions(owner: Client) -> None:
             owner.order(*retyped(kind))
 
 
-def resigned(members: Members, response: bytes, names: list[str]) -> list[proposal_response_pb2.Endorsement]:
-    """Endorsements by peers who would sign anything."""
-    signers = [members.peer_signer(name) for name in names]
-    return [
-        proposal_response_pb2.Endorsement(
-            endorser=signer.serialized, signature=signer.sign(response + signer.serialized)
-        )
-        for signer in signers
-    ]
+def colluding(
+    client: Client,
+    members: Members,
+    envelope: common_pb2.Envelope,
+    change: Callable[[proposal_pb2.ChaincodeAction], None],
+) -> common_pb2.Envelope:
+    """The envelope with its results changed, endorsed again by two peers who would sign anything."""
+    return colluded(client, envelope, change, [members.peer_signer(one) for one in ("V1MSP", "V2MSP")])
 
 
 @pytest.mark.parametrize(
@@ -266,29 +229,6 @@ def test_what_colluding_endorsers_cannot_get_through(
 ) -> None:
     txid, envelope = owner.endorse("put", "colluding", "x", orgs=["V1MSP", "V2MSP"])
     assert code_of(owner, colluding(owner, members, envelope, change), txid) == code
-
-
-def colluding(
-    client: Client,
-    members: Members,
-    envelope: common_pb2.Envelope,
-    change: Callable[[proposal_pb2.ChaincodeAction], None],
-) -> common_pb2.Envelope:
-    """The envelope with its results changed, endorsed again by two peers who would sign anything."""
-
-    def collude(content: transaction_pb2.ChaincodeActionPayload) -> None:
-        response = proposal_response_pb2.ProposalResponsePayload.FromString(
-            content.action.proposal_response_payload
-        )
-        action = proposal_pb2.ChaincodeAction.FromString(response.extension)
-        change(action)
-        response.extension = action.SerializeToString()
-        data = response.SerializeToString()
-        content.action.proposal_response_payload = data
-        del content.action.endorsements[:]
-        content.action.endorsements.extend(resigned(members, data, ["V1MSP", "V2MSP"]))
-
-    return with_content(client, envelope, collude)
 
 
 def _unknown_namespace() -> bytes:
@@ -312,22 +252,13 @@ def _twice(results: bytes) -> bytes:
 def test_definitions_cannot_be_written_by_a_minority(owner: Client, members: Members) -> None:
     txid, envelope = owner.endorse("put", "takeover", "x", orgs=["V1MSP", "V2MSP"])
 
-    def take_over(content: transaction_pb2.ChaincodeActionPayload) -> None:
-        response = proposal_response_pb2.ProposalResponsePayload.FromString(
-            content.action.proposal_response_payload
-        )
-        action = proposal_pb2.ChaincodeAction.FromString(response.extension)
+    def take_over(action: proposal_pb2.ChaincodeAction) -> None:
         found = rwset_pb2.TxReadWriteSet.FromString(action.results)
         found.ns_rwset[0].rwset = found.ns_rwset[1].rwset
         assert found.ns_rwset[0].namespace == "_lifecycle"
         action.results = found.SerializeToString()
-        response.extension = action.SerializeToString()
-        data = response.SerializeToString()
-        content.action.proposal_response_payload = data
-        del content.action.endorsements[:]
-        content.action.endorsements.extend(resigned(members, data, ["V1MSP", "V2MSP"]))
 
-    forged = with_content(owner, envelope, take_over)
+    forged = colluding(owner, members, envelope, take_over)
     assert code_of(owner, forged, txid) == "ENDORSEMENT_POLICY_FAILURE"
 
 
@@ -343,7 +274,7 @@ def test_the_orderer_refuses_what_it_can_see_is_wrong(owner: Client, net: Net) -
     assert "status=FORBIDDEN" in refusal(envelope)
     assert "status=BAD_REQUEST" in refusal(common_pb2.Envelope(payload=b"\xff", signature=b"x"))
     assert "header not set" in refusal(common_pb2.Envelope(signature=b"x"))
-    large = rewritten(owner, envelope, lambda payload: setattr(payload, "data", bytes(11 << 20)))
+    large = with_payload(owner, envelope, lambda payload: setattr(payload, "data", bytes(11 << 20)))
     assert "exceeds maximum allowed 10485760 bytes" in refusal(large)
     with contextlib.suppress(grpc.RpcError):
         owner.status(txid, timeout=0.2)

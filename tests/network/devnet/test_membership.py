@@ -16,10 +16,9 @@ from quorumlearn_network.devnet.errors import ConfigError, IdentityError
 from quorumlearn_network.devnet.msp import Identity, Membership, Msp, Role, SigningIdentity
 from quorumlearn_network.identities import ensure_peer, ensure_user, open_organisation
 
+from tests.conformance.crafting import CURVE_ORDER
 from tests.network.devnet.conftest import Members
 from tests.network.devnet.ed25519_identity import ed25519_identity
-
-ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def loaded(msp_id: str, folder: Path, serialized: bytes) -> Identity:
@@ -95,8 +94,8 @@ def test_a_signature_verifies_with_low_s_and_for_its_data_only(members: Members,
     assert identity.verify(data, signature)
     assert not identity.verify(data + b"x", signature)
     r, s = utils.decode_dss_signature(signature)
-    assert s <= ORDER // 2
-    assert not identity.verify(data, utils.encode_dss_signature(r, ORDER - s))
+    assert s <= CURVE_ORDER // 2
+    assert not identity.verify(data, utils.encode_dss_signature(r, CURVE_ORDER - s))
     assert not identity.verify(data, b"garbage")
 
 

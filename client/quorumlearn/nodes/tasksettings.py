@@ -1,0 +1,214 @@
+"""The settings of a task, as its file has them: each with its type, its default and what it is, written here and nowhere else.
+
+`quorumlearn task publish --help` and docs/task.md show them as `rows` gives them:
+
+    python -m quorumlearn.nodes.tasksettings > docs/task.md
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+WHOLE = 10_000
+
+
+def _basis_points(value: object) -> object:
+    """`70%` or `2.5 %` as 7000 or 250, in 1/10000. A number other than 0 is refused: a plain 2 could be 2 % or 2 in 10000."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,3})(?:\.(\d{1,2}))? ?%", value)):
+        points = int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
+        if points > WHOLE:
+            raise ValueError(f"{value} is more than 100%")
+        return points
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no percentage with at most two decimals, such as 2.5%")
+    if value == 0:
+        return 0
+    ways = [f"{value:g}%"] if 0 < value <= 100 else []
+    ways += (
+        [f"{value / 100:g}% if it counts 1/10000"] if isinstance(value, int) and 0 < value <= WHOLE else []
+    )
+    raise ValueError(f"{value:g} has no unit; write {', or '.join(ways) or 'a percentage such as 2.5%'}")
+
+
+def _as_text(value: object) -> object:
+    """A number as it would be written in quotes."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+BasisPoints = Annotated[int, BeforeValidator(_basis_points)]
+Setting = Annotated[str, BeforeValidator(_as_text)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorkloadPart(_Strict):
+    name: str = Field(description="mnist-cnn, mnist-mlp or mnist-wide")
+    config: dict[str, Setting] = Field(
+        {},
+        description="epochs, batch_size, learning_rate, momentum; dp_clip and dp_noise (together) make training "
+        "differentially private, with epsilon reported at dp_delta (1e-5); late_rounds (0) takes updates that were late",
+    )
+
+
+class MinersPart(_Strict):
+    minimum: int = Field(
+        ge=1, description="a round needs so many; multi-krum withstands f of 2 f + 3 or more"
+    )
+    maximum: int = Field(ge=1, description="no more take part in a round")
+    byzantine: int = Field(0, ge=0, description="so many of them may cheat, together")
+
+
+class RulePart(_Strict):
+    name: str = Field(
+        "multi-krum", description="or agreement, clustering, nnm+multi-krum, ...; docs/robustness.md"
+    )
+    parameters: dict[str, Setting] = Field(
+        {},
+        description='of the rule; margin: "0.07" leaves out who is not clear of the line too; docs/cost.md',
+    )
+    root: str | None = Field(
+        None,
+        description="for trust-scores: samples of the owner's data that become public, such as iid:0/600@7",
+    )
+
+
+class CommitteePart(_Strict):
+    organisations: tuple[str, ...] = Field(
+        min_length=1, description="MSP ids, such as [Verifier1MSP, Verifier2MSP, Verifier3MSP]: a seat each"
+    )
+    threshold: int = Field(ge=1, description="so many seats decrypt and decide together")
+    reserves: tuple[str, ...] = Field(
+        (), description="MSP ids of those who may take a seat that has become free"
+    )
+
+
+class EncryptionPart(_Strict):
+    preset: str = Field("default", description="or fast, paranoid; see quorumlearn ckks explain")
+    bound: float = Field(1.0, gt=0, description="values of an update beyond it are clipped")
+    step_bits: int | None = Field(None, description="instead of the preset's")
+    flooding_bits: int | None = Field(None, description="instead of the preset's")
+    sketch_size: int | None = Field(None, description="instead of the preset's")
+
+
+class TimeoutsPart(_Strict):
+    join: int = Field(600, description="seconds that miners and verifiers have to join")
+    key: int = Field(30, description="seconds of each step of a key ceremony")
+    commit: int = Field(600, description="seconds of the phase COMMIT")
+    reveal: int = Field(120, description="seconds of the phase REVEAL")
+    beacon: int = Field(30, description="seconds of the phase BEACON")
+    screen: int = Field(120, description="seconds of the phase SCREEN")
+    select: int = Field(60, description="seconds of the phase SELECT")
+    open: int = Field(60, description="seconds of the phase OPEN")
+    propose: int = Field(60, description="seconds of the phase PROPOSE")
+    validate_: int = Field(120, alias="validate", description="seconds of the phase VALIDATE")
+
+
+class RewardPart(_Strict):
+    per_round: int = Field(ge=1, description="tokens of the owner, locked for all rounds at once")
+    miners: BasisPoints = Field(7000, description="of it to the miners, by the weight of their updates")
+    verifiers: BasisPoints = Field(2500, description="of it to the verifiers, evenly over the seats")
+    proposer: BasisPoints = Field(500, description="of it to the proposer of the block")
+
+
+class StakesPart(_Strict):
+    miner: int = Field(100, description="tokens that a miner locks")
+    miner_slash: int = Field(20, description="tokens that one cheat costs a miner")
+    verifier: int = Field(200, description="tokens that a verifier locks")
+    verifier_slash: int = Field(50, description="tokens that one fault costs a verifier")
+    challenge: int = Field(50, description="tokens that a challenger deposits")
+
+
+class TaskFile(_Strict):
+    """What the owner wants, as written."""
+
+    id: str = Field(description="the task's name on the ledger, such as mnist-1")
+    preset: Literal["chainfl", "krum", "learningchain", "omnilytics"] | None = Field(
+        None, description="a published system's settings for what is left out; see quorumlearn task presets"
+    )
+    title: str = Field("", description="for people")
+    workload: WorkloadPart
+    public_blocks: tuple[str, ...] = Field(
+        ("all",), description="the blocks of the model that are trained together; all stands for every one"
+    )
+    rounds: int = Field(ge=1, description="how many, one after another")
+    miners: MinersPart
+    rule: RulePart = RulePart.model_validate({})
+    committee: CommitteePart
+    min_aggregate: int | None = Field(
+        None,
+        ge=2,
+        description="the sum of fewer miners is not opened; by default byzantine + 2, at most miners.minimum - byzantine, at least 2",
+    )
+    encryption: EncryptionPart = EncryptionPart.model_validate({})
+    timeouts: TimeoutsPart = TimeoutsPart.model_validate({})
+    reward: RewardPart
+    stakes: StakesPart = StakesPart.model_validate({})
+    tolerance: BasisPoints = Field(
+        200, description="how far the score may fall; percentages are written with %"
+    )
+    challenge_window: int = Field(
+        3600, ge=0, description="seconds in which an accepted block can be challenged"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="what the initial model is drawn from")
+
+
+Row = tuple[str, str, str]
+"""A setting: its keys joined by dots, its default as a file would have it ("needed": there is none), and what it is."""
+
+
+def rows(part: type[BaseModel] = TaskFile, prefix: str = "") -> Iterator[Row]:
+    """All settings of a task's file, in their order."""
+    for name, one in part.model_fields.items():
+        key = prefix + (one.alias or name)
+        if isinstance(one.annotation, type) and issubclass(one.annotation, BaseModel):
+            yield from rows(one.annotation, f"{key}.")
+        else:
+            yield key, _default(one), one.description or ""
+
+
+def as_text(width: int = 110) -> str:
+    """The settings as lines of at most so many characters."""
+    lines = []
+    for key, default, what in rows():
+        head = f"{key:<25}{default:<11}"
+        lines += textwrap.wrap(what, width, initial_indent=head, subsequent_indent=" " * len(head))
+    return "\n".join(lines)
+
+
+def as_markdown() -> str:
+    """The page of the docs."""
+    table = "".join(f"| `{key}` | {default} | {what} |\n" for key, default, what in rows())
+    return f"{_PAGE}\n| key | default | |\n| --- | --- | --- |\n{table}"
+
+
+def _default(one: FieldInfo) -> str:
+    if one.is_required():
+        return "needed"
+    if one.default is None:
+        return ""
+    if any(isinstance(item, BeforeValidator) and item.func is _basis_points for item in one.metadata):
+        return f"{one.default / 100:g}%"
+    value = list(one.default) if isinstance(one.default, tuple) else one.default
+    text: str = yaml.safe_dump(value, default_flow_style=True).removesuffix("\n").removesuffix("\n...")
+    return text
+
+
+_PAGE = """\
+# A task's file
+What `quorumlearn task publish` reads, in YAML; `quorumlearn task example` writes one. Keys joined by a dot stand inside each other:
+`reward.per_round` is `reward: {per_round: 1000}`. What is not needed may be left out.
+"""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())
