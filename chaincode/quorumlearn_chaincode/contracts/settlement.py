@@ -28,6 +28,7 @@ from quorumlearn_proto.block_pb2 import (
     Round,
 )
 from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.protocol import CEREMONY
 from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
 
 from .call import Call, submission_places
@@ -102,12 +103,13 @@ def open_round(call: Call, task: Task, state: TaskState, number: int, miners: Se
 def open_ceremony(call: Call, task: Task, number: int) -> None:
     """Open a round's ceremony with the seats that can take part, unless it is open."""
     if call.ledger.get(CEREMONIES, task.spec.task_id, number) is None:
+        first = CEREMONY[CeremonyStep.KEY_COMMIT]
         ceremony = Ceremony(
             task_id=task.spec.task_id,
             round=number,
             attempt=1,
-            step=CeremonyStep.KEY_COMMIT,
-            deadline_ms=call.deadline(task.spec.timeouts.key),
+            step=first.at,
+            deadline_ms=call.deadline(first.seconds(task.spec.timeouts)),
             seats=seats_for(call, task, number),
         )
         call.ledger.put(CEREMONIES, ceremony, task.spec.task_id, number)

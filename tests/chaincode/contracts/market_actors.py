@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_chaincode.contracts import FUNCTIONS
-from quorumlearn_chaincode.contracts.market import BINARY
 from quorumlearn_chaincode.runtime import ClientIdentity, Response
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
@@ -33,6 +32,7 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef, Config, OrganisationRoles
 from quorumlearn_proto.page_pb2 import MisconductPage, TaskSummary
+from quorumlearn_proto.protocol import BINARY
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import (
     CkksParameters,

@@ -26,6 +26,7 @@ from quorumlearn_proto.block_pb2 import (
     Selection,
     Verdict,
 )
+from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from tests.chaincode.contracts.market_actors import ref, sha, spec
@@ -99,6 +100,7 @@ def test_seats_at_fault_leave_and_t_stay_unless_the_round_ends(
     early = close(phase, task, round_, acts | strangers, expired=False)
     closing = close(phase, task, round_, acts | strangers, expired=True)
     assert closing is not None
+    assert closing.next in ROUND[phase].leads_to
     assert early == (closing if len(acts) == len(round_.seats) else None)
     at_fault = [*closing.missed, *closing.false_votes]
     assert len(set(at_fault)) == len(at_fault)
