@@ -25,12 +25,12 @@ from quorumlearn_proto.block_pb2 import (
     Submission,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.derived import beacon_commitment
 from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from . import accusations, challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
-from .beacon import opens
 from .call import Call
 from .errors import Code, Refusal
 from .phases import selection_fault
@@ -111,7 +111,7 @@ def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
         raise RuntimeError(f"seat {seat} is in round {round_.number} of {name} without a contribution")
     if ROUND[Phase.BEACON].done(part):
         raise Refusal(Code.ALREADY_REVEALED, f"seat {seat} has revealed its part of the beacon")
-    if not opens(part.beacon_commitment, secret):
+    if beacon_commitment(bytes.fromhex(secret)) != part.beacon_commitment:
         raise Refusal(Code.DIGEST_MISMATCH, "this is not the secret committed to with the key")
     part.beacon = secret
     call.ledger.put(CONTRIBUTIONS, part, name, round_.number, attempt, seat)

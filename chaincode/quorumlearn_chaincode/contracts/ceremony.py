@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Blame, BlameVote, Ceremony, CeremonyStep, Fault, KeyContribution
+from quorumlearn_proto.derived import attempt_failed, bare_blame
 from quorumlearn_proto.protocol import CEREMONY
 
 Contributions = Mapping[int, KeyContribution]
@@ -70,7 +71,7 @@ def close_step(
         return StepClosing(_to(ceremony, CeremonyStep.KEY_FAILED, acted), missed)
     if ceremony.step == CeremonyStep.KEY_BLAME:
         return _close_blame(ceremony, contributions, acted, missed, seats, threshold)
-    if CeremonyStep.KEY_OPEN in step.leads_to and _has_failed([contributions[seat] for seat in acted]):
+    if CeremonyStep.KEY_OPEN in step.leads_to and attempt_failed(contributions[seat] for seat in acted):
         return StepClosing(_to(ceremony, CeremonyStep.KEY_OPEN, acted), missed)
     following = _to(ceremony, step.next, acted)
     if following.step == CeremonyStep.KEY_READY:
@@ -98,12 +99,6 @@ def blame_fault(vote: BlameVote, contributions: Contributions) -> str:
     return ""
 
 
-def _has_failed(parts: Sequence[KeyContribution]) -> bool:
-    """Whether a step ends without one key: by a complaint, or confirmations of different keys."""
-    keys = {(part.confirmed_key.digest, part.confirmed_key.size) for part in parts}
-    return any(part.complaint for part in parts) or len(keys) > 1
-
-
 def _close_blame(
     ceremony: Ceremony,
     contributions: Contributions,
@@ -114,7 +109,7 @@ def _close_blame(
 ) -> StepClosing:
     votes: dict[bytes, list[int]] = {}
     for seat in acted:
-        votes.setdefault(canonical.to_json(_bare(contributions[seat].blame)), []).append(seat)
+        votes.setdefault(canonical.to_json(bare_blame(contributions[seat].blame)), []).append(seat)
     accusers = max(votes.values(), key=len)
     agreed = contributions[accusers[0]].blame.blames if len(accusers) >= threshold else ()
     blames = tuple(sorted(agreed, key=lambda blame: blame.seat))
@@ -125,12 +120,6 @@ def _close_blame(
         following = _to(ceremony, CEREMONY[ceremony.step].next, left)
         following.attempt += 1
     return StepClosing(following, missed, blames, tuple(accusers) if blames else ())
-
-
-def _bare(vote: BlameVote) -> BlameVote:
-    """The vote by seat and without the details for people: what votes are compared by."""
-    ordered = sorted(vote.blames, key=lambda blame: blame.seat)
-    return BlameVote(blames=[Blame(seat=blame.seat, fault=blame.fault) for blame in ordered])
 
 
 def _to(ceremony: Ceremony, step: CeremonyStep, seats: Sequence[int]) -> Ceremony:

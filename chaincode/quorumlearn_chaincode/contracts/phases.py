@@ -28,12 +28,11 @@ from quorumlearn_proto.block_pb2 import (
     Screening,
     Selection,
     Submission,
-    Verdict,
 )
+from quorumlearn_proto.derived import bare_selection, beacon_of, least_aggregate
 from quorumlearn_proto.protocol import ROUND, RoundStep
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from .beacon import combine
 from .payment import slashed_by
 
 Record = TypeVar("Record", KeyContribution, Screening, Ballot)
@@ -113,7 +112,7 @@ def close_beacon(
         return None
     if len(acted) < spec.committee.threshold:
         return _aborted(Why.TOO_FEW_VERIFIERS, missed)
-    beacon = combine({seat: part.beacon for seat, part in acted.items()})
+    beacon = beacon_of({seat: part.beacon for seat, part in acted.items()})
     return Closing(step.next, missed=missed, beacon=beacon)
 
 
@@ -137,7 +136,7 @@ def close_select(
     missed = _missing(round_, votes)
     if missed and not expired:
         return None
-    agreed = _quorum({seat: canonical.digest(bare(vote)) for seat, vote in votes.items()}, spec)
+    agreed = _quorum({seat: canonical.digest(bare_selection(vote)) for seat, vote in votes.items()}, spec)
     if not agreed:
         return _aborted(Why.NO_SELECTION, missed)
     selection = votes[agreed[0]]
@@ -149,7 +148,7 @@ def close_select(
         selection=selection,
     )
     contributing = sum(verdict.weight > 0 for verdict in selection.verdicts)
-    if contributing >= min_aggregate(spec):
+    if contributing >= least_aggregate(spec):
         return closing
     why = Why.TOO_FEW_CONTRIBUTIONS if contributing else Why.NO_CONTRIBUTION
     return replace(closing, next=Phase.ENDED, outcome=Outcome.REJECTED, reason=why, paid_seats=agreed)
@@ -208,18 +207,6 @@ def close_validate(
             Phase.ENDED, outcome=Outcome.REJECTED, reason=Why.VOTED_DOWN, paid_seats=against, missed=missed
         )
     return _aborted(Why.NO_DECISION, missed)
-
-
-def min_aggregate(spec: TaskSpec) -> int:
-    """How many miners an aggregate must hold to be opened."""
-    return spec.min_aggregate or min(2, spec.min_miners)
-
-
-def bare(selection: Selection) -> Selection:
-    """The selection without the details for people: what votes are compared by."""
-    return Selection(
-        verdicts=[Verdict(miner=v.miner, weight=v.weight, reason=v.reason) for v in selection.verdicts]
-    )
 
 
 def selection_fault(

@@ -28,6 +28,7 @@ from quorumlearn_proto.block_pb2 import (
     Round,
 )
 from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.derived import bare_selection
 from quorumlearn_proto.protocol import CEREMONY
 from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
 
@@ -35,7 +36,7 @@ from .call import Call, submission_places
 from .committee import holder, release_seats, seat_places, seats_for
 from .ledger import Place
 from .payment import miners_shares, proposer_share, verifier_share
-from .phases import Closing, bare
+from .phases import Closing
 from .tables import ACCOUNTS, BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, STAKES, STATES
 from .tokens import pay, refund_escrow, return_stake
 
@@ -195,7 +196,7 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         round=round_.number,
         model=round_.candidate.model,
         aggregate=round_.candidate.aggregate.digest,
-        verdicts=bare(round_.selection).verdicts,
+        verdicts=bare_selection(round_.selection).verdicts,
         proposer=round_.candidate.proposer,
     )
     submissions = {entry.miner: entry for entry in call.submissions(round_)}

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.derived import bare_selection
 from quorumlearn_proto.protocol import ROUND, STEPS
 
 from quorumlearn import ckks
@@ -43,16 +44,13 @@ class Judgement:
     why: str
 
 
-def bare(selection: b.Selection) -> list[tuple[str, int, int]]:
-    """Verdicts as votes are compared: without the details for people."""
-    return [(one.miner, one.weight, one.reason) for one in selection.verdicts]
-
-
 def votes_for(view: b.TaskView) -> list[int]:
     """The seats that voted the round's selection."""
-    agreed = bare(view.round.selection)
+    agreed = bare_selection(view.round.selection)
     return [
-        one.seat for one in view.screenings if one.HasField("selection") and bare(one.selection) == agreed
+        one.seat
+        for one in view.screenings
+        if one.HasField("selection") and bare_selection(one.selection) == agreed
     ]
 
 
@@ -117,7 +115,7 @@ def _missed(view: b.TaskView, one: b.Misconduct) -> Judgement:
 def _voted(view: b.TaskView, threshold: int, one: b.Misconduct) -> Judgement:
     posted = screening(view, one.seat) or b.Screening()
     if one.step == "SELECT":
-        differs = bare(posted.selection) != bare(view.round.selection)
+        differs = bare_selection(posted.selection) != bare_selection(view.round.selection)
     elif one.step == "OPEN":
         differs = posted.aggregate_ciphertext != view.round.aggregate_ciphertext
     elif view.round.proposer_turn:
