@@ -250,6 +250,13 @@ def test_the_table_is_the_protocol_page() -> None:
     assert named == set(FUNCTIONS)
 
 
+def test_the_protocol_page_says_in_which_step_a_function_is_called() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+    when = dict(re.findall(r"^\| `(\w+)\([^`]*`.* \| ([^|]*) \|$", page, re.MULTILINE))
+    for name, step in STEPS.items():
+        assert re.match(rf"{name}\b", when[step.function]), step.function
+
+
 def test_the_protocol_page_says_every_reason_of_a_rounds_end() -> None:
     page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
     table = page[page.index("| reason | outcome |") : page.index("Seats only ever leave")]
