@@ -119,7 +119,7 @@ class KeyHolder:
                 raise
             log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
             made = complaint(str(fault))
-        if step in steps.CARRIED:
+        if KEY_STEPS[step].carried:
             self._made = which, made
         return made
 

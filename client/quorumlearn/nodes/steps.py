@@ -141,19 +141,19 @@ def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
 
 KEY_STEPS = {Step[step.name]: step for step in CEREMONY.values()}
 """What an identity does in a ceremony, and the protocol's step that it is."""
-CARRIERS = {phase: Step[step.name] for phase, step in ROUND.items() if step.carries}
-CARRIED = tuple(own for own, step in KEY_STEPS.items() if step.carried)
 
 
 def goes_along(view: b.TaskView, seat: int, step: Step, number: int, now_ms: int) -> bool:
     """Whether this step of a ceremony is to be sent with the seat's next step in the round under way, and not alone: while
     the round has as many steps left for the seat as the ceremony has, and half of the ceremony's time has not passed.
     """
-    now = view.round
-    if step not in CARRIED or number != now.number + 1 or seat not in now.seats:
+    now, key = view.round, KEY_STEPS.get(step)
+    if key is None or not key.carried or number != now.number + 1 or seat not in now.seats:
         return False
-    to_come = sum(phase > now.phase for phase in CARRIERS) + (_round_step(view, seat) in CARRIERS.values())
-    if now.phase == b.KEY or to_come < len(CARRIED) - CARRIED.index(step):
+    first = now.phase if _round_step(view, seat) is not None else now.phase + 1
+    carriers = [phase for phase, one in ROUND.items() if one.carries and phase >= first]
+    left = [one for one in CEREMONY.values() if one.carried and one.at >= key.at]
+    if now.phase == b.KEY or len(carriers) < len(left):
         return False
     return now_ms < goes_along_until(view, number)
 
