@@ -260,9 +260,5 @@ STEPS: Mapping[str, RoundStep | KeyStep] = MappingProxyType(
     {step.name: step for step in _ALL if step.function}
 )
 """The steps in which somebody acts, by their name on the ledger (Misconduct.step, for example)."""
-SEATS_CALLS: Mapping[str, RoundStep | KeyStep] = MappingProxyType(
-    {step.call: step for step in STEPS.values() if step.actor in OF_SEATS}
-)
-"""What seats do, by the call."""
 CARRIED: Mapping[str, KeyStep] = MappingProxyType({step.function: step for step in _CEREMONY if step.carried})
 """What may be carried, by the function. Its name, the attempt and the contribution then follow the carrier's arguments."""

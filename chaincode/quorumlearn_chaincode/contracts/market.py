@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import CeremonyStep, Phase
 from quorumlearn_proto.common_pb2 import Config
 from quorumlearn_proto.event_pb2 import LedgerEvent
-from quorumlearn_proto.protocol import BINARY, CARRIED, PENDING, SEATS_CALLS, KeyStep, RoundStep
+from quorumlearn_proto.protocol import BINARY, CARRIED, CEREMONY, OF_SEATS, PENDING, ROUND, KeyStep, RoundStep
 
 from quorumlearn_chaincode.runtime import (
     ChaincodeStub,
@@ -55,11 +56,12 @@ class Function:
     run: Callable[..., Message | None]
     role: str = ""
     query: bool = False
+    step: RoundStep | KeyStep | None = None
 
     @property
-    def step(self) -> RoundStep | KeyStep | None:
-        """The step of which this is a seat's part."""
-        return SEATS_CALLS.get(self.name)
+    def of_seats(self) -> bool:
+        """Whether it is a seat's part of a step."""
+        return self.step is not None and self.step.actor in OF_SEATS
 
     @property
     def carries(self) -> bool:
@@ -68,7 +70,7 @@ class Function:
     @property
     def option(self) -> str:
         """What may follow the arguments; "" if nothing may."""
-        return BINARY if self.query else PENDING if self.step else ""
+        return BINARY if self.query else PENDING if self.of_seats else ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class Request:
 
 def _changes(name: str, parameters: str, run: Callable[..., None], role: str = "") -> Function:
     return Function(name, tuple(parameters.split()), run, role)
+
+
+def _acts(step: RoundStep | KeyStep, parameters: str, run: Callable[..., None]) -> Function:
+    role = VERIFIER if step.actor in OF_SEATS else MINER
+    return Function(step.call, tuple(parameters.split()), run, role, step=step)
 
 
 def _query(name: str, parameters: str, run: Callable[..., Message]) -> Function:
@@ -113,21 +120,21 @@ FUNCTIONS = {
         _query("tasks:Get", "task", tasks.get),
         _query("tasks:List", "page_size bookmark", tasks.list_tasks),
         _query("tasks:Miners", "task page_size bookmark", tasks.miners),
-        _changes("blocks:CommitKey", "task round attempt contribution", keys.commit_key, VERIFIER),
-        _changes("blocks:RevealKey", "task round attempt contribution", keys.reveal_key, VERIFIER),
-        _changes("blocks:TestKey", "task round attempt contribution", keys.test_key, VERIFIER),
-        _changes("blocks:ConfirmKey", "task round attempt contribution", keys.confirm_key, VERIFIER),
-        _changes("blocks:OpenKey", "task round attempt contribution", keys.open_key, VERIFIER),
-        _changes("blocks:BlameKey", "task round attempt contribution", keys.blame_key, VERIFIER),
-        _changes("blocks:Commit", "task round manifest_digest", blocks.commit, MINER),
-        _changes("blocks:Reveal", "task round manifest claim", blocks.reveal, MINER),
-        _changes("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon, VERIFIER),
-        _changes("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch, VERIFIER),
-        _changes("blocks:VoteSelection", "task round selection", blocks.vote_selection, VERIFIER),
+        _acts(CEREMONY[CeremonyStep.KEY_COMMIT], "task round attempt contribution", keys.commit_key),
+        _acts(CEREMONY[CeremonyStep.KEY_REVEAL], "task round attempt contribution", keys.reveal_key),
+        _acts(CEREMONY[CeremonyStep.KEY_TEST], "task round attempt contribution", keys.test_key),
+        _acts(CEREMONY[CeremonyStep.KEY_CONFIRM], "task round attempt contribution", keys.confirm_key),
+        _acts(CEREMONY[CeremonyStep.KEY_OPEN], "task round attempt contribution", keys.open_key),
+        _acts(CEREMONY[CeremonyStep.KEY_BLAME], "task round attempt contribution", keys.blame_key),
+        _acts(ROUND[Phase.COMMIT], "task round manifest_digest", blocks.commit),
+        _acts(ROUND[Phase.REVEAL], "task round manifest claim", blocks.reveal),
+        _acts(ROUND[Phase.BEACON], "task round secret", blocks.reveal_beacon),
+        _acts(ROUND[Phase.SCREEN], "task round sketch_shares", blocks.post_sketch),
+        _acts(ROUND[Phase.SELECT], "task round selection", blocks.vote_selection),
         _changes("blocks:Accuse", "task round accusation", blocks.accuse, VERIFIER),
-        _changes("blocks:PostPartial", "task round aggregate partial", blocks.post_partial, VERIFIER),
-        _changes("blocks:Propose", "task round candidate", blocks.propose, MINER),
-        _changes("blocks:VoteBlock", "task round ballot", blocks.vote_block, VERIFIER),
+        _acts(ROUND[Phase.OPEN], "task round aggregate partial", blocks.post_partial),
+        _acts(ROUND[Phase.PROPOSE], "task round candidate", blocks.propose),
+        _acts(ROUND[Phase.VALIDATE], "task round ballot", blocks.vote_block),
         _changes("blocks:Advance", "task", blocks.advance_task),
         _changes("blocks:Challenge", "task height reason", blocks.challenge),
         _changes("blocks:VoteChallenge", "task height ballot", blocks.vote_challenge, VERIFIER),
@@ -220,9 +227,9 @@ class Market:
             now_ms=stub.timestamp_ms,
             clock_ms=None if function.query else self._clock_ms(),
             event=LedgerEvent(kind=function.name, task_id=task, actor=actor),
-            pending=function.step is not None and request.with_option,
+            pending=function.of_seats and request.with_option,
         )
-        if function.step is not None:
+        if function.of_seats:
             ledger.load(*(place for its in named for place in step_reads(call, its)))
         return call
 
