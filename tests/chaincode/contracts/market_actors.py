@@ -164,7 +164,7 @@ class Play:
 
     # The ledger
     def send(self, who: str, *words: str, timestamp_ms: int | None = None) -> Response:
-        if self.pending and words[0] in FUNCTIONS and FUNCTIONS[words[0]].step:
+        if self.pending and words[0] in FUNCTIONS and FUNCTIONS[words[0]].of_seats:
             words = (*words, "pending")
         if self.carrying and words[0] in FUNCTIONS and FUNCTIONS[words[0]].carries and words[1] == TASK:
             words = (*words, *self.key_along(who))

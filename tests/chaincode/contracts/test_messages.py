@@ -59,7 +59,7 @@ class Counted(Play):
         super().__init__(miner_count=10)
 
     def send(self, who: str, *words: str, timestamp_ms: int | None = None) -> Response:
-        if self.pending and FUNCTIONS[words[0]].step:
+        if self.pending and FUNCTIONS[words[0]].of_seats:
             words = (*words, "pending")
         simulation = self.peer.endorse(identity(who), *words, timestamp_ms=timestamp_ms)
         response = self.peer.commit(simulation)
