@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 
 from google.protobuf.message import Message
@@ -66,7 +67,16 @@ class _Step:
         """Whether an actor whose record this is has acted."""
         if record is None:
             return False
-        return not self.fields or any(field.name in self.fields for field, _ in record.ListFields())
+        return not self.fields or any(
+            record.HasField(field) if field in self._records else bool(getattr(record, field))
+            for field in self.fields
+        )
+
+    @cached_property
+    def _records(self) -> frozenset[str]:
+        """Those of the fields that hold a record, which may be there and empty."""
+        known = self.record.DESCRIPTOR.fields_by_name if self.record is not None else {}
+        return frozenset(field for field in self.fields if known[field].has_presence)
 
     def seconds(self, timeouts: Timeouts) -> int:
         """How long the step may take."""
@@ -83,7 +93,7 @@ class RoundStep(_Step):
     leads_to: tuple[Phase, ...]
     carries: bool = False
 
-    @property
+    @cached_property
     def name(self) -> str:
         return Phase.Name(self.at)
 
@@ -105,7 +115,7 @@ class KeyStep(_Step):
     timeout: str = "key"
     record: type[Message] | None = KeyContribution
 
-    @property
+    @cached_property
     def name(self) -> str:
         return CeremonyStep.Name(self.at)
 
