@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench setup clean
+.PHONY: demo test lint bench docs setup clean
 
 setup: .venv/installed
 
@@ -21,10 +21,14 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m quorumlearn_proto.generate --check
+	$(BIN)/python -m quorumlearn_proto.diagram docs/protocol.md --check
 	$(BIN)/python -m pytest tests/test_architecture.py
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+docs: setup
+	$(BIN)/python -m quorumlearn_proto.diagram docs/protocol.md
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -39,6 +39,7 @@ from quorumlearn_network.up import bring_down, bring_up
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.derived import beacon_commitment
 
 SEATS = 3
 FUNDS = 10_000_000
@@ -163,7 +164,7 @@ class Play:
                 "CommitKey",
                 lambda seat: b.KeyContribution(
                     public_share=ref(f"share {seat}"),
-                    beacon_commitment=hashlib.sha256(secret(seat)).hexdigest(),
+                    beacon_commitment=beacon_commitment(secret(seat)),
                     sealing_key=bytes(1216),
                 ),
             ),

@@ -22,9 +22,10 @@ from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn_network.spec import default_spec
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.protocol import ROUND
 from rich.console import Console
 
-PHASES = tuple(phase for phase in b.Phase.values() if phase >= b.COMMIT and phase != b.ENDED)
+PHASES = tuple(phase for phase in ROUND if phase >= b.COMMIT)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import Aggregate, PartialDecryption
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, ArtifactRef
+from quorumlearn_proto.protocol import CARRIED
 
 from tests.scenarios.stage import (
     FUNDS,
@@ -39,9 +40,6 @@ MINERS = {
 } | {NOISE: "noise", COPY: "copy:miner3"}
 
 
-KEY_STEPS = ("CommitKey", "RevealKey", "TestKey", "ConfirmKey")
-
-
 def transactions(function: str) -> float:
     """How many of them all nodes of this process have sent."""
     labels = {"function": f"blocks:{function}"}
@@ -57,12 +55,11 @@ def played(stage: Stage) -> Stage:
         miners={"minimum": 6, "maximum": 8, "byzantine": 2},
         title="eight miners, two cheat",
     )
-    before = {step: transactions(step) for step in KEY_STEPS}
+    before = {step: transactions(step) for step in CARRIED}
     with running(*(NodeThread(file) for file in stage.node_files(TASK, MINERS, workers=1).values())) as nodes:
         view = stage.played(TASK, nodes)
-    for (
-        step
-    ) in KEY_STEPS:  # of the first round's ceremony; the second's came along with the first round's steps
+    # of the first round's ceremony; the second's came along with the first round's steps
+    for step in CARRIED:
         assert transactions(step) - before[step] == len(SEATS)
     assert view.state.status == t.COMPLETED
     assert [one.outcome for one in stage.market().rounds(TASK)] == [b.ACCEPTED] * ROUNDS

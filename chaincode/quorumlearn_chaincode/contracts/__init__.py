@@ -4,6 +4,8 @@
 refusal, `[CODE] sentence`, can be about.
 
 Where each rule stands:
+- which steps there are, who acts in them and what follows: quorumlearn_proto.protocol, which nodes read too; what both sides must
+  derive alike from records: quorumlearn_proto.derived
 - who may call what: market (table of functions, roles), standing (seat, round, phase), configuration
 - when a step closes and what follows: ceremony, phases (pure); rounds applies them, settlement ends rounds and tasks
 - whose seat is whose: committee; what a seat did wrong and what it costs: misconduct; t words against one: accusations

@@ -3,7 +3,7 @@
 - When REVEAL closes: one sketch of each revealed update, by this round's beacon. An update is revealed once in a
   task, so it is sketched once.
 - When SELECT closes and the round goes on: one weighted sum. `phases.close_select` lets none of fewer miners
-  than `min_aggregate` pass.
+  than the least aggregate pass.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The round's random beacon, and what is drawn from it: the order of the proposers.
-
-The beacon is SHA-256 over `seat (4 bytes, big endian) || secret (32 bytes)` of the seats that revealed, by
-seat. Each committed to SHA-256 of its secret together with its key, before a miner committed to anything.
+"""What is drawn from a round's beacon (quorumlearn_proto.derived): the order of the proposers.
 
 The lottery draws without replacement. Its numbers are the first 8 bytes, big endian, of SHA-256(LABEL ||
 beacon || counter (8 bytes, big endian)) for counter = 0, 1, ...; a number at or above the largest multiple
@@ -11,23 +8,10 @@ of the total chance is passed over, so that the remainder is uniform.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 LABEL = b"quorumlearn/lottery/1"
 _WORD = 1 << 64
-
-
-def combine(secrets: Mapping[int, str]) -> str:
-    """The beacon, 64 hex digits, from each seat's revealed secret in hex."""
-    parts = hashlib.sha256()
-    for seat in sorted(secrets):
-        parts.update(seat.to_bytes(4, "big") + bytes.fromhex(secrets[seat]))
-    return parts.hexdigest()
-
-
-def opens(commitment: str, secret: str) -> bool:
-    """Whether the hex secret is what the commitment was made to."""
-    return hashlib.sha256(bytes.fromhex(secret)).hexdigest() == commitment
 
 
 def draw_order(beacon: str, chances: Sequence[tuple[str, int]]) -> list[str]:

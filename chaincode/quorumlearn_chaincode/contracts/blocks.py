@@ -25,11 +25,12 @@ from quorumlearn_proto.block_pb2 import (
     Submission,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.derived import beacon_commitment
+from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from . import accusations, challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
-from .beacon import opens
 from .call import Call
 from .errors import Code, Refusal
 from .phases import selection_fault
@@ -78,7 +79,7 @@ def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
     submission = call.ledger.get(SUBMISSIONS, name, round_.number, call.actor)
     if submission is None:
         raise Refusal(Code.WRONG_ROLE, f"{call.actor} has not committed in round {round_.number} of {name}")
-    if submission.HasField("manifest"):
+    if ROUND[Phase.REVEAL].done(submission):
         raise Refusal(Code.ALREADY_REVEALED, f"{call.actor} has revealed in round {round_.number} of {name}")
     if canonical.digest(manifest) != submission.manifest_digest:
         raise Refusal(
@@ -108,9 +109,9 @@ def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
     part = call.ledger.get(CONTRIBUTIONS, name, round_.number, attempt, seat)
     if part is None:
         raise RuntimeError(f"seat {seat} is in round {round_.number} of {name} without a contribution")
-    if part.beacon:
+    if ROUND[Phase.BEACON].done(part):
         raise Refusal(Code.ALREADY_REVEALED, f"seat {seat} has revealed its part of the beacon")
-    if not opens(part.beacon_commitment, secret):
+    if beacon_commitment(bytes.fromhex(secret)) != part.beacon_commitment:
         raise Refusal(Code.DIGEST_MISMATCH, "this is not the secret committed to with the key")
     part.beacon = secret
     call.ledger.put(CONTRIBUTIONS, part, name, round_.number, attempt, seat)
@@ -123,7 +124,7 @@ def post_sketch(call: Call, name: str, number: str, text: str) -> None:
     screening = call.ledger.get(SCREENINGS, name, round_.number, seat) or Screening(
         task_id=name, round=round_.number, seat=seat, verifier=call.actor
     )
-    if screening.HasField("sketch_shares"):
+    if ROUND[Phase.SCREEN].done(screening):
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its sketch shares")
     screening.sketch_shares.CopyFrom(artifact("sketch shares", record(ArtifactRef, text)))
     call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
@@ -157,7 +158,7 @@ def post_partial(call: Call, name: str, number: str, aggregate: str, text: str) 
     task, seat = seat_of(call, name)
     round_ = round_of_seat(call, name, number, seat, Phase.OPEN)
     screening = _screening(call, round_, seat)
-    if screening.HasField("partial"):
+    if ROUND[Phase.OPEN].done(screening):
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its partial decryption")
     screening.aggregate_ciphertext = digest("aggregate ciphertext", aggregate)
     screening.partial.CopyFrom(artifact("partial decryption", record(ArtifactRef, text)))
@@ -177,7 +178,7 @@ def propose(call: Call, name: str, number: str, text: str) -> None:
     artifact("model", candidate.model)
     artifact("aggregate", candidate.aggregate)
     round_.candidate.CopyFrom(candidate)
-    enter(call, call.task(name), round_, Phase.VALIDATE)
+    enter(call, call.task(name), round_, ROUND[Phase.PROPOSE].next)
     call.event.moved = True
 
 

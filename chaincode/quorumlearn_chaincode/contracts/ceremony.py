@@ -15,11 +15,13 @@ Pure: no ledger, no time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Blame, BlameVote, Ceremony, CeremonyStep, Fault, KeyContribution
+from quorumlearn_proto.derived import attempt_failed, bare_blame
+from quorumlearn_proto.protocol import CEREMONY
 
 Contributions = Mapping[int, KeyContribution]
 
@@ -34,22 +36,6 @@ FAULTS = frozenset(
     }
 )
 """Faults that seats may vote in KEY_BLAME."""
-
-_DONE: dict[CeremonyStep, Callable[[KeyContribution], bool]] = {
-    CeremonyStep.KEY_COMMIT: lambda part: part.HasField("public_share"),
-    CeremonyStep.KEY_REVEAL: lambda part: part.HasField("sealed_shares"),
-    CeremonyStep.KEY_TEST: lambda part: part.HasField("test_partial") or bool(part.complaint),
-    CeremonyStep.KEY_CONFIRM: lambda part: part.HasField("confirmed_key") or bool(part.complaint),
-    CeremonyStep.KEY_OPEN: lambda part: bool(part.opened_sealing_key),
-    CeremonyStep.KEY_BLAME: lambda part: part.HasField("blame"),
-}
-_NEXT = {
-    CeremonyStep.KEY_COMMIT: CeremonyStep.KEY_REVEAL,
-    CeremonyStep.KEY_REVEAL: CeremonyStep.KEY_TEST,
-    CeremonyStep.KEY_TEST: CeremonyStep.KEY_CONFIRM,
-    CeremonyStep.KEY_CONFIRM: CeremonyStep.KEY_READY,
-    CeremonyStep.KEY_OPEN: CeremonyStep.KEY_BLAME,
-}
 
 
 @dataclass(frozen=True)
@@ -66,12 +52,7 @@ class StepClosing:
 
 
 def under_way(ceremony: Ceremony) -> bool:
-    return ceremony.step in _DONE
-
-
-def done(step: CeremonyStep, contribution: KeyContribution) -> bool:
-    """Whether a seat has acted in this step."""
-    return _DONE[step](contribution)
+    return ceremony.step in CEREMONY
 
 
 def close_step(
@@ -81,9 +62,8 @@ def close_step(
 
     `contributions` are those of this attempt by seat, `seats` is the number v of the committee's.
     """
-    acted = [
-        seat for seat in ceremony.seats if seat in contributions and done(ceremony.step, contributions[seat])
-    ]
+    step = CEREMONY[ceremony.step]
+    acted = [seat for seat in ceremony.seats if step.done(contributions.get(seat))]
     missed = tuple(seat for seat in ceremony.seats if seat not in acted)
     if (missed or len(acted) < threshold) and not expired:
         return None
@@ -91,9 +71,9 @@ def close_step(
         return StepClosing(_to(ceremony, CeremonyStep.KEY_FAILED, acted), missed)
     if ceremony.step == CeremonyStep.KEY_BLAME:
         return _close_blame(ceremony, contributions, acted, missed, seats, threshold)
-    if _has_failed(ceremony.step, [contributions[seat] for seat in acted]):
+    if CeremonyStep.KEY_OPEN in step.leads_to and attempt_failed(contributions[seat] for seat in acted):
         return StepClosing(_to(ceremony, CeremonyStep.KEY_OPEN, acted), missed)
-    following = _to(ceremony, _NEXT[ceremony.step], acted)
+    following = _to(ceremony, step.next, acted)
     if following.step == CeremonyStep.KEY_READY:
         following.collective_key.CopyFrom(contributions[acted[0]].confirmed_key)
     return StepClosing(following, missed)
@@ -119,14 +99,6 @@ def blame_fault(vote: BlameVote, contributions: Contributions) -> str:
     return ""
 
 
-def _has_failed(step: CeremonyStep, parts: Sequence[KeyContribution]) -> bool:
-    """Whether a step ends without one key: by a complaint, or confirmations of different keys."""
-    if step not in (CeremonyStep.KEY_TEST, CeremonyStep.KEY_CONFIRM):
-        return False
-    keys = {(part.confirmed_key.digest, part.confirmed_key.size) for part in parts}
-    return any(part.complaint for part in parts) or len(keys) > 1
-
-
 def _close_blame(
     ceremony: Ceremony,
     contributions: Contributions,
@@ -137,7 +109,7 @@ def _close_blame(
 ) -> StepClosing:
     votes: dict[bytes, list[int]] = {}
     for seat in acted:
-        votes.setdefault(canonical.to_json(_bare(contributions[seat].blame)), []).append(seat)
+        votes.setdefault(canonical.to_json(bare_blame(contributions[seat].blame)), []).append(seat)
     accusers = max(votes.values(), key=len)
     agreed = contributions[accusers[0]].blame.blames if len(accusers) >= threshold else ()
     blames = tuple(sorted(agreed, key=lambda blame: blame.seat))
@@ -145,15 +117,9 @@ def _close_blame(
     if len(left) < threshold or ceremony.attempt > seats:
         following = _to(ceremony, CeremonyStep.KEY_FAILED, left)
     else:
-        following = _to(ceremony, CeremonyStep.KEY_COMMIT, left)
+        following = _to(ceremony, CEREMONY[ceremony.step].next, left)
         following.attempt += 1
     return StepClosing(following, missed, blames, tuple(accusers) if blames else ())
-
-
-def _bare(vote: BlameVote) -> BlameVote:
-    """The vote by seat and without the details for people: what votes are compared by."""
-    ordered = sorted(vote.blames, key=lambda blame: blame.seat)
-    return BlameVote(blames=[Blame(seat=blame.seat, fault=blame.fault) for blame in ordered])
 
 
 def _to(ceremony: Ceremony, step: CeremonyStep, seats: Sequence[int]) -> Ceremony:

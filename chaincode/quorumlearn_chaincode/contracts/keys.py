@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from quorumlearn_proto.block_pb2 import BlameVote, Ceremony, CeremonyStep, Fault, KeyContribution
+from quorumlearn_proto.protocol import CEREMONY
 from quorumlearn_proto.task_pb2 import Task, TaskStatus
 
 from .arguments import MAX_SEALING_KEY, MIN_SEALING_KEY, artifact, bad, digest, line, record, task_id, whole
 from .call import Call
-from .ceremony import blame_fault, done, under_way
+from .ceremony import blame_fault, under_way
 from .errors import Code, Refusal
 from .rounds import advance, close_ceremony
 from .specification import MAX_ROUNDS, MAX_SEATS
@@ -113,7 +114,7 @@ def _contribute(
         if getattr(given, field) not in (type(getattr(mine, field))(), getattr(mine, field)):
             raise bad(f"{field} is not the submitter's: leave it out, or give {getattr(mine, field)}")
     held = call.ledger.get(CONTRIBUTIONS, *key) or KeyContribution()
-    if done(step, held):
+    if CEREMONY[step].done(held):
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has done {CeremonyStep.Name(step)}")
     if given.HasField("blame"):
         _check_blame(call, given.blame, ceremony)

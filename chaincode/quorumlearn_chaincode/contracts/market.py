@@ -17,8 +17,10 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
+from quorumlearn_proto.block_pb2 import CeremonyStep, Phase
 from quorumlearn_proto.common_pb2 import Config
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.protocol import BINARY, CARRIED, CEREMONY, OF_SEATS, PENDING, ROUND, KeyStep, RoundStep
 
 from quorumlearn_chaincode.runtime import (
     ChaincodeStub,
@@ -39,22 +41,14 @@ from .specification import MAX_ROUNDS
 from .tables import CONFIG, ROUNDS
 
 INITIALISE = "rewards:Initialise"
-PENDING = "pending"
-"""Others have yet to act in this step: the transaction does not look whether it completes it, so that those that
-seats send at the same time do not conflict. Whoever then sees the step complete sends blocks:Advance."""
-KEY_STEPS = ("CommitKey", "RevealKey", "TestKey", "ConfirmKey")
-"""What a seat's step in a round carries of the next round's ceremony, if it does: the name, the attempt and the contribution
-follow its arguments. One transaction does both, or neither."""
-BINARY = "binary"
-"""A query answers in protobuf's binary form, which programs read and peers write many times as fast as JSON."""
 KNOWN_QUERIES = 256
 """Of so many queries, by their arguments, is remembered what they read."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """A contract function. `role` is what the submitter needs, "" for anyone; a query changes nothing, and takes BINARY as one
-    more argument. One that is a seat's part of a `step` takes PENDING; one that `carries` also one of KEY_STEPS.
+    """A contract function. `role` is what the submitter needs, "" for anyone. A query changes nothing, and takes BINARY as one
+    more argument. A seat's part of a step takes PENDING and, where the step carries, what is CARRIED (quorumlearn_proto.protocol).
     """
 
     name: str
@@ -62,13 +56,21 @@ class Function:
     run: Callable[..., Message | None]
     role: str = ""
     query: bool = False
-    step: bool = False
-    carries: bool = False
+    step: RoundStep | KeyStep | None = None
+
+    @property
+    def of_seats(self) -> bool:
+        """Whether it is a seat's part of a step."""
+        return self.step is not None and self.step.actor in OF_SEATS
+
+    @property
+    def carries(self) -> bool:
+        return isinstance(self.step, RoundStep) and self.step.carries
 
     @property
     def option(self) -> str:
         """What may follow the arguments; "" if nothing may."""
-        return BINARY if self.query else PENDING if self.step else ""
+        return BINARY if self.query else PENDING if self.of_seats else ""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ def _changes(name: str, parameters: str, run: Callable[..., None], role: str = "
     return Function(name, tuple(parameters.split()), run, role)
 
 
-def _step(name: str, parameters: str, run: Callable[..., None], carries: bool = False) -> Function:
-    return Function(name, tuple(parameters.split()), run, VERIFIER, step=True, carries=carries)
+def _acts(step: RoundStep | KeyStep, parameters: str, run: Callable[..., None]) -> Function:
+    role = VERIFIER if step.actor in OF_SEATS else MINER
+    return Function(step.call, tuple(parameters.split()), run, role, step=step)
 
 
 def _query(name: str, parameters: str, run: Callable[..., Message]) -> Function:
@@ -117,21 +120,21 @@ FUNCTIONS = {
         _query("tasks:Get", "task", tasks.get),
         _query("tasks:List", "page_size bookmark", tasks.list_tasks),
         _query("tasks:Miners", "task page_size bookmark", tasks.miners),
-        _step("blocks:CommitKey", "task round attempt contribution", keys.commit_key),
-        _step("blocks:RevealKey", "task round attempt contribution", keys.reveal_key),
-        _step("blocks:TestKey", "task round attempt contribution", keys.test_key),
-        _step("blocks:ConfirmKey", "task round attempt contribution", keys.confirm_key),
-        _step("blocks:OpenKey", "task round attempt contribution", keys.open_key),
-        _step("blocks:BlameKey", "task round attempt contribution", keys.blame_key),
-        _changes("blocks:Commit", "task round manifest_digest", blocks.commit, MINER),
-        _changes("blocks:Reveal", "task round manifest claim", blocks.reveal, MINER),
-        _step("blocks:RevealBeacon", "task round secret", blocks.reveal_beacon, carries=True),
-        _step("blocks:PostSketch", "task round sketch_shares", blocks.post_sketch, carries=True),
-        _step("blocks:VoteSelection", "task round selection", blocks.vote_selection, carries=True),
+        _acts(CEREMONY[CeremonyStep.KEY_COMMIT], "task round attempt contribution", keys.commit_key),
+        _acts(CEREMONY[CeremonyStep.KEY_REVEAL], "task round attempt contribution", keys.reveal_key),
+        _acts(CEREMONY[CeremonyStep.KEY_TEST], "task round attempt contribution", keys.test_key),
+        _acts(CEREMONY[CeremonyStep.KEY_CONFIRM], "task round attempt contribution", keys.confirm_key),
+        _acts(CEREMONY[CeremonyStep.KEY_OPEN], "task round attempt contribution", keys.open_key),
+        _acts(CEREMONY[CeremonyStep.KEY_BLAME], "task round attempt contribution", keys.blame_key),
+        _acts(ROUND[Phase.COMMIT], "task round manifest_digest", blocks.commit),
+        _acts(ROUND[Phase.REVEAL], "task round manifest claim", blocks.reveal),
+        _acts(ROUND[Phase.BEACON], "task round secret", blocks.reveal_beacon),
+        _acts(ROUND[Phase.SCREEN], "task round sketch_shares", blocks.post_sketch),
+        _acts(ROUND[Phase.SELECT], "task round selection", blocks.vote_selection),
         _changes("blocks:Accuse", "task round accusation", blocks.accuse, VERIFIER),
-        _step("blocks:PostPartial", "task round aggregate partial", blocks.post_partial, carries=True),
-        _changes("blocks:Propose", "task round candidate", blocks.propose, MINER),
-        _step("blocks:VoteBlock", "task round ballot", blocks.vote_block, carries=True),
+        _acts(ROUND[Phase.OPEN], "task round aggregate partial", blocks.post_partial),
+        _acts(ROUND[Phase.PROPOSE], "task round candidate", blocks.propose),
+        _acts(ROUND[Phase.VALIDATE], "task round ballot", blocks.vote_block),
         _changes("blocks:Advance", "task", blocks.advance_task),
         _changes("blocks:Challenge", "task height reason", blocks.challenge),
         _changes("blocks:VoteChallenge", "task height ballot", blocks.vote_challenge, VERIFIER),
@@ -224,9 +227,9 @@ class Market:
             now_ms=stub.timestamp_ms,
             clock_ms=None if function.query else self._clock_ms(),
             event=LedgerEvent(kind=function.name, task_id=task, actor=actor),
-            pending=function.step and request.with_option,
+            pending=function.of_seats and request.with_option,
         )
-        if function.step:
+        if function.of_seats:
             ledger.load(*(place for its in named for place in step_reads(call, its)))
         return call
 
@@ -262,10 +265,10 @@ def _parse(stub: ChaincodeStub) -> Request:
     own, rest = tuple(arguments[:count]), arguments[count:]
     with_option = bool(function.option) and rest[:1] == [function.option]
     rest = rest[with_option:]
-    if function.carries and len(own) == count and len(rest) == 3 and rest[0] in KEY_STEPS:
+    if function.carries and len(own) == count and len(rest) == 3 and rest[0] in CARRIED:
         task, number = own[0], whole("round", own[1], 1, MAX_ROUNDS)
         step, attempt, contribution = rest
-        carried = Request(FUNCTIONS[f"blocks:{step}"], (task, str(number + 1), attempt, contribution))
+        carried = Request(FUNCTIONS[CARRIED[step].call], (task, str(number + 1), attempt, contribution))
         return Request(function, own, with_option, carried)
     if len(own) < count or rest:
         expected = ", ".join(function.parameters) or "nothing"

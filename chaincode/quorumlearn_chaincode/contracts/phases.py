@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
@@ -27,12 +28,14 @@ from quorumlearn_proto.block_pb2 import (
     Screening,
     Selection,
     Submission,
-    Verdict,
 )
+from quorumlearn_proto.derived import bare_selection, beacon_of, least_aggregate
+from quorumlearn_proto.protocol import ROUND, RoundStep
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from .beacon import combine
 from .payment import slashed_by
+
+Record = TypeVar("Record", KeyContribution, Screening, Ballot)
 
 
 class Why(StrEnum):
@@ -84,72 +87,68 @@ def close_commit(
         return None
     if len(submissions) < spec.min_miners:
         return ended(Outcome.ABORTED, Why.TOO_FEW_COMMITS)
-    return Closing(Phase.BEACON)
+    return Closing(ROUND[Phase.COMMIT].next)
 
 
 def close_reveal(spec: TaskSpec, submissions: Sequence[Submission], expired: bool) -> Closing | None:
-    withheld = tuple(entry.miner for entry in submissions if not entry.HasField("manifest"))
+    step = ROUND[Phase.REVEAL]
+    withheld = tuple(entry.miner for entry in submissions if not step.done(entry))
     if withheld and not expired:
         return None
     if len(submissions) - len(withheld) < spec.min_miners:
         return Closing(
             Phase.ENDED, outcome=Outcome.ABORTED, reason=Why.TOO_FEW_REVEALS, slashed_miners=withheld
         )
-    return Closing(Phase.SCREEN, slashed_miners=withheld)
+    return Closing(step.next, slashed_miners=withheld)
 
 
 def close_beacon(
     spec: TaskSpec, round_: Round, contributions: Mapping[int, KeyContribution], expired: bool
 ) -> Closing | None:
-    secrets = {
-        seat: contributions[seat].beacon
-        for seat in round_.seats
-        if seat in contributions and contributions[seat].beacon
-    }
-    missed = _missing(round_, secrets)
+    step = ROUND[Phase.BEACON]
+    acted = _acted(step, round_, contributions)
+    missed = _missing(round_, acted)
     if missed and not expired:
         return None
-    if len(secrets) < spec.committee.threshold:
+    if len(acted) < spec.committee.threshold:
         return _aborted(Why.TOO_FEW_VERIFIERS, missed)
-    return Closing(Phase.REVEAL, missed=missed, beacon=combine(secrets))
+    beacon = beacon_of({seat: part.beacon for seat, part in acted.items()})
+    return Closing(step.next, missed=missed, beacon=beacon)
 
 
 def close_screen(
     spec: TaskSpec, round_: Round, screenings: Mapping[int, Screening], expired: bool
 ) -> Closing | None:
-    posted = [seat for seat in screenings if screenings[seat].HasField("sketch_shares")]
-    missed = _missing(round_, posted)
+    step = ROUND[Phase.SCREEN]
+    missed = _missing(round_, _acted(step, round_, screenings))
     if missed and not expired:
         return None
     if len(round_.seats) - len(missed) < spec.committee.threshold:
         return _aborted(Why.TOO_FEW_VERIFIERS, missed)
-    return Closing(Phase.SELECT, missed=missed)
+    return Closing(step.next, missed=missed)
 
 
 def close_select(
     spec: TaskSpec, round_: Round, screenings: Mapping[int, Screening], expired: bool
 ) -> Closing | None:
-    votes = {
-        seat: screenings[seat].selection
-        for seat in round_.seats
-        if seat in screenings and screenings[seat].HasField("selection")
-    }
+    step = ROUND[Phase.SELECT]
+    votes = {seat: screening.selection for seat, screening in _acted(step, round_, screenings).items()}
     missed = _missing(round_, votes)
     if missed and not expired:
         return None
-    agreed = _quorum({seat: canonical.digest(bare(vote)) for seat, vote in votes.items()}, spec)
+    agreed = _quorum({seat: canonical.digest(bare_selection(vote)) for seat, vote in votes.items()}, spec)
     if not agreed:
         return _aborted(Why.NO_SELECTION, missed)
     selection = votes[agreed[0]]
     closing = Closing(
-        Phase.OPEN,
+        step.next,
         missed=missed,
         false_votes=tuple(seat for seat in votes if seat not in agreed),
         slashed_miners=tuple(slashed_by(selection.verdicts)),
         selection=selection,
     )
     contributing = sum(verdict.weight > 0 for verdict in selection.verdicts)
-    if contributing >= min_aggregate(spec):
+    if contributing >= least_aggregate(spec):
         return closing
     why = Why.TOO_FEW_CONTRIBUTIONS if contributing else Why.NO_CONTRIBUTION
     return replace(closing, next=Phase.ENDED, outcome=Outcome.REJECTED, reason=why, paid_seats=agreed)
@@ -158,11 +157,9 @@ def close_select(
 def close_open(
     spec: TaskSpec, round_: Round, screenings: Mapping[int, Screening], expired: bool
 ) -> Closing | None:
-    posted = {
-        seat: screenings[seat].aggregate_ciphertext
-        for seat in round_.seats
-        if seat in screenings and screenings[seat].HasField("partial")
-    }
+    step = ROUND[Phase.OPEN]
+    acted = _acted(step, round_, screenings)
+    posted = {seat: screening.aggregate_ciphertext for seat, screening in acted.items()}
     missed = _missing(round_, posted)
     if missed and not expired:
         return None
@@ -170,9 +167,7 @@ def close_open(
     if not agreed:
         return _aborted(Why.NO_AGGREGATE, missed)
     false_votes = tuple(seat for seat in posted if seat not in agreed)
-    return Closing(
-        Phase.PROPOSE, missed=missed, false_votes=false_votes, aggregate_ciphertext=posted[agreed[0]]
-    )
+    return Closing(step.next, missed=missed, false_votes=false_votes, aggregate_ciphertext=posted[agreed[0]])
 
 
 def close_propose(round_: Round, expired: bool) -> Closing | None:
@@ -182,7 +177,8 @@ def close_propose(round_: Round, expired: bool) -> Closing | None:
 def close_validate(
     spec: TaskSpec, round_: Round, ballots: Mapping[int, Ballot], expired: bool
 ) -> Closing | None:
-    votes = {seat: ballots[seat].reason for seat in round_.seats if seat in ballots}
+    acted = _acted(ROUND[Phase.VALIDATE], round_, ballots)
+    votes = {seat: ballot.reason for seat, ballot in acted.items()}
     missed = _missing(round_, votes)
     if missed and not expired:
         return None
@@ -211,18 +207,6 @@ def close_validate(
             Phase.ENDED, outcome=Outcome.REJECTED, reason=Why.VOTED_DOWN, paid_seats=against, missed=missed
         )
     return _aborted(Why.NO_DECISION, missed)
-
-
-def min_aggregate(spec: TaskSpec) -> int:
-    """How many miners an aggregate must hold to be opened."""
-    return spec.min_aggregate or min(2, spec.min_miners)
-
-
-def bare(selection: Selection) -> Selection:
-    """The selection without the details for people: what votes are compared by."""
-    return Selection(
-        verdicts=[Verdict(miner=v.miner, weight=v.weight, reason=v.reason) for v in selection.verdicts]
-    )
 
 
 def selection_fault(
@@ -262,6 +246,11 @@ def _quorum(values: Mapping[int, str], spec: TaskSpec) -> tuple[int, ...]:
         if len(seats) >= spec.committee.threshold:
             return seats
     return ()
+
+
+def _acted(step: RoundStep, round_: Round, records: Mapping[int, Record]) -> dict[int, Record]:
+    """The records of the round's seats that have acted in the step, by seat and in its order."""
+    return {seat: records[seat] for seat in round_.seats if step.done(records.get(seat))}
 
 
 def _missing(round_: Round, acted: Container[int]) -> tuple[int, ...]:

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from quorumlearn_proto.block_pb2 import Manifest, Phase, Round
+from google.protobuf.message import Message
+from quorumlearn_proto.block_pb2 import KeyContribution, Manifest, Phase, Round, Screening, Submission
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION
+from quorumlearn_proto.protocol import ROUND, STEPS, Actor
 from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .arguments import digest, identity, record, task_id, whole
@@ -54,6 +56,8 @@ _ROUND: tuple[Place, ...] = (*_TASK, (ROUNDS, "task", "round"))
 _CEREMONY: tuple[Place, ...] = (*_ROUND, (CEREMONIES, "task", "round"))
 _MINER: tuple[Place, ...] = (*_TASK, (MINERS, "task", "actor"), (STAKES, "task", "actor"))
 _SUBMISSION: tuple[Place, ...] = ((ROUNDS, "task", "round"), (SUBMISSIONS, "task", "round", "actor"))
+_READS: dict[type[Message] | None, tuple[Place, ...]] = {KeyContribution: _CEREMONY, Submission: _SUBMISSION}
+"""In a step whose actors have such records; in any other, _ROUND."""
 _CHALLENGE: tuple[Place, ...] = (*_TASK, (BLOCKS, "task", "height"), (CHALLENGES, "task", "height"))
 
 FIRST_READS: dict[str, tuple[Place, ...]] = {
@@ -72,21 +76,9 @@ FIRST_READS: dict[str, tuple[Place, ...]] = {
     "tasks:Cancel": _TASK,
     "tasks:Get": _TASK,
     "tasks:Miners": ((TASKS, "task"),),
-    "blocks:CommitKey": _CEREMONY,
-    "blocks:RevealKey": _CEREMONY,
-    "blocks:TestKey": _CEREMONY,
-    "blocks:ConfirmKey": _CEREMONY,
-    "blocks:OpenKey": _CEREMONY,
-    "blocks:BlameKey": _CEREMONY,
-    "blocks:Commit": _SUBMISSION,
-    "blocks:Reveal": (*_SUBMISSION, (UPDATES, "task", "update")),
-    "blocks:RevealBeacon": _CEREMONY,
-    "blocks:PostSketch": _ROUND,
-    "blocks:VoteSelection": _ROUND,
+    **{step.call: _READS.get(step.record, _ROUND) for step in STEPS.values()},
+    ROUND[Phase.REVEAL].call: (*_SUBMISSION, (UPDATES, "task", "update")),
     "blocks:Accuse": _ROUND,
-    "blocks:PostPartial": _ROUND,
-    "blocks:Propose": _ROUND,
-    "blocks:VoteBlock": _ROUND,
     "blocks:Advance": _TASK,
     "blocks:Challenge": _CHALLENGE,
     "blocks:VoteChallenge": _CHALLENGE,
@@ -192,15 +184,14 @@ def load_begin(call: Call, task: Task, round_: Round, opens_next: bool, deadline
 def _acts(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
     """The records with which seats act in the round's phase."""
     at = (round_.task_id, round_.number)
-    match round_.phase:
-        case Phase.BEACON:
-            return _beacons(call, round_, seats)
-        case Phase.SCREEN | Phase.SELECT | Phase.OPEN:
-            return [(SCREENINGS, *at, seat) for seat in seats]
-        case Phase.VALIDATE:
-            return [(BALLOTS, *at, round_.proposer_turn, seat) for seat in seats]
-        case _:
-            return []
+    step = ROUND.get(round_.phase)
+    if step is None or step.actor is not Actor.SEATS:
+        return []
+    if step.record is KeyContribution:
+        return _beacons(call, round_, seats)
+    if step.record is Screening:
+        return [(SCREENINGS, *at, seat) for seat in seats]
+    return [(BALLOTS, *at, round_.proposer_turn, seat) for seat in seats]
 
 
 def _closing(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, Outcome, Phase, PhaseTime, Round
+from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, Outcome, Phase, PhaseTime, Round, Submission
+from quorumlearn_proto.protocol import CEREMONY, ROUND
 from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 
 from .authorisation import authorise_aggregate, authorise_sketches
@@ -51,7 +52,8 @@ from .tables import ACCOUNTS, BALLOTS, CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS
 from .tokens import slash
 
 Move = Callable[[], None]
-MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
+CLOSED_BY_ADVANCE = frozenset(phase for phase, step in ROUND.items() if step.record is Submission)
+"""The phases that miners fill, any number of them in one block."""
 _CLOSING_OF_SEATS = {Phase.SCREEN: close_screen, Phase.SELECT: close_select, Phase.OPEN: close_open}
 
 
@@ -118,8 +120,7 @@ def enter(call: Call, task: Task, round_: Round, phase: Phase) -> None:
 
 def renew(call: Call, task: Task, round_: Round) -> None:
     """Give the phase under way its whole time from now."""
-    seconds = getattr(task.spec.timeouts, Phase.Name(round_.phase).lower())
-    round_.deadline_ms = call.deadline(seconds)
+    round_.deadline_ms = call.deadline(ROUND[round_.phase].seconds(task.spec.timeouts))
     call.ledger.put(ROUNDS, round_, round_.task_id, round_.number)
 
 
@@ -183,14 +184,15 @@ def _close_step(
     record_missing_steps(call, task, ceremony, closing.missed)
     record_blames(call, task, ceremony, closing.blames, closing.accusers, contributions)
     if under_way(closing.ceremony):
-        closing.ceremony.deadline_ms = call.deadline(task.spec.timeouts.key)
+        step = CEREMONY[closing.ceremony.step]
+        closing.ceremony.deadline_ms = call.deadline(step.seconds(task.spec.timeouts))
     call.ledger.put(CEREMONIES, closing.ceremony, ceremony.task_id, ceremony.round)
 
 
 def _round_due(call: Call, task: Task, state: TaskState, round_: Round, deadlines: bool) -> Move | None:
     if round_.phase == Phase.KEY:
         return _key_due(call, task, state, round_, deadlines)
-    if round_.phase in MINERS_PHASES and not deadlines:
+    if round_.phase in CLOSED_BY_ADVANCE and not deadlines:
         return None
     closing = _closing(call, task, round_, expired=False)
     if closing is None and deadlines and call.passed(round_.deadline_ms):
@@ -216,7 +218,7 @@ def _begin(
     load_begin(call, task, round_, opens_next, deadlines)
     round_.seats[:] = ceremony.seats
     round_.collective_key.CopyFrom(ceremony.collective_key)
-    enter(call, task, round_, Phase.COMMIT)
+    enter(call, task, round_, ROUND[Phase.KEY].next)
     if opens_next:
         open_ceremony(call, task, round_.number + 1)
 

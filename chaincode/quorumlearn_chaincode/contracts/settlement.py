@@ -28,13 +28,15 @@ from quorumlearn_proto.block_pb2 import (
     Round,
 )
 from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.derived import bare_selection
+from quorumlearn_proto.protocol import CEREMONY
 from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
 
 from .call import Call, submission_places
 from .committee import holder, release_seats, seat_places, seats_for
 from .ledger import Place
 from .payment import miners_shares, proposer_share, verifier_share
-from .phases import Closing, bare
+from .phases import Closing
 from .tables import ACCOUNTS, BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, STAKES, STATES
 from .tokens import pay, refund_escrow, return_stake
 
@@ -103,12 +105,13 @@ def open_round(call: Call, task: Task, state: TaskState, number: int, miners: Se
 def open_ceremony(call: Call, task: Task, number: int) -> None:
     """Open a round's ceremony with the seats that can take part, unless it is open."""
     if call.ledger.get(CEREMONIES, task.spec.task_id, number) is None:
+        first = CEREMONY[CeremonyStep.KEY_COMMIT]
         ceremony = Ceremony(
             task_id=task.spec.task_id,
             round=number,
             attempt=1,
-            step=CeremonyStep.KEY_COMMIT,
-            deadline_ms=call.deadline(task.spec.timeouts.key),
+            step=first.at,
+            deadline_ms=call.deadline(first.seconds(task.spec.timeouts)),
             seats=seats_for(call, task, number),
         )
         call.ledger.put(CEREMONIES, ceremony, task.spec.task_id, number)
@@ -201,7 +204,7 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         round=round_.number,
         model=round_.candidate.model,
         aggregate=round_.candidate.aggregate.digest,
-        verdicts=bare(round_.selection).verdicts,
+        verdicts=bare_selection(round_.selection).verdicts,
         proposer=round_.candidate.proposer,
     )
     submissions = {entry.miner: entry for entry in call.submissions(round_)}

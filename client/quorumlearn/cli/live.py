@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.protocol import ROUND
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.measure import Measurement
@@ -31,7 +32,7 @@ _ANY_WIDTH = 10_000
 _BESIDE_ROWS = 4  # lines: what came earlier, the header, what is being done, and the cursor's
 _SMALL = 6  # lines, in which a round with all that is said of it just fits
 
-PHASES = [phase for phase in b.Phase.values() if phase not in (b.PHASE_UNSPECIFIED, b.ENDED)]
+PHASES = list(ROUND)
 DOING = {
     b.KEY: "the committee makes a key that none of them holds",
     b.COMMIT: "miners train, encrypt and commit",

@@ -20,6 +20,7 @@ from quorumlearn_proto.artifact_pb2 import (
     SealedShares,
 )
 from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
+from quorumlearn_proto.derived import attempt_failed
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import (
@@ -90,13 +91,8 @@ class Attempt:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the ledger shows why the attempt is no key: a complaint, or confirmations of two keys."""
-        confirmed = {
-            (part.confirmed_key.digest, part.confirmed_key.size)
-            for part in self.parts.values()
-            if part.HasField("confirmed_key")
-        }
-        return len(confirmed) > 1 or any(part.complaint for part in self.parts.values())
+        """Whether the ledger shows why the attempt is no key."""
+        return attempt_failed(self.parts.values())
 
     def public_share(self, seat: int) -> bytes:
         """A dealer's b_i; Faulty (BAD_PUBLIC_SHARE) if it is none."""

@@ -27,6 +27,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
+from quorumlearn_proto.derived import bare_selection, beacon_commitment, beacon_of
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
@@ -111,12 +112,9 @@ class _Round:
             return
         parts = {one.seat: one for one in self.view.contributions if one.round == now.number and one.beacon}
         for seat, part in sorted(parts.items()):
-            if hashlib.sha256(bytes.fromhex(part.beacon)).hexdigest() != part.beacon_commitment:
+            if beacon_commitment(bytes.fromhex(part.beacon)) != part.beacon_commitment:
                 yield Result.VIOLATION, f"seat {seat} revealed another secret than it had committed to"
-        together = hashlib.sha256(
-            b"".join(seat.to_bytes(4, "big") + bytes.fromhex(parts[seat].beacon) for seat in sorted(parts))
-        ).hexdigest()
-        if together != now.beacon:
+        if beacon_of({seat: part.beacon for seat, part in parts.items()}) != now.beacon:
             yield Result.VIOLATION, "the beacon is not what the revealed secrets give"
         else:
             yield Result.OK, f"of {len(parts)} seats"
@@ -282,7 +280,10 @@ class _Round:
             "digest": (canonical.digest(block.core), block.digest),
             "model": (hashlib.sha256(model).hexdigest(), block.core.model.digest),
             "aggregate": (hashlib.sha256(aggregate).hexdigest(), block.core.aggregate),
-            "verdicts": (faults.bare(now.selection), faults.bare(b.Selection(verdicts=block.core.verdicts))),
+            "verdicts": (
+                bare_selection(now.selection),
+                bare_selection(b.Selection(verdicts=block.core.verdicts)),
+            ),
             "beacon": (now.beacon, block.beacon),
             "aggregate's ciphertext": (now.aggregate_ciphertext, block.aggregate_ciphertext),
             "base": (now.base.digest, block.core.previous),

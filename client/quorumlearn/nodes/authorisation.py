@@ -11,7 +11,7 @@ from __future__ import annotations
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
-from quorumlearn_proto.task_pb2 import TaskSpec
+from quorumlearn_proto.derived import least_aggregate
 
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.journal import Journal
@@ -19,11 +19,6 @@ from quorumlearn.nodes.journal import Journal
 
 class NotAuthorised(ExchangeError):
     """A decryption that the ledger has not authorised, or not like this: nothing is made for it."""
-
-
-def least_aggregate(spec: TaskSpec) -> int:
-    """How many miners an aggregate must hold to be opened."""
-    return spec.min_aggregate or min(2, spec.min_miners)
 
 
 def expected(view: b.TaskView, purpose: Purpose) -> b.Authorisation:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, PublicShare, SealedShares
 from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
+from quorumlearn_proto.derived import beacon_commitment
 
 from quorumlearn import ckks, seeds
 from quorumlearn.nodes import exchange, sealing
@@ -51,7 +52,7 @@ class CeremonyPart:
         beacon = self._once("beacon", self._beacon)
         return b.KeyContribution(
             public_share=ArtifactRef(digest=hashlib.sha256(public).hexdigest(), size=len(public)),
-            beacon_commitment=hashlib.sha256(beacon).hexdigest(),
+            beacon_commitment=beacon_commitment(beacon),
             sealing_key=sealing.public_key(sealing_key),
         )
 

@@ -14,6 +14,8 @@ from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.derived import bare_selection
+from quorumlearn_proto.protocol import ROUND, STEPS
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import (
@@ -26,7 +28,7 @@ from quorumlearn.artifacts import (
 from quorumlearn.nodes import blame, candidate, exchange
 from quorumlearn.nodes.attempt import Attempt
 from quorumlearn.nodes.encryption import polynomial_bytes
-from quorumlearn.nodes.steps import KEY_STEP_DONE, contribution, screening
+from quorumlearn.nodes.steps import screening, seats_record
 
 GONE = (ArtifactMissing, ArtifactCorrupt)
 """An artifact that the store does not hold (any more)."""
@@ -42,16 +44,13 @@ class Judgement:
     why: str
 
 
-def bare(selection: b.Selection) -> list[tuple[str, int, int]]:
-    """Verdicts as votes are compared: without the details for people."""
-    return [(one.miner, one.weight, one.reason) for one in selection.verdicts]
-
-
 def votes_for(view: b.TaskView) -> list[int]:
     """The seats that voted the round's selection."""
-    agreed = bare(view.round.selection)
+    agreed = bare_selection(view.round.selection)
     return [
-        one.seat for one in view.screenings if one.HasField("selection") and bare(one.selection) == agreed
+        one.seat
+        for one in view.screenings
+        if one.HasField("selection") and bare_selection(one.selection) == agreed
     ]
 
 
@@ -93,7 +92,7 @@ def _in_ceremony(
     one: b.Misconduct,
 ) -> Judgement:
     if one.fault == b.MISSED_STEP:
-        acted = KEY_STEP_DONE[one.step](parts.get(one.seat, b.KeyContribution()))
+        acted = STEPS[one.step].done(parts.get(one.seat))
         return Judgement(not acted, "it acted" if acted else "it did not act")
     attempt = Attempt(parameters, store, one.task_id, one.round, one.attempt, parts)
     found = {(finding.seat, finding.fault): finding.why for finding in blame.judge(attempt)}
@@ -106,23 +105,17 @@ def _in_ceremony(
 
 
 def _missed(view: b.TaskView, one: b.Misconduct) -> Judgement:
-    posted = screening(view, one.seat) or b.Screening()
-    part = contribution(view, one.round, one.seat)
-    if one.step == "VALIDATE":
-        if view.round.proposer_turn:
-            return Judgement(None, "ballots on an earlier candidate are not shown")
-        acted = any(ballot.seat == one.seat for ballot in view.ballots)
-    elif one.step == "BEACON":
-        acted = part is not None and bool(part.beacon)
-    else:
-        acted = posted.HasField(_POSTED[one.step])
+    step = next(step for step in ROUND.values() if step.name == one.step)
+    if step.at == b.VALIDATE and view.round.proposer_turn:
+        return Judgement(None, "ballots on an earlier candidate are not shown")
+    acted = step.done(seats_record(view, step, one.seat))
     return Judgement(not acted, "it acted" if acted else "it did not act")
 
 
 def _voted(view: b.TaskView, threshold: int, one: b.Misconduct) -> Judgement:
     posted = screening(view, one.seat) or b.Screening()
     if one.step == "SELECT":
-        differs = bare(posted.selection) != bare(view.round.selection)
+        differs = bare_selection(posted.selection) != bare_selection(view.round.selection)
     elif one.step == "OPEN":
         differs = posted.aggregate_ciphertext != view.round.aggregate_ciphertext
     elif view.round.proposer_turn:
@@ -185,6 +178,3 @@ def _partial(
     if len(partials) == parameters.threshold:
         return Judgement(None, f"none to spare; seats {sorted(one.accusers)} say: {one.detail}")
     return Judgement(False, "its partial decryption agrees with the others")
-
-
-_POSTED = {"SCREEN": "sketch_shares", "SELECT": "selection", "OPEN": "partial"}

@@ -16,6 +16,7 @@ import structlog
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.protocol import CEREMONY
 
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
 from quorumlearn.nodes import blame, metrics, steps, waking
@@ -26,22 +27,12 @@ from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.lanes import WAITS_FOR_OTHERS, each, gather
 from quorumlearn.nodes.market import CarriedKey, Market
-from quorumlearn.nodes.steps import Step
+from quorumlearn.nodes.steps import KEY_STEPS, Step
 from quorumlearn.nodes.tray import Tray, Which
 
 log = structlog.get_logger()
 
 PATIENCE_PER_SEAT = 0.7
-
-KEY_STEPS = {
-    Step.KEY_COMMIT: "CommitKey",
-    Step.KEY_REVEAL: "RevealKey",
-    Step.KEY_TEST: "TestKey",
-    Step.KEY_CONFIRM: "ConfirmKey",
-    Step.KEY_OPEN: "OpenKey",
-    Step.KEY_BLAME: "BlameKey",
-}
-CLOSED = {b.KEY_READY, b.KEY_FAILED}
 
 
 @dataclass
@@ -98,16 +89,16 @@ class KeyHolder:
             self.tray.put(which, None)
             raise
         if steps.goes_along(view, seat, step, number, self._now_ms):
-            self.tray.put(which, CarriedKey(KEY_STEPS[step], ceremony.attempt, contribution))
+            self.tray.put(which, CarriedKey(KEY_STEPS[step].function, ceremony.attempt, contribution))
             self._look(steps.goes_along_until(view, number))
             return False
         if not self.tray.withdraw(which) and not self._last_call(view, number):
-            self._look(last_call_ms(ceremony, view.task.spec.timeouts.key))
+            self._look(last_call_ms(ceremony, _seconds_of(view, ceremony)))
             return False
         gather(view, number, seat, self.me, news)
         pending = waking.others_pending(view, number, self.me, news())
         place = (view.task.spec.task_id, number, ceremony.attempt)
-        self.market.key_step(KEY_STEPS[step], place, contribution, pending)
+        self.market.key_step(KEY_STEPS[step].function, place, contribution, pending)
         return True
 
     def _look(self, at_ms: int) -> None:
@@ -128,7 +119,7 @@ class KeyHolder:
                 raise
             log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
             made = complaint_of(fault)
-        if step in steps.CARRIED:
+        if KEY_STEPS[step].carried:
             self._made = which, made
         return made
 
@@ -155,16 +146,22 @@ class KeyHolder:
         for ceremony in view.ceremonies:
             if ceremony.step == b.KEY_READY and steps.contribution(view, ceremony.round, seat) is not None:
                 self._part(view, ceremony.round, seat).note_ready()
-        under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step not in CLOSED}
+        under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step in CEREMONY}
         self._seen = {which: seen for which, seen in self._seen.items() if which in under_way}
 
     def _last_call(self, view: b.TaskView, number: int) -> bool:
-        return last_call(steps.ceremony_of(view, number), view.task.spec.timeouts.key, self._now_ms)
+        ceremony = steps.ceremony_of(view, number)
+        return last_call(ceremony, _seconds_of(view, ceremony), self._now_ms)
 
     def _part(self, view: b.TaskView, number: int, seat: int) -> CeremonyPart:
         attempt = steps.ceremony_of(view, number).attempt
         seen = self._seen.setdefault((number, attempt), {})
         return ceremony_part(view, number, seat, self.store, self.journal, seen, self.beacon_key)
+
+
+def _seconds_of(view: b.TaskView, ceremony: b.Ceremony) -> int:
+    """How long the ceremony's step may take."""
+    return CEREMONY[ceremony.step].seconds(view.task.spec.timeouts)
 
 
 def ceremony_part(

@@ -25,6 +25,7 @@ from quorumlearn_proto.block_pb2 import (
     KeyContribution,
     Manifest,
     Misconduct,
+    Phase,
     Round,
     Selection,
     Submission,
@@ -44,6 +45,7 @@ from quorumlearn_proto.page_pb2 import (
     TaskPage,
     TaskSummary,
 )
+from quorumlearn_proto.protocol import BINARY, CONTRACT, PENDING, ROUND
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -53,8 +55,6 @@ from quorumlearn.nodes import metrics
 M = TypeVar("M", bound=Message)
 
 PAGE = 100
-PENDING, BINARY = "pending", "binary"
-"""What may follow the arguments of a seat's step, and of a query."""
 NEW_KEY_RACE = "ENDORSEMENT_POLICY_FAILURE"
 """Of two transactions in one block that make the same key, Fabric judges the second by the key's policy, which its endorsers
 did not know of: a lost race, so it is tried once more."""
@@ -81,8 +81,8 @@ def refusal(error: GatewayError) -> tuple[str, str] | None:
 
 @dataclass(frozen=True)
 class CarriedKey:
-    """A seat's step of the next round's ceremony, to be sent with its step in the round: CommitKey, RevealKey, TestKey or
-    ConfirmKey, the attempt, and the contribution."""
+    """A seat's step of the next round's ceremony, to be sent with its step in the round: a function of protocol.CARRIED, the
+    attempt, and the contribution."""
 
     function: str
     attempt: int
@@ -188,26 +188,27 @@ class Market:
         contribution: KeyContribution,
         pending: bool = False,
     ) -> None:
-        """`function` is CommitKey, RevealKey, TestKey, ConfirmKey, OpenKey or BlameKey; `ceremony` is (task, round,
-        attempt)."""
+        """`function` is that of a step of protocol.CEREMONY; `ceremony` is (task, round, attempt)."""
         task, number, attempt = ceremony
-        self._step(Along(pending), f"blocks:{function}", task, str(number), str(attempt), _json(contribution))
+        self._step(
+            Along(pending), f"{CONTRACT}:{function}", task, str(number), str(attempt), _json(contribution)
+        )
 
     def commit(self, task: str, number: int, manifest_digest: str) -> None:
-        self._submit("blocks:Commit", task, str(number), manifest_digest)
+        self._submit(ROUND[Phase.COMMIT].call, task, str(number), manifest_digest)
 
     def reveal(self, task: str, number: int, manifest: Manifest, claim: str) -> None:
         """`claim` is the digest (64 lower-case hex digits) of the sketch that the miner's own values have."""
-        self._submit("blocks:Reveal", task, str(number), _json(manifest), claim)
+        self._submit(ROUND[Phase.REVEAL].call, task, str(number), _json(manifest), claim)
 
     def reveal_beacon(self, task: str, number: int, secret: bytes, along: Along = NOTHING) -> None:
-        self._step(along, "blocks:RevealBeacon", task, str(number), secret.hex())
+        self._step(along, ROUND[Phase.BEACON].call, task, str(number), secret.hex())
 
     def post_sketch(self, task: str, number: int, shares: ArtifactRef, along: Along = NOTHING) -> None:
-        self._step(along, "blocks:PostSketch", task, str(number), _json(shares))
+        self._step(along, ROUND[Phase.SCREEN].call, task, str(number), _json(shares))
 
     def vote_selection(self, task: str, number: int, selection: Selection, along: Along = NOTHING) -> None:
-        self._step(along, "blocks:VoteSelection", task, str(number), _json(selection))
+        self._step(along, ROUND[Phase.SELECT].call, task, str(number), _json(selection))
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
         """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""
@@ -216,13 +217,13 @@ class Market:
     def post_partial(
         self, task: str, number: int, aggregate: str, partial: ArtifactRef, along: Along = NOTHING
     ) -> None:
-        self._step(along, "blocks:PostPartial", task, str(number), aggregate, _json(partial))
+        self._step(along, ROUND[Phase.OPEN].call, task, str(number), aggregate, _json(partial))
 
     def propose(self, task: str, number: int, candidate: Candidate) -> None:
-        self._submit("blocks:Propose", task, str(number), _json(candidate))
+        self._submit(ROUND[Phase.PROPOSE].call, task, str(number), _json(candidate))
 
     def vote_block(self, task: str, number: int, ballot: Ballot, along: Along = NOTHING) -> None:
-        self._step(along, "blocks:VoteBlock", task, str(number), _json(ballot))
+        self._step(along, ROUND[Phase.VALIDATE].call, task, str(number), _json(ballot))
 
     def advance(self, task: str) -> None:
         self._submit("blocks:Advance", task)

@@ -30,7 +30,7 @@ from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public
 from quorumlearn.nodes.steps import Step, ended, miner_step
 from quorumlearn.nodes.training import Trainer, Values
-from quorumlearn.nodes.waking import MINERS_PHASES, entered
+from quorumlearn.nodes.waking import FOR_MINERS, entered
 
 log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ class Miner:
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         """A cheat that waits for what others do sees everything."""
-        return bool(self.behaviour.watches) or entered(events, MINERS_PHASES)
+        return bool(self.behaviour.watches) or entered(events, FOR_MINERS)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return False

@@ -19,7 +19,7 @@ from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public, workload_of
 from quorumlearn.nodes.steps import ended
-from quorumlearn.nodes.waking import OWNERS_PHASES, entered
+from quorumlearn.nodes.waking import FOR_OWNERS, entered
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Owner:
         return False
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        return entered(events, OWNERS_PHASES)
+        return entered(events, FOR_OWNERS)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return False

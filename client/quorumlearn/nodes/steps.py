@@ -7,11 +7,12 @@ else's turn. The contract decides whether a step is allowed; these functions onl
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 
+from google.protobuf.message import Message
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.protocol import CEREMONY, ROUND, Actor, RoundStep
 
 LIVE = (t.PUBLISHED, t.RUNNING)
 
@@ -52,16 +53,15 @@ def miner_step(view: b.TaskView, me: str, *, trained: bool, ready: bool) -> Step
     if me not in view.miners:
         return Step.JOIN
     now = view.round
+    mine = submission(view, me)
     if now.phase in (b.KEY, b.COMMIT) and me in now.miners:
-        if submission(view, me) is not None:
+        if ROUND[b.COMMIT].done(mine):
             return None
         if not (trained or ready):
             return Step.TRAIN
         return Step.COMMIT if now.phase == b.COMMIT else None
     if now.phase == b.REVEAL:
-        mine = submission(view, me)
-        if mine is not None and not mine.HasField("manifest"):
-            return Step.REVEAL
+        return Step.REVEAL if mine is not None and not ROUND[b.REVEAL].done(mine) else None
     if now.phase == b.PROPOSE and now.proposers[now.proposer_turn] == me:
         return Step.PROPOSE
     return None
@@ -114,77 +114,54 @@ def _round_step(view: b.TaskView, seat: int) -> Step | None:
     now = view.round
     if seat not in now.seats:
         return None
-    mine = screening(view, seat)
-    if now.phase == b.BEACON:
-        part = contribution(view, now.number, seat)
-        return Step.BEACON if part is not None and not part.beacon else None
-    if now.phase == b.SCREEN:
-        return Step.SCREEN if mine is None or not mine.HasField("sketch_shares") else None
-    if now.phase == b.SELECT:
-        return Step.SELECT if mine is not None and not mine.HasField("selection") else None
-    if now.phase == b.OPEN:
-        return Step.OPEN if mine is not None and not mine.HasField("partial") else None
     if now.phase == b.PROPOSE:
-        return Step.CHECK if mine is not None and mine.HasField("partial") else None
-    if now.phase == b.VALIDATE:
-        voted = any(
-            ballot.seat == seat and ballot.model == now.candidate.model.digest for ballot in view.ballots
-        )
-        return None if voted else Step.VALIDATE
-    return None
+        return Step.CHECK if ROUND[b.OPEN].done(screening(view, seat)) else None
+    step = ROUND.get(now.phase)
+    if step is None or step.actor is not Actor.SEATS or step.done(seats_record(view, step, seat)):
+        return None
+    return Step[step.name]
+
+
+def seats_record(view: b.TaskView, step: RoundStep, seat: int) -> Message | None:
+    """What the view shows of a seat's part in one of the round's steps: a ballot only if it is on the present candidate."""
+    if step.record is b.KeyContribution:
+        return contribution(view, view.round.number, seat)
+    if step.record is b.Screening:
+        return screening(view, seat)
+    model = view.round.candidate.model.digest
+    return next((one for one in view.ballots if (one.seat, one.model) == (seat, model)), None)
 
 
 def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
-    """A complaint stands in place of the artifact that its step asks for."""
-    part = contribution(view, ceremony.round, seat)
-    if seat not in ceremony.seats:
+    step = CEREMONY.get(ceremony.step)
+    if step is None or seat not in ceremony.seats or step.done(contribution(view, ceremony.round, seat)):
         return None
-    if ceremony.step == b.KEY_COMMIT:
-        return Step.KEY_COMMIT if part is None else None
-    name = b.CeremonyStep.Name(ceremony.step)
-    if part is None or name not in KEY_STEP_DONE:
-        return None
-    return None if KEY_STEP_DONE[name](part) else Step[name]
+    return Step[step.name]
 
 
-KEY_STEP_DONE: dict[str, Callable[[b.KeyContribution], bool]] = {
-    "KEY_COMMIT": lambda part: part.HasField("public_share"),
-    "KEY_REVEAL": lambda part: part.HasField("sealed_shares"),
-    "KEY_TEST": lambda part: part.HasField("test_partial") or bool(part.complaint),
-    "KEY_CONFIRM": lambda part: part.HasField("confirmed_key") or bool(part.complaint),
-    "KEY_OPEN": lambda part: bool(part.opened_sealing_key),
-    "KEY_BLAME": lambda part: part.HasField("blame"),
-}
-"""Whether a seat has acted in a step of the ceremony, by the step's name on the ledger."""
-
-
-CARRIERS = {
-    b.BEACON: Step.BEACON,
-    b.SCREEN: Step.SCREEN,
-    b.SELECT: Step.SELECT,
-    b.OPEN: Step.OPEN,
-    b.VALIDATE: Step.VALIDATE,
-}
-"""The round's steps, by phase, whose transaction takes a step of the next round's ceremony with it."""
-CARRIED = (Step.KEY_COMMIT, Step.KEY_REVEAL, Step.KEY_TEST, Step.KEY_CONFIRM)
+KEY_STEPS = {Step[step.name]: step for step in CEREMONY.values()}
+"""What an identity does in a ceremony, and the protocol's step that it is."""
 
 
 def goes_along(view: b.TaskView, seat: int, step: Step, number: int, now_ms: int) -> bool:
     """Whether this step of a ceremony is to be sent with the seat's next step in the round under way, and not alone: while
     the round has as many steps left for the seat as the ceremony has, and half of the ceremony's time has not passed.
     """
-    now = view.round
-    if step not in CARRIED or number != now.number + 1 or seat not in now.seats:
+    now, key = view.round, KEY_STEPS.get(step)
+    if key is None or not key.carried or number != now.number + 1 or seat not in now.seats:
         return False
-    to_come = sum(phase > now.phase for phase in CARRIERS) + (_round_step(view, seat) in CARRIERS.values())
-    if now.phase == b.KEY or to_come < len(CARRIED) - CARRIED.index(step):
+    first = now.phase if _round_step(view, seat) is not None else now.phase + 1
+    carriers = [phase for phase, one in ROUND.items() if one.carries and phase >= first]
+    left = [one for one in CEREMONY.values() if one.carried and one.at >= key.at]
+    if now.phase == b.KEY or len(carriers) < len(left):
         return False
     return now_ms < goes_along_until(view, number)
 
 
 def goes_along_until(view: b.TaskView, number: int) -> int:
     """When half of the time of the ceremony's step has passed, in milliseconds since 1970: what is not on its way then goes alone."""
-    return ceremony_of(view, number).deadline_ms - view.task.spec.timeouts.key * 500
+    ceremony = ceremony_of(view, number)
+    return ceremony.deadline_ms - CEREMONY[ceremony.step].seconds(view.task.spec.timeouts) * 500
 
 
 def carried_step(view: b.TaskView, seat: int, now_ms: int) -> Step | None:
@@ -202,7 +179,7 @@ def may_be_carried(view: b.TaskView, seat: int, step: Step, number: int, attempt
         return False
     seen = max((one.attempt for one in view.ceremonies if one.round == number), default=attempt)
     part = contribution(view, number, seat)
-    return attempt > seen or (attempt == seen and (part is None or not KEY_STEP_DONE[step.name](part)))
+    return attempt > seen or (attempt == seen and not KEY_STEPS[step].done(part))
 
 
 def yet_to_act(view: b.TaskView, number: int) -> set[str]:

@@ -13,6 +13,7 @@ from functools import partial
 import structlog
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.protocol import ROUND
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
@@ -22,7 +23,7 @@ from quorumlearn.nodes.ceremony import last_call
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.keyholder import KEY_STEPS, ceremony_part
+from quorumlearn.nodes.keyholder import ceremony_part
 from quorumlearn.nodes.lanes import each, gather
 from quorumlearn.nodes.market import Along, CarriedKey, Market, Refused
 from quorumlearn.nodes.models import check_playable, load_public
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 
 CARRIER_WAITS, MOST_CARRIER_WAITS = 0.1, 10.0
 """The share of a step's time, and the most seconds, that its transaction waits for the step of the next key that it is to take along."""
-ELSEWHERE = {*KEY_STEPS, Step.JUDGE}
+ELSEWHERE = {*steps.KEY_STEPS, Step.JUDGE}
 
 
 @dataclass(frozen=True)
@@ -262,4 +263,4 @@ def _nobody(undecided: str, fault: b.Fault) -> list[Finding]:
 
 def _seconds_of(view: b.TaskView) -> int:
     """How long the round's phase may take."""
-    return int(getattr(view.task.spec.timeouts, b.Phase.Name(view.round.phase).lower()))
+    return ROUND[view.round.phase].seconds(view.task.spec.timeouts)

@@ -57,8 +57,8 @@ def waits_for(view: b.TaskView) -> str:
         what = f"round {view.round.number}: {view.round.proposers[view.round.proposer_turn]} to propose"
     else:
         missing = [
-            f"round {number}: {call.partition(':')[2]} of {_named(who)}"
-            for call, number, who in waking.open_steps(view)
+            f"round {number}: {step.function} of {_named(who)}"
+            for step, number, who in waking.open_steps(view)
             if who
         ]
         what = "; ".join(missing) or "somebody to advance the task"

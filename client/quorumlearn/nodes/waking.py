@@ -14,30 +14,16 @@ from collections.abc import Collection, Iterator, Sequence
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.protocol import CEREMONY, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
 
 from quorumlearn.nodes.steps import yet_to_act
 
-COMMIT, REVEAL = "blocks:Commit", "blocks:Reveal"
-SEATS_CALLS = {
-    b.BEACON: "blocks:RevealBeacon",
-    b.SCREEN: "blocks:PostSketch",
-    b.SELECT: "blocks:VoteSelection",
-    b.OPEN: "blocks:PostPartial",
-    b.VALIDATE: "blocks:VoteBlock",
-}
-KEY_CALLS = {
-    b.KEY_COMMIT: "blocks:CommitKey",
-    b.KEY_REVEAL: "blocks:RevealKey",
-    b.KEY_TEST: "blocks:TestKey",
-    b.KEY_CONFIRM: "blocks:ConfirmKey",
-    b.KEY_OPEN: "blocks:OpenKey",
-    b.KEY_BLAME: "blocks:BlameKey",
-}
-MINERS_PHASES = (b.KEY, b.COMMIT, b.REVEAL, b.PROPOSE, b.ENDED)
-"""What begins with something for miners in it; a round's end begins the next one."""
-OWNERS_PHASES = (b.KEY, b.COMMIT, b.ENDED)
-AFTER_SCREEN = (b.SELECT, b.OPEN, b.PROPOSE, b.VALIDATE, b.ENDED, b.KEY, b.COMMIT)
-"""Where a round is that has gone on from SCREEN; the last two are the next round's."""
+FOR_OWNERS = frozenset({b.KEY, b.COMMIT, b.ENDED})
+"""The phases in which an owner looks: a round's end begins the next one."""
+FOR_MINERS = FOR_OWNERS | {phase for phase, step in ROUND.items() if step.actor in OF_MINERS}
+"""The phases in which a miner looks."""
+AFTER_SCREEN = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.SCREEN)})
+"""Where a round is that has gone on from SCREEN; KEY and COMMIT are the next round's."""
 CHALLENGE = "blocks:Challenge"
 FOR_EVERY_SEAT = {"blocks:Accuse", CHALLENGE}
 """What other seats answer although nothing moved."""
@@ -66,36 +52,42 @@ def challenged(events: Sequence[LedgerEvent]) -> bool:
 def completed(view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
     """Whether everybody has done what was open in the view to them, and nobody's transaction has moved the task on."""
     return not moved(events) and any(
-        missing and missing <= _actors(call, number, events) for call, number, missing in open_steps(view)
+        missing and missing <= _actors(step, number, events) for step, number, missing in open_steps(view)
     )
 
 
 def others_pending(view: b.TaskView, number: int, me: str, events: Sequence[LedgerEvent]) -> bool:
     """Whether another seat has yet to do what is open in this round, or in this ceremony, as far as is known."""
     return any(
-        missing - {me} - _actors(call, number, events)
-        for call, of, missing in open_steps(view)
+        missing - {me} - _actors(step, number, events)
+        for step, of, missing in open_steps(view)
         if of == number
     )
 
 
-def open_steps(view: b.TaskView) -> Iterator[tuple[str, int, set[str]]]:
-    """The steps that are open: the contract's function, the round, and who has yet to call it."""
+def open_steps(view: b.TaskView) -> Iterator[tuple[RoundStep | KeyStep, int, set[str]]]:
+    """The steps that are open to more than one: the step, its round, and who has yet to act in it."""
     now = view.round
-    if now.phase == b.COMMIT:
-        yield COMMIT, now.number, set(now.miners) - {one.miner for one in view.submissions}
-    if now.phase == b.REVEAL:
-        yield REVEAL, now.number, {one.miner for one in view.submissions if not one.HasField("manifest")}
-    if now.phase in SEATS_CALLS:
-        yield SEATS_CALLS[now.phase], now.number, yet_to_act(view, now.number)
+    step = ROUND.get(now.phase)
+    if step is not None:
+        submitted = {one.miner: one for one in view.submissions}
+        match step.actor:
+            case Actor.MINERS:
+                yield step, now.number, {one for one in now.miners if not step.done(submitted.get(one))}
+            case Actor.COMMITTED:
+                yield step, now.number, {one for one in submitted if not step.done(submitted[one])}
+            case Actor.SEATS:
+                yield step, now.number, yet_to_act(view, now.number)
     for ceremony in view.ceremonies:
-        if ceremony.step in KEY_CALLS:
-            yield KEY_CALLS[ceremony.step], ceremony.round, yet_to_act(view, ceremony.round)
+        if ceremony.step in CEREMONY:
+            yield CEREMONY[ceremony.step], ceremony.round, yet_to_act(view, ceremony.round)
 
 
-def _actors(call: str, number: int, events: Sequence[LedgerEvent]) -> set[str]:
+def _actors(step: RoundStep | KeyStep, number: int, events: Sequence[LedgerEvent]) -> set[str]:
+    """Who has acted in this step of this round, by its own transaction or by one that carried it."""
+    which = step.call, number
     return {
         event.actor
         for event in events
-        if (event.kind, event.round) == (call, number) or (event.key_step, event.round + 1) == (call, number)
+        if which in ((event.kind, event.round), (event.key_step, event.round + 1))
     }

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_chaincode.contracts import FUNCTIONS
-from quorumlearn_chaincode.contracts.market import BINARY
 from quorumlearn_chaincode.runtime import ClientIdentity, Response
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
@@ -33,6 +32,7 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef, Config, OrganisationRoles
 from quorumlearn_proto.page_pb2 import MisconductPage, TaskSummary
+from quorumlearn_proto.protocol import BINARY
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import (
     CkksParameters,
@@ -164,7 +164,7 @@ class Play:
 
     # The ledger
     def send(self, who: str, *words: str, timestamp_ms: int | None = None) -> Response:
-        if self.pending and words[0] in FUNCTIONS and FUNCTIONS[words[0]].step:
+        if self.pending and words[0] in FUNCTIONS and FUNCTIONS[words[0]].of_seats:
             words = (*words, "pending")
         if self.carrying and words[0] in FUNCTIONS and FUNCTIONS[words[0]].carries and words[1] == TASK:
             words = (*words, *self.key_along(who))

@@ -4,16 +4,19 @@ Tokens: minted = balances + escrows + stakes (open deposits among them), nothing
 account. Blocks: the good ones are one hash-linked chain from the specification to the head. Committees: whoever
 takes part holds its seat and has kept it since the key was made; every token that a verifier lost to a slash
 stands in a Misconduct. Decryptions: no update is sketched twice in a task. Views: nothing is left out.
+Rounds: each phase is one to which the phase before leads.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 from quorumlearn_proto import canonical
-from quorumlearn_proto.block_pb2 import Block
+from quorumlearn_proto.block_pb2 import Block, Phase
+from quorumlearn_proto.protocol import ROUND
 
 from tests.chaincode.contracts.ledger_stub import Peer, identity
 
@@ -132,6 +135,14 @@ def a_view_shows_all_that_there_is(peer: Peer) -> None:
         assert view.get("seats", []) == [row for row in rows(peer, "seat", task) if "verifier" in row]
 
 
+def a_round_goes_where_the_protocols_table_leads(peer: Peer) -> None:
+    for row in rows(peer, "round"):
+        phases = [Phase.Value(entry["phase"]) for entry in row["times"]]
+        assert phases[0] == Phase.KEY
+        assert phases[-1] == Phase.Value(row["phase"])
+        assert all(after in ROUND[before].leads_to for before, after in pairwise(phases))
+
+
 def _shows(peer: Peer, view: dict[str, Any], task: str, number: int) -> None:
     at, following = f"{number:05d}", f"{number + 1:05d}"
     turn = f"{view['round'].get('proposer_turn', 0):05d}"
@@ -158,4 +169,5 @@ INVARIANTS = (
     what_verifiers_lost_is_what_misconducts_say,
     no_update_is_sketched_twice,
     a_view_shows_all_that_there_is,
+    a_round_goes_where_the_protocols_table_leads,
 )

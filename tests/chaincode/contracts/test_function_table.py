@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 from quorumlearn_chaincode.contracts import FUNCTIONS, Code, Function, Refusal
+from quorumlearn_chaincode.contracts.configuration import MINER, VERIFIER
 from quorumlearn_chaincode.contracts.phases import Why
 from quorumlearn_chaincode.runtime import ClientIdentity
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import BlameVote, KeyContribution, Phase, TaskView
 from quorumlearn_proto.page_pb2 import TaskPage
+from quorumlearn_proto.protocol import OF_SEATS, PENDING, ROUND, STEPS
 from quorumlearn_proto.reward_pb2 import Totals
 
 from tests.chaincode.contracts.ledger_stub import Peer, identity
@@ -226,6 +228,15 @@ def test_a_common_name_that_cannot_be_an_account_is_refused(peer: Peer, name: st
     assert refused(peer, strange, "rewards:Totals").code == Code.BAD_IDENTITY
 
 
+def test_every_step_of_the_protocol_is_a_function_of_who_acts_in_it() -> None:
+    for step in STEPS.values():
+        assert FUNCTIONS[step.call].role == (VERIFIER if step.actor in OF_SEATS else MINER)
+    of_seats = {step.call for step in STEPS.values() if step.actor in OF_SEATS}
+    assert {name for name, function in FUNCTIONS.items() if function.option == PENDING} == of_seats
+    carriers = {step.call for step in ROUND.values() if step.carries}
+    assert {name for name, function in FUNCTIONS.items() if function.carries} == carriers
+
+
 def test_the_table_is_the_protocol_page() -> None:
     page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
     section = page[page.index("## Contracts and functions") : page.index("## What moves what")]
@@ -238,6 +249,13 @@ def test_the_table_is_the_protocol_page() -> None:
             functions = re.findall(r"`(\w+)\(", text.split(" | ")[0])
             named |= {f"{contract}:{name}" for name in functions}
     assert named == set(FUNCTIONS)
+
+
+def test_the_protocol_page_says_in_which_step_a_function_is_called() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+    when = dict(re.findall(r"^\| `(\w+)\([^`]*`.* \| ([^|]*) \|$", page, re.MULTILINE))
+    for name, step in STEPS.items():
+        assert re.match(rf"{name}\b", when[step.function]), step.function
 
 
 def test_the_protocol_page_says_every_reason_of_a_rounds_end() -> None:

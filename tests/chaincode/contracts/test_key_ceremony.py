@@ -22,6 +22,7 @@ from quorumlearn_proto.block_pb2 import (
     Round,
 )
 from quorumlearn_proto.page_pb2 import ContributionPage
+from quorumlearn_proto.protocol import CEREMONY
 
 from tests.chaincode.contracts.market_actors import (
     SEALING_KEY,
@@ -460,6 +461,7 @@ def test_any_ceremony_ends_and_seats_only_leave_it(v: int, data: st.DataObject) 
         assert isinstance(closing, StepClosing)
         assert early in (None, closing)
         after = closing.ceremony
+        assert after.step in CEREMONY[now.step].leads_to
         out = {*closing.missed, *(blame.seat for blame in closing.blames)}
         assert set(after.seats) == set(now.seats) - out
         assert not set(closing.missed) & set(closing.accusers)

@@ -9,6 +9,7 @@ from quorumlearn_chaincode.contracts import FUNCTIONS, Market, ledger
 from quorumlearn_chaincode.contracts.reads import FIRST_READS, NAMED
 from quorumlearn_chaincode.runtime import Response
 from quorumlearn_proto.block_pb2 import BallotReason, Phase, Reason
+from quorumlearn_proto.protocol import CARRIED
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts import ledger_stub, test_endorsers_agree
@@ -16,7 +17,6 @@ from tests.chaincode.contracts.ledger_stub import Peer, Simulation, identity
 from tests.chaincode.contracts.market_actors import OWNER, TASK, Play, spec
 
 SEATS = (1, 2, 3)
-KEY_STEPS = ("CommitKey", "RevealKey", "TestKey", "ConfirmKey")
 MOST = {
     "rewards:Account": 2,
     "tasks:Get": 2,
@@ -59,7 +59,7 @@ class Counted(Play):
         super().__init__(miner_count=10)
 
     def send(self, who: str, *words: str, timestamp_ms: int | None = None) -> Response:
-        if self.pending and FUNCTIONS[words[0]].step:
+        if self.pending and FUNCTIONS[words[0]].of_seats:
             words = (*words, "pending")
         simulation = self.peer.endorse(identity(who), *words, timestamp_ms=timestamp_ms)
         response = self.peer.commit(simulation)
@@ -88,7 +88,7 @@ class Counted(Play):
 
     def counted_round(self, by_advance: bool) -> None:
         number = self.round().number
-        for function in KEY_STEPS:
+        for function in CARRIED:
             self.seats_act(lambda seat, f=function: self.key_step(f, seat, number), by_advance)
         self.commit()
         self.advance()

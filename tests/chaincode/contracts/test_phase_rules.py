@@ -11,7 +11,6 @@ from quorumlearn_chaincode.contracts.phases import (
     close_screen,
     close_select,
     close_validate,
-    min_aggregate,
 )
 from quorumlearn_proto.block_pb2 import (
     Ballot,
@@ -26,6 +25,8 @@ from quorumlearn_proto.block_pb2 import (
     Selection,
     Verdict,
 )
+from quorumlearn_proto.derived import least_aggregate
+from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from tests.chaincode.contracts.market_actors import ref, sha, spec
@@ -99,6 +100,7 @@ def test_seats_at_fault_leave_and_t_stay_unless_the_round_ends(
     early = close(phase, task, round_, acts | strangers, expired=False)
     closing = close(phase, task, round_, acts | strangers, expired=True)
     assert closing is not None
+    assert closing.next in ROUND[phase].leads_to
     assert early == (closing if len(acts) == len(round_.seats) else None)
     at_fault = [*closing.missed, *closing.false_votes]
     assert len(set(at_fault)) == len(at_fault)
@@ -114,4 +116,4 @@ def test_seats_at_fault_leave_and_t_stay_unless_the_round_ends(
     if phase == Phase.SELECT and closing.next == Phase.OPEN:
         assert closing.selection is not None
         contributing = [verdict for verdict in closing.selection.verdicts if verdict.weight]
-        assert len(contributing) >= min_aggregate(task) == 2
+        assert len(contributing) >= least_aggregate(task) == 2

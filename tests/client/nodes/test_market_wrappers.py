@@ -93,7 +93,7 @@ def test_every_method_calls_a_function_of_the_contracts_with_its_arguments(name:
     assert query == isinstance(answer, Message | Iterator)
     assert len(args) == len(FUNCTIONS[function].parameters) + query
     assert args[-1:] == ["binary"] or not query
-    if FUNCTIONS[function].step:
+    if FUNCTIONS[function].of_seats:
         arguments = [GIVEN[one] for one in wanted]
         method(*arguments, **({"along": Along(pending=True)} if "along" in parameters else {"pending": True}))
         assert recorder.calls[1] == (function, *args, "pending")

@@ -7,6 +7,7 @@ from quorumlearn.nodes.steps import Step, goes_along, miner_step, verifier_steps
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.protocol import STEPS
 
 ME = "MinersMSP/one"
 REF = ArtifactRef(digest="0" * 64, size=1)
@@ -179,6 +180,10 @@ def test_a_challenge_is_judged_beside_the_round() -> None:
     view = running(b.COMMIT)
     view.challenges.add(height=3)
     assert verifier_steps(view, "V2MSP/v", "V2MSP") == [(Step.JUDGE, 3)]
+
+
+def test_every_step_of_the_protocol_is_something_that_an_identity_does() -> None:
+    assert set(STEPS) <= set(Step.__members__)
 
 
 KEY_SECONDS = 100

@@ -1,0 +1,274 @@
+"""The protocol's steps, written once: what moves a round and a key ceremony stands in the two tables of this module.
+
+A round goes through the phases of `ROUND`, its ceremony through the steps of `CEREMONY`, most often while the round before is under
+way. A step closes when everybody who can still act in it has acted, or when its time is over; then it leads to another.
+Contracts, nodes and docs read the tables, and nothing here knows which of them does (model: h11's `_state`). What a record must say is for
+the contracts to check; when to act, and what to send together, is for the nodes to decide.
+
+>>> ROUND[Phase.BEACON].call, ROUND[Phase.BEACON].done(KeyContribution(beacon="ab"))
+('blocks:RevealBeacon', True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from types import MappingProxyType
+
+from google.protobuf.message import Message
+
+from .block_pb2 import Ballot, CeremonyStep, KeyContribution, Phase, Round, Screening, Submission
+from .task_pb2 import Timeouts
+
+CONTRACT = "blocks"
+PENDING = "pending"
+"""What may follow a seat's arguments: others have yet to act, so its transaction does not look whether it completes the step."""
+BINARY = "binary"
+"""What may follow a query's arguments: it answers in protobuf's binary form."""
+
+
+class Actor(StrEnum):
+    """Who acts in a step."""
+
+    NOBODY = "nobody"
+    MINERS = "the round's miners"
+    COMMITTED = "the miners who have committed"
+    PROPOSER = "the miner whose turn it is"
+    SEATS = "the round's seats"
+    CEREMONY = "the ceremony's seats"
+
+
+OF_MINERS = frozenset({Actor.MINERS, Actor.COMMITTED, Actor.PROPOSER})
+OF_SEATS = frozenset({Actor.SEATS, Actor.CEREMONY})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """`function` is what an actor calls, `timeout` the field of Timeouts that bounds the step ("" if nothing does). An actor's part
+    is done when its `record` has one of these `fields`, or is there at all if none is named. `closing` says what closing means, beside
+    what holds for every step: a missing seat is slashed and takes no further part, and with fewer than t left the attempt ends.
+    """
+
+    function: str = ""
+    actor: Actor
+    timeout: str = ""
+    record: type[Message] | None = None
+    fields: tuple[str, ...] = ()
+    closing: str = ""
+
+    @property
+    def call(self) -> str:
+        """The function with its contract, as it is called and as events name it."""
+        return f"{CONTRACT}:{self.function}"
+
+    def done(self, record: Message | None) -> bool:
+        """Whether an actor whose record this is has acted."""
+        if record is None:
+            return False
+        return not self.fields or any(
+            record.HasField(field) if field in self._records else bool(getattr(record, field))
+            for field in self.fields
+        )
+
+    @cached_property
+    def _records(self) -> frozenset[str]:
+        """Those of the fields that hold a record, which may be there and empty."""
+        known = self.record.DESCRIPTOR.fields_by_name if self.record is not None else {}
+        return frozenset(field for field in self.fields if known[field].has_presence)
+
+    def seconds(self, timeouts: Timeouts) -> int:
+        """How long the step may take."""
+        return int(getattr(timeouts, self.timeout))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundStep(_Step):
+    """A phase of a round. It leads to the first of these phases if all goes well. Where it `carries`, a seat's transaction may take a
+    step of the next round's ceremony along: both are done, or neither.
+    """
+
+    at: Phase
+    leads_to: tuple[Phase, ...]
+    carries: bool = False
+
+    @cached_property
+    def name(self) -> str:
+        return Phase.Name(self.at)
+
+    @property
+    def next(self) -> Phase:
+        return self.leads_to[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyStep(_Step):
+    """A step of a key ceremony. It leads to the first of these steps if all goes well; `carried` if a transaction of the round before may
+    take it along.
+    """
+
+    at: CeremonyStep
+    leads_to: tuple[CeremonyStep, ...]
+    carried: bool = False
+    actor: Actor = Actor.CEREMONY
+    timeout: str = "key"
+    record: type[Message] | None = KeyContribution
+
+    @cached_property
+    def name(self) -> str:
+        return CeremonyStep.Name(self.at)
+
+    @property
+    def next(self) -> CeremonyStep:
+        return self.leads_to[0]
+
+
+_CEREMONY = (
+    KeyStep(
+        at=CeremonyStep.KEY_COMMIT,
+        function="CommitKey",
+        fields=("public_share",),
+        carried=True,
+        leads_to=(CeremonyStep.KEY_REVEAL, CeremonyStep.KEY_FAILED),
+    ),
+    KeyStep(
+        at=CeremonyStep.KEY_REVEAL,
+        function="RevealKey",
+        fields=("sealed_shares",),
+        carried=True,
+        leads_to=(CeremonyStep.KEY_TEST, CeremonyStep.KEY_FAILED),
+    ),
+    KeyStep(
+        at=CeremonyStep.KEY_TEST,
+        function="TestKey",
+        fields=("test_partial", "complaint"),
+        carried=True,
+        leads_to=(CeremonyStep.KEY_CONFIRM, CeremonyStep.KEY_OPEN, CeremonyStep.KEY_FAILED),
+        closing="After a complaint: KEY_OPEN.",
+    ),
+    KeyStep(
+        at=CeremonyStep.KEY_CONFIRM,
+        function="ConfirmKey",
+        fields=("confirmed_key", "complaint"),
+        carried=True,
+        leads_to=(CeremonyStep.KEY_READY, CeremonyStep.KEY_OPEN, CeremonyStep.KEY_FAILED),
+        closing="After a complaint, or if two keys were confirmed: KEY_OPEN.",
+    ),
+    KeyStep(
+        at=CeremonyStep.KEY_OPEN,
+        function="OpenKey",
+        fields=("opened_sealing_key",),
+        leads_to=(CeremonyStep.KEY_BLAME, CeremonyStep.KEY_FAILED),
+    ),
+    KeyStep(
+        at=CeremonyStep.KEY_BLAME,
+        function="BlameKey",
+        fields=("blame",),
+        leads_to=(CeremonyStep.KEY_COMMIT, CeremonyStep.KEY_FAILED),
+        closing="t equal votes: the seats that they blame are slashed and left out of the next attempt (an UNFOUNDED_COMPLAINT "
+        "is left out unslashed). Otherwise all that voted are in it. After v + 1 attempts: KEY_FAILED.",
+    ),
+)
+CEREMONY: Mapping[CeremonyStep, KeyStep] = MappingProxyType({step.at: step for step in _CEREMONY})
+
+_ROUND = (
+    RoundStep(
+        at=Phase.KEY,
+        actor=Actor.NOBODY,
+        leads_to=(Phase.COMMIT, Phase.ENDED),
+        closing="The round waits for its ceremony. KEY_READY: it begins. KEY_FAILED: aborted.",
+    ),
+    RoundStep(
+        at=Phase.COMMIT,
+        function="Commit",
+        actor=Actor.MINERS,
+        timeout="commit",
+        record=Submission,
+        leads_to=(Phase.BEACON, Phase.ENDED),
+        closing="With fewer than `min_miners` commits: aborted.",
+    ),
+    RoundStep(
+        at=Phase.BEACON,
+        function="RevealBeacon",
+        actor=Actor.SEATS,
+        timeout="beacon",
+        record=KeyContribution,
+        fields=("beacon",),
+        carries=True,
+        leads_to=(Phase.REVEAL, Phase.ENDED),
+    ),
+    RoundStep(
+        at=Phase.REVEAL,
+        function="Reveal",
+        actor=Actor.COMMITTED,
+        timeout="reveal",
+        record=Submission,
+        fields=("manifest",),
+        leads_to=(Phase.SCREEN, Phase.ENDED),
+        closing="A missing miner is WITHHELD and slashed; with fewer than `min_miners` left: aborted.",
+    ),
+    RoundStep(
+        at=Phase.SCREEN,
+        function="PostSketch",
+        actor=Actor.SEATS,
+        timeout="screen",
+        record=Screening,
+        fields=("sketch_shares",),
+        carries=True,
+        leads_to=(Phase.SELECT, Phase.ENDED),
+    ),
+    RoundStep(
+        at=Phase.SELECT,
+        function="VoteSelection",
+        actor=Actor.SEATS,
+        timeout="select",
+        record=Screening,
+        fields=("selection",),
+        carries=True,
+        leads_to=(Phase.OPEN, Phase.ENDED),
+        closing="A seat that voted otherwise than t equal votes is slashed and leaves too (FALSE_VOTE). Without t equal votes: aborted. "
+        "If they give fewer than `min_aggregate` miners a weight: rejected.",
+    ),
+    RoundStep(
+        at=Phase.OPEN,
+        function="PostPartial",
+        actor=Actor.SEATS,
+        timeout="open",
+        record=Screening,
+        fields=("partial",),
+        carries=True,
+        leads_to=(Phase.PROPOSE, Phase.ENDED),
+        closing="A seat whose digest differs from t equal ones is slashed and leaves too (FALSE_VOTE). Without t equal digests: aborted.",
+    ),
+    RoundStep(
+        at=Phase.PROPOSE,
+        function="Propose",
+        actor=Actor.PROPOSER,
+        timeout="propose",
+        record=Round,
+        fields=("candidate",),
+        leads_to=(Phase.VALIDATE, Phase.PROPOSE, Phase.ENDED),
+        closing="The turn passes to the next miner in the order; after the last: aborted.",
+    ),
+    RoundStep(
+        at=Phase.VALIDATE,
+        function="VoteBlock",
+        actor=Actor.SEATS,
+        timeout="validate",
+        record=Ballot,
+        carries=True,
+        leads_to=(Phase.ENDED, Phase.PROPOSE),
+        closing="t GOOD: accepted. t WRONG_MODEL or UNAVAILABLE: the proposer is slashed and the turn passes to the next. t not GOOD: "
+        "rejected. Otherwise: aborted. WRONG_MODEL against t GOOD, and GOOD against t WRONG_MODEL, is a FALSE_VOTE: slashed, and out.",
+    ),
+)
+ROUND: Mapping[Phase, RoundStep] = MappingProxyType({step.at: step for step in _ROUND})
+
+_ALL: tuple[RoundStep | KeyStep, ...] = (*_CEREMONY, *_ROUND)
+STEPS: Mapping[str, RoundStep | KeyStep] = MappingProxyType(
+    {step.name: step for step in _ALL if step.function}
+)
+"""The steps in which somebody acts, by their name on the ledger (Misconduct.step, for example)."""
+CARRIED: Mapping[str, KeyStep] = MappingProxyType({step.function: step for step in _CEREMONY if step.carried})
+"""What may be carried, by the function. Its name, the attempt and the contribution then follow the carrier's arguments."""
