@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
 VERIFIERS = [f"{seat}/verifier" for seat in SEATS]
-SHORT = {"join": 6, "key": 8, "beacon": 8, "screen": 12, "select": 12, "open": 12, "validate": 12}
+SHORT = {"join": 10, "key": 8, "beacon": 8, "screen": 12, "select": 12, "open": 12, "validate": 12}
 
 
 def seats_of(stage: Stage, task: str) -> list[list[int]]:
