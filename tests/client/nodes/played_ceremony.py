@@ -353,7 +353,7 @@ class Slanders(Seat):
         return complaint(f"seat {other}, BAD_DEALING: SealedShares {'ab' * 6} is not in the store")
 
 
-CHEATS: Mapping[type[Seat], b.Fault.ValueType] = {
+CHEATS: Mapping[type[Seat], b.Fault] = {
     OtherPublicShare: b.BAD_PUBLIC_SHARE,
     NoisyPublicShare: b.BAD_PUBLIC_SHARE,
     LoudPublicShare: b.BAD_PUBLIC_SHARE,

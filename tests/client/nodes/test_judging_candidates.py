@@ -63,7 +63,7 @@ class Validated(Played):
         self.selected()
         self.decrypted()
         now.phase = b.VALIDATE
-        self.values = sum(weight * self.committee.values[miner] for miner, weight in WEIGHTS.items())
+        self.values = np.sum([weight * self.committee.values[one] for one, weight in WEIGHTS.items()], axis=0)
         model = candidate.next_model(base, self.values, now.selection, self.committee.parameters)
         self.model = self.store.put(learning.to_bytes(model))
         self.aggregate = self.store.put(candidate.aggregate_bytes(self.values, now.selection))

@@ -194,7 +194,7 @@ def test_a_miner_that_leaves_an_update_removes_no_other_of_its_round_and_all_ear
         workshop.leave(*place, values)
     for place, values in updates.items():
         assert workshop.find(*place) is values
-    workshop.leave("t", 2, "a", np.zeros(3))
+    workshop.leave("t", 2, "a", np.full(3, 7))
     assert workshop.find("t", 1, "a") is None
     assert workshop.find("t", 2, "b") is None
     assert workshop.find("u", 1, "a") is updates["u", 1, "a"]

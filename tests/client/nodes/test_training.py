@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 from quorumlearn import ckks, learning
 from quorumlearn.learning import DataMissing, Split, get_workload
-from quorumlearn.nodes import training
 from quorumlearn.nodes.encryption import clipped, parameters_of, record_of
 from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.training import MOST_CLIPPED
@@ -104,7 +103,7 @@ def test_an_update_beyond_the_bound_is_counted_and_sent_only_if_little_of_it_is(
     before = shares()
     miner = miner_in(tmp_path, Ledger(), some_samples, me=ME)
     model = miner.store.put(learning.to_bytes(workload_of(spec).initial_model(spec.seed)))
-    monkeypatch.setattr(training.learning, "difference", lambda *_: update)
+    monkeypatch.setattr(learning, "difference", lambda *_: update)
     with capture_logs() as logs:
         miner.act(view_of(spec, 1, model))
     assert (miner._trained is not None) == sent
