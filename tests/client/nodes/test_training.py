@@ -79,9 +79,10 @@ def test_what_training_dies_of_costs_the_round_and_the_next_is_tried(
     assert "training.py:" in said["at"]
     miner.trainer.shard = some_samples
     assert not miner.act(view_of(spec, 1, model))
-    assert miner._trained is None
+    learned = miner.trainer.workshop.find
+    assert learned(spec.task_id, 1, ME) is None
     assert not miner.act(view_of(spec, 2, model))
-    assert miner._trained is not None
+    assert learned(spec.task_id, 2, ME) is not None
 
 
 def shares() -> dict[str, float]:
@@ -106,7 +107,7 @@ def test_an_update_beyond_the_bound_is_counted_and_sent_only_if_little_of_it_is(
     monkeypatch.setattr(learning, "difference", lambda *_: update)
     with capture_logs() as logs:
         miner.act(view_of(spec, 1, model))
-    assert (miner._trained is not None) == sent
+    assert (miner.trainer.workshop.find(spec.task_id, 1, ME) is not None) == sent
     assert shares()["count"] == before["count"] + 1
     assert shares()["sum"] - before["sum"] == pytest.approx(beyond, abs=1e-4)
     said = [one for one in logs if one["event"] in {"clipped", "sits the round out"}]
