@@ -248,3 +248,14 @@ def test_a_key_step_goes_alone_once_half_of_its_time_is_over_and_in_the_rounds_o
 @pytest.mark.parametrize("step", [Step.KEY_OPEN, Step.KEY_BLAME, Step.BEACON])
 def test_nothing_else_goes_along(step: Step) -> None:
     assert not goes_along(with_ceremony(b.COMMIT, b.KEY_OPEN), 1, step, 2, 0)
+
+
+@pytest.mark.parametrize("status", [t.RUNNING, t.COMPLETED])
+def test_a_challenge_is_for_the_seats_that_have_not_voted_on_it(status: t.TaskStatus) -> None:
+    view = b.TaskView(state=t.TaskState(status=status))
+    for seat in (1, 2):
+        view.seats.add(seat=seat, verifier=f"V{seat}MSP/v")
+    view.challenges.add(height=3).ballots.add(seat=1)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
+    assert verifier_steps(view, "V2MSP/v", "V2MSP") == [(Step.JUDGE, 3)]
+    assert verifier_steps(view, "V3MSP/v", "V3MSP") == []
