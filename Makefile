@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench docs setup clean
+.PHONY: demo test lint bench mutants docs setup clean
 
 setup: .venv/installed
 
@@ -33,5 +33,14 @@ docs: setup
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# All of them take hours; ARGS names some: make mutants ARGS="'quorumlearn.robust.rounding.*'"
+mutants: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]' >&2
+	@rm -rf build/mutants/src build/mutants/tests && mkdir -p build/mutants/src
+	@cp -R proto/quorumlearn_proto chaincode/quorumlearn_chaincode client/quorumlearn network/quorumlearn_network build/mutants/src
+	@cp -R tests benchmarks pyproject.toml build/mutants
+	cd build/mutants && ../../$(BIN)/mutmut run $(ARGS)
+	cd build/mutants && ../../$(BIN)/mutmut results
+
 clean:
-	rm -rf .venv quorumlearn-demo
+	rm -rf .venv quorumlearn-demo build

@@ -12,7 +12,7 @@ from benchmarks.overhead import market
 
 
 @pytest.mark.timeout(300)
-def test_noise_is_kept_out_by_both_and_the_encrypted_sketches_are_the_plain_ones():
+def test_noise_is_kept_out_by_both_and_the_encrypted_sketches_are_the_plain_ones() -> None:
     """Round 11 is a small one, ten miners; `play` compares every opened sketch with its twin."""
     one = exact.play(11, ("noise",), None, encrypted=True)
     assert one.kept_out == one.kept_out_by_both == one.clearly_out == one.clearly_out_by_both == one.byzantine
@@ -22,7 +22,7 @@ def test_noise_is_kept_out_by_both_and_the_encrypted_sketches_are_the_plain_ones
     assert told["kept_out_by_both"] == told["clearly_out_by_both"] == told["rounds_within"] == 1.0
 
 
-def test_with_a_margin_fewer_are_kept_and_none_that_were_not_without():
+def test_with_a_margin_fewer_are_kept_and_none_that_were_not_without() -> None:
     """Label flips are hard to tell from honest updates in round 3."""
     plain = exact.play(3, ("label-flip",), None, encrypted=False)
     strict = exact.play(3, ("label-flip",), None, encrypted=False, margin=0.07)
@@ -32,7 +32,7 @@ def test_with_a_margin_fewer_are_kept_and_none_that_were_not_without():
     assert strict.honest_kept_by_both <= plain.honest_kept_by_both <= plain.honest_kept
 
 
-def test_what_attackers_expect_is_multi_krums_answer():
+def test_what_attackers_expect_is_multi_krums_answer() -> None:
     rng = np.random.default_rng(5)
     for byzantine in (1, 3, 5):
         sketches = rng.normal(size=(13, 40)) * rng.uniform(0.5, 2, (13, 1))
@@ -40,9 +40,9 @@ def test_what_attackers_expect_is_multi_krums_answer():
         assert np.array_equal(exact._expected(sketches, byzantine), expected)
 
 
-def test_a_round_lasts_until_the_next_and_its_phases_add_up():
-    first = {b.KEY: 0, b.COMMIT: 1000, b.BEACON: 1500, b.REVEAL: 1600, b.ENDED: 4000}
-    last = {b.KEY: 4000, b.COMMIT: 4200, b.BEACON: 5000, b.REVEAL: 5000, b.ENDED: 6000}
+def test_a_round_lasts_until_the_next_and_its_phases_add_up() -> None:
+    first: dict[int, int] = {b.KEY: 0, b.COMMIT: 1000, b.BEACON: 1500, b.REVEAL: 1600, b.ENDED: 4000}
+    last: dict[int, int] = {b.KEY: 4000, b.COMMIT: 4200, b.BEACON: 5000, b.REVEAL: 5000, b.ENDED: 6000}
     assert market._ends([first, last]) == [4200, 6000]
     assert market._phases(first) == {"COMMIT": 0.5, "BEACON": 0.1, "REVEAL": 2.4}
     assert market._phases(last) == {"COMMIT": 0.8, "BEACON": 0.0, "REVEAL": 1.0}

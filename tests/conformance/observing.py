@@ -18,6 +18,7 @@ from fabric_protos.gateway import gateway_pb2
 from google.rpc import status_pb2
 
 from tests.conformance.network import Network
+from tests.network.devnet.raw_gateway import trailing_metadata
 
 Observation = None | bool | int | str | list["Observation"] | dict[str, "Observation"]
 Observe = Callable[[Network], Observation]
@@ -70,7 +71,10 @@ def refusal(network: Network, error: grpc.RpcError) -> Observation:
     """An error of gRPC: its code, message and details."""
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return {"code": "DEADLINE_EXCEEDED"}  # the client's own clock
-    found: dict[str, Observation] = {"code": error.code().name, "message": plain(network, error.details())}
+    found: dict[str, Observation] = {
+        "code": error.code().name,
+        "message": plain(network, error.details() or ""),
+    }
     details = sorted(set(_details(network, error)))
     if details:
         found["details"] = list(details)
@@ -91,7 +95,7 @@ def plain(network: Network, text: str) -> str:
 
 
 def _details(network: Network, error: grpc.RpcError) -> Iterable[str]:
-    for key, value in error.trailing_metadata() or ():
+    for key, value in trailing_metadata(error):
         if key != "grpc-status-details-bin":
             continue
         status = status_pb2.Status.FromString(value)

@@ -7,7 +7,7 @@ import pytest
 from tests.conformance.cases import CASES
 from tests.conformance.differences import DIFFERENCES
 from tests.conformance.network import Network
-from tests.conformance.observing import Case
+from tests.conformance.observing import Case, Observation
 from tests.conformance.record import TABLE, differing, expected, load, render
 
 RECORD = load()
@@ -39,7 +39,7 @@ def test_the_page_shows_the_record() -> None:
 
 
 def test_what_differs_is_found_where_it_is() -> None:
-    left = {"code": "VALID", "of": {"a": [1, 2], "b": True}}
+    left: dict[str, Observation] = {"code": "VALID", "of": {"a": [1, 2], "b": True}}
     assert differing("", left, dict(left)) == []
     (line,) = differing("", left, {"code": "VALID", "of": {"a": [1, 3], "b": True}})
     assert line.startswith(" / of / a\n")

@@ -36,17 +36,18 @@ def modules() -> Path:
 def seen(network: Network, modules: Path) -> dict[str, Any]:
     """What the Node client reports."""
     msp = network.organisation(OWNER).user("user")
+    key = msp / "keystore" / "key.pem"
     given = {
         "address": network.address(OWNER),
         "tlsCa": str(network.organisation(OWNER).tls_authority),
         "mspId": OWNER,
         "certificate": str(msp / "signcerts" / "cert.pem"),
-        "key": str(msp / "keystore" / "key.pem"),
+        "key": str(key),
         "channel": CHANNEL,
         "chaincode": "kv",
         "quorum": list(VERIFIERS[:2]),
     }
-    serialization.load_pem_private_key(Path(given["key"]).read_bytes(), None)
+    serialization.load_pem_private_key(key.read_bytes(), None)
     done = subprocess.run(
         ["node", str(node_packages.SOURCES / "client.js"), json.dumps(given)],
         env={**os.environ, node_packages.MODULES: str(modules)},

@@ -69,7 +69,7 @@ def test_the_number_of_another_program_is_never_signalled(tmp_path: Path, proces
             for lie in (
                 {"pid": other.pid},
                 {"pid": other.pid, "started": created},
-                {"pid": other.pid, "command": list(other.args), "started": created - 100},
+                {"pid": other.pid, "command": other.args, "started": created - 100},
             ):
                 record.write_text(json.dumps({**fields, **lie}))
                 assert process.pid() is None

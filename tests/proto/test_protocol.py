@@ -90,9 +90,9 @@ def test_a_part_is_done_by_any_of_its_fields_and_by_nothing_else(step: RoundStep
     assert step.done(step.record()) == (not step.fields)
     for field in step.record.DESCRIPTOR.fields:
         record = step.record()
-        if field.message_type is not None and field.label != field.LABEL_REPEATED:
+        if field.message_type is not None and field.label != field.LABEL_REPEATED:  # type: ignore[union-attr]
             getattr(record, field.name).SetInParent()
-        elif field.type == field.TYPE_STRING and field.label != field.LABEL_REPEATED:
+        elif field.type == field.TYPE_STRING and field.label != field.LABEL_REPEATED:  # type: ignore[union-attr]
             setattr(record, field.name, "x")
         elif field.type == field.TYPE_BYTES:
             setattr(record, field.name, b"x")

@@ -258,7 +258,12 @@ class Stage:
         )
         for index, (who, behaviour) in enumerate(miners.items()):
             organisation, user = who.split("/")
-            part = {"user": user, "role": "miner", "behaviour": behaviour, "shard": f"iid:{index}/{SHARDS}@7"}
+            part: dict[str, object] = {
+                "user": user,
+                "role": "miner",
+                "behaviour": behaviour,
+                "shard": f"iid:{index}/{SHARDS}@7",
+            }
             identities.setdefault(organisation, []).append(part)
         for index, organisation in enumerate(verifiers):
             part = {"user": "verifier", "role": "verifier", "shard": f"iid:{index}/20@7"}
@@ -360,7 +365,7 @@ def payouts(market: Market, account: str, task: str) -> list[tuple[int, int]]:
     return found
 
 
-def at(number: int, *phases: b.Phase.ValueType) -> Callable[[b.TaskView], bool]:
+def at(number: int, *phases: b.Phase) -> Callable[[b.TaskView], bool]:
     """The round has reached one of the phases, or gone further."""
     first = min(phases)
     return lambda view: (

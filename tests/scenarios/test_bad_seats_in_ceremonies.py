@@ -101,7 +101,7 @@ def waits_with_the_test(bad: BadSeat, attempt: Attempt, given: b.KeyContribution
     return given
 
 
-CHEATS: Mapping[str, tuple[dict[str, Spoil], b.Fault.ValueType]] = {
+CHEATS: Mapping[str, tuple[dict[str, Spoil], b.Fault]] = {
     "false-share-to-one": ({"RevealKey": false_share_to_one}, b.BAD_DEALING),
     "hidden-public-share": (
         {"CommitKey": hides_public_share, "TestKey": waits_with_the_test},

@@ -132,7 +132,7 @@ def gone(bad: BadSeat, view: b.TaskView, given: object) -> object:
     raise ExchangeError("this seat is gone")
 
 
-Cheat = tuple[str, Spoil, b.Fault.ValueType | None, str]
+Cheat = tuple[str, Spoil, "b.Fault | None", str]
 CHEATS: Mapping[int, Cheat] = {
     1: ("post_sketch", garbage_shares, b.BAD_SKETCH_SHARES, "SELECT"),
     2: ("post_sketch", shifted_shares, b.BAD_SKETCH_SHARES, "SELECT"),
@@ -178,7 +178,7 @@ class BadSeat(Market):
         self, task: str, number: int, aggregate: str, partial: ArtifactRef, along: Along = NOTHING
     ) -> None:
         spoilt = self._spoilt("post_partial", task, number, (aggregate, partial))
-        super().post_partial(task, number, *spoilt, along)
+        super().post_partial(task, number, *spoilt, along)  # type: ignore[call-arg]
 
     def vote_block(self, task: str, number: int, ballot: b.Ballot, along: Along = NOTHING) -> None:
         super().vote_block(task, number, self._spoilt("vote_block", task, number, ballot), along)
@@ -298,9 +298,8 @@ def test_an_audit_finds_every_fault_punished_and_nothing_violated(played: tuple[
 
 def tampered(record: Record, what: str) -> Record:
     """A ledger on which one thing is otherwise."""
-    views, blocks, faults = (
-        copy.deepcopy(part) for part in (record.views, record.blocks, record.misconducts)
-    )
+    views, blocks = copy.deepcopy(record.views), copy.deepcopy(record.blocks)
+    faults = copy.deepcopy(record.misconducts)
     now, given = views[0].round, {one.purpose: one for one in views[0].authorisations}
     total, sketches = given[AGGREGATE_DECRYPTION], given[SKETCH_DECRYPTION]
     match what:

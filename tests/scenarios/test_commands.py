@@ -137,7 +137,7 @@ def test_a_node_whose_file_is_wrong_does_not_start(
 @pytest.mark.slow
 @pytest.mark.parametrize(("told", "phase"), [(signal.SIGTERM, b.COMMIT), (signal.SIGINT, b.KEY)])
 def test_a_node_that_is_told_to_end_ends_in_mid_round(
-    stage: Stage, told: signal.Signals, phase: b.Phase.ValueType
+    stage: Stage, told: signal.Signals, phase: b.Phase
 ) -> None:
     task = f"told-{told.name.lower()}-{b.Phase.Name(phase).lower()}"
     files = stage.node_files(task, MINERS)

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
 PARTIES = [*MINERS, *(f"{seat}/verifier" for seat in SEATS)]
 
-Kills = list[tuple[int, b.Phase.ValueType]]
+Kills = list[tuple[int, b.Phase]]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ CERTAIN = {
 FAULTS = (
     *(b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE, b.FALSE_CLAIM, b.DUPLICATE, b.OUTLIER),
 )
-SEAT_CHEATS: Mapping[str, tuple[b.Fault.ValueType, str]] = {
+SEAT_CHEATS: Mapping[str, tuple[b.Fault, str]] = {
     "withholds the beacon": (b.MISSED_STEP, "BEACON"),
     "votes falsely": (b.FALSE_VOTE, "SELECT"),
     "does not vote": (b.MISSED_STEP, "SELECT"),

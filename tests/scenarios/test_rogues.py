@@ -37,7 +37,7 @@ def _short(parameters: ckks.Parameters, key: bytes) -> bytes:
     return crafted.zeros(parameters, key)[:-1]
 
 
-ROGUES: dict[str, tuple[str, Update, b.Reason.ValueType]] = {
+ROGUES: dict[str, tuple[str, Update, b.Reason]] = {
     "keeps its update": ("miners2/miner1", crafted.zeros, b.MISSING_ARTIFACT),
     "corrupts its update": ("miners2/miner2", crafted.zeros, b.MISSING_ARTIFACT),
     "sends garbage": ("miners2/miner3", _garbage, b.MALFORMED),

@@ -140,7 +140,7 @@ def a_round_goes_where_the_protocols_table_leads(peer: Peer) -> None:
         phases = [Phase.Value(entry["phase"]) for entry in row["times"]]
         assert phases[0] == Phase.KEY
         assert phases[-1] == Phase.Value(row["phase"])
-        assert all(after in ROUND[before].leads_to for before, after in pairwise(phases))
+        assert all(after in ROUND[before].leads_to for before, after in pairwise(phases))  # type: ignore[index]
 
 
 def _shows(peer: Peer, view: dict[str, Any], task: str, number: int) -> None:

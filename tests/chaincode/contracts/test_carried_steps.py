@@ -44,12 +44,13 @@ def in_phase(phase: Phase) -> Play:
 
 def step_words(play: Play, phase: Phase, seat: int) -> tuple[str, ...]:
     """A seat's step in round 1."""
-    function, *arguments = {
+    words: dict[Phase, Callable[[], tuple[str, ...]]] = {
         Phase.BEACON: lambda: ("RevealBeacon", secret(seat, 1)),
         Phase.SCREEN: lambda: ("PostSketch", js(ref(f"sketch {seat}"))),
         Phase.SELECT: lambda: ("VoteSelection", js(play.selection())),
         Phase.OPEN: lambda: ("PostPartial", ref("sum").digest, js(ref(f"partial {seat}"))),
-    }[phase]()
+    }
+    function, *arguments = words[phase]()
     return f"blocks:{function}", TASK, "1", *arguments
 
 

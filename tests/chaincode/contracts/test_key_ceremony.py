@@ -217,7 +217,8 @@ def test_what_was_said_in_failed_attempts_stays_to_be_judged_again() -> None:
     for seat in play.seats:
         play.blame(seat, {})
     play.key_step("CommitKey", 1, 1, 2)
-    first, rest = play.ask(ContributionPage, "blocks:KeyContributions", TASK, "1", "1", ""), []
+    first = play.ask(ContributionPage, "blocks:KeyContributions", TASK, "1", "1", "")
+    rest: list[KeyContribution] = []
     bookmark = first.bookmark
     while bookmark:
         page = play.ask(ContributionPage, "blocks:KeyContributions", TASK, "1", "1", bookmark)

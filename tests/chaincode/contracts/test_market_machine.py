@@ -6,6 +6,8 @@ At the end only time passes and anyone calls Advance: the task ends, its escrow 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -115,6 +117,8 @@ class MarketMachine(RuleBasedStateMachine):
     def honest_ceremony(self) -> None:
         number = self.play.round().number
         for _ in range(6):
+            if self.play.round().number != number or self._phase() != Phase.KEY:
+                return  # what others had spoiled has failed, or the key is ready
             ceremony = next(c for c in self.play.view().ceremonies if c.round == number)
             for seat in ceremony.seats:
                 self._try(lambda c=ceremony, s=seat: self._key_step(c, s, False, False, [0, 0, 0]))
@@ -181,12 +185,12 @@ class MarketMachine(RuleBasedStateMachine):
             return
         for seat in sorted(seats):
             other = seat == dissent
-            acts = {
-                Phase.BEACON: lambda s=seat: play.beacon([s]),
-                Phase.SCREEN: lambda s=seat: play.sketch([s]),
-                Phase.SELECT: lambda s=seat, o=other: play.select(None if o else chosen, [s]),
-                Phase.OPEN: lambda s=seat, o=other: play.open([s], "other" if o else "aggregate"),
-                Phase.VALIDATE: lambda s=seat, o=other: play.vote({s: BallotReason.GOOD if o else ballot}),
+            acts: dict[Phase, Callable[[], None]] = {
+                Phase.BEACON: partial(play.beacon, [seat]),
+                Phase.SCREEN: partial(play.sketch, [seat]),
+                Phase.SELECT: partial(play.select, None if other else chosen, [seat]),
+                Phase.OPEN: partial(play.open, [seat], "other" if other else "aggregate"),
+                Phase.VALIDATE: partial(play.vote, {seat: BallotReason.GOOD if other else ballot}),
             }
             if self._phase() == phase:
                 self._try(acts[phase])
@@ -286,7 +290,7 @@ class MarketMachine(RuleBasedStateMachine):
         states = rows(self.play.peer, "state", TASK)
         number = states[0].get("round", 0) if states else 0
         rounds = rows(self.play.peer, "round", TASK, f"{number:05d}")
-        return Phase.Value(rounds[0]["phase"]) if rounds else Phase.PHASE_UNSPECIFIED
+        return getattr(Phase, rounds[0]["phase"]) if rounds else Phase.PHASE_UNSPECIFIED
 
     def _key_step(
         self, ceremony: Ceremony, seat: int, lies: bool, complains: bool, blamed: list[int]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from quorumlearn_chaincode.contracts import FUNCTIONS, Market, ledger
@@ -89,7 +90,7 @@ class Counted(Play):
     def counted_round(self, by_advance: bool) -> None:
         number = self.round().number
         for function in CARRIED:
-            self.seats_act(lambda seat, f=function: self.key_step(f, seat, number), by_advance)
+            self.seats_act(partial(self.key_step, function, number=number), by_advance)
         self.commit()
         self.advance()
         self.seats_act(lambda seat: self.beacon([seat]), by_advance)

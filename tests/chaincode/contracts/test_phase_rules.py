@@ -77,7 +77,7 @@ def close(phase: Phase, task: TaskSpec, round_: Round, acts: dict[int, int], exp
                 for s, choice in acts.items()
             }
             return close_open(task, round_, posted, expired)
-    ballots = {s: Ballot(reason=BallotReason.values()[1 + choice]) for s, choice in acts.items()}
+    ballots = {s: Ballot(reason=BallotReason.keys()[1 + choice]) for s, choice in acts.items()}
     return close_validate(task, round_, ballots, expired)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from quorumlearn_chaincode.contracts import Code, Refusal
@@ -301,7 +302,7 @@ def test_a_commit_is_made_once_by_a_miner_of_the_round_in_its_phase() -> None:
 
 def test_a_reveal_is_what_was_committed_and_about_this_round() -> None:
     play = at(Phase.COMMIT)
-    faults = [
+    faults: list[dict[str, Any]] = [
         {"miner": play.miners[1]},
         {"round": 2},
         {"base_block": "0" * 64},

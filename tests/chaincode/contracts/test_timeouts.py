@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from quorumlearn_chaincode.contracts import Code, Refusal
@@ -397,7 +398,7 @@ def test_a_phase_does_not_begin_in_the_past() -> None:
 
 def test_time_alone_ends_a_task_however_far_it_came() -> None:
     reach: list[Callable[[Play], None]] = [lambda play: None]
-    reach += [lambda play, phase=phase: play.to(phase) for phase in list(Phase.values())[2:-1]]
+    reach += [partial(Play.to, phase=phase) for phase in list(Phase.values())[2:-1]]  # type: ignore[arg-type]
     for go in reach:
         play = Play()
         play.start()

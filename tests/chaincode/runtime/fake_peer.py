@@ -88,7 +88,9 @@ class FakePeer:
             self._channel = grpc.insecure_channel(address, options=UNLIMITED)
         else:
             self._channel = grpc.secure_channel(address, credentials, options=UNLIMITED)
-        self._call = self._channel.stream_stream("/protos.Chaincode/Connect")(iter(self._outgoing.get, None))
+        self._call = self._channel.stream_stream("/protos.Chaincode/Connect")(  # type: ignore[call-arg]
+            iter(self._outgoing.get, None)
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     def wait_ready(self) -> FakePeer:
@@ -97,7 +99,7 @@ class FakePeer:
 
     def disconnect(self) -> None:
         """Cuts the stream, as a peer that dies does."""
-        self._call.cancel()
+        self._call.cancel()  # type: ignore[no-untyped-call]
         self._channel.close()
 
     def hang_up(self) -> None:

@@ -183,7 +183,8 @@ def test_ranges_pages_and_histories_agree_with_what_was_written(running: Running
     running.contract.submit("put", *pairs)
     total, _, _ = json.loads(running.contract.evaluate("count"))
     assert total >= 250
-    sizes, bookmark = [], ""
+    sizes: list[int] = []
+    bookmark = ""
     while not sizes or bookmark:
         size, bookmark = json.loads(running.contract.evaluate("page", bookmark))
         sizes.append(size)

@@ -76,7 +76,7 @@ def test_a_peer_that_hangs_up_in_order_is_left_in_order(start: Start, dial: Dial
 def test_a_peer_that_does_not_answer_costs_one_transaction_and_its_late_answer_nothing(
     start: Start, dial: Dial
 ) -> None:
-    late: list[Message] = []  # type: ignore[valid-type]
+    late: list[Message] = []
 
     def stubborn(stub: ChaincodeStub) -> Response:
         for _ in range(2):
@@ -116,7 +116,7 @@ def test_threads_of_one_contract_ask_one_after_the_other(start: Start, dial: Dia
     asking = threading.Semaphore(1)
     collisions: list[str] = []
 
-    def slow(message: Message) -> bytes:  # type: ignore[valid-type]
+    def slow(message: Message) -> None:
         if not asking.acquire(blocking=False):
             collisions.append(message.txid)
 
@@ -172,7 +172,7 @@ def test_a_peer_that_ignores_the_registration_is_told_what_to_check(
 def test_a_message_out_of_place_ends_the_stream_with_a_reason(
     start: Start,
     dial: Dial,
-    nonsense: bytes | Message,  # type: ignore[valid-type]
+    nonsense: bytes | Message,
 ) -> None:
     address = start({"echo": echo})
     peer = dial(address).wait_ready()
@@ -199,7 +199,7 @@ def test_answers_that_nobody_asked_for_are_dropped(start: Start, dial: Dial) -> 
 
 def test_an_id_already_under_way_is_refused_and_free_again_afterwards(start: Start, dial: Dial) -> None:
     peer = dial(start({"increment": increment}))
-    requests: list[Message] = []  # type: ignore[valid-type]
+    requests: list[Message] = []
     peer.override[Message.GET_STATE] = requests.append
     txid, first = peer.wait_ready().begin("increment", "k")
     wait_until(lambda: len(requests) == 1)

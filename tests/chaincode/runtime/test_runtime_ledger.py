@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fabric_protos.peer import chaincode_pb2, proposal_response_pb2
@@ -22,7 +23,7 @@ from tests.chaincode.runtime.fake_peer import FakePeer, Message
 BATCHES = chaincode_pb2.ChaincodeAdditionalParams(
     use_write_batch=True, max_size_write_batch=4, use_get_multiple_keys=True, max_size_get_multiple_keys=2
 )
-Run = Callable[[Callable[[ChaincodeStub], object]], object]
+Run = Callable[[Callable[..., Any]], Any]
 
 
 def plain(value: object) -> object:
@@ -152,7 +153,7 @@ def test_pages_join_up_to_the_whole_range(run: Run) -> None:
     bookmark, seen = "", []
     while True:
         at = bookmark
-        page, bookmark = run(lambda stub, at=at: stub.get_state_by_range_with_pagination("", "", 4, at))  # type: ignore[misc]
+        page, bookmark = run(lambda stub, at=at: stub.get_state_by_range_with_pagination("", "", 4, at))
         assert len(page) <= 4
         seen += [key for key, _ in page]
         if not bookmark:
@@ -169,10 +170,10 @@ def test_composite_keys_are_paged_too(run: Run) -> None:
     run(put)
     page, bookmark = run(
         lambda stub: stub.get_state_by_partial_composite_key_with_pagination("t", ["x"], 3, "")
-    )  # type: ignore[misc]
+    )
     rest, end = run(
         lambda stub: stub.get_state_by_partial_composite_key_with_pagination("t", ["x"], 3, bookmark)
-    )  # type: ignore[misc]
+    )
     assert (len(page), len(rest), end) == (3, 2, "")
 
 
@@ -227,7 +228,7 @@ def test_history_is_newest_first_with_times_and_deletions(run: Run) -> None:
         return [[entry.value, entry.is_delete, entry.timestamp_ms] for entry in entries]
 
     moment = 1_700_000_000_123
-    deleted, *values = run(read)  # type: ignore[misc]
+    deleted, *values = run(read)
     assert deleted == ["", True, moment]
     assert values == [[str(i), False, moment] for i in (3, 2, 1, 0)]
 
@@ -262,7 +263,7 @@ def test_private_data_stays_in_its_collection(run: Run, peer: FakePeer) -> None:
 
 
 def test_another_chaincodes_answer_comes_back_whole(run: Run, peer: FakePeer) -> None:
-    def other(args: object) -> Message:  # type: ignore[valid-type]
+    def other(args: object) -> Message:
         assert args == [b"f", b"x"]
         response = proposal_response_pb2.Response(status=404, message="no", payload=b"p")
         return Message(type=Message.COMPLETED, payload=response.SerializeToString())

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -48,7 +49,7 @@ def test_a_response_arrives_whole(start: Start, dial: Dial) -> None:
 
 
 def test_the_stub_tells_who_when_and_what(start: Start, dial: Dial) -> None:
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def look(stub: ChaincodeStub) -> Response:
         seen["client"] = stub.client

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +16,19 @@ from quorumlearn.ckks import residues as r
 from quorumlearn.ckks.keys import read_key, read_public, read_share
 from quorumlearn.ckks.parameters import HEADER_BYTES
 
+from tests.client.ckks.conftest import Committee
+
+Container = tuple[Committee, bytes]
+"""A committee and an update encrypted under its key."""
+
 
 @pytest.fixture(scope="module")
-def container(small):
+def container(small: Callable[..., Committee]) -> Container:
     c = small()
     return c, ckks.encrypt(c.p, c.key, c.values(1))
 
 
-def test_a_container_has_its_exact_size_and_survives_parsing(container):
+def test_a_container_has_its_exact_size_and_survives_parsing(container: Container) -> None:
     c, data = container
     assert len(data) == c.p.update_bytes
     parsed = ckks.parse(c.p, data)
@@ -30,7 +37,7 @@ def test_a_container_has_its_exact_size_and_survives_parsing(container):
     assert parsed.to_bytes() == data
 
 
-def test_encryption_is_randomised(container):
+def test_encryption_is_randomised(container: Container) -> None:
     c, data = container
     again = ckks.encrypt(c.p, c.key, c.values(1))
     one, two = ckks.parse(c.p, data), ckks.parse(c.p, again)
@@ -40,7 +47,7 @@ def test_encryption_is_randomised(container):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_every_changed_header_byte_is_refused(container, data):
+def test_every_changed_header_byte_is_refused(container: Container, data: st.DataObject) -> None:
     c, good = container
     at = data.draw(st.integers(0, HEADER_BYTES - 1))
     change = data.draw(st.integers(1, 255))
@@ -49,7 +56,7 @@ def test_every_changed_header_byte_is_refused(container, data):
 
 
 @pytest.mark.parametrize("field", ["magic", "version", "kind", "zero bytes", "count", "other parameters"])
-def test_the_refusal_names_the_field(container, field):
+def test_the_refusal_names_the_field(container: Container, field: str) -> None:
     c, good = container
     at = {"magic": 0, "version": 4, "kind": 5, "zero bytes": 6, "count": 8, "other parameters": 12}[field]
     with pytest.raises(ckks.MalformedCiphertext, match=field):
@@ -58,7 +65,7 @@ def test_the_refusal_names_the_field(container, field):
 
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_cut_extended_and_garbage_bytes_are_refused(container, data):
+def test_cut_extended_and_garbage_bytes_are_refused(container: Container, data: st.DataObject) -> None:
     c, good = container
     cut = data.draw(st.integers(0, len(good) - 1))
     more = data.draw(st.binary(min_size=1, max_size=64))
@@ -70,7 +77,9 @@ def test_cut_extended_and_garbage_bytes_are_refused(container, data):
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_a_changed_body_parses_to_something_else_or_is_refused(container, data):
+def test_a_changed_body_parses_to_something_else_or_is_refused(
+    container: Container, data: st.DataObject
+) -> None:
     c, good = container
     at = data.draw(st.integers(HEADER_BYTES, len(good) - 1))
     bad = good[:at] + bytes([good[at] ^ data.draw(st.integers(1, 255))]) + good[at + 1 :]
@@ -82,7 +91,7 @@ def test_a_changed_body_parses_to_something_else_or_is_refused(container, data):
 
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
-def test_a_residue_that_reaches_its_prime_is_refused(container, data):
+def test_a_residue_that_reaches_its_prime_is_refused(container: Container, data: st.DataObject) -> None:
     c, good = container
     parsed = ckks.parse(c.p, good)
     half, primes = data.draw(st.sampled_from([("c0", c.p.kept_primes), ("c1", c.p.primes)]))
@@ -94,7 +103,7 @@ def test_a_residue_that_reaches_its_prime_is_refused(container, data):
         ckks.parse(c.p, replace(parsed, **{half: residues}).to_bytes())
 
 
-def test_a_ciphertext_without_mask_is_refused(container):
+def test_a_ciphertext_without_mask_is_refused(container: Container) -> None:
     c, good = container
     for chunk in range(c.p.chunks):
         for prime in range(len(c.p.primes)):
@@ -106,7 +115,7 @@ def test_a_ciphertext_without_mask_is_refused(container):
 
 
 @pytest.mark.parametrize("thing", ["", None, 7, bytearray(b"x"), memoryview(b"x")])
-def test_other_types_are_refused(container, thing):
+def test_other_types_are_refused(container: Container, thing: Any) -> None:
     c, _ = container
     with pytest.raises(ckks.MalformedCiphertext, match="is bytes, not"):
         ckks.parse(c.p, thing)
@@ -114,13 +123,17 @@ def test_other_types_are_refused(container, thing):
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_keys_and_shares_from_strangers_end_in_their_own_errors(container, data):
+def test_keys_and_shares_from_strangers_end_in_their_own_errors(
+    container: Container, data: st.DataObject
+) -> None:
     c, update = container
     total = ckks.parse(c.p, update)
     plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")
     s = ckks.sketch(c.p, plan, total)
     partials, sketches = c.partials(total), c.sketch_shares(plan, s)
-    readers = {
+    readers: dict[
+        str, tuple[bytes, Callable[[bytes], object], type[Exception] | tuple[type[Exception], ...]]
+    ] = {
         "public": (c.keys[1].public, lambda x: read_public(c.p, x), ckks.MalformedKey),
         "key": (c.key, lambda x: read_key(c.p, x), ckks.MalformedKey),
         "share": (c.shares[1], lambda x: read_share(c.p, x), ckks.MalformedShare),
@@ -147,7 +160,7 @@ def test_keys_and_shares_from_strangers_end_in_their_own_errors(container, data)
         reader(high[:-8] + b"\xff" * 8)
 
 
-def test_a_refused_public_share_names_its_seat_and_a_zero_key_is_no_key(container):
+def test_a_refused_public_share_names_its_seat_and_a_zero_key_is_no_key(container: Container) -> None:
     c, _ = container
     publics = {seat: key.public for seat, key in c.keys.items()}
     with pytest.raises(ckks.MalformedKey, match="seat 2: "):
@@ -163,7 +176,9 @@ def test_a_refused_public_share_names_its_seat_and_a_zero_key_is_no_key(containe
         ckks.collective_key(c.p, b"s", {1: publics[1], 2: cancelling})
 
 
-def test_a_container_of_other_parameters_is_refused(container, small):
+def test_a_container_of_other_parameters_is_refused(
+    container: Container, small: Callable[..., Committee]
+) -> None:
     c, good = container
     p = ckks.Parameters(**{**vars_of(c.p), "max_weight_sum": 7})
     assert p.update_bytes == len(good)
@@ -171,13 +186,13 @@ def test_a_container_of_other_parameters_is_refused(container, small):
         ckks.parse(p, good)
 
 
-def vars_of(p: ckks.Parameters) -> dict[str, object]:
+def vars_of(p: ckks.Parameters) -> dict[str, Any]:
     from dataclasses import fields
 
     return {f.name: getattr(p, f.name) for f in fields(p)}
 
 
-def test_the_header_is_as_documented(container):
+def test_the_header_is_as_documented(container: Container) -> None:
     c, good = container
     magic, version, kind, zero, count = struct.unpack_from("<4sBBHI", good)
     assert (magic, version, kind, zero, count) == (b"QLCK", 1, 1, 0, 2 * c.p.chunks)

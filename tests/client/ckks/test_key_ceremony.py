@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from quorumlearn.ckks import keys, packing, seal
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks.ciphertexts import lifted
 
+from tests.client.ckks.conftest import Committee
 
-def test_the_collective_key_is_the_same_whatever_the_order(small):
+
+def test_the_collective_key_is_the_same_whatever_the_order(small: Callable[..., Committee]) -> None:
     c = small()
     publics = {seat: key.public for seat, key in c.keys.items()}
     backwards = dict(reversed(publics.items()))
@@ -30,7 +33,7 @@ def test_the_collective_key_is_the_same_whatever_the_order(small):
     assert ckks.collective_key(c.p, b"task/1/round/1", {1: publics[1], 3: publics[3]}) != c.key
 
 
-def test_a_seat_that_drops_out_before_dealing_is_left_out(small):
+def test_a_seat_that_drops_out_before_dealing_is_left_out(small: Callable[..., Committee]) -> None:
     c = small(3, 2)
     taking_part = (1, 3)
     key = ckks.collective_key(c.p, b"task/1/round/1", {s: c.keys[s].public for s in taking_part})
@@ -45,7 +48,7 @@ def test_a_seat_that_drops_out_before_dealing_is_left_out(small):
         assert np.array_equal(opened, values)
 
 
-def test_too_few_or_unknown_seats_make_no_key(small):
+def test_too_few_or_unknown_seats_make_no_key(small: Callable[..., Committee]) -> None:
     c = small(3, 2)
     with pytest.raises(ckks.ParameterError, match="1 seats take part, the threshold is 2"):
         ckks.collective_key(c.p, b"s", {1: c.keys[1].public})
@@ -58,7 +61,7 @@ def test_too_few_or_unknown_seats_make_no_key(small):
         ckks.sum_shares(c.p, [c.shares[1], c.key])
 
 
-def test_seal_itself_decrypts_what_was_encrypted(real):
+def test_seal_itself_decrypts_what_was_encrypted(real: Committee) -> None:
     """The oracle: SEAL's own Decryptor, given the summed secret, finds the plaintext polynomial."""
     p = real.p
     values = real.values(11)
@@ -88,7 +91,9 @@ def test_seal_itself_decrypts_what_was_encrypted(real):
         assert np.array_equal(steps, packing.lay_out(p, values)[chunk])
 
 
-def test_secrets_show_nothing_and_do_not_pickle(small, caplog):
+def test_secrets_show_nothing_and_do_not_pickle(
+    small: Callable[..., Committee], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     c = small()
     key = ckks.new_key_share(c.p, b"seed")
@@ -106,7 +111,7 @@ def test_secrets_show_nothing_and_do_not_pickle(small, caplog):
     assert not caplog.records
 
 
-def test_a_secret_survives_its_own_journal_and_is_erased(small):
+def test_a_secret_survives_its_own_journal_and_is_erased(small: Callable[..., Committee]) -> None:
     c = small()
     secret = c.keys[1].secret
     back = ckks.SecretPolynomial.restore(c.p, secret.reveal(c.p))
@@ -118,7 +123,7 @@ def test_a_secret_survives_its_own_journal_and_is_erased(small):
     assert secret._residues.any()
 
 
-def test_secrets_are_ternary_errors_gaussian_and_public_shares_fit(real):
+def test_secrets_are_ternary_errors_gaussian_and_public_shares_fit(real: Committee) -> None:
     p = real.p
     q = r.column(p.primes)
     seed = keys._seed(b"task/1/round/1")
@@ -137,7 +142,7 @@ def test_secrets_are_ternary_errors_gaussian_and_public_shares_fit(real):
         assert abs(error.mean()) < 0.25
 
 
-def test_another_process_makes_the_same_bytes(small):
+def test_another_process_makes_the_same_bytes(small: Callable[..., Committee]) -> None:
     c = small()
     code = (
         "import sys; from quorumlearn import ckks\n"
@@ -159,7 +164,7 @@ def test_another_process_makes_the_same_bytes(small):
     assert out.stdout.decode().split() == [x.hex() for x in want]
 
 
-def test_threads_do_not_meet_in_a_file(small):
+def test_threads_do_not_meet_in_a_file(small: Callable[..., Committee]) -> None:
     c = small()
     values = [c.values(i) for i in range(16)]
     with ThreadPoolExecutor(8) as pool:
@@ -169,7 +174,9 @@ def test_threads_do_not_meet_in_a_file(small):
         assert np.array_equal(ckks.open_partials(c.p, total, c.partials(total)), value)
 
 
-def test_without_memory_files_a_private_folder_does_and_is_left_empty(small, monkeypatch, tmp_path):
+def test_without_memory_files_a_private_folder_does_and_is_left_empty(
+    small: Callable[..., Committee], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     c = small()
     monkeypatch.delattr(os, "memfd_create")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

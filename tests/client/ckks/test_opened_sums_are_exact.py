@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -16,13 +17,17 @@ from quorumlearn.ckks.ciphertexts import hidden, lifted
 from quorumlearn.ckks.container import Kind, write
 from quorumlearn.ckks.keys import read_key
 
+from tests.client.ckks.conftest import Committee
+
 COMMITTEES = [(1, 1), (3, 2), (5, 3)]
 
 
 @pytest.mark.parametrize(("seats", "threshold"), COMMITTEES)
 @settings(max_examples=4, deadline=None)
 @given(data=st.data())
-def test_any_t_seats_open_the_weighted_sum(small, seats, threshold, data):
+def test_any_t_seats_open_the_weighted_sum(
+    small: Callable[..., Committee], seats: int, threshold: int, data: st.DataObject
+) -> None:
     c = small(seats, threshold)
     weights = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3).filter(lambda w: sum(w) <= 8))
     seed = data.draw(st.integers(0, 2**31))
@@ -35,7 +40,7 @@ def test_any_t_seats_open_the_weighted_sum(small, seats, threshold, data):
     assert np.array_equal(ckks.open_partials(c.p, total, partials), want)
 
 
-def test_extreme_values_at_the_full_weight_open_exactly_with_secure_parameters(real):
+def test_extreme_values_at_the_full_weight_open_exactly_with_secure_parameters(real: Committee) -> None:
     p = real.p
     values = np.where(np.arange(p.update_size) % 2, p.bound_steps, -p.bound_steps).astype(np.int64)
     total = ckks.aggregate(p, [(p.max_weight_sum, real.encrypt(values))])
@@ -45,7 +50,7 @@ def test_extreme_values_at_the_full_weight_open_exactly_with_secure_parameters(r
         assert np.array_equal(opened, p.max_weight_sum * values)
 
 
-def test_measured_noise_stays_within_the_budget(real):
+def test_measured_noise_stays_within_the_budget(real: Committee) -> None:
     p, budget = real.p, real.p.budget
     values = real.values(1)
     c = real.encrypt(values)
@@ -80,7 +85,9 @@ def test_measured_noise_stays_within_the_budget(real):
         assert np.abs(away).max() < budget.half_step
 
 
-def test_fewer_than_t_seats_are_refused_and_their_partials_hold_nothing(small):
+def test_fewer_than_t_seats_are_refused_and_their_partials_hold_nothing(
+    small: Callable[..., Committee],
+) -> None:
     c = small(3, 2)
     total = ckks.aggregate(c.p, [(1, c.encrypt(c.values(5)))])
     partials = c.partials(total)
@@ -97,7 +104,7 @@ def test_fewer_than_t_seats_are_refused_and_their_partials_hold_nothing(small):
         assert np.abs(np.corrcoef(steps.ravel()[: c.p.update_size], c.values(5))[0, 1]) < 0.15
 
 
-def test_t_minus_one_shares_of_a_known_secret_are_uniform(small):
+def test_t_minus_one_shares_of_a_known_secret_are_uniform(small: Callable[..., Committee]) -> None:
     """Chi-square over 64 classes; 63 degrees of freedom pass 160 once in 10^10."""
     c = small(5, 3)
     q = np.array(c.p.primes, dtype=np.float64)[:, None]
@@ -111,14 +118,14 @@ def test_t_minus_one_shares_of_a_known_secret_are_uniform(small):
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 7).flatmap(lambda v: st.tuples(st.just(v), st.integers(1, v))), st.integers(0, 2**32))
-def test_any_t_shares_give_the_secret_and_any_t_plus_one_agree(committee, seed):
+def test_any_t_shares_give_the_secret_and_any_t_plus_one_agree(committee: tuple[int, int], seed: int) -> None:
     seats, threshold = committee
     primes = (1099511590913, 562949952700417)
     q = r.column(primes)
     secret = np.stack([np.random.default_rng(seed).integers(0, x, 8, dtype=np.uint64) for x in primes])
     dealt = shamir.share(secret, threshold, range(1, seats + 1), primes)
 
-    def combined(factors, some):
+    def combined(factors: Sequence[int], some: Sequence[int]) -> r.Residues:
         total = np.zeros_like(secret)
         for factor, seat in zip(factors, some, strict=True):
             total = r.add(total, r.multiply(dealt[seat], r.constant(factor, primes), q), q)
@@ -132,7 +139,9 @@ def test_any_t_shares_give_the_secret_and_any_t_plus_one_agree(committee, seed):
         assert not combined(shamir.parity(some), some).any()
 
 
-def test_an_old_rounds_share_does_not_open_a_new_rounds_ciphertext(small, new_round):
+def test_an_old_rounds_share_does_not_open_a_new_rounds_ciphertext(
+    small: Callable[..., Committee], new_round: Callable[[Committee, bytes], Committee]
+) -> None:
     old = small(3, 2)
     new = new_round(old, b"task/1/round/2")
     total = ckks.aggregate(new.p, [(1, new.encrypt(new.values(9)))])
@@ -144,7 +153,7 @@ def test_an_old_rounds_share_does_not_open_a_new_rounds_ciphertext(small, new_ro
     assert caught.value.seats == ()
 
 
-def test_a_wrong_partial_is_named_when_more_than_t_tell(small):
+def test_a_wrong_partial_is_named_when_more_than_t_tell(small: Callable[..., Committee]) -> None:
     c = small(3, 2)
     total = ckks.aggregate(c.p, [(2, c.encrypt(c.values(3)))])
     other = ckks.aggregate(c.p, [(1, c.encrypt(c.values(4)))])
@@ -158,7 +167,9 @@ def test_a_wrong_partial_is_named_when_more_than_t_tell(small):
     assert np.array_equal(ckks.open_partials(c.p, total, forged), 2 * c.values(3))
 
 
-def test_a_partial_shifted_by_whole_steps_is_seen_and_named_by_two_spare_seats(small):
+def test_a_partial_shifted_by_whole_steps_is_seen_and_named_by_two_spare_seats(
+    small: Callable[..., Committee],
+) -> None:
     c = small(5, 3)
     total = ckks.aggregate(c.p, [(1, c.encrypt(c.values(3)))])
     partials = c.partials(total)
@@ -177,7 +188,7 @@ def test_a_partial_shifted_by_whole_steps_is_seen_and_named_by_two_spare_seats(s
     assert caught.value.seats == ()
 
 
-def test_one_garbled_coefficient_of_a_partial_does_not_open_quietly(small):
+def test_one_garbled_coefficient_of_a_partial_does_not_open_quietly(small: Callable[..., Committee]) -> None:
     c = small(3, 2)
     total = ckks.aggregate(c.p, [(1, c.encrypt(c.values(3)))])
     partials = c.partials(total)
@@ -189,7 +200,9 @@ def test_one_garbled_coefficient_of_a_partial_does_not_open_quietly(small):
         ckks.open_partials(c.p, total, forged)
 
 
-def test_a_partial_of_other_ciphertexts_or_from_a_stranger_is_refused(small):
+def test_a_partial_of_other_ciphertexts_or_from_a_stranger_is_refused(
+    small: Callable[..., Committee],
+) -> None:
     c = small(3, 2)
     total = ckks.aggregate(c.p, [(1, c.encrypt(c.values(3)))])
     other = ckks.aggregate(c.p, [(1, c.encrypt(c.values(3)))])
@@ -200,7 +213,9 @@ def test_a_partial_of_other_ciphertexts_or_from_a_stranger_is_refused(small):
         ckks.open_partials(c.p, total, {1: partials[1], 4: partials[2]})
 
 
-def test_a_seat_asked_twice_repeats_itself_and_floods_each_ciphertext_anew(small):
+def test_a_seat_asked_twice_repeats_itself_and_floods_each_ciphertext_anew(
+    small: Callable[..., Committee],
+) -> None:
     c = small(3, 2)
     values = c.values(3)
     one, two = (ckks.aggregate(c.p, [(1, c.encrypt(values))]) for _ in range(2))
@@ -210,7 +225,7 @@ def test_a_seat_asked_twice_repeats_itself_and_floods_each_ciphertext_anew(small
 
 
 @pytest.mark.parametrize("width", [20, 55, 60, 75])
-def test_flooding_is_centred_with_the_spread_the_budget_counts_on(width):
+def test_flooding_is_centred_with_the_spread_the_budget_counts_on(width: int) -> None:
     from quorumlearn.ckks.budget import Flooding
 
     primes = (562949952700417, 562949952798721, 562949952847873)
@@ -227,7 +242,9 @@ def test_flooding_is_centred_with_the_spread_the_budget_counts_on(width):
     assert abs(np.corrcoef(values, other)[0, 1]) < 0.04
 
 
-def test_the_ceremonys_test_opens_to_known_values_for_right_keys_only(small, new_round):
+def test_the_ceremonys_test_opens_to_known_values_for_right_keys_only(
+    small: Callable[..., Committee], new_round: Callable[[Committee, bytes], Committee]
+) -> None:
     c = small(3, 2)
     test = ckks.test_ciphertext(c.p, c.key, b"nonce")
     assert test.digest() == ckks.test_ciphertext(c.p, c.key, b"nonce").digest()
@@ -241,7 +258,9 @@ def test_the_ceremonys_test_opens_to_known_values_for_right_keys_only(small, new
         ckks.open_partials(c.p, stranger, c.partials(stranger))
 
 
-def test_a_sum_is_the_same_bytes_in_any_order_and_weights_are_checked(small):
+def test_a_sum_is_the_same_bytes_in_any_order_and_weights_are_checked(
+    small: Callable[..., Committee],
+) -> None:
     c = small(3, 2)
     a, b = c.encrypt(c.values(1)), c.encrypt(c.values(2))
     assert (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 from quorumlearn import ckks
 from quorumlearn.ckks import packing, shamir
 from quorumlearn.ckks.budget import budget
+
+from tests.client.ckks.conftest import Committee
 
 
 @settings(max_examples=40, deadline=None)
@@ -21,7 +25,9 @@ from quorumlearn.ckks.budget import budget
     weights=st.integers(1, 32),
     k=st.sampled_from([8, 64, 256]),
 )
-def test_what_is_chosen_checks_out_and_keeps_its_promises(size, committee, flooding, weights, k):
+def test_what_is_chosen_checks_out_and_keeps_its_promises(
+    size: int, committee: tuple[int, int], flooding: int, weights: int, k: int
+) -> None:
     p = ckks.Parameters.choose(
         size,
         seats=committee[0],
@@ -47,7 +53,7 @@ def test_what_is_chosen_checks_out_and_keeps_its_promises(size, committee, flood
 
 
 @pytest.mark.parametrize("size", [24 * 4096, 100_000, 1_000_000])
-def test_the_usual_task_costs_at_most_21_bytes_a_parameter(size):
+def test_the_usual_task_costs_at_most_21_bytes_a_parameter(size: int) -> None:
     p = ckks.Parameters.choose(size, seats=3, threshold=2, max_weight_sum=10)
     told = p.explain()
     assert told.flooding_bits >= 40
@@ -57,7 +63,7 @@ def test_the_usual_task_costs_at_most_21_bytes_a_parameter(size):
     )
 
 
-def test_what_c0_loses_stays_below_the_flooding():
+def test_what_c0_loses_stays_below_the_flooding() -> None:
     for flooding in (20, 40, 64):
         p = ckks.Parameters.choose(10**5, seats=3, threshold=2, flooding_bits=flooding)
         noise, clear = p.budget, shamir.clearing(3, 2)
@@ -86,7 +92,9 @@ def test_what_c0_loses_stays_below_the_flooding():
 @pytest.mark.parametrize(
     ("name", "bits", "security"), [("fast", 30, 128), ("default", 40, 128), ("paranoid", 64, 256)]
 )
-def test_a_name_stands_for_computed_strength_and_single_numbers_may_differ(name, bits, security):
+def test_a_name_stands_for_computed_strength_and_single_numbers_may_differ(
+    name: str, bits: int, security: int
+) -> None:
     p = ckks.Parameters.named(name, 52138, seats=3, threshold=2)
     p.check(security)
     told = p.explain()
@@ -101,14 +109,14 @@ def test_a_name_stands_for_computed_strength_and_single_numbers_may_differ(name,
         ckks.Parameters.named(name.upper(), 52138, seats=3, threshold=2)
 
 
-def test_the_explanation_is_readable():
+def test_the_explanation_is_readable() -> None:
     lines = ckks.Parameters.choose(52138, seats=3, threshold=2).explain().lines
     assert lines[0] == "security of the encryption: 128 bits"
     assert "would be noise below the flooding" in lines[-2]
     assert "bytes a parameter" in lines[-1]
 
 
-def test_insecure_sets_are_refused_unless_asked_for():
+def test_insecure_sets_are_refused_unless_asked_for() -> None:
     p = ckks.Parameters.choose(1000, seats=3, threshold=2, minimum_security_bits=0)
     assert p.poly_modulus_degree < 4096
     p.check(minimum_security_bits=0)
@@ -147,7 +155,7 @@ def test_insecure_sets_are_refused_unless_asked_for():
         ("threshold", 4),
     ],
 )
-def test_a_senseless_number_is_refused_by_name(field, value):
+def test_a_senseless_number_is_refused_by_name(field: str, value: Any) -> None:
     p = ckks.Parameters.choose(9000, seats=3, threshold=2)
     with pytest.raises(ckks.ParameterError, match=str(value)[:6].replace("(", r"\(").split(")")[0]):
         replace(p, **{field: value}).check()
@@ -155,14 +163,15 @@ def test_a_senseless_number_is_refused_by_name(field, value):
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_any_numbers_from_a_ledger_check_out_or_end_in_a_parameter_error(data):
+def test_any_numbers_from_a_ledger_check_out_or_end_in_a_parameter_error(data: st.DataObject) -> None:
     p = ckks.Parameters.choose(9000, seats=3, threshold=2)
     numbers = st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 64))
     for field in data.draw(st.lists(st.sampled_from([f.name for f in fields(p)]), min_size=1, max_size=4)):
-        value = data.draw(numbers)
+        value: int | tuple[int, ...] = data.draw(numbers)
         if field == "coeff_modulus_bits":
             value = tuple(data.draw(st.lists(st.one_of(numbers, st.integers(30, 51)), max_size=9)))
-        p = replace(p, **{field: value})
+        changed: dict[str, Any] = {field: value}
+        p = replace(p, **changed)
     try:
         p.check()
     except ckks.ParameterError:
@@ -173,14 +182,17 @@ def test_any_numbers_from_a_ledger_check_out_or_end_in_a_parameter_error(data):
 @pytest.mark.parametrize(
     "kwargs", [{"bound": float("nan")}, {"bound": 0.0}, {"step_bits": 31}, {"flooding_bits": 81}]
 )
-def test_choosing_the_impossible_says_why(kwargs):
+def test_choosing_the_impossible_says_why(kwargs: dict[str, Any]) -> None:
     with pytest.raises(ckks.ParameterError):
         ckks.Parameters.choose(1000, seats=3, threshold=2, **kwargs)
 
 
-def test_every_field_is_in_the_digest():
+def test_every_field_is_in_the_digest() -> None:
     p = ckks.Parameters.choose(9000, seats=3, threshold=2)
-    other = [replace(p, **{f.name: 1 if f.name != "coeff_modulus_bits" else (50, 50)}) for f in fields(p)]
+    changes: list[dict[str, Any]] = [
+        {f.name: 1 if f.name != "coeff_modulus_bits" else (50, 50)} for f in fields(p)
+    ]
+    other = [replace(p, **change) for change in changes]
     assert len({p.digest, *(o.digest for o in other)}) == len(other) + 1
 
 
@@ -189,7 +201,9 @@ def test_every_field_is_in_the_digest():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.floats(1e-6, 4))
-def test_quantising_clips_and_is_off_by_half_a_step_at_most(small, seed, scale):
+def test_quantising_clips_and_is_off_by_half_a_step_at_most(
+    small: Callable[..., Committee], seed: int, scale: float
+) -> None:
     p = small().p
     update = np.random.default_rng(seed).normal(size=p.update_size) * scale
     values = ckks.quantise(update, p)
@@ -199,14 +213,14 @@ def test_quantising_clips_and_is_off_by_half_a_step_at_most(small, seed, scale):
     assert np.array_equal(ckks.quantise(back, p), values)
 
 
-def test_rounding_is_half_to_even():
+def test_rounding_is_half_to_even() -> None:
     p = ckks.Parameters.choose(5, seats=1, threshold=1, minimum_security_bits=0)
     halves = np.array([0.5, 1.5, 2.5, -0.5, -1.5]) * 2.0**-14
     assert ckks.quantise(halves, p).tolist() == [0, 2, 2, 0, -2]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_diverged_update_is_refused_by_place(small, bad):
+def test_a_diverged_update_is_refused_by_place(small: Callable[..., Committee], bad: float) -> None:
     p = small().p
     update = np.zeros(p.update_size, dtype=np.float32)
     update[42] = bad
@@ -214,14 +228,14 @@ def test_a_diverged_update_is_refused_by_place(small, bad):
         ckks.quantise(update, p)
 
 
-def test_values_off_the_contract_are_not_encrypted(small):
+def test_values_off_the_contract_are_not_encrypted(small: Callable[..., Committee]) -> None:
     c = small()
     good = c.values(1)
     high = good.copy()
     high[3] = c.p.bound_steps + 1
     for bad in (good[:-1], good.astype(np.float64), good.astype(np.int32), high, -high):
         with pytest.raises(ckks.QuantiseError):
-            ckks.encrypt(c.p, c.key, bad)
+            ckks.encrypt(c.p, c.key, bad)  # type: ignore[arg-type]
     with pytest.raises(ckks.QuantiseError):
         ckks.quantise(np.zeros(3), c.p)
     with pytest.raises(ckks.QuantiseError):
@@ -231,7 +245,7 @@ def test_values_off_the_contract_are_not_encrypted(small):
             ckks.dequantise(good, weight_sum, c.p)
 
 
-def test_laying_out_and_gathering_are_inverse(small):
+def test_laying_out_and_gathering_are_inverse(small: Callable[..., Committee]) -> None:
     p = small().p
     values = small().values(3)
     assert np.array_equal(packing.gather(p, packing.lay_out(p, values), p.update_size), values)

@@ -32,7 +32,7 @@ def edges(q: int) -> st.SearchStrategy[int]:
 @pytest.mark.parametrize("primes", PRIMES)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_products_sums_and_negatives_are_exact(primes, data):
+def test_products_sums_and_negatives_are_exact(primes: tuple[int, ...], data: st.DataObject) -> None:
     a = [[data.draw(edges(q)) for _ in range(4)] for q in primes]
     b = [[data.draw(edges(q)) for _ in range(4)] for q in primes]
     x, y, q = np.array(a, dtype=np.uint64), np.array(b, dtype=np.uint64), r.column(primes)
@@ -48,7 +48,7 @@ def test_products_sums_and_negatives_are_exact(primes, data):
 @pytest.mark.parametrize("primes", PRIMES)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_multiples_by_any_integer_are_exact(primes, data):
+def test_multiples_by_any_integer_are_exact(primes: tuple[int, ...], data: st.DataObject) -> None:
     factor = data.draw(
         st.one_of(st.integers(-(2**130), 2**130), st.sampled_from([0, 1, -1, 2**30, -(2**30), 2**30 + 1]))
     )
@@ -61,7 +61,7 @@ def test_multiples_by_any_integer_are_exact(primes, data):
 
 
 @pytest.mark.parametrize("primes", PRIMES)
-def test_a_million_products_are_exact(primes):
+def test_a_million_products_are_exact(primes: tuple[int, ...]) -> None:
     rng = np.random.default_rng(1)
     q = r.column(primes)
     x, y = (
@@ -79,7 +79,7 @@ def test_a_million_products_are_exact(primes):
 
 @pytest.mark.parametrize("primes", PRIMES)
 @pytest.mark.parametrize("count", [1, 7, 70, 128, 300])
-def test_sums_of_products_are_exact_for_the_largest_residues(primes, count):
+def test_sums_of_products_are_exact_for_the_largest_residues(primes: tuple[int, ...], count: int) -> None:
     rng = np.random.default_rng(count)
     q = r.column(primes)
     a, b = (
@@ -95,7 +95,7 @@ def test_sums_of_products_are_exact_for_the_largest_residues(primes, count):
 @pytest.mark.parametrize("primes", PRIMES)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_the_centred_integer_comes_back(primes, data):
+def test_the_centred_integer_comes_back(primes: tuple[int, ...], data: st.DataObject) -> None:
     total = int(np.prod([int(q) for q in primes], dtype=object))
     near = st.integers(-(2**20), 2**20)
     end = total // 2 - total // primes[-1]
@@ -112,7 +112,9 @@ def test_the_centred_integer_comes_back(primes, data):
     st.sampled_from([4, 64, 100, 256, 8192]),
     st.integers(0, 2**32),
 )
-def test_packing_is_dense_and_comes_back(primes, polynomials, degree, seed):
+def test_packing_is_dense_and_comes_back(
+    primes: tuple[int, ...], polynomials: int, degree: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     a = np.stack([[rng.integers(0, q, degree, dtype=np.uint64) for q in primes] for _ in range(polynomials)])
     data = r.pack_bits(a, primes)
@@ -122,7 +124,7 @@ def test_packing_is_dense_and_comes_back(primes, polynomials, degree, seed):
     assert not back[..., degree:].any()
 
 
-def test_public_uniform_is_pinned_and_below_the_primes():
+def test_public_uniform_is_pinned_and_below_the_primes() -> None:
     primes = PRIMES[2]
     a = r.public_uniform("test", b"seed", primes, 4096)
     assert r.below(a, r.column(primes))
@@ -133,12 +135,12 @@ def test_public_uniform_is_pinned_and_below_the_primes():
     assert np.abs(halves - 0.5).max() < 0.03
 
 
-def test_streams_separate_their_parts():
+def test_streams_separate_their_parts() -> None:
     assert r.stream("d", b"ab", b"c", size=32) != r.stream("d", b"a", b"bc", size=32)
     assert r.stream("d", b"a", size=32) != r.stream("e", b"a", size=32)
 
 
-def test_many_polynomials_are_packed_as_each_alone():
+def test_many_polynomials_are_packed_as_each_alone() -> None:
     """In blocks, that is: more of them than are worked on at once."""
     primes, degree = PRIMES[0], 8192
     many = np.stack([r.public_uniform("p", bytes([i]), primes, degree) for i in range(19)])
@@ -147,14 +149,14 @@ def test_many_polynomials_are_packed_as_each_alone():
     assert np.array_equal(r.unpack_bits(data, primes, degree, len(many)), many)
 
 
-def test_secret_uniform_is_below_the_primes_and_never_the_same():
+def test_secret_uniform_is_below_the_primes_and_never_the_same() -> None:
     a, b = (r.secret_uniform(PRIMES[0], 1024) for _ in range(2))
     assert r.below(a, r.column(PRIMES[0]))
     assert (a == b).mean() < 0.01
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 3), (0, 1), (1, 3), (2, 3)])
-def test_seals_transform_is_the_negacyclic_one(start, stop):
+def test_seals_transform_is_the_negacyclic_one(start: int, stop: int) -> None:
     """A product in NTT form is the product modulo X^N + 1, for all primes and for some."""
     degree, bits = 1024, (40, 45, 40)
     primes = seal.ring(degree, bits).primes[start:stop]
@@ -169,7 +171,7 @@ def test_seals_transform_is_the_negacyclic_one(start, stop):
     assert np.array_equal(r.centred(product, primes), want.astype(np.float64))
 
 
-def test_many_polynomials_transform_there_and_back():
+def test_many_polynomials_transform_there_and_back() -> None:
     degree, bits = 1024, (45, 45, 45)
     primes = seal.ring(degree, bits).primes
     many = np.stack([r.public_uniform("p", bytes([i]), primes[:2], degree) for i in range(33)])

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from quorumlearn import ckks
 from quorumlearn.ckks import decryption, packing, shamir, sketches
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks.container import Kind, write
 
+from tests.client.ckks.conftest import Committee
 
-def opened(c, plan, ciphertexts, seats=None):
+
+def opened(
+    c: Committee, plan: ckks.SketchPlan, ciphertexts: ckks.Ciphertexts, seats: Sequence[int] | None = None
+) -> NDArray[np.float64]:
     s = ckks.sketch(c.p, plan, ciphertexts)
     shares = c.sketch_shares(plan, s)
     return ckks.open_sketch(c.p, plan, s, {x: shares[x] for x in seats or range(1, c.p.threshold + 1)})
@@ -23,7 +29,9 @@ def opened(c, plan, ciphertexts, seats=None):
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**31), st.binary(max_size=40), st.sampled_from([(1, 1), (3, 2), (5, 3)]))
-def test_any_t_seats_open_the_plain_oracles_numbers(small, seed, beacon, committee):
+def test_any_t_seats_open_the_plain_oracles_numbers(
+    small: Callable[..., Committee], seed: int, beacon: bytes, committee: tuple[int, int]
+) -> None:
     c = small(*committee)
     plan = ckks.SketchPlan.from_beacon(c.p, beacon)
     values = c.values(seed)
@@ -39,7 +47,7 @@ def test_any_t_seats_open_the_plain_oracles_numbers(small, seed, beacon, committ
     assert all(np.array_equal(got[0], other) for other in got)
 
 
-def test_secure_parameters_open_the_oracles_numbers_at_full_range(real):
+def test_secure_parameters_open_the_oracles_numbers_at_full_range(real: Committee) -> None:
     p = real.p
     plan = ckks.SketchPlan.from_beacon(p, b"beacon")
     values = np.where(real.values(1) > 0, p.bound_steps, -p.bound_steps).astype(np.int64)
@@ -47,7 +55,7 @@ def test_secure_parameters_open_the_oracles_numbers_at_full_range(real):
     assert np.abs(got - ckks.plain_sketch(p, plan, values)).max() < 1e-9 * np.abs(got).max()
 
 
-def test_squared_distances_come_back_within_the_promised_error(real):
+def test_squared_distances_come_back_within_the_promised_error(real: Committee) -> None:
     """Ten unlike updates, forty beacons; the plain oracle, which opens to the same numbers."""
     p = real.p
     rng = np.random.default_rng(4)
@@ -74,7 +82,9 @@ def test_squared_distances_come_back_within_the_promised_error(real):
 
 @settings(max_examples=6, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([(1, 1), (3, 2), (5, 3)]))
-def test_rounding_tells_an_update_encrypted_twice_from_one_a_step_off_in_one_value(small, seed, committee):
+def test_rounding_tells_an_update_encrypted_twice_from_one_a_step_off_in_one_value(
+    small: Callable[..., Committee], seed: int, committee: tuple[int, int]
+) -> None:
     c = small(*committee)
     plan = ckks.SketchPlan.from_beacon(c.p, seed.to_bytes(4, "big"))
     values = c.values(seed)
@@ -88,7 +98,7 @@ def test_rounding_tells_an_update_encrypted_twice_from_one_a_step_off_in_one_val
 
 
 @pytest.mark.parametrize("shape", ["constant", "ramp", "one value", "wave"])
-def test_updates_of_one_shape_are_not_lost(real, shape):
+def test_updates_of_one_shape_are_not_lost(real: Committee, shape: str) -> None:
     """The whitening signs keep plain patterns apart from the rows' structure."""
     p = real.p
     at = np.arange(p.update_size)
@@ -108,7 +118,7 @@ def test_updates_of_one_shape_are_not_lost(real, shape):
     assert np.std(ratios) < 1.5 * p.explain().sketch_error
 
 
-def test_the_worst_update_against_known_signs_still_shows_its_size(real):
+def test_the_worst_update_against_known_signs_still_shows_its_size(real: Committee) -> None:
     """A cheat that undoes the public signs can make its spectrum one line; four combinations keep it in sight."""
     p = real.p
     wave = np.cos(np.pi * np.arange(p.poly_modulus_degree) / p.poly_modulus_degree)
@@ -124,7 +134,7 @@ def test_the_worst_update_against_known_signs_still_shows_its_size(real):
     assert (np.array(ratios) < 0.1).sum() <= 1
 
 
-def test_an_honest_sketch_reaches_neither_limit_and_its_noise_is_as_budgeted(real):
+def test_an_honest_sketch_reaches_neither_limit_and_its_noise_is_as_budgeted(real: Committee) -> None:
     p, noise = real.p, real.p.budget
     away = []
     for seed in range(6):
@@ -140,13 +150,13 @@ def test_an_honest_sketch_reaches_neither_limit_and_its_noise_is_as_budgeted(rea
     assert all(a.std() < 1.15 * noise.sketch_std / 2.0**p.shift for _, a in away)
 
 
-def plaintext_modulus(p):
+def plaintext_modulus(p: ckks.Parameters) -> int:
     """What opens is the plaintext times the committee's factors modulo Q, so the plaintext counts modulo this."""
     clear = shamir.clearing(p.seats, p.threshold)
     return math.prod(p.primes) // (clear.share_factor * clear.combine_factor)
 
 
-def cheats(c):
+def cheats(c: Committee) -> dict[str, dict[int, int]]:
     p = c.p
     q = plaintext_modulus(p)
     step = 1 << p.shift
@@ -175,7 +185,9 @@ def cheats(c):
         "outside by little, everywhere",
     ],
 )
-def test_an_update_out_of_range_or_off_the_grid_is_refused(small, name):
+def test_an_update_out_of_range_or_off_the_grid_is_refused(
+    small: Callable[..., Committee], name: str
+) -> None:
     c = small(3, 2)
     honest = c.encrypt(c.values(1, 100))
     bad = c.plus(honest, 1, cheats(c)[name])
@@ -186,7 +198,7 @@ def test_an_update_out_of_range_or_off_the_grid_is_refused(small, name):
             opened(c, plan, bad)
 
 
-def test_whole_plaintext_moduli_change_nothing(small):
+def test_whole_plaintext_moduli_change_nothing(small: Callable[..., Committee]) -> None:
     c = small(3, 2)
     honest = c.encrypt(c.values(1, 100))
     bad = c.plus(honest, 1, {5: plaintext_modulus(c.p), 9: 3 * plaintext_modulus(c.p)})
@@ -196,7 +208,7 @@ def test_whole_plaintext_moduli_change_nothing(small):
     assert np.array_equal(ckks.open_partials(c.p, total, c.partials(total)), 3 * c.values(1, 100))
 
 
-def test_what_passes_the_sketch_cannot_spoil_the_sum(small):
+def test_what_passes_the_sketch_cannot_spoil_the_sum(small: Callable[..., Committee]) -> None:
     """A cheat just inside what the sketch admits, at the full weight: opens exactly, and the mean is clipped."""
     c = small(3, 2)
     p = c.p
@@ -218,7 +230,9 @@ def test_what_passes_the_sketch_cannot_spoil_the_sum(small):
     assert mean[3] == int(packing.whitening(p)[0, 3])
 
 
-def test_random_ciphertexts_and_ciphertexts_of_another_key_are_refused(small, new_round):
+def test_random_ciphertexts_and_ciphertexts_of_another_key_are_refused(
+    small: Callable[..., Committee], new_round: Callable[[Committee, bytes], Committee]
+) -> None:
     c = small(3, 2)
     plan = ckks.SketchPlan.from_beacon(c.p, b"b")
     rng = np.random.default_rng(1)
@@ -233,7 +247,7 @@ def test_random_ciphertexts_and_ciphertexts_of_another_key_are_refused(small, ne
             opened(c, plan, bad)
 
 
-def test_a_wrong_sketch_share_is_seen_when_a_spare_one_tells(small):
+def test_a_wrong_sketch_share_is_seen_when_a_spare_one_tells(small: Callable[..., Committee]) -> None:
     c = small(3, 2)
     plan = ckks.SketchPlan.from_beacon(c.p, b"b")
     s, other = (ckks.sketch(c.p, plan, c.encrypt(c.values(i))) for i in (1, 2))
@@ -251,7 +265,7 @@ def test_a_wrong_sketch_share_is_seen_when_a_spare_one_tells(small):
             ckks.open_sketch(c.p, plan, s, some)
 
 
-def test_a_share_shows_k_numbers_and_repeats_itself(small):
+def test_a_share_shows_k_numbers_and_repeats_itself(small: Callable[..., Committee]) -> None:
     c = small(3, 2)
     plan = ckks.SketchPlan.from_beacon(c.p, b"b")
     s = ckks.sketch(c.p, plan, c.encrypt(c.values(1)))
@@ -262,7 +276,7 @@ def test_a_share_shows_k_numbers_and_repeats_itself(small):
 
 @settings(max_examples=10, deadline=None)
 @given(st.binary(max_size=64), st.binary(max_size=64))
-def test_a_plan_is_a_function_of_its_beacon(small, one, two):
+def test_a_plan_is_a_function_of_its_beacon(small: Callable[..., Committee], one: bytes, two: bytes) -> None:
     c = small(3, 2)
     a, b = (ckks.SketchPlan.from_beacon(c.p, x) for x in (one, two))
     assert (a.digest == b.digest) == (one == two)

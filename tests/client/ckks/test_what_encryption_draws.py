@@ -15,13 +15,13 @@ def chi_square(values: np.ndarray, chances: dict[int, float]) -> float:
     return sum((counts[v] - values.size * p) ** 2 / (values.size * p) for v, p in chances.items())
 
 
-def test_a_ternary_coefficient_is_each_value_a_third_of_the_time():
+def test_a_ternary_coefficient_is_each_value_a_third_of_the_time() -> None:
     drawn = sampling.ternary(16, 8192)
     assert drawn.shape == (16, 8192)
     assert chi_square(drawn, dict.fromkeys((-1, 0, 1), 1 / 3)) < 60  # 2 degrees of freedom: once in 10^13
 
 
-def test_an_error_is_the_ones_among_42_fair_bits():
+def test_an_error_is_the_ones_among_42_fair_bits() -> None:
     drawn = sampling.binomial(16, 8192)
     assert np.abs(drawn).max() <= 21
     near = np.clip(drawn, -12, 12)  # rarer ones in one class at each end
@@ -32,7 +32,7 @@ def test_an_error_is_the_ones_among_42_fair_bits():
     assert sum(k * k * math.comb(42, 21 + k) / 2**42 for k in range(-21, 22)) == ENCRYPTION_ERROR_VARIANCE
 
 
-def test_coefficients_do_not_depend_on_their_neighbours_and_no_draw_repeats():
+def test_coefficients_do_not_depend_on_their_neighbours_and_no_draw_repeats() -> None:
     for draw in (sampling.ternary, sampling.binomial):
         a, b = draw(8, 8192).ravel(), draw(8, 8192).ravel()
         for other in (b, np.roll(a, 1), np.roll(a, 64)):

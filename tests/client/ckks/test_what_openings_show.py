@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -16,13 +17,15 @@ from quorumlearn.ckks.container import Kind, read
 from quorumlearn.ckks.keys import read_share
 from quorumlearn.ckks.packing import encode
 
+from tests.client.ckks.conftest import Committee
+
 
 def polynomials(p: ckks.Parameters, kind: Kind, data: bytes, count: int, length: int) -> np.ndarray:
     (found,), _ = read(p, kind, data, ckks.MalformedShare, counts=((count, len(p.primes)),), length=length)
     return found
 
 
-def test_what_a_seat_publishes_is_no_function_of_c0(small):
+def test_what_a_seat_publishes_is_no_function_of_c0(small: Callable[..., Committee]) -> None:
     """The README's argument that c0 may be rounded needs it: the rest of the view follows from c1 and the shares."""
     c = small(3, 2)
     p = c.p
@@ -58,14 +61,16 @@ def test_what_a_seat_publishes_is_no_function_of_c0(small):
 
 @pytest.mark.parametrize(("seats", "threshold"), [(1, 1), (3, 2), (5, 3), (4, 4), (7, 4)])
 @pytest.mark.parametrize("preset", ["fast", "default"])
-def test_noise_that_passes_the_sketch_is_flooded_in_every_opening(seats, threshold, preset):
+def test_noise_that_passes_the_sketch_is_flooded_in_every_opening(
+    seats: int, threshold: int, preset: str
+) -> None:
     p = ckks.Parameters.named(preset, 50_000, seats=seats, threshold=threshold)
     clear, budget = shamir.clearing(seats, threshold), p.budget
     hidden = p.max_weight_sum * budget.grid_slack * clear.share_factor * clear.honest_norm
     assert (hidden / budget.opening.std) ** 2 <= SECRET_SHOWN * p.poly_modulus_degree
 
 
-def test_a_miner_in_league_with_seats_reads_no_secret_off_an_opening(small):
+def test_a_miner_in_league_with_seats_reads_no_secret_off_an_opening(small: Callable[..., Committee]) -> None:
     """It adds a constant to every c1, so that the secret itself is in its noise, as much as can pass the sketch."""
     c = small(5, 3)
     p, q = c.p, r.column(c.p.primes)

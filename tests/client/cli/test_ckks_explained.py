@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from quorumlearn import ckks, cli
+from quorumlearn.cli.terminal import Exit
 from quorumlearn.nodes import taskfile
 from quorumlearn.nodes.config import ConfigError
 
@@ -53,7 +54,7 @@ def test_single_numbers_differ_from_the_preset_and_nothing_said_is_the_default(t
 
 
 def test_an_unknown_name_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["ckks", "explain", "--preset", "strong"]) == cli.Exit.USAGE
+    assert cli.run(["ckks", "explain", "--preset", "strong"]) == Exit.USAGE
     assert "there are fast, default, paranoid" in capsys.readouterr().err
     with pytest.raises(ckks.ParameterError):
         taskfile.parameters_of_file(taskfile.load(write(tmp_path, "{preset: strong}")))

@@ -321,7 +321,8 @@ def test_an_interrupted_up_stops_what_it_had_started_and_nothing_else(net: Path)
 
 def test_a_chaincode_that_dies_during_a_restart_is_started_again(net: Path) -> None:
     assert bring_up(default_spec(1, 1, 1), net, confirm_ledger).running
-    before, said = processes(net), []
+    before = processes(net)
+    said: list[str] = []
 
     def confirm(spec: NetworkSpec, folder: Path, waiting: Waiting) -> None:
         psutil.Process(before["chaincode"]).kill()

@@ -19,7 +19,7 @@ ROUNDS = 16
 MINERS = [f"Miners{organisation}MSP/miner{number}" for organisation in (1, 2) for number in range(1, 5)]
 
 
-def view(number: int, phase: b.Phase.ValueType, why: str = "") -> b.TaskView:
+def view(number: int, phase: b.Phase, why: str = "") -> b.TaskView:
     """Round `number` in `phase`, ended as ACCEPTED or, with a reason, ABORTED; a second passes in each phase but COMMIT's minutes."""
     made = b.TaskView(now_ms=1_000_000)
     made.round.number, made.round.phase = number, phase

@@ -86,7 +86,8 @@ def test_gradients_left_for_the_optimiser_are_those_of_each_sample_alone() -> No
         alone = torch.autograd.grad(loss, list(parameters.values()))
         assert losses[at].item() == pytest.approx(loss.item(), rel=1e-5)
         for tensor, gradient in zip(parameters.values(), alone, strict=True):
-            torch.testing.assert_close(tensor.grad_sample[at], gradient, rtol=1e-4, atol=1e-6)
+            for_each: torch.Tensor = tensor.grad_sample  # type: ignore[attr-defined]
+            torch.testing.assert_close(for_each[at], gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_one_sample_moves_a_step_by_no_more_than_the_clip() -> None:

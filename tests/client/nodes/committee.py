@@ -28,9 +28,11 @@ Steps = NDArray[np.int64] | int
 class Committee:
     """`seats` seats of which `threshold` open; `sent` are the submissions as (miner, update, claim)."""
 
-    def __init__(self, seats: int, threshold: int, miners: int, sketch_size: int, security: int) -> None:
+    def __init__(
+        self, seats: int, threshold: int, miners: int, sketch_size: int, security: int, size: int
+    ) -> None:
         self.parameters = ckks.Parameters.choose(
-            SIZE,
+            size,
             seats=seats,
             threshold=threshold,
             max_weight_sum=8,
@@ -42,7 +44,7 @@ class Committee:
         self.foreign = self._ceremony()[1]
         self.plan = ckks.SketchPlan.from_beacon(self.parameters, b"beacon")
         random = np.random.default_rng(5)
-        self.values = {miner: random.integers(-900, 901, SIZE) for miner in self.miners}
+        self.values = {miner: random.integers(-900, 901, size) for miner in self.miners}
         self.sketched = [self.sketched_one(miner, self.update(self.values[miner])) for miner in self.miners]
 
     def _ceremony(self) -> tuple[bytes, dict[int, bytes]]:
@@ -121,6 +123,6 @@ def moved(p: ckks.Parameters, share: r.Residues, steps: Steps, scale: Fraction =
 
 @lru_cache(maxsize=8)
 def committee_of(
-    seats: int, threshold: int, miners: int, sketch_size: int = 64, security: int = 0
+    seats: int, threshold: int, miners: int, sketch_size: int = 64, security: int = 0, size: int = SIZE
 ) -> Committee:
-    return Committee(seats, threshold, miners, sketch_size, security)
+    return Committee(seats, threshold, miners, sketch_size, security, size)

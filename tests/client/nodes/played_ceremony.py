@@ -354,7 +354,7 @@ class Slanders(Seat):
         return complaint_of(Faulty(Finding(other, b.BAD_DEALING, "is not in the store"), withheld=sealed))
 
 
-CHEATS: Mapping[type[Seat], b.Fault.ValueType] = {
+CHEATS: Mapping[type[Seat], b.Fault] = {
     OtherPublicShare: b.BAD_PUBLIC_SHARE,
     NoisyPublicShare: b.BAD_PUBLIC_SHARE,
     LoudPublicShare: b.BAD_PUBLIC_SHARE,

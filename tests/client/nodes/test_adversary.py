@@ -164,7 +164,9 @@ def test_a_watcher_waits_for_training_and_a_copier_for_the_commit() -> None:
     assert len(seen("alie:miner1,miner2") or []) == 2
     view.submissions.add(miner="Org/miner1")
     for text in ("copy:miner1", "mimic:miner1"):
-        np.testing.assert_array_equal((seen(text) or [None])[0], update(1))
+        found = seen(text)
+        assert found
+        np.testing.assert_array_equal(found[0], update(1))
 
 
 def test_label_flips_reach_the_training_data() -> None:

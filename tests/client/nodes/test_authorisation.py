@@ -131,3 +131,27 @@ def test_a_ledger_that_shows_something_else_later_gets_no_second_answer(journal:
     with pytest.raises(NotAuthorised, match="answered for other data"):
         authorisation.take(other, AGGREGATE_DECRYPTION, journal)
     assert authorisation.take(first, AGGREGATE_DECRYPTION, journal).weights[0] == 3
+
+
+def test_an_authorisation_is_of_its_round_and_the_miners_order_counts_for_a_sum_only() -> None:
+    seen = view()
+    for one in seen.authorisations:
+        assert (one.task_id, one.round) == ("t-1", 2)
+        assert authorisation.fault(seen, one) == ""
+    sketches, total = seen.authorisations
+    turned = [copy.deepcopy(sketches), copy.deepcopy(total)]
+    for one in turned:
+        updates = list(reversed(one.updates))
+        del one.updates[:]
+        one.updates.extend(updates)
+    assert authorisation.fault(seen, turned[0]) == ""
+    assert "updates that the round's records name" in authorisation.fault(seen, turned[1])
+
+
+def test_weights_may_add_up_to_the_tasks_limit_and_no_further() -> None:
+    seen = view()
+    total = seen.authorisations[1]
+    seen.task.spec.ckks.max_weight_sum = sum(total.weights)
+    assert authorisation.fault(seen, total) == ""
+    seen.task.spec.ckks.max_weight_sum -= 1
+    assert "its weights add up to 4, the most is 3" in authorisation.fault(seen, total)

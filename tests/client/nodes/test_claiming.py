@@ -49,10 +49,10 @@ def view_of(c: Committee, store: ArtifactStore, phase: b.Phase) -> b.TaskView:
 
 @pytest.mark.parametrize("behaviour", ["honest", "overflow", "malformed"])
 def test_a_restarted_miner_claims_the_values_that_it_had_encrypted(
-    committee: Committee, tmp_path: Path, behaviour: str
+    committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str
 ) -> None:
     miner, ledger = started(tmp_path, behaviour)
-    miner._trained = (4, "ab" * 32, committee.values[ME], 10)
+    monkeypatch.setattr(miner.trainer, "learn", lambda view, seed: (committee.values[ME], 10))
     assert miner.act(view_of(committee, miner.store, b.COMMIT))
     (function, _, _, digest) = ledger.taken[-1]
     assert function == "blocks:Commit"
@@ -74,9 +74,11 @@ def test_a_restarted_miner_claims_the_values_that_it_had_encrypted(
         np.testing.assert_allclose(found.sketches[ME], committee.plain(ME), atol=1e-9)
 
 
-def test_the_values_are_erased_once_the_round_has_ended(committee: Committee, tmp_path: Path) -> None:
+def test_the_values_are_erased_once_the_round_has_ended(
+    committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     miner, _ = started(tmp_path)
-    miner._trained = (4, "ab" * 32, committee.values[ME], 10)
+    monkeypatch.setattr(miner.trainer, "learn", lambda view, seed: (committee.values[ME], 10))
     view = view_of(committee, miner.store, b.COMMIT)
     miner.act(view)
     assert not miner.finished(view)

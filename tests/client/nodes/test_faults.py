@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from quorumlearn.artifacts import ArtifactStore
@@ -120,7 +121,7 @@ def test_with_none_to_spare_or_lost_it_cannot_be_told(tmp_path: Path) -> None:
     assert shown.again(accused) is True  # it has withdrawn its own
 
 
-def _same(shown: Shown) -> dict[str, str]:
+def _same(shown: Shown) -> dict[str, Any]:
     return {"aggregate_ciphertext": shown.view.round.aggregate_ciphertext}
 
 

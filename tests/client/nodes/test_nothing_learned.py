@@ -76,4 +76,4 @@ def test_whoever_learned_anything_is_ready_to_commit(tmp_path: Path) -> None:
     with structlog.testing.capture_logs() as logs:
         one.act(seen)
     assert [said["event"] for said in logs] == ["trained"]
-    assert one._trained is not None
+    assert one.trainer.workshop.find("slow", 1, ME) is not None

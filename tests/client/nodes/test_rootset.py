@@ -93,7 +93,7 @@ def test_a_task_that_names_no_root_set_cannot_be_joined(
     with pytest.raises(robust.RuleError):
         check_playable(store, wrong, training=False)
     with pytest.raises(robust.RuleError, match="root set"):
-        rootset.check_rule(TaskSpec(rule={"name": "nnm+trust-scores"}))  # type: ignore[arg-type]
+        rootset.check_rule(TaskSpec(rule={"name": "nnm+trust-scores"}))
 
 
 def test_a_root_set_that_the_store_has_not_is_waited_for(published: tuple[ArtifactStore, TaskSpec]) -> None:
@@ -114,7 +114,9 @@ def test_every_verifier_has_the_same_root_update_of_a_round_and_trusts_who_learn
     one, two = (rootset.root_sketch(store, spec, base, 1, plan) for _ in range(2))
     assert one is not None
     np.testing.assert_array_equal(one, two)
-    assert (rootset.root_sketch(store, spec, base, 2, plan) != one).any()
+    other = rootset.root_sketch(store, spec, base, 2, plan)
+    assert other is not None
+    assert (other != one).any()
     # three miners with data of their own, one of them turned round
     workload = learning.get_workload("mnist-cnn", {})
     private = learning.split(workload.initial_model(spec.seed), ["bottom"])[1]

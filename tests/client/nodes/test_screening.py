@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def submission(miner: str, ref: ArtifactRef) -> b.Submission:
 class Deadly(bytes):
     """Bytes that end the process which receives them."""
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[Callable[[int], object], tuple[int]]:
         return os._exit, (3,)
 
 
@@ -97,7 +98,7 @@ def test_each_miner_of_the_round_has_one_verdict_in_the_rounds_order(committee: 
     random = np.random.default_rng(3)
     centre = random.normal(size=64)
     near = {f"M/h{i}": centre + 0.1 * random.normal(size=64) for i in range(5)}
-    opened_sketches: dict[str, object] = {
+    opened_sketches: dict[str, screening.Sketch | screening.Reason] = {
         **near,
         "M/copy": near["M/h0"],
         "M/far": 30 * random.normal(size=64),
@@ -114,7 +115,7 @@ def test_each_miner_of_the_round_has_one_verdict_in_the_rounds_order(committee: 
         b.Round(miners=miners),
         submissions,
         opened_sketches,
-        lambda tx: chain[tx],  # type: ignore[arg-type]
+        lambda tx: chain[tx],
     )
     assert [one.miner for one in selection.verdicts] == miners
     found = {one.miner: b.Reason.Name(one.reason) for one in selection.verdicts}

@@ -13,7 +13,7 @@ ME = "MinersMSP/one"
 REF = ArtifactRef(digest="0" * 64, size=1)
 
 
-def running(phase: b.Phase.ValueType, **fields: object) -> b.TaskView:
+def running(phase: b.Phase, **fields: object) -> b.TaskView:
     view = b.TaskView(
         state=t.TaskState(status=t.RUNNING, round=1),
         miners=[ME, "MinersMSP/two"],
@@ -25,7 +25,7 @@ def running(phase: b.Phase.ValueType, **fields: object) -> b.TaskView:
 
 
 @pytest.mark.parametrize("status", [t.COMPLETED, t.CANCELLED, t.EXPIRED])
-def test_an_ended_task_asks_nothing_of_anyone(status: t.TaskStatus.ValueType) -> None:
+def test_an_ended_task_asks_nothing_of_anyone(status: t.TaskStatus) -> None:
     view = running(b.COMMIT)
     view.state.status = status
     assert miner_step(view, ME, trained=False, ready=False) is None
@@ -113,7 +113,7 @@ def test_a_seat_that_is_to_leave_says_so_once_and_acts_to_the_end_of_its_last_ro
         (b.OPEN, Step.OPEN, b.Screening(seat=1, sketch_shares=REF, partial=REF)),
     ],
 )
-def test_a_verifier_does_each_phase_once(phase: b.Phase.ValueType, step: Step, done: b.Screening) -> None:
+def test_a_verifier_does_each_phase_once(phase: b.Phase, step: Step, done: b.Screening) -> None:
     view = running(phase)
     view.screenings.add(seat=1, **({"sketch_shares": REF} if phase == b.OPEN else {}))
     assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(step, 1)]
@@ -156,7 +156,7 @@ def test_the_next_rounds_key_is_made_while_this_round_trains() -> None:
     ],
 )
 def test_each_step_of_a_ceremony_is_done_once_and_only_by_who_takes_part(
-    at: b.CeremonyStep.ValueType, step: Step, done: b.KeyContribution
+    at: b.CeremonyStep, step: Step, done: b.KeyContribution
 ) -> None:
     view = running(b.KEY)
     view.ceremonies.add(round=1, attempt=2, step=at, seats=[1])
@@ -190,7 +190,7 @@ KEY_SECONDS = 100
 ORDER = (b.COMMIT, b.BEACON, b.REVEAL, b.SCREEN, b.SELECT, b.OPEN, b.PROPOSE, b.VALIDATE)
 
 
-def with_ceremony(phase: b.Phase.ValueType, step: b.CeremonyStep.ValueType) -> b.TaskView:
+def with_ceremony(phase: b.Phase, step: b.CeremonyStep) -> b.TaskView:
     """Round 1 in this phase, all that came before done; the ceremony of round 2 in this step since 1970, for 100 s."""
     view = running(phase)
     view.task.spec.timeouts.key = KEY_SECONDS
@@ -222,10 +222,10 @@ def with_ceremony(phase: b.Phase.ValueType, step: b.CeremonyStep.ValueType) -> b
     ],
 )
 def test_a_key_step_goes_along_while_the_round_has_as_many_steps_left_as_the_ceremony(
-    step: Step, last: b.Phase.ValueType
+    step: Step, last: b.Phase
 ) -> None:
     for phase in ORDER:
-        view = with_ceremony(phase, b.CeremonyStep.Value(step.name))
+        view = with_ceremony(phase, getattr(b, step.name))
         assert (step, 2) in verifier_steps(view, "V1MSP/v", "V1MSP")
         assert goes_along(view, 1, step, 2, 0) == (phase <= last)
 
@@ -253,3 +253,14 @@ def test_a_key_step_goes_alone_once_half_of_its_time_is_over_and_in_the_rounds_o
 @pytest.mark.parametrize("step", [Step.KEY_OPEN, Step.KEY_BLAME, Step.BEACON])
 def test_nothing_else_goes_along(step: Step) -> None:
     assert not goes_along(with_ceremony(b.COMMIT, b.KEY_OPEN), 1, step, 2, 0)
+
+
+@pytest.mark.parametrize("status", [t.RUNNING, t.COMPLETED])
+def test_a_challenge_is_for_the_seats_that_have_not_voted_on_it(status: t.TaskStatus) -> None:
+    view = b.TaskView(state=t.TaskState(status=status))
+    for seat in (1, 2):
+        view.seats.add(seat=seat, verifier=f"V{seat}MSP/v")
+    view.challenges.add(height=3).ballots.add(seat=1)
+    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
+    assert verifier_steps(view, "V2MSP/v", "V2MSP") == [(Step.JUDGE, 3)]
+    assert verifier_steps(view, "V3MSP/v", "V3MSP") == []

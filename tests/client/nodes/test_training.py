@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 from quorumlearn import ckks, learning
 from quorumlearn.learning import DataMissing, Split, get_workload
-from quorumlearn.nodes import training
 from quorumlearn.nodes.encryption import clipped, parameters_of, record_of
 from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.training import MOST_CLIPPED
@@ -80,9 +79,10 @@ def test_what_training_dies_of_costs_the_round_and_the_next_is_tried(
     assert "training.py:" in said["at"]
     miner.trainer.shard = some_samples
     assert not miner.act(view_of(spec, 1, model))
-    assert miner._trained is None
+    learned = miner.trainer.workshop.find
+    assert learned(spec.task_id, 1, ME) is None
     assert not miner.act(view_of(spec, 2, model))
-    assert miner._trained is not None
+    assert learned(spec.task_id, 2, ME) is not None
 
 
 def shares() -> dict[str, float]:
@@ -104,10 +104,10 @@ def test_an_update_beyond_the_bound_is_counted_and_sent_only_if_little_of_it_is(
     before = shares()
     miner = miner_in(tmp_path, Ledger(), some_samples, me=ME)
     model = miner.store.put(learning.to_bytes(workload_of(spec).initial_model(spec.seed)))
-    monkeypatch.setattr(training.learning, "difference", lambda *_: update)
+    monkeypatch.setattr(learning, "difference", lambda *_: update)
     with capture_logs() as logs:
         miner.act(view_of(spec, 1, model))
-    assert (miner._trained is not None) == sent
+    assert (miner.trainer.workshop.find(spec.task_id, 1, ME) is not None) == sent
     assert shares()["count"] == before["count"] + 1
     assert shares()["sum"] - before["sum"] == pytest.approx(beyond, abs=1e-4)
     said = [one for one in logs if one["event"] in {"clipped", "sits the round out"}]

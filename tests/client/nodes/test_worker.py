@@ -1,16 +1,16 @@
-"""A worker goes on whatever a step dies of, and how long it waits before it tries again."""
+"""A worker goes on whatever a step dies of, and how long it waits: before it tries again, and before it moves on what others leave."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from prometheus_client import REGISTRY
 from quorumlearn.gateway import CommitStatusError
 from quorumlearn.nodes import worker as module
-from quorumlearn.nodes.feed import News, TaskFeed
+from quorumlearn.nodes.feed import News, TaskFeed, Wakes
 from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.worker import FIRST_PAUSE, LONGEST_PAUSE, Worker, pause_before
@@ -145,3 +145,140 @@ def test_whatever_a_step_dies_of_is_logged_counted_and_tried_again(monkeypatch: 
     for error in unforeseen:
         labels = {"task": "died", "kind": type(error).__name__}
         assert REGISTRY.get_sample_value("quorumlearn_failures_total", labels) == 1
+
+
+class Clock:
+    """In place of the worker's `time`: only waiting takes any."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+
+class QuickFeed(TaskFeed):
+    """Whoever waits is back at once, so much later, and reads the ledger anew."""
+
+    def __init__(self, market: Market, clock: Clock) -> None:
+        super().__init__("t", market, clock.time)
+        self.clock = clock
+
+    def wait(self, mark: int, seconds: float, wakes: Wakes) -> None:
+        self.clock.now += seconds
+        self.expire()
+
+
+class QuickStop(threading.Event):
+    """The same for the pauses after an error."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.clock.now += timeout or 0.0
+        return self.is_set()
+
+
+class Due:
+    """A ledger on which the task can be moved on at some times, and that takes note of when it was."""
+
+    def __init__(self, clock: Clock, due: Callable[[float], bool]) -> None:
+        self.clock, self.due = clock, due
+        self.advanced: list[float] = []
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        return b.TaskView(
+            state=t.TaskState(status=t.RUNNING), can_advance=self.due(self.clock.now)
+        ).SerializeToString()
+
+    def submit(self, function: str, *args: str) -> bytes:
+        assert function == "blocks:Advance"
+        self.advanced.append(self.clock.now)
+        return b""
+
+
+class Onlooker:
+    """A role with nothing of its own to do, or that fails at it each time. It looks every so many seconds, until it has looked often."""
+
+    def __init__(
+        self, clock: Clock, patience: float | None, *, looks: int, every: float, error: Exception | None
+    ) -> None:
+        self.clock, self.looks, self.every, self.error = clock, looks, every, error
+        self.patience = patience
+
+    @property
+    def looks_at(self) -> float | None:
+        return self.clock.now + self.every
+
+    def act(self, view: b.TaskView, news: News) -> bool:
+        self.looks -= 1
+        if self.error is not None:
+            raise self.error
+        return False
+
+    def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return True
+
+    def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+        return False
+
+    def finished(self, view: b.TaskView) -> bool:
+        return self.looks <= 0
+
+
+def advances(
+    monkeypatch: pytest.MonkeyPatch,
+    patience: float | None,
+    due: Callable[[float], bool],
+    *,
+    looks: int,
+    every: float = 1.0,
+    error: Exception | None = None,
+) -> list[float]:
+    """When somebody of this patience moves the task on, in seconds from its first look."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    ledger = Due(clock, due)
+    market = Market(ledger)
+    role = Onlooker(clock, patience, looks=looks, every=every, error=error)
+    failures: list[Exception] = []
+    Worker("V/v", role, QuickFeed(market, clock), market, QuickStop(clock), failures.append).run()
+    assert set(failures) <= {error}
+    return ledger.advanced
+
+
+def always(_: float) -> bool:
+    return True
+
+
+def test_what_is_due_is_left_to_others_for_exactly_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert advances(monkeypatch, 3.0, always, looks=5) == [3.0]
+    assert advances(monkeypatch, 3.0, always, looks=3) == []
+    assert advances(monkeypatch, 3.0, always, looks=3, every=60.0) == [3.0]
+
+
+def test_without_patience_it_moves_on_at_once_and_never_where_that_is_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert advances(monkeypatch, 0.0, always, looks=2) == [0.0]
+    assert advances(monkeypatch, None, always, looks=20) == []
+    assert advances(monkeypatch, 0.0, lambda _: False, looks=20) == []
+
+
+def test_patience_begins_anew_when_others_have_moved_the_task_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Due from 0 to 2, and then from 4."""
+    assert advances(monkeypatch, 3.0, lambda now: not 2 <= now < 4, looks=9) == [7.0]
+
+
+@pytest.mark.parametrize("error", [JournalError("no space"), RuntimeError("CUDA error")])
+def test_what_is_due_is_moved_on_although_the_own_step_fails_each_time(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    assert advances(monkeypatch, 0.0, always, looks=2, error=error)[0] == 0.0
+    (first, *_) = advances(monkeypatch, 3.0, always, looks=9, error=error)
+    assert 3.0 <= first <= 3.0 + LONGEST_PAUSE
+    assert advances(monkeypatch, None, always, looks=9, error=error) == []

@@ -148,7 +148,7 @@ def duplicates(network: Network) -> Observation:
     return {
         "status": code,
         "in its block": list(flags),
-        "later": sorted(set(later)),
+        "later": [*sorted(set(later))],
         "status after all": owner.status(txid)[0],
     }
 

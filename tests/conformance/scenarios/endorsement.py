@@ -5,6 +5,9 @@ Those of the chaincode and those of single keys: whose signatures count, and whe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from fabric_protos.peer import (
     proposal_response_pb2,
     transaction_pb2,
@@ -150,6 +153,11 @@ def key_policy_fails_to_change(network: Network) -> Observation:
     return list(in_one_block(network, make))
 
 
+def _code_by(network: Network, orgs: Sequence[str]) -> str:
+    """What became of a write that these organisations endorsed."""
+    return network.submit("put", "locked", "2", orgs=orgs).code
+
+
 @case("key-level policies: garbage instead of a policy")
 def key_policy_garbage(network: Network) -> Observation:
     found: dict[str, Observation] = {
@@ -160,9 +168,7 @@ def key_policy_garbage(network: Network) -> Observation:
         ("all", (OWNER, *VERIFIERS)),
         ("whoever the gateway chooses", ()),
     ):
-        found[f"written by {name}"] = outcome(
-            network, lambda orgs=orgs: network.submit("put", "locked", "2", orgs=orgs).code
-        )
+        found[f"written by {name}"] = outcome(network, partial(_code_by, network, orgs))
     found["value"] = network.owner.evaluate("get", "locked").decode()
     return found
 

@@ -5,6 +5,8 @@ Evaluate and Endorse of sound proposals: what the chaincode says, and which peer
 
 from __future__ import annotations
 
+from typing import Any
+
 from fabric_protos.gateway import gateway_pb2
 
 from tests.conformance.crafting import endorsed, evaluated
@@ -13,9 +15,7 @@ from tests.conformance.observing import Observation, case, outcome
 from tests.network.devnet.raw_gateway import CHANNEL, Client, action_of
 
 
-def both(
-    network: Network, *args: str | bytes, client: Client | None = None, **options: object
-) -> Observation:
+def both(network: Network, *args: str | bytes, client: Client | None = None, **options: Any) -> Observation:
     """The same call evaluated and endorsed."""
     asking = client or network.owner
     return {

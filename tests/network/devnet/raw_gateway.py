@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from fabric_protos.common import common_pb2, ledger_pb2
@@ -90,18 +91,18 @@ class Client:
             proposal_bytes=proposal, signature=self.signer.sign(proposal)
         )
 
-    def evaluate(self, *args: str | bytes, orgs: Sequence[str] = (), **options: object) -> bytes:
-        txid, signed = self.propose(*args, **options)  # type: ignore[arg-type]
+    def evaluate(self, *args: str | bytes, orgs: Sequence[str] = (), **options: Any) -> bytes:
+        txid, signed = self.propose(*args, **options)
         request = gateway_pb2.EvaluateRequest(
             transaction_id=txid, channel_id=CHANNEL, proposed_transaction=signed, target_organizations=orgs
         )
         return bytes(self.gateway.Evaluate(request, timeout=60).result.payload)
 
     def endorse(
-        self, *args: str | bytes, orgs: Sequence[str] = (), **options: object
+        self, *args: str | bytes, orgs: Sequence[str] = (), **options: Any
     ) -> tuple[str, common_pb2.Envelope]:
         """Transaction id and envelope, signed."""
-        txid, signed = self.propose(*args, **options)  # type: ignore[arg-type]
+        txid, signed = self.propose(*args, **options)
         request = gateway_pb2.EndorseRequest(
             transaction_id=txid, channel_id=CHANNEL, proposed_transaction=signed, endorsing_organizations=orgs
         )
@@ -123,7 +124,7 @@ class Client:
         response = self.gateway.CommitStatus(signed, timeout=timeout)
         return transaction_pb2.TxValidationCode.Name(response.result), response.block_number
 
-    def submit(self, *args: str | bytes, orgs: Sequence[str] = (), **options: object) -> Committed:
+    def submit(self, *args: str | bytes, orgs: Sequence[str] = (), **options: Any) -> Committed:
         txid, envelope = self.endorse(*args, orgs=orgs, **options)
         self.order(txid, envelope)
         code, block = self.status(txid)
@@ -204,9 +205,13 @@ def result_of(envelope: common_pb2.Envelope) -> bytes:
     return bytes(action_of(envelope).response.payload)
 
 
+def trailing_metadata(error: grpc.RpcError) -> Iterable[tuple[str, bytes]]:
+    return ((one.key, one.value) for one in error.trailing_metadata() or ())
+
+
 def details_of(error: grpc.RpcError) -> list[tuple[str, str]]:
     """(MSP id, message) of each ErrorDetail."""
-    for key, value in error.trailing_metadata() or ():
+    for key, value in trailing_metadata(error):
         if key == "grpc-status-details-bin":
             found = []
             for packed in status_pb2.Status.FromString(value).details:

@@ -171,6 +171,6 @@ def test_blocks_with_private_data_have_none(owner: Client) -> None:
 
 def test_plain_grpc_is_not_served(net: Net) -> None:
     with grpc.insecure_channel(net.devnet.addresses["OwnerMSP"]) as channel:
-        client_call = channel.unary_unary("/gateway.Gateway/Evaluate")
+        client_call = channel.unary_unary("/gateway.Gateway/Evaluate")  # type: ignore[call-arg]
         with pytest.raises(grpc.RpcError):
             client_call(b"", timeout=5)

@@ -6,6 +6,7 @@ import datetime
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -60,7 +61,7 @@ def test_a_gateway_without_the_chaincode_asks_others(owner: Client) -> None:
     with pytest.raises(grpc.RpcError) as failed:
         owner.endorse("transient", chaincode="other", transient={"a": b"b"})
     assert failed.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert "to protect transient data" in failed.value.details()
+    assert "to protect transient data" in str(failed.value.details())
 
 
 def test_an_unknown_chaincode(owner: Client) -> None:
@@ -71,7 +72,7 @@ def test_an_unknown_chaincode(owner: Client) -> None:
     with pytest.raises(grpc.RpcError) as failed:
         owner.endorse("get", "k", chaincode="nothing")
     assert failed.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert failed.value.details().startswith(
+    assert str(failed.value.details()).startswith(
         "no combination of peers can be derived which satisfy the endorsement policy"
     )
 
@@ -80,19 +81,19 @@ def test_endorsers_that_disagree(verifier: Client) -> None:
     with pytest.raises(grpc.RpcError) as failed:
         verifier.endorse("differ")
     assert failed.value.code() is grpc.StatusCode.ABORTED
-    assert "failed to collect enough transaction endorsements" in failed.value.details()
+    assert "failed to collect enough transaction endorsements" in str(failed.value.details())
     details = details_of(failed.value)
     assert details
     assert {message for _, message in details} == {"ProposalResponsePayloads do not match"}
 
 
-def refused(client: Client, **options: object) -> tuple[grpc.StatusCode, str]:
+def refused(client: Client, **options: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as failed:
         client.evaluate("get", "k", **options)
-    return failed.value.code(), failed.value.details()
+    return failed.value.code(), str(failed.value.details())
 
 
-def refused_by_each(client: Client, **options: object) -> tuple[grpc.StatusCode, list[tuple[str, str]]]:
+def refused_by_each(client: Client, **options: Any) -> tuple[grpc.StatusCode, list[tuple[str, str]]]:
     """The code, and what every peer of the devnet said."""
     with pytest.raises(grpc.RpcError) as failed:
         client.evaluate("get", "k", **options)
@@ -295,7 +296,7 @@ def test_qscc_refuses_as_fabric_does(owner: Client, args: list[str], reason: str
     with pytest.raises(grpc.RpcError) as failed:
         owner.evaluate(*args, chaincode="qscc")
     assert failed.value.code() is grpc.StatusCode.UNKNOWN
-    assert reason in failed.value.details()
+    assert reason in str(failed.value.details())
 
 
 def test_many_clients_at_once(net: Net) -> None:

@@ -196,7 +196,7 @@ def test_a_devnet_whose_store_fails_says_so_and_loses_nothing(members: Members, 
     with pytest.raises(grpc.RpcError) as failed:
         client.status(txid)
     assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert "gone" in failed.value.details()
+    assert "gone" in str(failed.value.details())
     with pytest.raises(grpc.RpcError) as failed:
         client.order(*client.endorse("put", "lost", "3"))
     assert failed.value.code() is grpc.StatusCode.UNAVAILABLE

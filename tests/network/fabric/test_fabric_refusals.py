@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import sys
 import time
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
-from quorumlearn_network.fabric import native, transactions, up
+from quorumlearn_network.fabric import lifecycle, native, transactions, up
 from quorumlearn_network.fabric.errors import DisagreementError
 from quorumlearn_network.fabric.layout import Layout, plan
 from quorumlearn_network.folder import UpError, step
@@ -119,7 +120,7 @@ def test_a_full_disk(net: FabricNet, monkeypatch: pytest.MonkeyPatch) -> None:
         used: int
         free: int
 
-    monkeypatch.setattr(up.shutil, "disk_usage", lambda path: Usage(1 << 40, 1 << 40, 3 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 1 << 40, 3 << 20))
     assert "has 3 MiB left on its disk" in refused(net)
 
 
@@ -156,12 +157,12 @@ def test_peers_that_disagree_while_one_is_behind_are_asked_again(
 
     layout = plan(choose_ports(parse_spec(DESCRIPTION, "x"), None), tmp_path)
     for name in ("install", "approve"):
-        monkeypatch.setattr(up.lifecycle, name, lambda *_: True)
+        monkeypatch.setattr(lifecycle, name, lambda *_: True)
     monkeypatch.setattr(up, "admin", lambda *_: None)
     monkeypatch.setattr(up, "_commit", commit)
     nodes = SimpleNamespace(stale=list, running=dict)
-    upkeep = Upkeep(nodes, [], lambda _: None, time.monotonic() + 60)  # type: ignore[arg-type]
-    up.deploy(layout, nodes, upkeep)  # type: ignore[arg-type]
+    upkeep = Upkeep(nodes, [], lambda _: None, time.monotonic() + 60)
+    up.deploy(layout, nodes, upkeep)
     assert asked == ["commit"] * 3
 
 

@@ -1,0 +1,143 @@
+"""A verifier votes for the one model that the opened aggregate gives, and for nothing else that a proposer names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from quorumlearn import ckks, learning
+from quorumlearn.nodes import candidate
+from quorumlearn.nodes.market import NOTHING, Along
+from quorumlearn.nodes.scoring import Scorer
+from quorumlearn.nodes.verifier import Verifier
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+from tests.client.nodes.committee import committee_of
+from tests.client.nodes.played_round import SEATS, WEIGHTS, Played
+
+PUBLIC = ["bottom"]
+WORKLOAD = learning.get_workload("mnist-cnn", {})
+SIZE = learning.size_of(learning.public_shapes(WORKLOAD.shapes, PUBLIC))
+
+
+class Ballots:
+    """A market that takes votes on blocks, and accusations."""
+
+    def __init__(self) -> None:
+        self.cast: list[b.Ballot] = []
+        self.accusations: list[b.Accusation] = []
+
+    def vote_block(self, task: str, number: int, ballot: b.Ballot, along: Along = NOTHING) -> None:
+        self.cast.append(ballot)
+
+    def accuse(self, task: str, number: int, accusation: b.Accusation) -> None:
+        self.accusations.append(accusation)
+
+
+def few_samples() -> learning.Split:
+    random = np.random.default_rng(3)
+    return learning.Split(random.random((20, 1, 28, 28), dtype=np.float32), np.arange(20) % 10)
+
+
+class Validated(Played):
+    """The round up to VALIDATE: its aggregate is open, and an honest proposer has named what it gives."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, committee_of(3, 2, 3, security=128, size=SIZE))
+        now, spec = self.view.round, self.spec
+        spec.workload.CopyFrom(t.Workload(name=WORKLOAD.name, public_blocks=PUBLIC))
+        spec.tolerance_bp = 10_000
+        base = learning.split(WORKLOAD.initial_model(spec.seed), PUBLIC)[0]
+        now.base.model.CopyFrom(self.store.put(learning.to_bytes(base)))
+        self.view.task.spec.CopyFrom(spec)
+        self.view.state.status = t.RUNNING
+        self.view.ceremonies.add(round=now.number, attempt=1, step=b.KEY_READY, seats=SEATS)
+        for seat, part in self.parts.items():
+            self.view.seats.add(seat=seat, verifier=f"V{seat}/v")
+            self.view.contributions.add(round=now.number, attempt=1, seat=seat, sealing_key=part.sealing_key)
+        self.screened()
+        self.shown(*SEATS)
+        self.selected()
+        self.decrypted()
+        now.phase = b.VALIDATE
+        self.values = np.sum([weight * self.committee.values[one] for one, weight in WEIGHTS.items()], axis=0)
+        model = candidate.next_model(base, self.values, now.selection, self.committee.parameters)
+        self.model = self.store.put(learning.to_bytes(model))
+        self.aggregate = self.store.put(candidate.aggregate_bytes(self.values, now.selection))
+        self.shifted = self.store.put(learning.to_bytes({name: one + 1 for name, one in model.items()}))
+
+    def propose(self, model: ArtifactRef, aggregate: ArtifactRef) -> None:
+        self.view.round.candidate.CopyFrom(b.Candidate(proposer="M/a", model=model, aggregate=aggregate))
+
+    def node(self, seat: int) -> tuple[Verifier, Ballots]:
+        """A seat's node as it comes up, and what it sends."""
+        market = Ballots()
+        node = Verifier(
+            me=f"V{seat}/v",
+            msp_id=f"V{seat}",
+            market=market,  # type: ignore[arg-type]
+            store=self.store,
+            journal=self.task_journal(seat),
+            scorer=Scorer(few_samples),
+            position=lambda _: (0, 0),
+            workers=ckks.Workers(0),
+        )
+        return node, market
+
+    def vote(self, seat: int) -> b.Ballot:
+        node, market = self.node(seat)
+        assert node.act(self.view)
+        (ballot,) = market.cast
+        return ballot
+
+
+@pytest.fixture(scope="module")
+def round_(tmp_path_factory: pytest.TempPathFactory) -> Validated:
+    return Validated(tmp_path_factory.mktemp("round"))
+
+
+def test_every_seat_votes_for_what_the_aggregate_gives(round_: Validated) -> None:
+    round_.propose(round_.model, round_.aggregate)
+    for seat in SEATS:
+        ballot = round_.vote(seat)
+        assert (ballot.seat, ballot.model, ballot.reason) == (seat, round_.model.digest, b.GOOD)
+        assert ballot.total == len(few_samples())
+
+
+def test_no_seat_votes_for_another_model_or_another_aggregate(round_: Validated) -> None:
+    """A task whose tolerance lets any score pass, and models that are models: only recomputing tells."""
+    base = round_.view.round.base.model
+    for model, aggregate in (
+        (round_.shifted, round_.aggregate),
+        (base, round_.aggregate),
+        (round_.model, round_.shifted),
+        (ArtifactRef(digest=round_.model.digest, size=round_.model.size + 1), round_.aggregate),
+        (ArtifactRef(digest="ab" * 32, size=round_.model.size), round_.aggregate),
+    ):
+        round_.propose(model, aggregate)
+        ballot = round_.vote(2)
+        assert ballot.model == model.digest
+        assert ballot.reason == b.WRONG_MODEL
+        assert not ballot.total
+
+
+def test_a_seat_to_which_the_aggregate_does_not_open_says_so_and_votes_for_no_model(
+    round_: Validated,
+) -> None:
+    """One partial decryption is left of three: there is nothing to hold the candidate against."""
+    round_.propose(round_.model, round_.aggregate)
+    view = b.TaskView()
+    view.CopyFrom(round_.view)
+    for one in view.screenings[1:]:
+        one.ClearField("partial")
+    node, market = round_.node(1)
+    assert node.act(view)
+    (accusation,) = market.accusations
+    assert (accusation.seat, accusation.fault) == (0, b.BAD_PARTIAL)
+    assert market.cast == []
+    view.accusations.add(accuser=1, seat=0, fault=b.BAD_PARTIAL)
+    assert node.act(view)
+    assert [ballot.reason for ballot in market.cast] == [b.UNAVAILABLE]

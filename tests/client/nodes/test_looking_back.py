@@ -1,0 +1,161 @@
+"""What a node does about tasks that ended while it was away: erases what is secret, and judges what is challenged."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from quorumlearn.gateway import EvaluateError, Network
+from quorumlearn.nodes import run
+from quorumlearn.nodes.config import IdentityConfig, NodeConfig
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.run import Node
+from quorumlearn_proto.task_pb2 import TaskStatus
+
+from tests.chaincode.contracts.ledger_stub import identity
+from tests.chaincode.contracts.market_actors import OWNER, TASK, Play, spec
+
+MSP = "V1MSP"
+NEXT = "digits-2"
+
+
+Asked = list[str]
+"""The functions that a node has called, in their order, with the task where it is about one."""
+
+
+class OnPeer:
+    """A contract on the in-memory peer, for one identity. Whatever is asked is told before it is answered."""
+
+    def __init__(self, play: Play, who: str, told: Callable[[Asked], None]) -> None:
+        self.peer, self.client, self.told = play.peer, identity(who), told
+        self.asked: Asked = []
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        self.asked.append(f"{function} {args[0]}")
+        self.told(self.asked)
+        return self.peer.evaluate(self.client, function, *args)
+
+    def submit(self, function: str, *args: str) -> bytes:
+        raise AssertionError(function)
+
+
+class NoEvents:
+    """What is left of a channel whose peer sends none."""
+
+    def chain_info(self) -> None:
+        raise EvaluateError("this peer sends no events", unreachable=True)
+
+
+class OfOnePeer(Organisation):
+    """An organisation whose one identity, a verifier, is on the in-memory peer."""
+
+    def __init__(self, folder: Path, play: Play, told: Callable[[Asked], None]) -> None:
+        (folder / "store").mkdir(parents=True, exist_ok=True)
+        super().__init__(
+            NodeConfig(
+                organisation=folder,
+                store=(folder / "store").as_uri(),
+                state=folder / "state",
+                compute_slots=1,
+                workers=0,
+                identities=(IdentityConfig(user="vera", role="verifier", seed=None),),
+            )
+        )
+        self.contract = OnPeer(play, self.name("vera"), told)
+
+    def name(self, user: str) -> str:
+        return f"{MSP}/{user}"
+
+    def msp_id(self, user: str) -> str:
+        return MSP
+
+    def market(self, user: str) -> Market:
+        return Market(self.contract)
+
+    def network(self, user: str) -> Network:
+        return NoEvents()  # type: ignore[return-value]
+
+    def check_accounts(self) -> None:
+        """There is one."""
+
+    def settle(self) -> None:
+        """There is one ledger."""
+
+    def ready_data(self) -> None:
+        """None is needed."""
+
+
+class Away:
+    """A verifier's state folder, and its node whenever it comes back."""
+
+    def __init__(self, folder: Path, play: Play) -> None:
+        self.folder, self.play = folder, play
+
+    def journal(self, task: str) -> Journal:
+        return Journal(self.folder / "state" / "vera" / task)
+
+    def comes_back(self, until: Callable[[Asked], bool]) -> Asked:
+        """Run its node until it has asked so much, and not for ever."""
+        stop = threading.Event()
+
+        def told(asked: Asked) -> None:
+            if until(asked) or listings(asked) == 100:
+                stop.set()
+
+        organisation = OfOnePeer(self.folder, self.play, told)
+        Node(organisation, stop).run()
+        return organisation.contract.asked
+
+
+def listings(asked: Asked) -> int:
+    return sum(one.startswith("tasks:List") for one in asked)
+
+
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Away:
+    """It holds seat 1 of one task, and has been a verifier of another that has not begun."""
+    monkeypatch.setattr(run, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(run, "warm_up", lambda **_: None)
+    play = Play()
+    play.start()
+    play.publish(spec(task_id=NEXT))
+    node = Away(tmp_path, play)
+    for task in (TASK, NEXT):
+        node.journal(task).put("seated", b"seated")
+        node.journal(task).put("round-1/attempt-1/share", b"secret")
+        node.journal(task).put("round-2/sketch-shares", b"secret")
+    return node
+
+
+def played_to_its_end(play: Play) -> None:
+    play.whole_round()
+    play.whole_round()
+    assert play.state().status == TaskStatus.COMPLETED
+
+
+def test_a_node_that_comes_back_erases_the_secrets_of_a_task_that_has_ended(away: Away) -> None:
+    played_to_its_end(away.play)
+    asked = away.comes_back(lambda asked: listings(asked) == 3)
+    assert away.journal(TASK).names() == ["seated"]
+    assert away.journal(NEXT).names() == ["round-1", "round-2", "seated"]
+    assert asked.count(f"blocks:View {TASK}") == 1  # once is enough: nothing of it is challenged
+
+
+def test_a_node_that_comes_back_goes_on_with_a_task_that_is_challenged(away: Away) -> None:
+    """It reads the task again and again, as whoever is to vote on a block does."""
+    played_to_its_end(away.play)
+    away.play.send(OWNER, "blocks:Challenge", TASK, "2", "it forgets the sevens")
+    asked = away.comes_back(lambda asked: asked.count(f"blocks:View {TASK}") == 2)
+    assert asked.count(f"blocks:View {TASK}") >= 2
+    assert away.journal(TASK).names() == ["seated"]
+
+
+def test_a_task_that_the_node_was_never_in_gets_no_journal(away: Away) -> None:
+    away.play.publish(spec(task_id="digits-3"))
+    away.play.send(OWNER, "tasks:Cancel", "digits-3")
+    away.comes_back(lambda asked: listings(asked) == 2)
+    assert not (away.folder / "state" / "vera" / "digits-3").exists()

@@ -1,0 +1,63 @@
+"""What a verifier says of a model's score: it fell by more than the task's tolerance, or it did not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from quorumlearn import learning
+from quorumlearn.nodes.scoring import Scorer
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+
+WORKLOAD = learning.get_workload("mnist-cnn", {})
+
+
+def always(digit: int) -> learning.Model:
+    """A model that takes every image for this digit."""
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in WORKLOAD.shapes.items()}
+    tensors["top.dense2.bias"][digit] = 1
+    return learning.split(tensors, WORKLOAD.blocks)[0]
+
+
+def of_digits(**counts: int) -> learning.Split:
+    """So many samples of each digit, named by words."""
+    digits = {"zeros": 0, "ones": 1, "twos": 2}
+    labels = np.repeat([digits[name] for name in counts], list(counts.values()))
+    return learning.Split(np.zeros((len(labels), 1, 28, 28), np.float32), labels)
+
+
+def ballot(test_set: learning.Split, tolerance_bp: int, *, model: int, base: int) -> b.Ballot:
+    spec = t.TaskSpec(
+        workload=t.Workload(name=WORKLOAD.name, public_blocks=WORKLOAD.blocks), tolerance_bp=tolerance_bp
+    )
+    return Scorer(lambda: test_set).fill(b.Ballot(), spec, always(model), always(base))
+
+
+@pytest.mark.parametrize(
+    ("test_set", "tolerance_bp", "reason"),
+    [
+        (of_digits(zeros=60, ones=40), 1999, b.SCORE_FELL),
+        (of_digits(zeros=60, ones=40), 2000, b.GOOD),  # as much as the tolerance is not more
+        (of_digits(zeros=60, ones=40), 2001, b.GOOD),
+        (of_digits(zeros=2, ones=1), 3333, b.SCORE_FELL),
+        (of_digits(zeros=2, ones=1), 3334, b.GOOD),
+        (of_digits(zeros=501, ones=499), 0, b.SCORE_FELL),
+        (of_digits(zeros=50, ones=50), 0, b.GOOD),  # nothing is lost
+        (of_digits(zeros=40, ones=60), 0, b.GOOD),
+    ],
+)
+def test_a_score_may_fall_by_the_tolerance_and_by_no_more(
+    test_set: learning.Split, tolerance_bp: int, reason: b.BallotReason
+) -> None:
+    """Between a base that knows the zeros only, and a model that knows the ones only."""
+    said = ballot(test_set, tolerance_bp, model=1, base=0)
+    assert said.reason == reason
+    counts = [int((test_set.labels == digit).sum()) for digit in (1, 0)]
+    assert [said.correct, said.base_correct, said.total] == [*counts, len(test_set)]
+
+
+def test_tolerance_is_a_share_of_the_whole_test_set() -> None:
+    """Of 20 samples each knows at most 2: a model that loses both has lost a tenth."""
+    test_set = of_digits(zeros=2, ones=0, twos=18)
+    assert ballot(test_set, 1000, model=1, base=0).reason == b.GOOD
+    assert ballot(test_set, 999, model=1, base=0).reason == b.SCORE_FELL
