@@ -26,7 +26,8 @@ from quorumlearn_network.spec import Runtime
 from rich.console import Console
 
 from benchmarks.encrypted_aggregation.machine import machine
-from benchmarks.outages.campaign import BrokenError, Tally, make_campaign, wiped
+from benchmarks.outages.campaign import Tally, make_campaign, wiped
+from benchmarks.outages.noticing import BrokenError
 
 BACK_SECONDS = 2.0
 KILLS, QUICK_KILLS = 100, 3

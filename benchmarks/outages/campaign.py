@@ -10,16 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import re
 import shutil
 import signal
-import socket
 import tempfile
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -38,6 +33,9 @@ from quorumlearn_network.up import bring_down, bring_up, status
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
+from benchmarks.outages.noticing import BrokenError, noticing
+from benchmarks.overhead.market import adapt
+
 PER_ROUND = 100
 MOST_ROUNDS = 1000
 SHARDS = 200
@@ -50,13 +48,6 @@ AFTERMATH_SECONDS = 15.0
 PATIENCE_SECONDS = 300.0
 NODE = "node."
 T = TypeVar("T")
-_STREAM = re.compile(
-    r'^grpc_server_stream_requests_received\{.*method="ChaincodeEvents".*\} (\d+)', re.MULTILINE
-)
-
-
-class BrokenError(Exception):
-    """The campaign cannot go on: the message says what does not come back."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +158,7 @@ class Campaign:
             self._start_node(name)
             return Outage(name, killed, restarted, time.time(), None)
         peer = self._peer_with_node(name)
-        with _noticing(peer) as noticed:
+        with noticing(peer, PATIENCE_SECONDS) as noticed:
             bring_up(None, self.scene.network, confirm_ledger, lambda _: None, PATIENCE_SECONDS)
         return Outage(name, killed, restarted, time.time(), noticed())
 
@@ -232,7 +223,7 @@ def make_campaign(
         spec = spec.model_copy(update={"fabric": FabricSpec(runtime=on)})
     scene = Scene(folder, spec, f"outages-{seed}", MOST_ROUNDS, seed, data, {})
     scene.write(samples)
-    _shorten(scene)
+    _shorten(scene, samples)
     return Campaign(scene, random.Random(seed), say)
 
 
@@ -264,78 +255,18 @@ def tally(market: Market, scene: Scene, outages: list[Outage]) -> Tally:
     )
 
 
-def _shorten(scene: Scene) -> None:
+def _shorten(scene: Scene, samples: int) -> None:
     """Small shards, whose models may become worse, and at least three of the four miners for a round."""
     file = scene.folder / "task.yaml"
     task = yaml.safe_load(file.read_text())
     task["workload"]["config"]["epochs"] = "1"
-    task["miners"] |= {"minimum": 3, "byzantine": 0}
+    task["miners"]["minimum"] = 3
     task["reward"]["per_round"] = PER_ROUND
     task["tolerance"] = "100%"
-    file.write_text(yaml.safe_dump(task, sort_keys=False))
-    for path in scene.node_files:
-        node = yaml.safe_load(path.read_text())
-        for identity in node["identities"]:
-            if identity["role"] == "miner":
-                index = identity["shard"].partition(":")[2].partition("/")[0]
-                identity["shard"] = f"iid:{index}/{SHARDS}@{scene.seed}"
-        path.write_text(yaml.safe_dump(node, sort_keys=False))
+    adapt(scene, samples, samples // SHARDS, task)
 
 
 def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait(20)
-
-
-@contextlib.contextmanager
-def _noticing(peer: OrganisationSpec | None) -> Iterator[Callable[[], float | None]]:
-    """While the block starts a peer: when it listens, and how long after that a client has opened a stream of events on it.
-
-    What the block gives is asked for after it. Only clients of the peer's own organisation open such streams.
-    """
-    if peer is None:
-        yield lambda: None
-        return
-    found: list[float] = []
-
-    def notice() -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not _listens(peer.peer.host, peer.peer.port):
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.02)
-        listening = time.monotonic()
-        while not _streams(f"{peer.peer.host}:{peer.peer.operations_port}"):
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.02)
-        found.append(time.monotonic() - listening)
-
-    thread = threading.Thread(target=notice, daemon=True)
-    thread.start()
-
-    def noticed() -> float:
-        thread.join(PATIENCE_SECONDS)
-        if not found:
-            raise BrokenError(f"no node of {peer.name} is back at its peer after {PATIENCE_SECONDS:.0f} s")
-        return found[0]
-
-    yield noticed
-
-
-def _listens(host: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1.0):
-        return True
-    return False
-
-
-def _streams(operations: str) -> int:
-    """Streams of chaincode events that clients have asked this peer for since it started."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(f"http://{operations}/metrics", timeout=5.0) as answer:
-            found = _STREAM.search(answer.read().decode())
-    except (OSError, urllib.error.URLError):
-        return 0
-    return int(found[1]) if found else 0
