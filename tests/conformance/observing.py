@@ -69,8 +69,8 @@ def outcome(network: Network, call: Callable[[], Observation | bytes]) -> Observ
 
 def refusal(network: Network, error: grpc.RpcError) -> Observation:
     """An error of gRPC: its code, message and details."""
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return {"code": "DEADLINE_EXCEEDED"}  # the client's own clock
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED or "RST_STREAM" in (error.details() or ""):
+        return {"code": "DEADLINE_EXCEEDED"}  # by the client's own clock, or the peer's, which may come first
     found: dict[str, Observation] = {
         "code": error.code().name,
         "message": plain(network, error.details() or ""),

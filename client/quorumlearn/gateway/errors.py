@@ -74,8 +74,11 @@ class GatewayError(Exception):
 
     @property
     def timed_out(self) -> bool:
-        """Whether no answer came within the deadline."""
-        return self.status is grpc.StatusCode.DEADLINE_EXCEEDED
+        """Whether no answer came within the deadline.
+
+        A peer keeps the call's deadline too, and may end it first: that reaches the client as CANCELLED.
+        """
+        return self.status in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
     def diagnostics(self) -> str:
         """Several lines for a person: what failed, where, and each peer's own words."""

@@ -48,7 +48,8 @@ from quorumlearn_network.folder import Waiting
 
 CALL_S = 60.0
 _ORDER_S, _COMMIT_S = 10.0, 20.0
-_DOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_DOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+"""CANCELLED is a deadline, too: a peer keeps it as well, and may end the call first."""
 
 T = TypeVar("T")
 
