@@ -58,7 +58,7 @@ def render_core(layout: Layout, peer: PeerNode) -> str:
                 "timeout": "20s",
                 "minInterval": "10s",
                 "client": {"interval": "60s", "timeout": "20s"},
-                "deliveryClient": {"interval": "10s", "timeout": "5s"},  # of an orderer that hangs
+                "deliveryClient": {"interval": "10s", "timeout": "3s"},  # of an orderer that hangs
             },
             "gossip": _gossip(peer),
             "deliveryclient": {
