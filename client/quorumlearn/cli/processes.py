@@ -84,7 +84,7 @@ class Nodes:
         """Run the node of a file; it writes to `logs/<file's name>.log` in the folder."""
         process = Detached(self._folder, file.stem)
         with undisturbed():
-            process.start(command("node", "run", str(file)), {}, bound=True)
+            process.start(command("node", "run", str(file.resolve())), {}, bound=True)
             self._running.append(process)
 
     def check(self) -> None:

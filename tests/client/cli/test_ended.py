@@ -14,7 +14,7 @@ import psutil
 import pytest
 from quorumlearn.cli import run
 from quorumlearn.cli.demo import MARK, cleaned
-from quorumlearn.cli.processes import interruptible
+from quorumlearn.cli.processes import Nodes, interruptible
 from quorumlearn_network.processes import Detached, undisturbed
 
 CLI = [sys.executable, "-m", "quorumlearn.cli"]
@@ -159,3 +159,16 @@ def test_below_nohup_a_hangup_is_still_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_node_finds_its_file_in_a_folder_that_is_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("market/nodes/owner.yaml")
+    file.parent.mkdir(parents=True)
+    file.write_text("organisation: nowhere\n")
+    with Nodes(Path("market")) as nodes:
+        nodes.start(file)
+        log = tmp_path / "market" / "logs" / "owner.log"
+        until(lambda: "owner.yaml: store: Field required" in log.read_text(), log.read_text)
