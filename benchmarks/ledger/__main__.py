@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ledger.cells import BURST, MOST, RoundTime, Submissions, burst, submissions, whole_round
-from benchmarks.ledger.market import raised
+from benchmarks.ledger.empty_market import raised
 
 NETWORKS = ("devnet", *Runtime)
 TIMEOUTS, CLIENTS = (10, 20, 50, 100), (1, 2, 4, 8, 16, 32, 64)

@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from quorumlearn.gateway import TransactionRecord, read_block
-from quorumlearn.nodes.market import Along, Market
+from quorumlearn.nodes.market import Market, StepOptions
 from quorumlearn_proto import block_pb2 as b
 
-from benchmarks.ledger.market import Ledger, Play, Submission, patient, ref, secret
+from benchmarks.ledger.empty_market import Ledger, Play, Submission, patient, ref, secret
 
 PER_CLIENT = 4
 FEWEST, MOST = 40, 256
 BURST = 100
 ROUND_MINERS = 10
 CLAIM = ref("claim").digest
-WAITING = Along(pending=True)
+WAITING = StepOptions(pending=True)
 """A seat that knows of others who have yet to act."""
 FUNCTIONS = frozenset(
     f"blocks:{name}"

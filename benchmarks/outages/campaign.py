@@ -34,7 +34,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
 from benchmarks.outages.noticing import BrokenError, noticing
-from benchmarks.overhead.market import adapt
+from benchmarks.overhead.played_task import adapt
 
 PER_ROUND = 100
 MOST_ROUNDS = 1000

@@ -26,7 +26,8 @@ from quorumlearn.cli.scene import Scene
 from rich.console import Console
 
 from benchmarks.encrypted_aggregation.machine import machine
-from benchmarks.overhead.market import (
+from benchmarks.overhead.plain import PlainRun, Training, train_plainly
+from benchmarks.overhead.played_task import (
     MarketRun,
     adapt,
     demo_scene,
@@ -37,7 +38,6 @@ from benchmarks.overhead.market import (
     wiped,
     workload_of,
 )
-from benchmarks.overhead.plain import PlainRun, Training, train_plainly
 
 MINERS, LIGHT_ROUNDS, QUICK_ROUNDS, SHARD_SAMPLES = 10, 9, 2, 8
 LIGHT_TASK = {

@@ -8,7 +8,7 @@ from quorumlearn import robust
 from quorumlearn_proto import block_pb2 as b
 
 from benchmarks.encrypted_aggregation import exact
-from benchmarks.overhead import market
+from benchmarks.overhead import played_task
 
 
 @pytest.mark.timeout(300)
@@ -43,6 +43,6 @@ def test_what_attackers_expect_is_multi_krums_answer() -> None:
 def test_a_round_lasts_until_the_next_and_its_phases_add_up() -> None:
     first: dict[int, int] = {b.KEY: 0, b.COMMIT: 1000, b.BEACON: 1500, b.REVEAL: 1600, b.ENDED: 4000}
     last: dict[int, int] = {b.KEY: 4000, b.COMMIT: 4200, b.BEACON: 5000, b.REVEAL: 5000, b.ENDED: 6000}
-    assert market._ends([first, last]) == [4200, 6000]
-    assert market._phases(first) == {"COMMIT": 0.5, "BEACON": 0.1, "REVEAL": 2.4}
-    assert market._phases(last) == {"COMMIT": 0.8, "BEACON": 0.0, "REVEAL": 1.0}
+    assert played_task._ends([first, last]) == [4200, 6000]
+    assert played_task._phases(first) == {"COMMIT": 0.5, "BEACON": 0.1, "REVEAL": 2.4}
+    assert played_task._phases(last) == {"COMMIT": 0.8, "BEACON": 0.0, "REVEAL": 1.0}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import pytest
 from quorumlearn import ckks
 from quorumlearn.nodes import exchange, sealing, steps
-from quorumlearn.nodes.attempt import Attempt
+from quorumlearn.nodes.committee.attempt import Attempt
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.market import Market

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.ckks.container import Kind, read, write
-from quorumlearn.nodes import audit, candidate, exchange, steps
+from quorumlearn.nodes import candidate, exchange, steps
+from quorumlearn.nodes.audit import replay
+from quorumlearn.nodes.audit.records import Record
+from quorumlearn.nodes.audit.records import read as read_records
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.exchange import ExchangeError
-from quorumlearn.nodes.market import NOTHING, Along, Market
+from quorumlearn.nodes.market import NO_OPTIONS, Market, StepOptions
 from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.organisation import Organisation
-from quorumlearn.nodes.records import Record
-from quorumlearn.nodes.records import read as read_records
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
@@ -168,20 +169,24 @@ class BadSeat(Market):
             return given
         return spoil(self, view, given)
 
-    def post_sketch(self, task: str, number: int, shares: ArtifactRef, along: Along = NOTHING) -> None:
-        super().post_sketch(task, number, self._spoilt("post_sketch", task, number, shares), along)
+    def post_sketch(
+        self, task: str, number: int, shares: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        super().post_sketch(task, number, self._spoilt("post_sketch", task, number, shares), options)
 
-    def vote_selection(self, task: str, number: int, selection: b.Selection, along: Along = NOTHING) -> None:
-        super().vote_selection(task, number, self._spoilt("vote_selection", task, number, selection), along)
+    def vote_selection(
+        self, task: str, number: int, selection: b.Selection, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        super().vote_selection(task, number, self._spoilt("vote_selection", task, number, selection), options)
 
     def post_partial(
-        self, task: str, number: int, aggregate: str, partial: ArtifactRef, along: Along = NOTHING
+        self, task: str, number: int, aggregate: str, partial: ArtifactRef, options: StepOptions = NO_OPTIONS
     ) -> None:
         spoilt = self._spoilt("post_partial", task, number, (aggregate, partial))
-        super().post_partial(task, number, *spoilt, along)  # type: ignore[call-arg]
+        super().post_partial(task, number, *spoilt, options)  # type: ignore[call-arg]
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, along: Along = NOTHING) -> None:
-        super().vote_block(task, number, self._spoilt("vote_block", task, number, ballot), along)
+    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
+        super().vote_block(task, number, self._spoilt("vote_block", task, number, ballot), options)
 
     def accuse(self, task: str, number: int, accusation: b.Accusation) -> None:
         raise AssertionError("an honest node of this seat would have found nobody at fault")
@@ -357,8 +362,8 @@ def test_an_audit_finds_what_is_otherwise(
     forged = tampered(record, what)
     rounds = {one.round for one in forged.misconducts if one.seat == 1} or {1}
     views = tuple(view for view in forged.views if view.round.number in rounds)
-    checks = audit.audit(replace(forged, views=views), played[0].store)
-    assert named in {one.what for one in checks if one.result is audit.Result.VIOLATION}
+    checks = replay.audit(replace(forged, views=views), played[0].store)
+    assert named in {one.what for one in checks if one.result is replay.Result.VIOLATION}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from quorumlearn import ckks
-from quorumlearn.nodes.attempt import Attempt, Faulty
+from quorumlearn.nodes.committee.attempt import Attempt, Faulty
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t

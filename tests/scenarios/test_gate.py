@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from quorumlearn.learning import Split
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
-from quorumlearn.nodes.market import NOTHING, Along, Market
+from quorumlearn.nodes.market import NO_OPTIONS, Market, StepOptions
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import reward_pb2 as r
@@ -54,9 +54,9 @@ class PoisonedOrganisation(Organisation):
 class LaxMarket(Market):
     """Finds every candidate good, whatever its own test set said; of challenged blocks it tells the truth."""
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, along: Along = NOTHING) -> None:
+    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
         ballot.reason = b.GOOD
-        super().vote_block(task, number, ballot, along)
+        super().vote_block(task, number, ballot, options)
 
 
 class LaxOrganisation(Organisation):

@@ -20,7 +20,7 @@ from quorumlearn.learning import get_workload, to_bytes
 from quorumlearn.nodes import roles
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.feed import News, no_news
-from quorumlearn.nodes.market import NOTHING, Along, Market
+from quorumlearn.nodes.market import NO_OPTIONS, Market, StepOptions
 from quorumlearn.nodes.miner import Miner
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn_proto import block_pb2 as b
@@ -104,25 +104,27 @@ class TurncoatSeat(Market):
     def _does(self, number: int, cheat: str) -> bool:
         return bad_seat(number) == (self._seat, cheat)
 
-    def reveal_beacon(self, task: str, number: int, secret: bytes, along: Along = NOTHING) -> None:
+    def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
         if self._does(number, "withholds the beacon"):
             raise ExchangeError("this seat is gone")
-        super().reveal_beacon(task, number, secret, along)
+        super().reveal_beacon(task, number, secret, options)
 
-    def vote_selection(self, task: str, number: int, selection: b.Selection, along: Along = NOTHING) -> None:
+    def vote_selection(
+        self, task: str, number: int, selection: b.Selection, options: StepOptions = NO_OPTIONS
+    ) -> None:
         if self._does(number, "does not vote"):
             raise ExchangeError("this seat is gone")
         if self._does(number, "votes falsely"):
             victim = next(one for one in selection.verdicts if one.weight > 0)
             victim.weight, victim.reason, victim.detail = 0, b.OUTLIER, "slandered"
-        super().vote_selection(task, number, selection, along)
+        super().vote_selection(task, number, selection, options)
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, along: Along = NOTHING) -> None:
+    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
         if self._does(number, "does not judge the model"):
             raise ExchangeError("this seat is gone")
         if self._does(number, "calls a good model wrong"):
             ballot.reason = b.WRONG_MODEL
-        super().vote_block(task, number, ballot, along)
+        super().vote_block(task, number, ballot, options)
 
 
 class TurncoatOrganisation(Organisation):

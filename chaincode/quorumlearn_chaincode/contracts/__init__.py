@@ -14,8 +14,8 @@ Where each rule stands:
 - keys and records: tables, ledger; what is read in one message: reads; one transaction: call; strict parsing: arguments
 """
 
+from .dispatch import FUNCTIONS, Function, Market
 from .errors import Code, Refusal
-from .market import FUNCTIONS, Function, Market
 
 chaincode = Market()
 

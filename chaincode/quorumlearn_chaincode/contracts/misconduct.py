@@ -28,8 +28,8 @@ from quorumlearn_proto.task_pb2 import Task
 
 from .call import Call
 from .ceremony import FAULTS
-from .committee import holder, seat_numbers
 from .ledger import Possible
+from .seats import holder, seat_numbers
 from .tables import MISCONDUCTS, SCREENINGS
 from .tokens import slash
 

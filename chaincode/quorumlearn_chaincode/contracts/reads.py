@@ -23,9 +23,9 @@ from .arguments import digest, identity, record, task_id, whole
 from .call import Call, submission_places
 from .ceremony import under_way
 from .challenges import possible_challenges
-from .committee import own_seat, seat_numbers, seat_places
 from .errors import Refusal
 from .ledger import Place
+from .seats import own_seat, seat_numbers, seat_places
 from .specification import MAX_ROUNDS, MAX_SEATS
 from .tables import (
     ACCOUNTS,

@@ -17,12 +17,11 @@ from quorumlearn_proto.protocol import CEREMONY, ROUND
 from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 
 from .authorisation import authorise_aggregate, authorise_sketches
-from .beacon import draw_order
 from .call import Call
 from .ceremony import Contributions, StepClosing, close_step, under_way
 from .challenges import dismiss, overdue
-from .committee import seat_numbers, seat_places, seats
 from .configuration import treasury_account
+from .lottery import draw_order
 from .misconduct import record_blames, record_missing_steps, record_round_faults
 from .phases import (
     Closing,
@@ -38,6 +37,7 @@ from .phases import (
     ended,
 )
 from .reads import load_begin, load_due
+from .seats import seat_numbers, seat_places, seats
 from .settlement import (
     TOO_FEW_VERIFIERS,
     eligible_miners,

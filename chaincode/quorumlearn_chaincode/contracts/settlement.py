@@ -33,10 +33,10 @@ from quorumlearn_proto.protocol import CEREMONY
 from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
 
 from .call import Call, submission_places
-from .committee import holder, release_seats, seat_places, seats_for
 from .ledger import Place
 from .payment import miners_shares, proposer_share, verifier_share
 from .phases import Closing
+from .seats import holder, release_seats, seat_places, seats_for
 from .tables import ACCOUNTS, BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, STAKES, STATES
 from .tokens import pay, refund_escrow, return_stake
 

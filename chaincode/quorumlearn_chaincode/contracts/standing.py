@@ -7,8 +7,8 @@ from quorumlearn_proto.task_pb2 import Task
 
 from .arguments import task_id, whole
 from .call import Call
-from .committee import held_seat, verifies
 from .errors import Code, Refusal
+from .seats import held_seat, verifies
 from .specification import MAX_ROUNDS
 from .tables import MINERS, ROUNDS
 

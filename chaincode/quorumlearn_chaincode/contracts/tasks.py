@@ -7,7 +7,7 @@ from quorumlearn_proto.block_pb2 import Phase
 from quorumlearn_proto.page_pb2 import ParticipationPage, TaskPage, TaskSummary
 from quorumlearn_proto.task_pb2 import Participation, Task, TaskSpec, TaskState, TaskStatus
 
-from . import committee
+from . import seats
 from .arguments import page, record, task_id
 from .call import Call
 from .errors import Code, Refusal
@@ -46,12 +46,12 @@ def publish(call: Call, text: str) -> None:
 
 def join_committee(call: Call, name: str) -> None:
     task = call.task(task_id(name))
-    committee.take_seat(call, task, _open_for_joining(call, name))
+    seats.take_seat(call, task, _open_for_joining(call, name))
 
 
 def leave_committee(call: Call, name: str) -> None:
     task = call.task(task_id(name))
-    committee.leave_seat(call, task, _open_for_joining(call, name))
+    seats.leave_seat(call, task, _open_for_joining(call, name))
 
 
 def join(call: Call, name: str) -> None:
@@ -60,7 +60,7 @@ def join(call: Call, name: str) -> None:
     miner = call.ledger.get(MINERS, name, call.actor)
     if miner is not None and not miner.left:
         raise Refusal(Code.ALREADY_JOINED, f"{call.actor} is a miner of {name} already")
-    if committee.verifies(call, task):
+    if seats.verifies(call, task):
         raise Refusal(Code.ALREADY_JOINED, f"{call.actor} verifies {name}: mine with another identity")
     if miner is None:
         miner = Participation(task_id=name, miner=call.actor)

@@ -19,11 +19,11 @@ from .accusations import possible_accusations
 from .arguments import page, task_id, whole
 from .call import Call, submission_places
 from .challenges import possible_challenges, undecided
-from .committee import free_seats, seat_numbers, seat_places, seats
 from .errors import Code, Refusal
 from .ledger import Possible
 from .misconduct import possible_misconducts
 from .rounds import is_due
+from .seats import free_seats, seat_numbers, seat_places, seats
 from .specification import MAX_ROUNDS
 from .tables import (
     AUTHORISATIONS,

@@ -1,5 +1,6 @@
 """A runtime for Fabric chaincode as a service, in plain Python; see README.md beside this file."""
 
+from .composite_keys import composite_key
 from .endorsement import OutOf, Role, Rule, SignedBy, parse_policy, policy_bytes, signature_policy
 from .errors import (
     ChaincodeError,
@@ -9,7 +10,6 @@ from .errors import (
     PeerLostError,
     ServiceError,
 )
-from .keys import composite_key
 from .service import ChaincodeService, serve
 from .settings import ServiceSettings, TlsCredentials, tls_from_environment
 from .stub import Chaincode, ChaincodeStub, ClientIdentity, HistoryEntry, Response

@@ -21,8 +21,8 @@ from typing import TypeVar
 from fabric_protos.peer import chaincode_pb2, chaincode_shim_pb2, proposal_response_pb2
 from google.protobuf.message import DecodeError, Message
 
+from .composite_keys import check_key, check_text
 from .errors import InvalidArgumentError, PeerError, PeerLostError
-from .keys import check_key, check_text
 from .queries import Ask, PagedResults, read_bookmark, read_history_entry, read_page, read_pair
 from .stub import HistoryEntry, Response
 

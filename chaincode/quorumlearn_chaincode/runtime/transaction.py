@@ -10,9 +10,9 @@ from functools import cached_property
 
 from fabric_protos.peer import chaincode_event_pb2
 
+from .composite_keys import check_text, composite_key, composite_range, simple_range, split_composite_key
 from .errors import InvalidArgumentError
 from .identity import read_identity
-from .keys import check_text, composite_key, composite_range, simple_range, split_composite_key
 from .proposal import Invocation
 from .requests import Page, Pairs, PeerRequests
 from .stub import ClientIdentity, HistoryEntry, Response

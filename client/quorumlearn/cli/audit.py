@@ -26,9 +26,9 @@ def audit(
     only the committee could see, or what the store does not hold any more.
     """
     from quorumlearn.artifacts import ArtifactStore
-    from quorumlearn.nodes.audit import Result
-    from quorumlearn.nodes.audit import audit as audited
-    from quorumlearn.nodes.records import read
+    from quorumlearn.nodes.audit.records import read
+    from quorumlearn.nodes.audit.replay import Result
+    from quorumlearn.nodes.audit.replay import audit as audited
 
     with progress("reading the ledger") as step:
         with open_market(folder, who) as market:

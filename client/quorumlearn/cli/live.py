@@ -25,7 +25,7 @@ from quorumlearn.nodes.feed import REREAD_SECONDS, TaskFeed
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.steps import ended
-from quorumlearn.nodes.waking import entered
+from quorumlearn.nodes.triggers import entered
 
 CHECK_SECONDS = 0.3
 _ANY_WIDTH = 10_000

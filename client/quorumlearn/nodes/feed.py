@@ -1,7 +1,7 @@
 """The ledger's state of each task, kept fresh by chaincode events: one reading serves all identities of a process.
 
 Rules: the events only say that something changed; the truth is always read with blocks:View. A reader says which events it
-waits for (nodes.waking). Without events (a peer that is away) the view is read again every few seconds.
+waits for (nodes.triggers). Without events (a peer that is away) the view is read again every few seconds.
 """
 
 from __future__ import annotations

@@ -90,15 +90,15 @@ class CarriedKey:
 
 
 @dataclass(frozen=True)
-class Along:
-    """What a seat sends along with its step in a round. `pending`: others have yet to act, so the transaction does not look
+class StepOptions:
+    """How a seat sends its step in a round. `pending`: others have yet to act, so the transaction does not look
     whether it completes the step; `key`: a step of the next round's ceremony, which is done with it or not at all."""
 
     pending: bool = False
     key: CarriedKey | None = None
 
 
-NOTHING = Along()
+NO_OPTIONS = StepOptions()
 
 
 class Contract(Protocol):
@@ -191,7 +191,12 @@ class Market:
         """`function` is that of a step of protocol.CEREMONY; `ceremony` is (task, round, attempt)."""
         task, number, attempt = ceremony
         self._step(
-            Along(pending), f"{CONTRACT}:{function}", task, str(number), str(attempt), _json(contribution)
+            StepOptions(pending),
+            f"{CONTRACT}:{function}",
+            task,
+            str(number),
+            str(attempt),
+            _json(contribution),
         )
 
     def commit(self, task: str, number: int, manifest_digest: str) -> None:
@@ -201,29 +206,33 @@ class Market:
         """`claim` is the digest (64 lower-case hex digits) of the sketch that the miner's own values have."""
         self._submit(ROUND[Phase.REVEAL].call, task, str(number), _json(manifest), claim)
 
-    def reveal_beacon(self, task: str, number: int, secret: bytes, along: Along = NOTHING) -> None:
-        self._step(along, ROUND[Phase.BEACON].call, task, str(number), secret.hex())
+    def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
+        self._step(options, ROUND[Phase.BEACON].call, task, str(number), secret.hex())
 
-    def post_sketch(self, task: str, number: int, shares: ArtifactRef, along: Along = NOTHING) -> None:
-        self._step(along, ROUND[Phase.SCREEN].call, task, str(number), _json(shares))
+    def post_sketch(
+        self, task: str, number: int, shares: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        self._step(options, ROUND[Phase.SCREEN].call, task, str(number), _json(shares))
 
-    def vote_selection(self, task: str, number: int, selection: Selection, along: Along = NOTHING) -> None:
-        self._step(along, ROUND[Phase.SELECT].call, task, str(number), _json(selection))
+    def vote_selection(
+        self, task: str, number: int, selection: Selection, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        self._step(options, ROUND[Phase.SELECT].call, task, str(number), _json(selection))
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
         """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""
         self._submit("blocks:Accuse", task, str(number), _json(accusation))
 
     def post_partial(
-        self, task: str, number: int, aggregate: str, partial: ArtifactRef, along: Along = NOTHING
+        self, task: str, number: int, aggregate: str, partial: ArtifactRef, options: StepOptions = NO_OPTIONS
     ) -> None:
-        self._step(along, ROUND[Phase.OPEN].call, task, str(number), aggregate, _json(partial))
+        self._step(options, ROUND[Phase.OPEN].call, task, str(number), aggregate, _json(partial))
 
     def propose(self, task: str, number: int, candidate: Candidate) -> None:
         self._submit(ROUND[Phase.PROPOSE].call, task, str(number), _json(candidate))
 
-    def vote_block(self, task: str, number: int, ballot: Ballot, along: Along = NOTHING) -> None:
-        self._step(along, ROUND[Phase.VALIDATE].call, task, str(number), _json(ballot))
+    def vote_block(self, task: str, number: int, ballot: Ballot, options: StepOptions = NO_OPTIONS) -> None:
+        self._step(options, ROUND[Phase.VALIDATE].call, task, str(number), _json(ballot))
 
     def advance(self, task: str) -> None:
         self._submit("blocks:Advance", task)
@@ -272,12 +281,12 @@ class Market:
         for page in self._pages(AuthorisationPage, "blocks:Authorisations", task):
             yield from page.authorisations
 
-    def _step(self, along: Along, function: str, *args: str) -> None:
+    def _step(self, options: StepOptions, function: str, *args: str) -> None:
         """A seat's part of a step."""
-        options = [PENDING] if along.pending else []
-        if along.key is not None:
-            options += [along.key.function, str(along.key.attempt), _json(along.key.contribution)]
-        self._submit(function, *args, *options)
+        extra = [PENDING] if options.pending else []
+        if options.key is not None:
+            extra += [options.key.function, str(options.key.attempt), _json(options.key.contribution)]
+        self._submit(function, *args, *extra)
 
     def _submit(self, function: str, *args: str) -> None:
         with metrics.timed(metrics.TRANSACTIONS, function):

@@ -30,11 +30,11 @@ from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public
 from quorumlearn.nodes.steps import Step, ended, miner_step
 from quorumlearn.nodes.training import Trainer, Values
-from quorumlearn.nodes.waking import FOR_MINERS, entered
+from quorumlearn.nodes.triggers import FOR_MINERS, entered
 
 log = structlog.get_logger()
 
-PATIENCE = 3.0
+ADVANCE_DELAY = 3.0
 BEGINS = {Step.JOIN, Step.COMMIT}
 """What obliges to more, which takes room to write."""
 
@@ -51,8 +51,8 @@ class Miner:
     behaviour: Behaviour
     workers: ckks.Workers
     may_begin: Callable[[], bool] = lambda: True
-    patience: float = PATIENCE
-    looks_at: float | None = None
+    advance_delay: float = ADVANCE_DELAY
+    next_look: float | None = None
     _trained: tuple[int, str, Values, int] | None = None
     _told: bool = False
 

@@ -19,11 +19,11 @@ from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public, workload_of
 from quorumlearn.nodes.steps import ended
-from quorumlearn.nodes.waking import FOR_OWNERS, entered
+from quorumlearn.nodes.triggers import FOR_OWNERS, entered
 
 log = structlog.get_logger()
 
-PATIENCE = 5.0
+ADVANCE_DELAY = 5.0
 
 
 @dataclass
@@ -34,8 +34,8 @@ class Owner:
     store: ArtifactStore
     journal: Journal
     test_set: Callable[[], learning.Split]
-    patience: float = PATIENCE
-    looks_at: float | None = None
+    advance_delay: float = ADVANCE_DELAY
+    next_look: float | None = None
 
     def finished(self, view: b.TaskView) -> bool:
         return ended(view) and not self._unseen(view)

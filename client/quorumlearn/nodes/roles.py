@@ -8,18 +8,18 @@ from functools import partial
 
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.ckks import Workers
+from quorumlearn.nodes.committee.judge import Judge
+from quorumlearn.nodes.committee.keyholder import KeyHolder
+from quorumlearn.nodes.committee.scoring import Scorer
+from quorumlearn.nodes.committee.tray import Tray
+from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.judge import Judge
-from quorumlearn.nodes.keyholder import KeyHolder
 from quorumlearn.nodes.miner import Miner
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.owner import Owner
-from quorumlearn.nodes.scoring import Scorer
 from quorumlearn.nodes.training import Trainer, Workshop
-from quorumlearn.nodes.tray import Tray
-from quorumlearn.nodes.verifier import Verifier
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
-- Which sketches the seats' shares give, and which submissions have none, is said in nodes.openings.
+- Which sketches the seats' shares give, and which submissions have none, is said in nodes.committee.openings.
 - Everything else is a function of the opened sketches, the round's beacon, the task's rule, and where there are copies the order
   of the commits on the chain.
 """

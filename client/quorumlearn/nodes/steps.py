@@ -143,7 +143,7 @@ KEY_STEPS = {Step[step.name]: step for step in CEREMONY.values()}
 """What an identity does in a ceremony, and the protocol's step that it is."""
 
 
-def goes_along(view: b.TaskView, seat: int, step: Step, number: int, now_ms: int) -> bool:
+def to_be_carried(view: b.TaskView, seat: int, step: Step, number: int, now_ms: int) -> bool:
     """Whether this step of a ceremony is to be sent with the seat's next step in the round under way, and not alone: while
     the round has as many steps left for the seat as the ceremony has, and half of the ceremony's time has not passed.
     """
@@ -155,21 +155,21 @@ def goes_along(view: b.TaskView, seat: int, step: Step, number: int, now_ms: int
     left = [one for one in CEREMONY.values() if one.carried and one.at >= key.at]
     if now.phase == b.KEY or len(carriers) < len(left):
         return False
-    return now_ms < goes_along_until(view, number)
+    return now_ms < carried_until_ms(view, number)
 
 
-def goes_along_until(view: b.TaskView, number: int) -> int:
+def carried_until_ms(view: b.TaskView, number: int) -> int:
     """When half of the time of the ceremony's step has passed, in milliseconds since 1970: what is not on its way then goes alone."""
     ceremony = ceremony_of(view, number)
     return ceremony.deadline_ms - CEREMONY[ceremony.step].seconds(view.task.spec.timeouts) * 500
 
 
 def carried_step(view: b.TaskView, seat: int, now_ms: int) -> Step | None:
-    """The step of the next round's key that is open to the seat, and goes along."""
+    """The step of the next round's key that is open to the seat, and goes options."""
     number = view.round.number + 1
     for ceremony in view.ceremonies:
         if ceremony.round == number and (step := _key_step(view, ceremony, seat)) is not None:
-            return step if goes_along(view, seat, step, number, now_ms) else None
+            return step if to_be_carried(view, seat, step, number, now_ms) else None
     return None
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
-from quorumlearn.nodes import steps, waking
+from quorumlearn.nodes import steps, triggers
 from quorumlearn.nodes.feed import next_deadline
 
 FIRST_SECONDS, MOST_SECONDS = 60.0, 3600.0
@@ -58,7 +58,7 @@ def waits_for(view: b.TaskView) -> str:
     else:
         missing = [
             f"round {number}: {step.function} of {_named(who)}"
-            for step, number, who in waking.open_steps(view)
+            for step, number, who in triggers.open_steps(view)
             if who
         ]
         what = "; ".join(missing) or "somebody to advance the task"

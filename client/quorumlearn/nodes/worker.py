@@ -26,7 +26,7 @@ from quorumlearn.ckks import CkksError
 from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import ModelError, WorkloadError
 from quorumlearn.nodes import metrics
-from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError
+from quorumlearn.nodes.committee.ceremony_part import KeptClosedError, LostSecretError
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.feed import AWAY_SECONDS, News, TaskFeed, next_deadline
@@ -50,7 +50,7 @@ TASK_FAULTS = (WorkloadError, ModelError, RuleError)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 SHORTEST_PAUSE = 0.1
 AFTER_ACTING = 1.0
-"""Seconds, beside its patience, after which it looks at what became of its own step if no event tells."""
+"""Seconds, beside its advance_delay, after which it looks at what became of its own step if no event tells."""
 QUIET_REFUSALS = {"NOT_DUE", "WRONG_PHASE"}
 
 
@@ -58,12 +58,12 @@ class Role(Protocol):
     """What makes a worker a miner, a verifier or an owner."""
 
     @property
-    def patience(self) -> float | None:
+    def advance_delay(self) -> float | None:
         """Seconds it leaves others to advance the task before it does so itself; None: it never does."""
         ...
 
     @property
-    def looks_at(self) -> float | None:
+    def next_look(self) -> float | None:
         """When it is to look again although nothing has happened, in seconds since 1970; None: it does not say."""
         ...
 
@@ -139,9 +139,11 @@ class Worker:
             else:
                 self._say_if_long(view, waits)
                 done = acted or (view.can_advance and due_since is None)
-                seconds = AFTER_ACTING + (self.role.patience or 0.0) if done else self._until(view, due_since)
-                if self.role.looks_at is not None:
-                    seconds = min(seconds, max(SHORTEST_PAUSE, self.role.looks_at - time.time()))
+                seconds = (
+                    AFTER_ACTING + (self.role.advance_delay or 0.0) if done else self._until(view, due_since)
+                )
+                if self.role.next_look is not None:
+                    seconds = min(seconds, max(SHORTEST_PAUSE, self.role.next_look - time.time()))
                 self.feed.wait(mark, seconds, partial(self.role.wakes, view))
                 continue
             self.stop.wait(pause_before(view, min(pause, longest) * random.uniform(0.5, 1.0)))
@@ -157,31 +159,31 @@ class Worker:
 
     def _say_if_long(self, view: TaskView, waits: LongWait) -> None:
         """Of the threads of an identity the one that may move the task on says what it waits for."""
-        if self.role.patience is None or (waited := waits.due(place_of(view))) is None:
+        if self.role.advance_delay is None or (waited := waits.due(place_of(view))) is None:
             return
         log.info("waits", identity=self.me, task=self.feed.task, seconds=round(waited), what=waits_for(view))
 
     def _advance(self, view: TaskView, due_since: float | None) -> float | None:
-        """Move what is due once this identity's patience is over; returns since when something has been due."""
-        patience = self.role.patience
-        if not view.can_advance or patience is None:
+        """Move what is due once this identity's advance_delay is over; returns since when something has been due."""
+        advance_delay = self.role.advance_delay
+        if not view.can_advance or advance_delay is None:
             return None
         now = time.monotonic()
         since = due_since if due_since is not None else now
-        if now - since >= patience:
+        if now - since >= advance_delay:
             self.market.advance(self.feed.task)
             self.feed.expire()
             return None
         return since
 
     def _until(self, view: TaskView, due_since: float | None) -> float:
-        patience = self.role.patience or 0.0
+        advance_delay = self.role.advance_delay or 0.0
         if due_since is not None:
-            return max(0.02, patience - (time.monotonic() - due_since))
+            return max(0.02, advance_delay - (time.monotonic() - due_since))
         deadline = next_deadline(view)
         if deadline is None:
             return LONGEST_PAUSE
-        return min(max(deadline / 1000 - time.time() + patience, SHORTEST_PAUSE), LONGEST_PAUSE)
+        return min(max(deadline / 1000 - time.time() + advance_delay, SHORTEST_PAUSE), LONGEST_PAUSE)
 
     def _failed(self, error: Exception, pause: float) -> None:
         """Count and say what is tried again after so many seconds; where it was, if it is none of what is foreseen."""

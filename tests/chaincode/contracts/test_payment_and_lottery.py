@@ -7,7 +7,7 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from quorumlearn_chaincode.contracts.beacon import draw_order
+from quorumlearn_chaincode.contracts.lottery import draw_order
 from quorumlearn_chaincode.contracts.payment import miners_shares, proposer_share, verifier_share
 from quorumlearn_proto.block_pb2 import Reason, Verdict
 from quorumlearn_proto.task_pb2 import RewardSplit

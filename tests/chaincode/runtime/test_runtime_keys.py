@@ -17,7 +17,7 @@ from quorumlearn_chaincode.runtime import (
     policy_bytes,
     signature_policy,
 )
-from quorumlearn_chaincode.runtime.keys import (
+from quorumlearn_chaincode.runtime.composite_keys import (
     composite_key,
     composite_range,
     simple_range,

@@ -15,7 +15,7 @@ from quorumlearn import ckks
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import shamir, sketches
 from quorumlearn.ckks.container import Kind, write
-from quorumlearn.nodes.openings import Opened, Shares, open_sketches
+from quorumlearn.nodes.committee.openings import Opened, Shares, open_sketches
 from quorumlearn.nodes.screening import Sketched
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import Coverage

@@ -21,8 +21,8 @@ from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal, shamir
 from quorumlearn.ckks.container import Kind, write
 from quorumlearn.nodes import exchange, sealing
-from quorumlearn.nodes.attempt import Attempt, Faulty, Finding
-from quorumlearn.nodes.ceremony import CeremonyPart, complaint, complaint_of
+from quorumlearn.nodes.committee.attempt import Attempt, Faulty, Finding
+from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint, complaint_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, PublicShare, SealedShares

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import authorisation, sealing
-from quorumlearn.nodes.attempt import Attempt
-from quorumlearn.nodes.ceremony import CeremonyPart
+from quorumlearn.nodes import sealing
+from quorumlearn.nodes.committee import guard
+from quorumlearn.nodes.committee.attempt import Attempt
+from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
+from quorumlearn.nodes.committee.round_part import RoundPart
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.round_part import RoundPart
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
@@ -52,7 +53,7 @@ class Played:
         return Journal(self.folder / f"seat-{seat}")
 
     def authorise(self, purpose: Purpose) -> None:
-        self.view.authorisations.append(authorisation.expected(self.view, purpose))
+        self.view.authorisations.append(guard.expected(self.view, purpose))
 
     def seat(self, seat: int) -> RoundPart:
         """A seat as its node comes up: only its journal is left of what it did before."""
@@ -81,7 +82,7 @@ class Played:
         """These seats have shown their shares: whoever opens the sketches shows its own first, whether or not it finds the others'."""
         for seat in seats:
             with contextlib.suppress(ArtifactMissing):
-                self.seat(seat).opened(self.view, last_call=False)
+                self.seat(seat).opened(self.view, grace_over=False)
 
     def decrypted(self) -> None:
         for one in self.view.screenings:

@@ -11,14 +11,14 @@ import numpy as np
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import make_behaviour
+from quorumlearn.nodes.committee.keyholder import KeyHolder
+from quorumlearn.nodes.committee.scoring import Scorer
+from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.keyholder import KeyHolder
 from quorumlearn.nodes.market import Contract, Market
 from quorumlearn.nodes.miner import Miner
-from quorumlearn.nodes.scoring import Scorer
 from quorumlearn.nodes.training import Trainer, Workshop
-from quorumlearn.nodes.verifier import Verifier
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 

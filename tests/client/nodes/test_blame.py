@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from quorumlearn import ckks
 from quorumlearn.artifacts import StoreUnavailable
 from quorumlearn.nodes import sealing
-from quorumlearn.nodes.attempt import Finding, line
-from quorumlearn.nodes.blame import absent, judge, vote
+from quorumlearn.nodes.committee.attempt import Finding, line
+from quorumlearn.nodes.committee.blame import absent, judge, vote
 from quorumlearn_proto import block_pb2 as b
 
 from tests.client.nodes.played_ceremony import (

@@ -13,12 +13,12 @@ from quorumlearn.ckks import residues as r
 from quorumlearn.ckks.container import Kind, read, write
 from quorumlearn.ckks.errors import MalformedShare
 from quorumlearn.nodes import exchange
-from quorumlearn.nodes.attempt import Faulty
-from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError, complaint, last_call
+from quorumlearn.nodes.committee.attempt import Faulty
+from quorumlearn.nodes.committee.ceremony_part import KeptClosedError, LostSecretError, complaint, grace_over
+from quorumlearn.nodes.committee.keyholder import KeyHolder
+from quorumlearn.nodes.committee.tray import Tray
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.keyholder import KeyHolder
-from quorumlearn.nodes.tray import Tray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption
@@ -127,7 +127,7 @@ def test_tests_that_agree_on_other_values_confirm_nothing(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("left_ms", "call"), [(10_001, False), (10_000, True), (0, True), (-5, True)])
 def test_a_third_of_a_step_is_left_to_complain_in(left_ms: int, call: bool) -> None:
-    assert last_call(b.Ceremony(deadline_ms=1_000_000), 30, 1_000_000 - left_ms) == call
+    assert grace_over(b.Ceremony(deadline_ms=1_000_000), 30, 1_000_000 - left_ms) == call
 
 
 class Told:
@@ -177,7 +177,7 @@ def secure() -> ckks.Parameters:
     return ckks.Parameters.choose(300, seats=3, threshold=2)
 
 
-def test_what_is_not_in_the_store_is_waited_for_and_complained_of_on_the_last_call(
+def test_what_is_not_in_the_store_is_waited_for_and_complained_of_once_the_grace_is_over(
     tmp_path: Path, secure: ckks.Parameters
 ) -> None:
     c = begun(tmp_path, 3, 2)

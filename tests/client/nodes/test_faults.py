@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import candidate, exchange
-from quorumlearn.nodes.faults import judged_again
+from quorumlearn.nodes.audit.faults import judged_again
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, ArtifactRef

@@ -12,7 +12,7 @@ from quorumlearn.gateway import Checkpoint, EventsError, MemoryCheckpointer
 from quorumlearn.nodes import feed as feed_module
 from quorumlearn.nodes.feed import KEPT_EVENTS, REREAD_SECONDS, TaskFeed, listen, next_deadline
 from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.waking import moved
+from quorumlearn.nodes.triggers import moved
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t

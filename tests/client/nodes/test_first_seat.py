@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from quorumlearn.nodes import lanes
+from quorumlearn.nodes.committee import lanes
 from quorumlearn.nodes.feed import News, TaskFeed
-from quorumlearn.nodes.market import NOTHING, Along
+from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
@@ -22,8 +22,8 @@ class Recorder:
     def __init__(self) -> None:
         self.pending: list[bool] = []
 
-    def reveal_beacon(self, task: str, number: int, secret: bytes, along: Along = NOTHING) -> None:
-        self.pending.append(along.pending)
+    def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
+        self.pending.append(options.pending)
 
 
 def revealed(number: int) -> LedgerEvent:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.nodes import candidate
-from quorumlearn.nodes.market import NOTHING, Along
-from quorumlearn.nodes.scoring import Scorer
-from quorumlearn.nodes.verifier import Verifier
+from quorumlearn.nodes.committee.scoring import Scorer
+from quorumlearn.nodes.committee.verifier import Verifier
+from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -30,7 +30,7 @@ class Ballots:
         self.cast: list[b.Ballot] = []
         self.accusations: list[b.Accusation] = []
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, along: Along = NOTHING) -> None:
+    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
         self.cast.append(ballot)
 
     def accuse(self, task: str, number: int, accusation: b.Accusation) -> None:

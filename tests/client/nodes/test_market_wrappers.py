@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from google.protobuf.message import Message
 from quorumlearn.gateway import CommitError, EvaluateError
-from quorumlearn.nodes.market import NEW_KEY_RACE, Along, CarriedKey, Market
+from quorumlearn.nodes.market import NEW_KEY_RACE, CarriedKey, Market, StepOptions
 from quorumlearn_chaincode.contracts import FUNCTIONS
 from quorumlearn_proto.block_pb2 import (
     Accusation,
@@ -84,7 +84,7 @@ def test_every_method_calls_a_function_of_the_contracts_with_its_arguments(name:
     recorder = Recorder()
     method = getattr(Market(recorder), name)
     parameters = inspect.signature(method).parameters
-    wanted = [one for one in parameters if one not in {"pending", "along"}]
+    wanted = [one for one in parameters if one not in {"pending", "options"}]
     answer = method(*(GIVEN[one] for one in wanted))
     if isinstance(answer, Iterator):
         assert not list(answer)
@@ -95,15 +95,18 @@ def test_every_method_calls_a_function_of_the_contracts_with_its_arguments(name:
     assert args[-1:] == ["binary"] or not query
     if FUNCTIONS[function].of_seats:
         arguments = [GIVEN[one] for one in wanted]
-        method(*arguments, **({"along": Along(pending=True)} if "along" in parameters else {"pending": True}))
+        method(
+            *arguments,
+            **({"options": StepOptions(pending=True)} if "options" in parameters else {"pending": True}),
+        )
         assert recorder.calls[1] == (function, *args, "pending")
-        if "along" in parameters:
+        if "options" in parameters:
             key = CarriedKey("TestKey", 2, KeyContribution(complaint="why"))
             for pending in (False, True):
-                method(*arguments, along=Along(pending, key))
+                method(*arguments, options=StepOptions(pending, key))
             carried = ("TestKey", "2", '{"complaint":"why"}')
             assert recorder.calls[2:] == [(function, *args, *carried), (function, *args, "pending", *carried)]
-        assert FUNCTIONS[function].carries == ("along" in parameters)
+        assert FUNCTIONS[function].carries == ("options" in parameters)
 
 
 @pytest.mark.parametrize("name", ["view", "totals", "task", "account"])

@@ -14,7 +14,7 @@ from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactMissing
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal, shamir
-from quorumlearn.nodes.openings import Opened, Shares
+from quorumlearn.nodes.committee.openings import Opened, Shares
 from quorumlearn.nodes.screening import Sketched
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import Coverage

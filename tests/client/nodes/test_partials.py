@@ -10,7 +10,7 @@ import pytest
 from quorumlearn import ckks
 from quorumlearn.ckks import decryption, shamir
 from quorumlearn.ckks.container import Kind, write
-from quorumlearn.nodes.partials import Values, Verified, verify
+from quorumlearn.nodes.committee.partials import Values, Verified, verify
 
 from tests.client.nodes.committee import SIZE, Committee, Steps, committee_of, moved
 

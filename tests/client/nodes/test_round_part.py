@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quorumlearn.artifacts import ArtifactMissing
-from quorumlearn.nodes import round_part
-from quorumlearn.nodes.authorisation import NotAuthorised
+from quorumlearn.nodes.committee import round_part
+from quorumlearn.nodes.committee.guard import NotAuthorised
 from quorumlearn.nodes.screening import Overtaken
 from quorumlearn_proto import block_pb2 as b
 
@@ -27,22 +27,24 @@ def test_shares_are_fixed_before_any_is_shown_and_then_open_to_the_updates(playe
     assert not any(played.store.has(one.sketch_shares) for one in played.view.screenings)
     first = played.seat(1)
     with pytest.raises(ArtifactMissing):
-        first.opened(played.view, last_call=False)
+        first.opened(played.view, grace_over=False)
     played.shown(2, 3)
     for seat in SEATS:
-        opened = played.seat(seat).opened(played.view, last_call=False)
+        opened = played.seat(seat).opened(played.view, grace_over=False)
         assert (opened.false, opened.undecided) == ((), "")
         for miner in WEIGHTS:
             np.testing.assert_allclose(opened.sketches[miner], played.committee.plain(miner), atol=1e-9)
-    assert first.opened(played.view, last_call=False).false == ()
+    assert first.opened(played.view, grace_over=False).false == ()
 
 
-def test_a_seat_that_never_shows_its_shares_is_named_at_the_last_call_and_not_before(played: Played) -> None:
+def test_a_seat_that_never_shows_its_shares_is_named_once_the_grace_is_over_and_not_before(
+    played: Played,
+) -> None:
     played.screened()
     played.shown(1, 2)
     with pytest.raises(ArtifactMissing):
-        played.seat(1).opened(played.view, last_call=False)
-    opened = played.seat(1).opened(played.view, last_call=True)
+        played.seat(1).opened(played.view, grace_over=False)
+    opened = played.seat(1).opened(played.view, grace_over=True)
     assert [(one.seat, one.fault) for one in opened.false] == [(3, b.BAD_SKETCH_SHARES)]
     assert not opened.undecided
     np.testing.assert_allclose(opened.sketches["M/a"], played.committee.plain("M/a"), atol=1e-9)
@@ -52,7 +54,7 @@ def test_a_seat_that_restarts_after_select_waits_for_nobodys_shares(played: Play
     played.screened()
     played.shown(2)
     played.view.round.phase = b.VALIDATE
-    assert [one.seat for one in played.seat(1).opened(played.view, last_call=False).false] == [3]
+    assert [one.seat for one in played.seat(1).opened(played.view, grace_over=False).false] == [3]
 
 
 def test_a_restarted_seat_repeats_itself(played: Played) -> None:
@@ -70,7 +72,7 @@ def test_the_seats_open_the_weighted_sum_and_hold_it_against_the_sketches(played
     played.decrypted()
     total = sum(weight * played.committee.values[miner] for miner, weight in WEIGHTS.items())
     for seat in SEATS:
-        found = played.seat(seat).verified(played.view, last_call=False)
+        found = played.seat(seat).verified(played.view, grace_over=False)
         assert (found.false, found.undecided) == ((), "")
         assert found.values is not None
         np.testing.assert_array_equal(found.values, total)
@@ -87,9 +89,9 @@ def test_a_partial_decryption_that_is_not_in_the_store_is_waited_for_then_named(
     assert played.store.delete(played.view.screenings[2].partial)
     if not late:
         with pytest.raises(ArtifactMissing):
-            played.seat(1).verified(played.view, last_call=False)
+            played.seat(1).verified(played.view, grace_over=False)
         return
-    found = played.seat(1).verified(played.view, last_call=True)
+    found = played.seat(1).verified(played.view, grace_over=True)
     assert [(one.seat, one.fault) for one in found.false] == [(3, b.BAD_PARTIAL)]
     assert found.values is not None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from quorumlearn import learning
-from quorumlearn.nodes.scoring import Scorer
+from quorumlearn.nodes.committee.scoring import Scorer
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 

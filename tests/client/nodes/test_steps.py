@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from quorumlearn.nodes.steps import Step, goes_along, miner_step, verifier_steps
+from quorumlearn.nodes.steps import Step, miner_step, to_be_carried, verifier_steps
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -221,38 +221,38 @@ def with_ceremony(phase: b.Phase, step: b.CeremonyStep) -> b.TaskView:
         (Step.KEY_CONFIRM, b.VALIDATE),
     ],
 )
-def test_a_key_step_goes_along_while_the_round_has_as_many_steps_left_as_the_ceremony(
+def test_a_key_step_is_carried_while_the_round_has_as_many_steps_left_as_the_ceremony(
     step: Step, last: b.Phase
 ) -> None:
     for phase in ORDER:
         view = with_ceremony(phase, getattr(b, step.name))
         assert (step, 2) in verifier_steps(view, "V1MSP/v", "V1MSP")
-        assert goes_along(view, 1, step, 2, 0) == (phase <= last)
+        assert to_be_carried(view, 1, step, 2, 0) == (phase <= last)
 
 
 def test_a_key_step_goes_alone_where_no_step_of_the_round_is_left_to_the_seat() -> None:
     view = with_ceremony(b.VALIDATE, b.KEY_CONFIRM)
-    assert goes_along(view, 1, Step.KEY_CONFIRM, 2, 0)
+    assert to_be_carried(view, 1, Step.KEY_CONFIRM, 2, 0)
     view.ballots.add(seat=1, model=view.round.candidate.model.digest)
-    assert not goes_along(view, 1, Step.KEY_CONFIRM, 2, 0)
+    assert not to_be_carried(view, 1, Step.KEY_CONFIRM, 2, 0)
     view = with_ceremony(b.BEACON, b.KEY_COMMIT)
     view.round.seats.remove(1)
-    assert not goes_along(view, 1, Step.KEY_COMMIT, 2, 0)
-    assert goes_along(view, 2, Step.KEY_COMMIT, 2, 0)
+    assert not to_be_carried(view, 1, Step.KEY_COMMIT, 2, 0)
+    assert to_be_carried(view, 2, Step.KEY_COMMIT, 2, 0)
 
 
 def test_a_key_step_goes_alone_once_half_of_its_time_is_over_and_in_the_rounds_own_ceremony() -> None:
     view = with_ceremony(b.COMMIT, b.KEY_COMMIT)
-    assert goes_along(view, 1, Step.KEY_COMMIT, 2, 500 * KEY_SECONDS - 1)
-    assert not goes_along(view, 1, Step.KEY_COMMIT, 2, 500 * KEY_SECONDS)
+    assert to_be_carried(view, 1, Step.KEY_COMMIT, 2, 500 * KEY_SECONDS - 1)
+    assert not to_be_carried(view, 1, Step.KEY_COMMIT, 2, 500 * KEY_SECONDS)
     view.round.phase = b.KEY
     view.ceremonies[0].round = 1
-    assert not goes_along(view, 1, Step.KEY_COMMIT, 1, 0)
+    assert not to_be_carried(view, 1, Step.KEY_COMMIT, 1, 0)
 
 
 @pytest.mark.parametrize("step", [Step.KEY_OPEN, Step.KEY_BLAME, Step.BEACON])
-def test_nothing_else_goes_along(step: Step) -> None:
-    assert not goes_along(with_ceremony(b.COMMIT, b.KEY_OPEN), 1, step, 2, 0)
+def test_nothing_else_is_carried(step: Step) -> None:
+    assert not to_be_carried(with_ceremony(b.COMMIT, b.KEY_OPEN), 1, step, 2, 0)
 
 
 @pytest.mark.parametrize("status", [t.RUNNING, t.COMPLETED])

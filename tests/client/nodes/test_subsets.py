@@ -6,7 +6,7 @@ from itertools import combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from quorumlearn.nodes.subsets import MAX_SUBSETS, subsets
+from quorumlearn.nodes.committee.subsets import MAX_SUBSETS, subsets
 
 
 @given(st.sets(st.integers(1, 16), max_size=9), st.integers(1, 6))

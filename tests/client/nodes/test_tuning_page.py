@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.nodes.lanes import GATHER_SECONDS
-from quorumlearn.nodes.verifier import CARRIER_WAITS, MOST_CARRIER_WAITS
-from quorumlearn_chaincode.contracts.market import KNOWN_QUERIES
+from quorumlearn.nodes.committee.lanes import GATHER_SECONDS
+from quorumlearn.nodes.committee.verifier import CARRIER_WAITS, MOST_CARRIER_WAITS
+from quorumlearn_chaincode.contracts.dispatch import KNOWN_QUERIES
 from quorumlearn_proto.protocol import BINARY, PENDING
 
 

@@ -60,8 +60,8 @@ class Frozen:
 class Seat:
     """Is told at its first look of a step that is complete, and has one of its own to do at the second."""
 
-    patience: float | None = 0.0
-    looks_at: float | None = None
+    advance_delay: float | None = 0.0
+    next_look: float | None = None
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -107,8 +107,8 @@ class Views:
 class Failing:
     """A role that dies of these, one after the other, and is then finished."""
 
-    patience: float | None = 1.0
-    looks_at: float | None = None
+    advance_delay: float | None = 1.0
+    next_look: float | None = None
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -205,13 +205,13 @@ class Onlooker:
     """A role with nothing of its own to do, or that fails at it each time. It looks every so many seconds, until it has looked often."""
 
     def __init__(
-        self, clock: Clock, patience: float | None, *, looks: int, every: float, error: Exception | None
+        self, clock: Clock, advance_delay: float | None, *, looks: int, every: float, error: Exception | None
     ) -> None:
         self.clock, self.looks, self.every, self.error = clock, looks, every, error
-        self.patience = patience
+        self.advance_delay = advance_delay
 
     @property
-    def looks_at(self) -> float | None:
+    def next_look(self) -> float | None:
         return self.clock.now + self.every
 
     def act(self, view: b.TaskView, news: News) -> bool:
@@ -232,19 +232,19 @@ class Onlooker:
 
 def advances(
     monkeypatch: pytest.MonkeyPatch,
-    patience: float | None,
+    advance_delay: float | None,
     due: Callable[[float], bool],
     *,
     looks: int,
     every: float = 1.0,
     error: Exception | None = None,
 ) -> list[float]:
-    """When somebody of this patience moves the task on, in seconds from its first look."""
+    """When somebody of this advance_delay moves the task on, in seconds from its first look."""
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
     ledger = Due(clock, due)
     market = Market(ledger)
-    role = Onlooker(clock, patience, looks=looks, every=every, error=error)
+    role = Onlooker(clock, advance_delay, looks=looks, every=every, error=error)
     failures: list[Exception] = []
     Worker("V/v", role, QuickFeed(market, clock), market, QuickStop(clock), failures.append).run()
     assert set(failures) <= {error}
@@ -255,13 +255,13 @@ def always(_: float) -> bool:
     return True
 
 
-def test_what_is_due_is_left_to_others_for_exactly_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_due_is_left_to_others_for_exactly_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert advances(monkeypatch, 3.0, always, looks=5) == [3.0]
     assert advances(monkeypatch, 3.0, always, looks=3) == []
     assert advances(monkeypatch, 3.0, always, looks=3, every=60.0) == [3.0]
 
 
-def test_without_patience_it_moves_on_at_once_and_never_where_that_is_for_others(
+def test_without_a_delay_it_moves_on_at_once_and_never_where_that_is_for_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert advances(monkeypatch, 0.0, always, looks=2) == [0.0]
@@ -269,7 +269,7 @@ def test_without_patience_it_moves_on_at_once_and_never_where_that_is_for_others
     assert advances(monkeypatch, 0.0, lambda _: False, looks=20) == []
 
 
-def test_patience_begins_anew_when_others_have_moved_the_task_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_delay_begins_anew_when_others_have_moved_the_task_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Due from 0 to 2, and then from 4."""
     assert advances(monkeypatch, 3.0, lambda now: not 2 <= now < 4, looks=9) == [7.0]
 

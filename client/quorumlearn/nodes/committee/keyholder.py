@@ -1,7 +1,7 @@
 """A seat's part in the key ceremonies: makes each step when it is open, and has it carried by the seat's next step in the round.
 
 It has a thread of its own, so that what the seat computes for a round holds up no key. A step waits for the round's next transaction
-while `steps.goes_along` says that there is time, and then leaves alone. The same thread moves the task on when something is due, for it
+while `steps.to_be_carried` says that there is time, and then leaves alone. The same thread moves the task on when something is due, for it
 is never at work for long.
 """
 
@@ -19,20 +19,21 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.protocol import CEREMONY
 
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import blame, metrics, steps, waking
-from quorumlearn.nodes.attempt import Attempt, Faulty
-from quorumlearn.nodes.ceremony import CeremonyPart, complaint_of, last_call, last_call_ms
+from quorumlearn.nodes import metrics, steps, triggers
+from quorumlearn.nodes.committee import blame
+from quorumlearn.nodes.committee.attempt import Attempt, Faulty
+from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint_of, grace_ends_ms, grace_over
+from quorumlearn.nodes.committee.lanes import WAITS_FOR_OTHERS, each, gather
+from quorumlearn.nodes.committee.tray import Tray, Which
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.lanes import WAITS_FOR_OTHERS, each, gather
 from quorumlearn.nodes.market import CarriedKey, Market
 from quorumlearn.nodes.steps import KEY_STEPS, Step
-from quorumlearn.nodes.tray import Tray, Which
 
 log = structlog.get_logger()
 
-PATIENCE_PER_SEAT = 0.7
+ADVANCE_DELAY_PER_SEAT = 0.7
 
 
 @dataclass
@@ -47,9 +48,9 @@ class KeyHolder:
     tray: Tray
     beacon_key: bytes | None = field(default=None, repr=False)
     clock: Callable[[], float] = time.time
-    patience: float = 0.0
-    looks_at: float | None = None
-    _made: tuple[Which, b.KeyContribution] | None = None
+    advance_delay: float = 0.0
+    next_look: float | None = None
+    _contributed: tuple[Which, b.KeyContribution] | None = None
     _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
     @property
@@ -60,11 +61,11 @@ class KeyHolder:
         return steps.ended(view)
 
     def act(self, view: b.TaskView, news: News = no_news) -> bool:
-        self.looks_at = None
+        self.next_look = None
         seat = steps.seat_of(view, self.me)
         if seat is None:
             return False
-        self.patience = PATIENCE_PER_SEAT * (seat - 1)
+        self.advance_delay = ADVANCE_DELAY_PER_SEAT * (seat - 1)
         self._remember(view, seat)
         open_steps = steps.verifier_steps(view, self.me, self.msp_id)
         mine = [one for one in open_steps if one[0] in KEY_STEPS]
@@ -73,11 +74,11 @@ class KeyHolder:
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         """The first seat also closes the steps that miners complete, or seats that act at the same time."""
         if view.state.status != t.RUNNING:
-            return self.patience == 0.0 or waking.concerns_seats(events)
-        return waking.concerns_seats(events) or self.sees_due(view, events)
+            return self.advance_delay == 0.0 or triggers.seat_may_act(events)
+        return triggers.seat_may_act(events) or self.sees_due(view, events)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        return self.patience == 0.0 and waking.completed(view, events)
+        return self.advance_delay == 0.0 and triggers.completed(view, events)
 
     def _step(self, step: Step, number: int, view: b.TaskView, seat: int, news: News) -> bool:
         """Make it, and send it unless it waits to be carried."""
@@ -88,29 +89,29 @@ class KeyHolder:
         except WAITS_FOR_OTHERS:
             self.tray.put(which, None)
             raise
-        if steps.goes_along(view, seat, step, number, self._now_ms):
+        if steps.to_be_carried(view, seat, step, number, self._now_ms):
             self.tray.put(which, CarriedKey(KEY_STEPS[step].function, ceremony.attempt, contribution))
-            self._look(steps.goes_along_until(view, number))
+            self._look(steps.carried_until_ms(view, number))
             return False
-        if not self.tray.withdraw(which) and not self._last_call(view, number):
-            self._look(last_call_ms(ceremony, _seconds_of(view, ceremony)))
+        if not self.tray.withdraw(which) and not self._grace_over(view, number):
+            self._look(grace_ends_ms(ceremony, _seconds_of(view, ceremony)))
             return False
         gather(view, number, seat, self.me, news)
-        pending = waking.others_pending(view, number, self.me, news())
+        pending = triggers.others_pending(view, number, self.me, news())
         place = (view.task.spec.task_id, number, ceremony.attempt)
         self.market.key_step(KEY_STEPS[step].function, place, contribution, pending)
         return True
 
     def _look(self, at_ms: int) -> None:
-        self.looks_at = min(at_ms / 1000, self.looks_at or math.inf)
+        self.next_look = min(at_ms / 1000, self.next_look or math.inf)
 
     def _contribution(self, which: Which, view: b.TaskView, seat: int) -> b.KeyContribution:
         """What this seat has to say in a ceremony's step, made once if it may wait; a complaint where another's part cannot be used."""
-        if self._made is not None and self._made[0] == which:
-            return self._made[1]
+        if self._contributed is not None and self._contributed[0] == which:
+            return self._contributed[1]
         step, number, _ = which
         part = self._part(view, number, seat)
-        giving_up = self._last_call(view, number)
+        giving_up = self._grace_over(view, number)
         try:
             with metrics.timed(metrics.STEPS, step.value):
                 made = self._key_contribution(step, part, steps.ceremony_of(view, number), giving_up)
@@ -120,7 +121,7 @@ class KeyHolder:
             log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
             made = complaint_of(fault)
         if KEY_STEPS[step].carried:
-            self._made = which, made
+            self._contributed = which, made
         return made
 
     def _key_contribution(
@@ -149,9 +150,9 @@ class KeyHolder:
         under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step in CEREMONY}
         self._seen = {which: seen for which, seen in self._seen.items() if which in under_way}
 
-    def _last_call(self, view: b.TaskView, number: int) -> bool:
+    def _grace_over(self, view: b.TaskView, number: int) -> bool:
         ceremony = steps.ceremony_of(view, number)
-        return last_call(ceremony, _seconds_of(view, ceremony), self._now_ms)
+        return grace_over(ceremony, _seconds_of(view, ceremony), self._now_ms)
 
     def _part(self, view: b.TaskView, number: int, seat: int) -> CeremonyPart:
         attempt = steps.ceremony_of(view, number).attempt

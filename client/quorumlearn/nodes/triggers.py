@@ -39,7 +39,7 @@ def entered(events: Sequence[LedgerEvent], phases: Collection[b.Phase]) -> bool:
     return any(event.moved and (event.phase in phases or event.status != t.RUNNING) for event in events)
 
 
-def concerns_seats(events: Sequence[LedgerEvent]) -> bool:
+def seat_may_act(events: Sequence[LedgerEvent]) -> bool:
     """Whether a seat may have something to do."""
     return moved(events) or any(event.kind in FOR_EVERY_SEAT for event in events)
 

@@ -24,7 +24,7 @@ from quorumlearn_proto.derived import beacon_commitment
 
 from quorumlearn import ckks, seeds
 from quorumlearn.nodes import exchange, sealing
-from quorumlearn.nodes.attempt import Attempt, Faulty, line
+from quorumlearn.nodes.committee.attempt import Attempt, Faulty, line
 from quorumlearn.nodes.journal import Journal
 
 
@@ -206,11 +206,11 @@ def complaint_of(fault: Faulty) -> b.KeyContribution:
     return given
 
 
-def last_call(step: b.Ceremony | b.Round, step_seconds: int, now_ms: int) -> bool:
+def grace_over(step: b.Ceremony | b.Round, step_seconds: int, now_ms: int) -> bool:
     """Whether a step that waits for another seat's artifact must give up: a third of its time is left."""
-    return now_ms >= last_call_ms(step, step_seconds)
+    return now_ms >= grace_ends_ms(step, step_seconds)
 
 
-def last_call_ms(step: b.Ceremony | b.Round, step_seconds: int) -> int:
+def grace_ends_ms(step: b.Ceremony | b.Round, step_seconds: int) -> int:
     """When it must, in milliseconds since 1970."""
     return step.deadline_ms - step_seconds * 1000 // 3

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 
 from quorumlearn import ckks
-from quorumlearn.nodes.attempt import Finding
-from quorumlearn.nodes.subsets import subsets
+from quorumlearn.nodes.committee.attempt import Finding
+from quorumlearn.nodes.committee.subsets import subsets
 
 Values = NDArray[np.int64]
 

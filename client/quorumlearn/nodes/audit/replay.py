@@ -1,6 +1,6 @@
 """A task replayed from the ledger and the artifacts, by anybody: was only decrypted what was authorised, and did all do as they said?
 
-`audit` is a function of the ledger's records (nodes.records) and the store. For each round:
+`audit` is a function of the ledger's records (nodes.audit.records) and the store. For each round:
 - beacon: its parts are what the seats committed to with their keys, and the beacon is theirs;
 - claims: every revealed manifest is the one committed to, came with a claim, and names an update that no other round names;
 - authorisations: one for the sketches and one for the aggregate at most, each what the round's other records come to, of no fewer
@@ -10,7 +10,7 @@
 - aggregate: the ciphertext opened is the authorised weighted sum of the updates in the store;
 - decryptions: each posted partial decryption is of that ciphertext and for that purpose; those of the seats that stayed agree;
 - block: what they open gives the aggregate and the model that the block names, on the block before;
-- misconduct: each fault is judged again where what it rests on is public. Failed ceremonies are wholly (nodes.blame).
+- misconduct: each fault is judged again where what it rests on is public. Failed ceremonies are wholly (nodes.committee.blame).
 What a seat did wrong and was put out for is a fault and not a violation. What cannot be seen (shares sealed to the committee, an artifact
 that is not in the store any more) is said to be unknown.
 """
@@ -31,10 +31,12 @@ from quorumlearn_proto.derived import bare_selection, beacon_commitment, beacon_
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import authorisation, candidate, exchange, faults, models
+from quorumlearn.nodes import candidate, exchange, models
+from quorumlearn.nodes.audit import faults
+from quorumlearn.nodes.audit.faults import GONE, WRONG
+from quorumlearn.nodes.audit.records import Record
+from quorumlearn.nodes.committee import guard
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
-from quorumlearn.nodes.faults import GONE, WRONG
-from quorumlearn.nodes.records import Record
 
 
 class Result(StrEnum):
@@ -139,8 +141,8 @@ class _Round:
         for purpose, one in sorted(given.items()):
             name = Purpose.Name(purpose)
             try:
-                wrong = authorisation.fault(self.view, one)
-            except authorisation.NotAuthorised as error:
+                wrong = guard.fault(self.view, one)
+            except guard.NotAuthorised as error:
                 wrong = str(error)
             if named[now.number, purpose] != 1:
                 wrong = f"there are {named[now.number, purpose]} of it"

@@ -1,7 +1,7 @@
 """Where a seat's step of the next round's key waits for the step of the round whose transaction takes it along.
 
-One thread of the seat makes the steps of the key (nodes.keyholder), another the steps of the round (nodes.verifier): neither waits for
-what the other computes. What waits is taken at the moment at which the round's transaction leaves, or withdrawn by who made it, never
+One thread of the seat makes the steps of the key (keyholder), another the steps of the round (verifier): neither waits for what
+the other computes. What waits is taken at the moment at which the round's transaction leaves, or withdrawn by who made it, never
 both.
 """
 

@@ -9,7 +9,7 @@ What honest verifiers can know, while no more seats are faulty than a round can 
 - A miner that knows its values may claim another sketch, and a seat in league with it make shares to fit: for f miners at most. So a
   seat is at fault (BAD_SKETCH_SHARES) only if more than f updates open to their claims and none of them by its share: one of them is an
   honest miner's. Fewer are `contested`: they count, or one seat could put out any miner, but whoever opens the aggregate must
-  not believe them (nodes.partials).
+  not believe them (nodes.committee.partials).
 - With no share to spare a wrong share looks like a false claim. If more than f updates, or all, would be called false on
   such shares alone, a seat is behind it and not the miners: `undecided`. (Where one share opens, a verifier has its own.)
 - Missing, malformed or unreadable shares are the seat's fault on their own.
@@ -25,9 +25,9 @@ from quorumlearn_proto import block_pb2 as b
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactMissing
-from quorumlearn.nodes.attempt import Finding
+from quorumlearn.nodes.committee.attempt import Finding
+from quorumlearn.nodes.committee.subsets import subsets
 from quorumlearn.nodes.screening import Reason, Sketch, Sketched
-from quorumlearn.nodes.subsets import subsets
 
 
 @dataclass(frozen=True)

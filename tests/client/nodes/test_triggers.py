@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from quorumlearn.nodes.waking import (
+from quorumlearn.nodes.triggers import (
     AFTER_SCREEN,
     FOR_MINERS,
     FOR_OWNERS,
     completed,
-    concerns_seats,
     entered,
     moved,
     others_pending,
+    seat_may_act,
 )
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -41,7 +41,7 @@ def posted(*seats: int) -> list[LedgerEvent]:
 def test_a_ceremony_that_goes_on_is_for_verifiers_only() -> None:
     ahead = event("blocks:RevealKey", phase=b.PHASE_UNSPECIFIED, number=2, went_on=True)
     assert moved([ahead])
-    assert concerns_seats([ahead])
+    assert seat_may_act([ahead])
     assert not entered([ahead], FOR_MINERS)
 
 
@@ -63,8 +63,8 @@ def test_a_task_that_ended_before_its_first_round_is_seen_by_all() -> None:
 
 @pytest.mark.parametrize("kind", ["blocks:Accuse", "blocks:Challenge"])
 def test_what_other_seats_answer_concerns_them_although_nothing_moved(kind: str) -> None:
-    assert not concerns_seats(posted(1))
-    assert concerns_seats([*posted(1), event(kind)])
+    assert not seat_may_act(posted(1))
+    assert seat_may_act([*posted(1), event(kind)])
 
 
 def test_commits_are_complete_when_all_are_there() -> None:

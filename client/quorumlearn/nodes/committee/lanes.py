@@ -1,4 +1,4 @@
-"""What the threads of a seat have in common: its rounds (nodes.verifier), its keys (nodes.keyholder), its challenges (nodes.judge).
+"""What the threads of a seat have in common: its rounds (verifier), its keys (keyholder), its challenges (judge).
 
 Each has a thread, so that no long computation holds up a step with a deadline of its own.
 """
@@ -13,8 +13,8 @@ from quorumlearn_proto import block_pb2 as b
 
 from quorumlearn.artifacts import ArtifactError
 from quorumlearn.ckks import CkksError
-from quorumlearn.nodes import waking
-from quorumlearn.nodes.ceremony import KeptClosedError, LostSecretError
+from quorumlearn.nodes import triggers
+from quorumlearn.nodes.committee.ceremony_part import KeptClosedError, LostSecretError
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.feed import News
 from quorumlearn.nodes.steps import Step
@@ -50,5 +50,5 @@ def each(
 def gather(view: b.TaskView, number: int, seat: int, me: str, news: News) -> None:
     """The first seat waits a moment for what others have yet to do in this round, or in this ceremony."""
     if seat == FIRST_SEAT:
-        pending = partial(waking.others_pending, view, number, me)
-        news.wait(GATHER_SECONDS, lambda events: waking.moved(events) or not pending(events))
+        pending = partial(triggers.others_pending, view, number, me)
+        news.wait(GATHER_SECONDS, lambda events: triggers.moved(events) or not pending(events))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from quorumlearn.nodes import authorisation
-from quorumlearn.nodes.authorisation import NotAuthorised
+from quorumlearn.nodes.committee import guard
+from quorumlearn.nodes.committee.guard import NotAuthorised
 from quorumlearn.nodes.journal import Journal
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -33,7 +33,7 @@ def view() -> b.TaskView:
         seen.submissions.add(miner=f"M/{miner}", manifest=b.Manifest(update=ref(miner)))
     seen.submissions.add(miner="M/d")
     for purpose in BOTH:
-        seen.authorisations.append(authorisation.expected(seen, purpose))
+        seen.authorisations.append(guard.expected(seen, purpose))
         seen.authorisations[-1].at_ms = 7
     return seen
 
@@ -45,8 +45,8 @@ def journal(tmp_path: Path) -> Journal:
 
 @pytest.mark.parametrize("purpose", BOTH)
 def test_what_is_authorised_is_answered_also_after_a_restart(journal: Journal, purpose: int) -> None:
-    given = authorisation.take(view(), purpose, journal)  # type: ignore[arg-type]
-    again = authorisation.take(view(), purpose, Journal(journal.folder))  # type: ignore[arg-type]
+    given = guard.take(view(), purpose, journal)  # type: ignore[arg-type]
+    again = guard.take(view(), purpose, Journal(journal.folder))  # type: ignore[arg-type]
     assert given == again
     assert [one.digest[0] for one in given.updates] == (["a", "b", "c"] if given.beacon else ["a", "c"])
 
@@ -56,7 +56,7 @@ def test_nothing_is_answered_that_was_not_authorised(journal: Journal, purpose: 
     seen = view()
     del seen.authorisations[:]
     with pytest.raises(NotAuthorised, match="has no authorisation"):
-        authorisation.take(seen, purpose, journal)  # type: ignore[arg-type]
+        guard.take(seen, purpose, journal)  # type: ignore[arg-type]
     assert journal.names() == []
 
 
@@ -83,7 +83,7 @@ def test_an_authorisation_that_the_rounds_records_do_not_bear_out_is_refused(
     seen = view()
     spoil(next(one for one in seen.authorisations if one.purpose == purpose))
     with pytest.raises(NotAuthorised, match="is refused"):
-        authorisation.take(seen, purpose, journal)  # type: ignore[arg-type]
+        guard.take(seen, purpose, journal)  # type: ignore[arg-type]
     assert journal.names() == []
 
 
@@ -108,50 +108,50 @@ def test_a_selection_that_may_not_be_opened_is_refused_whatever_the_ledger_autho
         total.updates.append(ref(miner[-1]))
         total.weights.append(weight)
     with pytest.raises(NotAuthorised, match=words):
-        authorisation.take(seen, AGGREGATE_DECRYPTION, journal)
+        guard.take(seen, AGGREGATE_DECRYPTION, journal)
 
 
 def test_one_update_revealed_by_two_is_not_added_up_twice(journal: Journal) -> None:
     seen = view()
     seen.submissions[2].manifest.update.CopyFrom(ref("a"))
     del seen.authorisations[:]
-    seen.authorisations.append(authorisation.expected(seen, AGGREGATE_DECRYPTION))
+    seen.authorisations.append(guard.expected(seen, AGGREGATE_DECRYPTION))
     with pytest.raises(NotAuthorised, match="twice"):
-        authorisation.take(seen, AGGREGATE_DECRYPTION, journal)
+        guard.take(seen, AGGREGATE_DECRYPTION, journal)
 
 
 def test_a_ledger_that_shows_something_else_later_gets_no_second_answer(journal: Journal) -> None:
     first = view()
-    authorisation.take(first, AGGREGATE_DECRYPTION, journal)
+    guard.take(first, AGGREGATE_DECRYPTION, journal)
     other = copy.deepcopy(first)
     other.round.selection.verdicts[0].weight = 2
     del other.authorisations[:]
-    other.authorisations.append(authorisation.expected(other, AGGREGATE_DECRYPTION))
+    other.authorisations.append(guard.expected(other, AGGREGATE_DECRYPTION))
     other.authorisations[0].at_ms = 7
     with pytest.raises(NotAuthorised, match="answered for other data"):
-        authorisation.take(other, AGGREGATE_DECRYPTION, journal)
-    assert authorisation.take(first, AGGREGATE_DECRYPTION, journal).weights[0] == 3
+        guard.take(other, AGGREGATE_DECRYPTION, journal)
+    assert guard.take(first, AGGREGATE_DECRYPTION, journal).weights[0] == 3
 
 
 def test_an_authorisation_is_of_its_round_and_the_miners_order_counts_for_a_sum_only() -> None:
     seen = view()
     for one in seen.authorisations:
         assert (one.task_id, one.round) == ("t-1", 2)
-        assert authorisation.fault(seen, one) == ""
+        assert guard.fault(seen, one) == ""
     sketches, total = seen.authorisations
     turned = [copy.deepcopy(sketches), copy.deepcopy(total)]
     for one in turned:
         updates = list(reversed(one.updates))
         del one.updates[:]
         one.updates.extend(updates)
-    assert authorisation.fault(seen, turned[0]) == ""
-    assert "updates that the round's records name" in authorisation.fault(seen, turned[1])
+    assert guard.fault(seen, turned[0]) == ""
+    assert "updates that the round's records name" in guard.fault(seen, turned[1])
 
 
 def test_weights_may_add_up_to_the_tasks_limit_and_no_further() -> None:
     seen = view()
     total = seen.authorisations[1]
     seen.task.spec.ckks.max_weight_sum = sum(total.weights)
-    assert authorisation.fault(seen, total) == ""
+    assert guard.fault(seen, total) == ""
     seen.task.spec.ckks.max_weight_sum -= 1
-    assert "its weights add up to 4, the most is 3" in authorisation.fault(seen, total)
+    assert "its weights add up to 4, the most is 3" in guard.fault(seen, total)

@@ -1,5 +1,5 @@
-"""A verifier's seat in the rounds of a task: takes it, screens, decrypts and scores. Its keys are nodes.keyholder's, its votes on
-challenged blocks nodes.judge's, each in a thread of its own.
+"""A verifier's seat in the rounds of a task: takes it, screens, decrypts and scores. Its keys are nodes.committee.keyholder's, its votes on
+challenged blocks nodes.committee.judge's, each in a thread of its own.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from quorumlearn_proto.protocol import ROUND
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import candidate, metrics, rootset, steps, waking
-from quorumlearn.nodes.attempt import Finding, line
-from quorumlearn.nodes.ceremony import last_call
+from quorumlearn.nodes import candidate, metrics, rootset, steps, triggers
+from quorumlearn.nodes.committee.attempt import Finding, line
+from quorumlearn.nodes.committee.ceremony_part import grace_over
+from quorumlearn.nodes.committee.keyholder import ceremony_part
+from quorumlearn.nodes.committee.lanes import each, gather
+from quorumlearn.nodes.committee.partials import Values
+from quorumlearn.nodes.committee.round_part import RoundPart
+from quorumlearn.nodes.committee.scoring import Scorer
+from quorumlearn.nodes.committee.tray import Tray
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.keyholder import ceremony_part
-from quorumlearn.nodes.lanes import each, gather
-from quorumlearn.nodes.market import Along, CarriedKey, Market, Refused
+from quorumlearn.nodes.market import CarriedKey, Market, Refused, StepOptions
 from quorumlearn.nodes.models import check_playable, load_public
-from quorumlearn.nodes.partials import Values
-from quorumlearn.nodes.round_part import RoundPart
-from quorumlearn.nodes.scoring import Scorer
 from quorumlearn.nodes.steps import Step
-from quorumlearn.nodes.tray import Tray
 
 log = structlog.get_logger()
 
 CARRIER_WAITS, MOST_CARRIER_WAITS = 0.1, 10.0
-"""The share of a step's time, and the most seconds, that its transaction waits for the step of the next key that it is to take along."""
+"""The share of a step's time, and the most seconds, that its transaction waits for the step of the next key that it is to take options."""
 ELSEWHERE = {*steps.KEY_STEPS, Step.JUDGE}
 
 
@@ -65,8 +65,8 @@ class Verifier:
     leaving: bool = False
     may_begin: Callable[[], bool] = lambda: True
     clock: Callable[[], float] = time.time
-    patience: float | None = None
-    looks_at: float | None = None
+    advance_delay: float | None = None
+    next_look: float | None = None
     _playing: tuple[int, RoundPart] | None = None
     _next: _Expected | None = None
 
@@ -97,7 +97,7 @@ class Verifier:
         return each([one for one in open_steps if one[0] not in ELSEWHERE], do, view, self.me)
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        return waking.concerns_seats(events)
+        return triggers.seat_may_act(events)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return False
@@ -110,8 +110,8 @@ class Verifier:
             seat = self._seat(view)
             gather(view, number, seat, self.me, news)
             with self._carried(view, seat) as key:
-                pending = waking.others_pending(view, number, self.me, news())
-                self._send(partial(call, task, number, *arguments), Along(pending, key))
+                pending = triggers.others_pending(view, number, self.me, news())
+                self._send(partial(call, task, number, *arguments), StepOptions(pending, key))
 
         if step is Step.TAKE_SEAT:
             if not self.may_begin():
@@ -126,10 +126,12 @@ class Verifier:
         elif step is Step.SCREEN:
             send(
                 self.market.post_sketch,
-                self._round(view).sketch_shares(view, lambda: waking.entered(news(), waking.AFTER_SCREEN)),
+                self._round(view).sketch_shares(
+                    view, lambda: triggers.entered(news(), triggers.AFTER_SCREEN)
+                ),
             )
         elif step is Step.SELECT:
-            last = self._last_call(view)
+            last = self._grace_over(view)
             opened = self._round(view).opened(view, last)
             if not self._accuse(view, [*opened.false, *_nobody(opened.undecided, b.BAD_SKETCH_SHARES)]):
                 send(self.market.vote_selection, self._round(view).selection(view, last))
@@ -146,30 +148,30 @@ class Verifier:
         return True
 
     def _carried(self, view: b.TaskView, seat: int) -> AbstractContextManager[CarriedKey | None]:
-        """The step of the next key that goes along, if there is one; one that is being made is waited for, not for long."""
+        """The step of the next key that goes options, if there is one; one that is being made is waited for, not for long."""
         due = steps.carried_step(view, seat, self._now_ms) is not None
         seconds = min(CARRIER_WAITS * _seconds_of(view), MOST_CARRIER_WAITS) if due else 0.0
         return self.tray.taken(lambda which: steps.may_be_carried(view, seat, *which), seconds)
 
-    def _send(self, call: Callable[[Along], None], along: Along) -> None:
+    def _send(self, call: Callable[[StepOptions], None], options: StepOptions) -> None:
         """A step of the round, and what goes along with it; alone if the ledger refuses both, so that nothing about the next
         round's key holds up this one."""
         try:
-            call(along)
+            call(options)
         except Refused as refusal:
-            if along.key is None:
+            if options.key is None:
                 raise
             log.info(
                 "sent without its key step",
                 identity=self.me,
-                step=along.key.function,
+                step=options.key.function,
                 code=refusal.code,
                 sentence=refusal.sentence,
             )
-            call(Along(along.pending))
+            call(StepOptions(options.pending))
 
     def _faulty_partials(self, view: b.TaskView) -> list[Finding]:
-        found = self._round(view).verified(view, self._last_call(view))
+        found = self._round(view).verified(view, self._grace_over(view))
         return [*found.false, *_nobody(found.undecided, b.BAD_PARTIAL)]
 
     def _accuse(self, view: b.TaskView, findings: Sequence[Finding]) -> bool:
@@ -186,8 +188,8 @@ class Verifier:
                 return True
         return False
 
-    def _last_call(self, view: b.TaskView) -> bool:
-        return last_call(view.round, _seconds_of(view), self._now_ms)
+    def _grace_over(self, view: b.TaskView) -> bool:
+        return grace_over(view.round, _seconds_of(view), self._now_ms)
 
     def _score_head(self, view: b.TaskView) -> None:
         """Before anything is staked: who cannot score is no verifier, and the first block is compared with this model."""
@@ -203,7 +205,7 @@ class Verifier:
     def _expected(self, view: b.TaskView) -> _Expected | None:
         """What the opened aggregate makes of the round's base; None if nobody can vouch for the aggregate."""
         spec, now = view.task.spec, view.round
-        values = self._round(view).verified(view, self._last_call(view)).values
+        values = self._round(view).verified(view, self._grace_over(view)).values
         if values is None:
             return None
         if self._next is None or self._next.values is not values:

@@ -30,7 +30,7 @@ from quorumlearn_chaincode.runtime import (
     Response,
 )
 
-from . import blocks, keys, rewards, tasks, views
+from . import blocks, contributions, rewards, tasks, views
 from .arguments import bad, identity, shown, whole
 from .call import Call
 from .configuration import MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
@@ -120,12 +120,14 @@ FUNCTIONS = {
         _query("tasks:Get", "task", tasks.get),
         _query("tasks:List", "page_size bookmark", tasks.list_tasks),
         _query("tasks:Miners", "task page_size bookmark", tasks.miners),
-        _acts(CEREMONY[CeremonyStep.KEY_COMMIT], "task round attempt contribution", keys.commit_key),
-        _acts(CEREMONY[CeremonyStep.KEY_REVEAL], "task round attempt contribution", keys.reveal_key),
-        _acts(CEREMONY[CeremonyStep.KEY_TEST], "task round attempt contribution", keys.test_key),
-        _acts(CEREMONY[CeremonyStep.KEY_CONFIRM], "task round attempt contribution", keys.confirm_key),
-        _acts(CEREMONY[CeremonyStep.KEY_OPEN], "task round attempt contribution", keys.open_key),
-        _acts(CEREMONY[CeremonyStep.KEY_BLAME], "task round attempt contribution", keys.blame_key),
+        _acts(CEREMONY[CeremonyStep.KEY_COMMIT], "task round attempt contribution", contributions.commit_key),
+        _acts(CEREMONY[CeremonyStep.KEY_REVEAL], "task round attempt contribution", contributions.reveal_key),
+        _acts(CEREMONY[CeremonyStep.KEY_TEST], "task round attempt contribution", contributions.test_key),
+        _acts(
+            CEREMONY[CeremonyStep.KEY_CONFIRM], "task round attempt contribution", contributions.confirm_key
+        ),
+        _acts(CEREMONY[CeremonyStep.KEY_OPEN], "task round attempt contribution", contributions.open_key),
+        _acts(CEREMONY[CeremonyStep.KEY_BLAME], "task round attempt contribution", contributions.blame_key),
         _acts(ROUND[Phase.COMMIT], "task round manifest_digest", blocks.commit),
         _acts(ROUND[Phase.REVEAL], "task round manifest claim", blocks.reveal),
         _acts(ROUND[Phase.BEACON], "task round secret", blocks.reveal_beacon),

@@ -1,6 +1,6 @@
-"""A fault that the ledger has recorded, judged again from what is public (for nodes.audit).
+"""A fault that the ledger has recorded, judged again from what is public (for nodes.audit.replay).
 
-Who missed a step or voted otherwise is on the ledger. Failed ceremonies are laid open and judged anew (nodes.blame). A partial
+Who missed a step or voted otherwise is on the ledger. Failed ceremonies are laid open and judged anew (nodes.committee.blame). A partial
 decryption is held against the others. Of sketch shares, sealed to the committee, only that they are missing or malformed is public: the
 rest is the word of t seats.
 """
@@ -25,8 +25,9 @@ from quorumlearn.artifacts import (
     ArtifactTooLarge,
     BadReference,
 )
-from quorumlearn.nodes import blame, candidate, exchange
-from quorumlearn.nodes.attempt import Attempt
+from quorumlearn.nodes import candidate, exchange
+from quorumlearn.nodes.committee import blame
+from quorumlearn.nodes.committee.attempt import Attempt
 from quorumlearn.nodes.encryption import polynomial_bytes
 from quorumlearn.nodes.steps import screening, seats_record
 

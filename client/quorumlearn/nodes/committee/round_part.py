@@ -4,9 +4,9 @@ SCREEN: sketch the updates, make this seat's shares of the sketches and put thei
 read the others', open. OPEN: a partial decryption of the selected sum. PROPOSE, VALIDATE: hold all partial decryptions against each
 other and the sketches.
 
-Rules: nothing is made but what the ledger authorised (nodes.authorisation); shares and the partial decryption are written to the
+Rules: nothing is made but what the ledger authorised (nodes.committee.guard); shares and the partial decryption are written to the
 journal before they are shown, so that a restarted seat repeats itself; another seat's artifact that is not in the store is waited
-for until `last_call`, then it counts as not there. What is derived is kept in memory and derived again after a restart.
+for until `grace_over`, then it counts as not there. What is derived is kept in memory and derived again after a restart.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ from quorumlearn.artifacts import (
     ArtifactTooLarge,
     BadReference,
 )
-from quorumlearn.nodes import authorisation, candidate, exchange, screening
-from quorumlearn.nodes.attempt import Finding
-from quorumlearn.nodes.ceremony import CeremonyPart
+from quorumlearn.nodes import candidate, exchange, screening
+from quorumlearn.nodes.committee import guard
+from quorumlearn.nodes.committee.attempt import Finding
+from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
+from quorumlearn.nodes.committee.openings import Opened, Shares, open_sketches
+from quorumlearn.nodes.committee.partials import Values, Verified, verify
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public
-from quorumlearn.nodes.openings import Opened, Shares, open_sketches
-from quorumlearn.nodes.partials import Values, Verified, verify
 from quorumlearn.nodes.rootset import root_sketch
 
 log = structlog.get_logger()
@@ -78,17 +79,17 @@ class RoundPart:
     def sketch_shares(self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never) -> ArtifactRef:
         """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet. screening.Overtaken
         once nobody waits for them."""
-        authorisation.take(view, SKETCH_DECRYPTION, self.journal)
+        guard.take(view, SKETCH_DECRYPTION, self.journal)
         stored = self.journal.get("sketch-shares")
         if stored is None:
             stored = self._sealed_shares(view, overtaken).SerializeToString(deterministic=True)
             self.journal.put("sketch-shares", stored)
         return ArtifactRef(digest=hashlib.sha256(stored).hexdigest(), size=len(stored))
 
-    def opened(self, view: b.TaskView, last_call: bool) -> Opened:
+    def opened(self, view: b.TaskView, grace_over: bool) -> Opened:
         """The sketches of the revealed updates, and whose shares are false. After SELECT nobody is waited for any more."""
         if self._opened is None:
-            last_call = last_call or view.round.phase > b.SELECT
+            grace_over = grace_over or view.round.phase > b.SELECT
             self._show_shares()
             posted: dict[int, Shares] = {}
             unusable: list[Finding] = []
@@ -97,7 +98,7 @@ class RoundPart:
                     try:
                         posted[one.seat] = self._shares_of(one, view)
                     except (ArtifactMissing, ArtifactCorrupt):
-                        if not last_call:
+                        if not grace_over:
                             raise
                         unusable.append(
                             Finding(one.seat, b.BAD_SKETCH_SHARES, "its shares are not in the store")
@@ -115,9 +116,9 @@ class RoundPart:
             self._sketched = None
         return self._opened
 
-    def selection(self, view: b.TaskView, last_call: bool) -> b.Selection:
+    def selection(self, view: b.TaskView, grace_over: bool) -> b.Selection:
         """This seat's vote; ckks.BadPartial if the sketches mean nothing."""
-        opened = self.opened(view, last_call)
+        opened = self.opened(view, grace_over)
         if opened.undecided:
             raise ckks.BadPartial(f"no vote on round {view.round.number}: {opened.undecided}")
         submissions = {one.miner: one for one in view.submissions}
@@ -140,7 +141,7 @@ class RoundPart:
     def partial(self, view: b.TaskView) -> tuple[str, ArtifactRef]:
         """This seat's partial decryption of the authorised sum, and of nothing else: the sum's digest, and where it is."""
         now = view.round
-        authorisation.take(view, AGGREGATE_DECRYPTION, self.journal)
+        guard.take(view, AGGREGATE_DECRYPTION, self.journal)
         stored = self.journal.get("partial")
         if stored is None:
             submissions = {one.miner: one for one in view.submissions}
@@ -157,13 +158,13 @@ class RoundPart:
             self.journal.put("partial", stored)
         return PartialDecryption.FromString(stored).ciphertext, self.store.put(stored)
 
-    def verified(self, view: b.TaskView, last_call: bool) -> Verified:
+    def verified(self, view: b.TaskView, grace_over: bool) -> Verified:
         """The aggregate as the seats that are left in the round open it, and whose partial decryptions are false."""
         now, parameters = view.round, self.parameters
         posted = candidate.posted_partials(now, view.screenings)
         known = {seat: ref.digest for seat, ref in posted.items()}
         if self._verified is None or self._verified[0] != known:
-            opened = self.opened(view, last_call)
+            opened = self.opened(view, grace_over)
             total = self._aggregate(now)
             partials: dict[int, bytes] = {}
             unusable: list[Finding] = []
@@ -171,7 +172,7 @@ class RoundPart:
                 try:
                     partials[seat] = candidate.read_partial(self.store, parameters, now, total, seat, ref)
                 except (ArtifactMissing, ArtifactCorrupt):
-                    if not last_call:
+                    if not grace_over:
                         raise
                     unusable.append(
                         Finding(seat, b.BAD_PARTIAL, "its partial decryption is not in the store")

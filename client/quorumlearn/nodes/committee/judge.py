@@ -9,12 +9,12 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import metrics, steps, waking
+from quorumlearn.nodes import metrics, steps, triggers
+from quorumlearn.nodes.committee.lanes import each
+from quorumlearn.nodes.committee.scoring import Scorer
 from quorumlearn.nodes.feed import News, no_news
-from quorumlearn.nodes.lanes import each
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import load_public
-from quorumlearn.nodes.scoring import Scorer
 from quorumlearn.nodes.steps import Step
 
 
@@ -27,8 +27,8 @@ class Judge:
     market: Market
     store: ArtifactStore
     scorer: Scorer
-    patience: float | None = None
-    looks_at: float | None = None
+    advance_delay: float | None = None
+    next_look: float | None = None
 
     def finished(self, view: b.TaskView) -> bool:
         """Once the task has ended and no challenge of its blocks is left undecided."""
@@ -47,7 +47,7 @@ class Judge:
         return each(challenged, judge, view, self.me)
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        return waking.challenged(events)
+        return triggers.challenged(events)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return False

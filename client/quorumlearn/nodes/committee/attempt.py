@@ -1,7 +1,7 @@
 """One attempt of a key ceremony, as ledger and store show it to everybody.
 
-What a seat posted is read here and nowhere else, so that the seats of the ceremony (nodes.ceremony) and those who judge it
-afterwards (nodes.blame) agree on what is well-formed. What is not raises `Faulty`, which names the seat and its fault. An
+What a seat posted is read here and nowhere else, so that the seats of the ceremony (nodes.committee.ceremony_part) and those who judge it
+afterwards (nodes.committee.blame) agree on what is well-formed. What is not raises `Faulty`, which names the seat and its fault. An
 artifact that is not in the store may only be late: then `Faulty.withheld` names it, and a caller with time tries again.
 """
 

@@ -28,7 +28,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn import ckks
 from quorumlearn.nodes import sealing
-from quorumlearn.nodes.attempt import Attempt, Faulty, Finding, line
+from quorumlearn.nodes.committee.attempt import Attempt, Faulty, Finding, line
 
 Shares = Mapping[int, Mapping[int, bytes]]
 

@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from quorumlearn.nodes.committee.lanes import WAITS_FOR_OTHERS
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.lanes import WAITS_FOR_OTHERS
-from quorumlearn.nodes.market import NOTHING, Along, CarriedKey, Refused
+from quorumlearn.nodes.market import NO_OPTIONS, CarriedKey, Refused, StepOptions
 from quorumlearn.nodes.steps import Step
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -24,13 +24,13 @@ class Recorder:
     """A market that keeps what it is sent, and refuses what goes along if told to."""
 
     def __init__(self, refusing: str = "") -> None:
-        self.beacons: list[Along] = []
+        self.beacons: list[StepOptions] = []
         self.alone: list[str] = []
         self.refusing = refusing
 
-    def reveal_beacon(self, task: str, number: int, secret: bytes, along: Along = NOTHING) -> None:
-        self.beacons.append(along)
-        if self.refusing and (along.key is not None or self.refusing == "DIGEST_MISMATCH"):
+    def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
+        self.beacons.append(options)
+        if self.refusing and (options.key is not None or self.refusing == "DIGEST_MISMATCH"):
             raise Refused("blocks:RevealBeacon", self.refusing, "no")
 
     def key_step(
@@ -68,10 +68,10 @@ def test_a_key_step_is_made_while_miners_train_and_sent_with_the_beacon(tmp_path
     assert made is not None
     assert (market.beacons, market.alone) == ([], [])
     assert seat.rounds.act(view_in(b.BEACON))
-    (along,) = market.beacons
-    assert along.key is not None
-    assert (along.key.function, along.key.attempt, market.alone) == ("CommitKey", 1, [])
-    assert along.key.contribution.public_share.digest == hashlib.sha256(made).hexdigest()
+    (options,) = market.beacons
+    assert options.key is not None
+    assert (options.key.function, options.key.attempt, market.alone) == ("CommitKey", 1, [])
+    assert options.key.contribution.public_share.digest == hashlib.sha256(made).hexdigest()
 
 
 def test_a_key_step_goes_alone_where_half_of_its_time_is_over(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_a_key_step_that_waits_is_looked_at_again_when_half_of_its_time_is_over(
     market = Recorder()
     seat = Seat(tmp_path, market)
     assert not seat.keys.act(view_in(b.SCREEN))
-    assert seat.keys.looks_at == KEY_SECONDS / 2
-    seat.seconds = seat.keys.looks_at
+    assert seat.keys.next_look == KEY_SECONDS / 2
+    seat.seconds = seat.keys.next_look
     assert seat.keys.act(view_in(b.SCREEN))
     assert market.alone == ["CommitKey"]
 
@@ -125,7 +125,7 @@ def test_the_rounds_step_waits_for_a_key_step_that_is_being_made(tmp_path: Path)
     assert [one.key is not None for one in market.beacons] == [True]
 
 
-def test_a_key_step_that_is_on_its_way_does_not_go_alone_before_its_last_call(tmp_path: Path) -> None:
+def test_a_key_step_that_is_on_its_way_does_not_go_alone_before_its_grace_is_over(tmp_path: Path) -> None:
     market = Recorder()
     seat = Seat(tmp_path, market)
     view = view_in(b.BEACON)
@@ -134,8 +134,8 @@ def test_a_key_step_that_is_on_its_way_does_not_go_alone_before_its_last_call(tm
     with seat.rounds.tray.taken(lambda _: True, 0) as key:
         assert key is not None
         assert not seat.keys.act(view)
-        assert seat.keys.looks_at == KEY_SECONDS * 2 / 3
-        seat.seconds = seat.keys.looks_at
+        assert seat.keys.next_look == KEY_SECONDS * 2 / 3
+        seat.seconds = seat.keys.next_look
         assert seat.keys.act(view)
     assert market.alone == ["CommitKey"]
 
@@ -147,7 +147,7 @@ def test_the_rounds_step_is_sent_again_without_what_the_ledger_refuses(tmp_path:
     assert seat.rounds.act(view_in(b.BEACON))
     first, second = market.beacons
     assert first.key is not None
-    assert second == Along(first.pending)
+    assert second == StepOptions(first.pending)
 
 
 def test_a_rounds_step_that_is_refused_itself_is_refused(tmp_path: Path) -> None:
@@ -169,6 +169,6 @@ def test_a_key_step_that_cannot_be_made_holds_up_nothing(tmp_path: Path, step: b
     with pytest.raises(WAITS_FOR_OTHERS):
         seat.keys.act(view)
     assert seat.rounds.act(view)
-    (along,) = market.beacons
-    assert along.key is None
+    (options,) = market.beacons
+    assert options.key is None
     assert market.alone == []
