@@ -199,7 +199,6 @@ class Play:
             miner=miner,
             base_block=base,
             update=ref(f"update {miner} {self.task}"),
-            sample_count=100,
         )
 
     def commitment(self, who: str, base: str) -> Submission:

@@ -119,7 +119,6 @@ def _commit_all(stage: Stage, spec: t.TaskSpec, outcome: Played) -> dict[str, b.
             miner=stage.name(who),
             base_block=round_.base.digest,
             update=ref,
-            sample_count=1,
         )
     first = next(iter(ROGUES))
     early, digest = stage.market(ROGUES[first][0]), canonical.digest(manifests[first])

@@ -19,7 +19,7 @@ from quorumlearn_proto.artifact_pb2 import CollectiveKey
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from quorumlearn import ckks, learning, seeds
+from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
 from quorumlearn.nodes import adversary, candidate, exchange, metrics
@@ -123,15 +123,14 @@ class Miner:
     def _train(self, view: b.TaskView) -> bool:
         """Have this round's update ready; False where training failed or a behaviour waits for those it watches."""
         spec, now = view.task.spec, view.round
-        seed = seeds.derive(spec.seed, "train", spec.task_id, self.me, now.number)
         kept = adversary.kept_update(self.behaviour, self.journal)
         if kept is not None:
-            self._trained = (now.number, now.base.digest, kept, 1)
+            self._trained = (now.number, now.base.digest, kept, 0)
             return True
         own: Values | None = None
-        samples = 1
+        samples = 0
         if self.behaviour.trains:
-            learned = self.trainer.learn(view, seed)
+            learned = self.trainer.learn(view)
             if learned is None:
                 return False
             own, samples = learned
@@ -148,7 +147,7 @@ class Miner:
                 self.journal,
                 own=own,
                 others=others,
-                seed=seed,
+                seed=adversary.seed_of(spec, self.me, now.number),
             )
         self._trained = (now.number, now.base.digest, own, samples)
         return True

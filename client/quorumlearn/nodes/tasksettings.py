@@ -159,7 +159,13 @@ class TaskFile(_Strict):
     challenge_window: int = Field(
         3600, ge=0, description="seconds in which an accepted block can be challenged"
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="what the initial model is drawn from")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="what the initial model is drawn from; everybody knows it"
+    )
+    repeatable: bool = Field(
+        False,
+        description="for experiments, never for real data: nodes started with --repeatable draw training and beacons from the seed",
+    )
 
 
 Row = tuple[str, str, str]

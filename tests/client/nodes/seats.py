@@ -101,7 +101,7 @@ def miner_in(
     *,
     me: str = "M/a",
     behaviour: str = "honest",
-    noise_key: bytes | None = None,
+    repeatable: bool = False,
 ) -> Miner:
     """The node of a miner as it comes up in this folder."""
     market, journal = Market(contract), Journal(folder / "journal")
@@ -114,6 +114,6 @@ def miner_in(
         workshop=Workshop(threading.Semaphore(1), threading.Event()),
         shard=shard,
         behaviour=make_behaviour(behaviour),
-        noise_key=noise_key,
+        repeatable=repeatable,
     )
     return Miner(me, market, store, journal, trainer, trainer.behaviour, ckks.Workers(0))

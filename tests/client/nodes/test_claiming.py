@@ -52,7 +52,7 @@ def test_a_restarted_miner_claims_the_values_that_it_had_encrypted(
     committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str
 ) -> None:
     miner, ledger = started(tmp_path, behaviour)
-    monkeypatch.setattr(miner.trainer, "learn", lambda view, seed: (committee.values[ME], 10))
+    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], 10))
     assert miner.act(view_of(committee, miner.store, b.COMMIT))
     (function, _, _, digest) = ledger.taken[-1]
     assert function == "blocks:Commit"
@@ -78,7 +78,7 @@ def test_the_values_are_erased_once_the_round_has_ended(
     committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     miner, _ = started(tmp_path)
-    monkeypatch.setattr(miner.trainer, "learn", lambda view, seed: (committee.values[ME], 10))
+    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], 10))
     view = view_of(committee, miner.store, b.COMMIT)
     miner.act(view)
     assert not miner.finished(view)

@@ -19,7 +19,7 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.protocol import CEREMONY
 
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import metrics, steps, triggers
+from quorumlearn.nodes import metrics, randomness, steps, triggers
 from quorumlearn.nodes.committee import blame
 from quorumlearn.nodes.committee.attempt import Attempt, Faulty
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint_of, grace_ends_ms, grace_over
@@ -46,7 +46,7 @@ class KeyHolder:
     store: ArtifactStore
     journal: Journal
     tray: Tray
-    beacon_key: bytes | None = field(default=None, repr=False)
+    repeatable: bool = False
     clock: Callable[[], float] = time.time
     advance_delay: float = 0.0
     next_look: float | None = None
@@ -157,7 +157,8 @@ class KeyHolder:
     def _part(self, view: b.TaskView, number: int, seat: int) -> CeremonyPart:
         attempt = steps.ceremony_of(view, number).attempt
         seen = self._seen.setdefault((number, attempt), {})
-        return ceremony_part(view, number, seat, self.store, self.journal, seen, self.beacon_key)
+        public = randomness.public_beacon(view.task.spec, number, self.me, repeatable=self.repeatable)
+        return ceremony_part(view, number, seat, self.store, self.journal, seen, public)
 
 
 def _seconds_of(view: b.TaskView, ceremony: b.Ceremony) -> int:
@@ -172,7 +173,7 @@ def ceremony_part(
     store: ArtifactStore,
     journal: Journal,
     seen: dict[str, bytes],
-    beacon_key: bytes | None = None,
+    public_beacon: bytes | None = None,
 ) -> CeremonyPart:
     """A seat's part in the current attempt at a round's key; `journal` is the task's, `seen` what was read in the attempt."""
     spec = view.task.spec
@@ -189,5 +190,5 @@ def ceremony_part(
         ),
         journal=journal.below(f"round-{number}/attempt-{attempt}"),
         seat=seat,
-        beacon_key=beacon_key,
+        public_beacon=public_beacon,
     )
