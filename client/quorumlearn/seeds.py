@@ -23,6 +23,11 @@ def public(*parts: int | str) -> bytes:
     return _hash(parts)
 
 
+def stream(size: int, *parts: int | str) -> bytes:
+    """So many bytes for the purpose that `parts` name (SHAKE-256), the same on every machine."""
+    return hashlib.shake_256(_hash(parts)).digest(size)
+
+
 def secret(key: bytes, *parts: int | str) -> bytes:
     """32 bytes that nobody without `key` can guess, for the purpose that `parts` name (HMAC-SHA-256)."""
     return hmac.new(key, _hash(parts), hashlib.sha256).digest()

@@ -309,6 +309,7 @@ def test_a_reveal_is_what_was_committed_and_about_this_round() -> None:
         {"trace_root": "0" * 64},
         {"sample_count": 1 << 41},
         {"update": ArtifactRef(digest="x" * 64)},
+        {"salts": ArtifactRef(digest="x" * 64)},
     ]
     for fault in faults:
         play = at(Phase.COMMIT)
