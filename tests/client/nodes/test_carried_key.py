@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from quorumlearn.nodes.committee.lanes import WAITS_FOR_OTHERS
+from quorumlearn.nodes.committee.each_open_step import HOLDS_UP_ONE_STEP
+from quorumlearn.nodes.feed import no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import NO_OPTIONS, CarriedKey, Refused, StepOptions
 from quorumlearn.nodes.steps import Step
@@ -21,15 +23,17 @@ ELSEWHERE = ArtifactRef(digest="ab" * 32, size=7)
 
 
 class Recorder:
-    """A market that keeps what it is sent, and refuses what goes along if told to."""
+    """A market that keeps what it is sent, and refuses what goes along if told to. `meanwhile` is done while a beacon is under way."""
 
     def __init__(self, refusing: str = "") -> None:
         self.beacons: list[StepOptions] = []
         self.alone: list[str] = []
         self.refusing = refusing
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
         self.beacons.append(options)
+        self.meanwhile()
         if self.refusing and (options.key is not None or self.refusing == "DIGEST_MISMATCH"):
             raise Refused("blocks:RevealBeacon", self.refusing, "no")
 
@@ -57,7 +61,12 @@ class Seat:
     def __init__(self, folder: Path, market: Recorder, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.rounds = verifier_in_seat(2, folder, market, clock=lambda: self.seconds)
-        self.keys = keys_of(self.rounds, market)
+        self.keys = keys_of(self.rounds)
+
+    def offer(self, step: Step, given: b.KeyContribution) -> float | None:
+        """What the thread of the keys does that sees the ceremony of round 2 at this step."""
+        view = view_in(b.BEACON, getattr(b, step.name))
+        return self.rounds.sender.offer(view, no_news, step, view.ceremonies[1], lambda: given)
 
 
 def test_a_key_step_is_made_while_miners_train_and_sent_with_the_beacon(tmp_path: Path) -> None:
@@ -97,16 +106,16 @@ def test_the_rounds_step_takes_what_was_made_while_it_was_computed(tmp_path: Pat
     """By its own view, which is as old as the computation is long, the ceremony was a step behind."""
     market = Recorder()
     seat = Seat(tmp_path, market)
-    carried = CarriedKey("RevealKey", 1, b.KeyContribution(sealed_shares=ELSEWHERE))
-    seat.rounds.tray.put((Step.KEY_REVEAL, 2, 1), carried)
+    given = b.KeyContribution(sealed_shares=ELSEWHERE)
+    assert seat.offer(Step.KEY_REVEAL, given) == KEY_SECONDS / 2
     assert seat.rounds.act(view_in(b.BEACON))
-    assert [one.key for one in market.beacons] == [carried]
+    assert [one.key for one in market.beacons] == [CarriedKey("RevealKey", 1, given)]
 
 
 def test_a_key_step_that_is_done_is_not_sent_again(tmp_path: Path) -> None:
     market = Recorder()
     seat = Seat(tmp_path, market)
-    seat.rounds.tray.put((Step.KEY_REVEAL, 2, 1), CarriedKey("RevealKey", 1, b.KeyContribution()))
+    seat.offer(Step.KEY_REVEAL, b.KeyContribution(sealed_shares=ELSEWHERE))
     view = view_in(b.BEACON, b.KEY_TEST)
     view.ceremonies[1].step = b.KEY_READY
     assert seat.rounds.act(view)
@@ -130,13 +139,18 @@ def test_a_key_step_that_is_on_its_way_does_not_go_alone_before_its_grace_is_ove
     seat = Seat(tmp_path, market)
     view = view_in(b.BEACON)
     assert not seat.keys.act(view)
-    seat.seconds = KEY_SECONDS / 2
-    with seat.rounds.tray.taken(lambda _: True, 0) as key:
-        assert key is not None
+
+    def late() -> None:
+        seat.seconds = KEY_SECONDS / 2
         assert not seat.keys.act(view)
+        assert market.alone == []
         assert seat.keys.next_look == KEY_SECONDS * 2 / 3
         seat.seconds = seat.keys.next_look
         assert seat.keys.act(view)
+
+    market.meanwhile = late
+    assert seat.rounds.act(view)
+    assert [one.key is not None for one in market.beacons] == [True]
     assert market.alone == ["CommitKey"]
 
 
@@ -166,7 +180,7 @@ def test_a_key_step_that_cannot_be_made_holds_up_nothing(tmp_path: Path, step: b
     seat = Seat(tmp_path, market)
     view = view_in(b.BEACON, step)
     view.task.spec.timeouts.beacon = 6000
-    with pytest.raises(WAITS_FOR_OTHERS):
+    with pytest.raises(HOLDS_UP_ONE_STEP):
         seat.keys.act(view)
     assert seat.rounds.act(view)
     (options,) = market.beacons

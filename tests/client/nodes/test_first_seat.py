@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import pytest
-from quorumlearn.nodes.committee import lanes
 from quorumlearn.nodes.feed import News, TaskFeed
 from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
 from quorumlearn_proto import block_pb2 as b
@@ -33,12 +31,13 @@ def revealed(number: int) -> LedgerEvent:
 
 
 def test_the_first_seat_closes_the_step_that_the_others_act_in_while_it_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(lanes, "GATHER_SECONDS", 60)
     market, feed, view = Recorder(), TaskFeed("task", None), view_of_seats(b.BEACON)  # type: ignore[arg-type]
     news = News(feed, feed.mark())
-    acting = threading.Thread(target=verifier_in_seat(1, tmp_path, market).act, args=(view, news))
+    acting = threading.Thread(
+        target=verifier_in_seat(1, tmp_path, market, gather_seconds=60).act, args=(view, news)
+    )
     acting.start()
     feed.notify(revealed(3))
     assert market.pending == []  # seat 2 has yet to act
@@ -48,26 +47,23 @@ def test_the_first_seat_closes_the_step_that_the_others_act_in_while_it_waits(
 
 
 def test_the_first_seat_waits_for_nobody_for_long_and_the_others_do_not_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(lanes, "GATHER_SECONDS", 0.01)
     market, feed, view = Recorder(), TaskFeed("task", None), view_of_seats(b.BEACON)  # type: ignore[arg-type]
-    verifier_in_seat(1, tmp_path, market).act(view, News(feed, feed.mark()))
-    monkeypatch.setattr(lanes, "GATHER_SECONDS", 60)
+    verifier_in_seat(1, tmp_path, market, gather_seconds=0.01).act(view, News(feed, feed.mark()))
     news = News(feed, feed.mark())
-    verifier_in_seat(2, tmp_path, market).act(view, news)
+    verifier_in_seat(2, tmp_path, market, gather_seconds=60).act(view, news)
     feed.notify(revealed(1))
     feed.notify(revealed(2))
-    verifier_in_seat(3, tmp_path, market).act(view, news)
+    verifier_in_seat(3, tmp_path, market, gather_seconds=60).act(view, news)
     assert market.pending == [True, True, False]
 
 
 def test_the_first_seat_does_not_wait_once_the_task_has_moved_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(lanes, "GATHER_SECONDS", 60)
     market, feed, view = Recorder(), TaskFeed("task", None), view_of_seats(b.BEACON)  # type: ignore[arg-type]
     news = News(feed, feed.mark())
     feed.notify(LedgerEvent(kind="blocks:Advance", status=t.RUNNING, phase=b.REVEAL, round=1, moved=True))
-    verifier_in_seat(1, tmp_path, market).act(view, news)
+    verifier_in_seat(1, tmp_path, market, gather_seconds=60).act(view, news)
     assert market.pending == [True]

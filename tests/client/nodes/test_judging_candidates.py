@@ -9,6 +9,8 @@ import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.nodes import candidate
 from quorumlearn.nodes.committee.scoring import Scorer
+from quorumlearn.nodes.committee.sending import Sender
+from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
 from quorumlearn_proto import block_pb2 as b
@@ -81,7 +83,8 @@ class Validated(Played):
             market=market,  # type: ignore[arg-type]
             store=self.store,
             journal=self.task_journal(seat),
-            scorer=Scorer(few_samples),
+            sender=Sender(f"V{seat}/v", market),  # type: ignore[arg-type]
+            validator=Validator(self.store, Scorer(few_samples)),
             position=lambda _: (0, 0),
             workers=ckks.Workers(0),
         )
