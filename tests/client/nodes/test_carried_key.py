@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from quorumlearn.gateway import CommitStatusError
 from quorumlearn.nodes.committee.each_open_step import HOLDS_UP_ONE_STEP
 from quorumlearn.nodes.feed import no_news
 from quorumlearn.nodes.journal import Journal
@@ -152,6 +153,42 @@ def test_a_key_step_that_is_on_its_way_does_not_go_alone_before_its_grace_is_ove
     assert seat.rounds.act(view)
     assert [one.key is not None for one in market.beacons] == [True]
     assert market.alone == ["CommitKey"]
+
+
+def test_a_key_step_that_is_on_its_way_is_not_carried_twice(tmp_path: Path) -> None:
+    """The thread of the keys offers it again, by a view that does not show it yet, and so does the next step of the round."""
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    view = view_in(b.BEACON)
+    assert not seat.keys.act(view)
+
+    def offered_again() -> None:
+        assert not seat.keys.act(view)
+
+    market.meanwhile = offered_again
+    assert seat.rounds.act(view)
+    assert seat.rounds.act(view)
+    assert [one.key is not None for one in market.beacons] == [True, False]
+
+
+def test_a_key_step_whose_transaction_failed_is_carried_by_the_next(tmp_path: Path) -> None:
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    view = view_in(b.BEACON)
+
+    def failing() -> None:
+        raise CommitStatusError("nobody knows what became of it")
+
+    assert not seat.keys.act(view)
+    market.meanwhile = failing
+    with pytest.raises(CommitStatusError):
+        seat.rounds.act(view)
+    assert not seat.keys.act(view)
+    market.meanwhile = lambda: None
+    assert seat.rounds.act(view)
+    first, second = market.beacons
+    assert first == second
+    assert second.key is not None
 
 
 def test_the_rounds_step_is_sent_again_without_what_the_ledger_refuses(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from quorumlearn.nodes.committee import blame
 from quorumlearn.nodes.committee.attempt import Attempt, Faulty
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint_of, grace_over
 from quorumlearn.nodes.committee.each_open_step import do_each
-from quorumlearn.nodes.committee.sending import KeyStep, Sender
+from quorumlearn.nodes.committee.sending import KeyStepAt, Sender
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
@@ -47,7 +47,7 @@ class KeyHolder:
     clock: Callable[[], float] = time.time
     advance_delay: float = 0.0
     next_look: float | None = None
-    _contributed: tuple[KeyStep, b.KeyContribution] | None = None
+    _contributed: tuple[KeyStepAt, b.KeyContribution] | None = None
     _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
     @property

@@ -37,7 +37,7 @@ GATHER_SECONDS = 0.3
 CARRIER_WAITS, MOST_CARRIER_WAITS = 0.1, 10.0
 """The share of a step's time, and the most seconds, that its transaction waits for the key step that it is to carry."""
 
-KeyStep = tuple[Step, int, int]
+KeyStepAt = tuple[Step, int, int]
 """A step of a ceremony: what it is, its round and its attempt."""
 Arguments = TypeVarTuple("Arguments")
 
@@ -57,8 +57,8 @@ class Sender:
         self._clock = clock
         self._gather_seconds = gather_seconds
         self._changed = threading.Condition()
-        self._waiting: tuple[KeyStep, CarriedKey | None] | None = None
-        self._under_way: KeyStep | None = None
+        self._waiting: tuple[KeyStepAt, CarriedKey | None] | None = None
+        self._under_way: KeyStepAt | None = None
 
     def send(
         self,
@@ -139,14 +139,14 @@ class Sender:
         if seat == FIRST_SEAT:
             news.wait(self._gather_seconds, over)
 
-    def _put(self, which: KeyStep, key: CarriedKey | None) -> None:
+    def _put(self, which: KeyStepAt, key: CarriedKey | None) -> None:
         """What waits from now on; None: nothing waits for this step, which cannot be made yet or goes alone."""
         with self._changed:
             if which != self._under_way:
                 self._waiting = which, key
                 self._changed.notify_all()
 
-    def _withdraw(self, which: KeyStep) -> bool:
+    def _withdraw(self, which: KeyStepAt) -> bool:
         """Have this step go alone; False if a transaction that carries it is under way."""
         self._put(which, None)
         with self._changed:
