@@ -71,6 +71,7 @@ def test_a_key_step_goes_alone_once_half_of_its_time_is_over_and_in_the_rounds_o
     assert to_be_carried(view, 1, Step.KEY_COMMIT, view.ceremonies[1], 500 * KEY_SECONDS - 1)
     assert not to_be_carried(view, 1, Step.KEY_COMMIT, view.ceremonies[1], 500 * KEY_SECONDS)
     view.round.phase = b.KEY
+    assert not to_be_carried(view, 1, Step.KEY_COMMIT, view.ceremonies[1], 0)
     view.ceremonies[1].round = 1
     assert not to_be_carried(view, 1, Step.KEY_COMMIT, view.ceremonies[1], 0)
 

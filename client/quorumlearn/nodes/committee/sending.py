@@ -209,6 +209,6 @@ def may_be_carried(view: b.TaskView, seat: int, step: Step, number: int, attempt
     """Whether a step of the next round's key can still be open, by a view that may be older than the step."""
     if number != view.round.number + 1:
         return False
-    seen = max((one.attempt for one in view.ceremonies if one.round == number), default=attempt)
+    seen = max((one.attempt for one in view.ceremonies if one.round == number), default=0)
     part = steps.contribution(view, number, seat)
     return attempt > seen or (attempt == seen and not KEY_STEPS[step].done(part))
