@@ -11,11 +11,11 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from tests.client.nodes.seats import verifier_in_seat, view_of_seats
+from tests.client.nodes.seats import keys_of, verifier_in_seat, view_of_seats
 
 
 class Recorder:
-    """A market that notes whether a beacon was said to close its step."""
+    """A market that notes whether a beacon, or a step of a key, was said to close its step."""
 
     def __init__(self) -> None:
         self.pending: list[bool] = []
@@ -23,13 +23,22 @@ class Recorder:
     def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
         self.pending.append(options.pending)
 
+    def key_step(self, function: str, ceremony: object, given: b.KeyContribution, pending: bool) -> None:
+        self.pending.append(pending)
+
 
 class Patient:
-    """A seat that waits a minute for the others, if it is one that waits; it acts in a thread of its own."""
+    """A seat that waits a minute for the others, if it is one that waits; both of its threads act."""
 
     def __init__(self, number: int, folder: Path, market: Recorder, view: b.TaskView, news: News) -> None:
-        seat = verifier_in_seat(number, folder, market, gather_seconds=60)
-        self._acting = threading.Thread(target=seat.act, args=(view, news), daemon=True)
+        rounds = verifier_in_seat(number, folder, market, gather_seconds=60)
+        keys = keys_of(rounds)
+
+        def act() -> None:
+            rounds.act(view, news)
+            keys.act(view, news)
+
+        self._acting = threading.Thread(target=act, daemon=True)
         self._acting.start()
 
     def has_acted(self) -> bool:
@@ -70,3 +79,18 @@ def test_the_first_seat_does_not_wait_once_the_task_has_moved_on(tmp_path: Path)
     feed.notify(LedgerEvent(kind="blocks:Advance", status=t.RUNNING, phase=b.REVEAL, round=1, moved=True))
     assert Patient(1, tmp_path, market, view, news).has_acted()
     assert market.pending == [True]
+
+
+def test_the_first_seat_closes_the_steps_of_a_key_too_and_the_others_do_not_wait(tmp_path: Path) -> None:
+    market, feed, view = Recorder(), TaskFeed("task", None), view_of_seats(b.KEY)  # type: ignore[arg-type]
+    view.ceremonies[0].step = b.KEY_COMMIT
+    del view.contributions[:]
+    news = News(feed, feed.mark())
+    assert Patient(2, tmp_path, market, view, news).has_acted()
+    assert market.pending == [True]
+    first = Patient(1, tmp_path, market, view, news)
+    for number in (2, 3):
+        event = LedgerEvent(kind="blocks:CommitKey", actor=f"V{number}/v", status=t.RUNNING, round=1)
+        feed.notify(event)
+    assert first.has_acted()
+    assert market.pending == [True, False]
