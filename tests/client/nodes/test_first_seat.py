@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from quorumlearn.nodes.feed import News, TaskFeed
+from quorumlearn.nodes.feed import News, TaskFeed, Wakes
 from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -25,6 +25,19 @@ class Recorder:
 
     def key_step(self, function: str, ceremony: object, given: b.KeyContribution, pending: bool) -> None:
         self.pending.append(pending)
+
+
+class WaitedFor(TaskFeed):
+    """The others act as soon as somebody waits for them, and not before."""
+
+    def __init__(self, acts: list[LedgerEvent]) -> None:
+        super().__init__("task", None)  # type: ignore[arg-type]
+        self.acts = acts
+
+    def wait(self, mark: int, seconds: float, wakes: Wakes) -> None:
+        for event in self.acts:
+            self.notify(event)
+        super().wait(mark, seconds, wakes)
 
 
 class Patient:
@@ -82,15 +95,15 @@ def test_the_first_seat_does_not_wait_once_the_task_has_moved_on(tmp_path: Path)
 
 
 def test_the_first_seat_closes_the_steps_of_a_key_too_and_the_others_do_not_wait(tmp_path: Path) -> None:
-    market, feed, view = Recorder(), TaskFeed("task", None), view_of_seats(b.KEY)  # type: ignore[arg-type]
+    acts = [
+        LedgerEvent(kind="blocks:CommitKey", actor=f"V{number}/v", status=t.RUNNING, round=1)
+        for number in (2, 3)
+    ]
+    market, feed, view = Recorder(), WaitedFor(acts), view_of_seats(b.KEY)
     view.ceremonies[0].step = b.KEY_COMMIT
     del view.contributions[:]
     news = News(feed, feed.mark())
     assert Patient(2, tmp_path, market, view, news).has_acted()
     assert market.pending == [True]
-    first = Patient(1, tmp_path, market, view, news)
-    for number in (2, 3):
-        event = LedgerEvent(kind="blocks:CommitKey", actor=f"V{number}/v", status=t.RUNNING, round=1)
-        feed.notify(event)
-    assert first.has_acted()
+    assert Patient(1, tmp_path, market, view, news).has_acted()
     assert market.pending == [True, False]

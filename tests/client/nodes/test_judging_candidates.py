@@ -127,6 +127,17 @@ def test_no_seat_votes_for_another_model_or_another_aggregate(round_: Validated)
         assert not ballot.total
 
 
+def test_what_was_scored_early_is_no_longer_expected_once_the_aggregate_opens_to_something_else(
+    round_: Validated,
+) -> None:
+    """As when a seat whose partial decryption was false has been put out."""
+    round_.propose(round_.model, round_.aggregate)
+    validator = Validator(round_.store, Scorer(few_samples))
+    validator.score_early(round_.view, round_.values + 1)
+    assert validator.ballot(round_.view, 1, round_.values).reason == b.GOOD
+    assert validator.ballot(round_.view, 1, round_.values + 1).reason == b.WRONG_MODEL
+
+
 def test_a_seat_to_which_the_aggregate_does_not_open_says_so_and_votes_for_no_model(
     round_: Validated,
 ) -> None:
