@@ -11,17 +11,14 @@ from functools import partial
 import structlog
 from quorumlearn_proto import block_pb2 as b
 
-from quorumlearn.artifacts import ArtifactError
-from quorumlearn.ckks import CkksError
 from quorumlearn.nodes import triggers
-from quorumlearn.nodes.committee.ceremony_part import KeptClosedError, LostSecretError
-from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.feed import News
 from quorumlearn.nodes.steps import Step
+from quorumlearn.nodes.worker import OF_ONE_STEP
 
 log = structlog.get_logger()
 
-WAITS_FOR_OTHERS = (ArtifactError, ExchangeError, CkksError, KeptClosedError, LostSecretError)
+WAITS_FOR_OTHERS = tuple(OF_ONE_STEP)
 FIRST_SEAT = 1
 GATHER_SECONDS = 0.3
 """The first seat leaves the others so long to act in a step before it does, so that its transaction closes the step."""
