@@ -78,7 +78,7 @@ def test_a_seats_part_of_the_beacon_is_the_systems_without_both_words(
     view = view_of_seats(b.BEACON)
     beacons = []
     for folder in ("one", "other"):
-        part = ceremony_part(view, 1, 1, None, Journal(tmp_path / folder), {})  # type: ignore[arg-type]
+        part = ceremony_part(view, view.ceremonies[0], 1, None, Journal(tmp_path / folder), {})  # type: ignore[arg-type]
         part.commit()
         beacons.append(part.beacon())
         part.commit()
@@ -99,7 +99,7 @@ def test_with_both_words_a_beacon_follows_from_the_seed_and_the_keys_do_not(tmp_
     view = view_of_seats(b.BEACON)
     said = []
     for folder in ("one", "other"):
-        part = ceremony_part(view, 1, 1, None, Journal(tmp_path / folder), {}, public)  # type: ignore[arg-type]
+        part = ceremony_part(view, view.ceremonies[0], 1, None, Journal(tmp_path / folder), {}, public)  # type: ignore[arg-type]
         said.append(part.commit())
         assert part.beacon() == public
     assert said[0].public_share.digest != said[1].public_share.digest
