@@ -132,8 +132,9 @@ class TaskFile(_Strict):
     """What the owner wants, as written."""
 
     id: str = Field(description="the task's name on the ledger, such as mnist-1")
-    preset: Literal["chainfl", "krum", "learningchain", "omnilytics"] | None = Field(
-        None, description="a published system's settings for what is left out; see quorumlearn task presets"
+    preset: Literal["chainfl", "krum", "learningchain", "omnilytics", "veiled"] | None = Field(
+        None,
+        description="a published system's settings, or veiled, for what is left out; see quorumlearn task presets",
     )
     title: str = Field("", description="for people")
     workload: WorkloadPart
