@@ -1,4 +1,5 @@
 """What docs/architecture.md says of the code: who may import whom, and which files an update, a key and a token pass.
+What the contracts' own list says of their files is held to here too.
 
 Both are read from the code itself, from its imports and its names.
 """
@@ -268,3 +269,10 @@ def test_every_file_of_nodes_is_in_its_table() -> None:
     listed = re.findall(r"`(\w+)`", section_of("The files of nodes/"))
     there = (path.stem for path in (ROOT / "client" / "quorumlearn" / "nodes").rglob("*.py"))
     assert sorted(listed) == sorted(one for one in there if one != "__init__")
+
+
+def test_every_file_of_the_contracts_is_in_their_list() -> None:
+    contracts = ROOT / "chaincode" / "quorumlearn_chaincode" / "contracts"
+    text = (contracts / "__init__.py").read_text().partition("by file:")[2].partition('"""')[0]
+    there = (path.stem for path in contracts.glob("*.py"))
+    assert sorted(re.findall(r"`(\w+)`", text)) == sorted(one for one in there if one != "__init__")

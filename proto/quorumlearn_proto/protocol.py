@@ -108,7 +108,7 @@ class RoundStep(_Step):
 @dataclass(frozen=True, kw_only=True)
 class KeyStep(_Step):
     """A step of a key ceremony. It leads to the first of these steps if all goes well; `carried` if a transaction of the round before may
-    take it options.
+    take it along.
     """
 
     at: CeremonyStep

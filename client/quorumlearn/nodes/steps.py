@@ -165,7 +165,7 @@ def carried_until_ms(view: b.TaskView, number: int) -> int:
 
 
 def carried_step(view: b.TaskView, seat: int, now_ms: int) -> Step | None:
-    """The step of the next round's key that is open to the seat, and goes options."""
+    """The step of the next round's key that is open to the seat, and goes along."""
     number = view.round.number + 1
     for ceremony in view.ceremonies:
         if ceremony.round == number and (step := _key_step(view, ceremony, seat)) is not None:

@@ -36,7 +36,7 @@ from quorumlearn.nodes.steps import Step
 log = structlog.get_logger()
 
 CARRIER_WAITS, MOST_CARRIER_WAITS = 0.1, 10.0
-"""The share of a step's time, and the most seconds, that its transaction waits for the step of the next key that it is to take options."""
+"""The share of a step's time, and the most seconds, that its transaction waits for the step of the next key that it is to take along."""
 ELSEWHERE = {*steps.KEY_STEPS, Step.JUDGE}
 
 
@@ -148,7 +148,7 @@ class Verifier:
         return True
 
     def _carried(self, view: b.TaskView, seat: int) -> AbstractContextManager[CarriedKey | None]:
-        """The step of the next key that goes options, if there is one; one that is being made is waited for, not for long."""
+        """The step of the next key that goes along, if there is one; one that is being made is waited for, not for long."""
         due = steps.carried_step(view, seat, self._now_ms) is not None
         seconds = min(CARRIER_WAITS * _seconds_of(view), MOST_CARRIER_WAITS) if due else 0.0
         return self.tray.taken(lambda which: steps.may_be_carried(view, seat, *which), seconds)
