@@ -3,8 +3,8 @@ dictionary.
 
 It keeps a chain of real blocks and checks what a peer checks of a client's bytes: transaction ids,
 signatures (low S), signed requests. `plan` holds errors to be answered before the real answers, by RPC name;
-`hanging` how many of the next calls get no answer; `silent` the organisations behind the peer that give none; `losing` how many
-of the next submissions the orderer takes and loses.
+`hanging` how many of the next calls get no answer; `silent` the organisations behind the peer that give none; `behind` those
+whose result is another; `losing` how many of the next submissions the orderer takes and loses.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         )
         self.hanging: dict[str, int] = {}
         self.silent: set[str] = set()
+        self.behind: set[str] = set()
         self.losing = 0
         self.codes: deque[int] = deque()
         self.calls: list[str] = []
@@ -118,6 +119,9 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
     def Endorse(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._begin("Endorse", request, context)
         self._reach(request.endorsing_organizations or ["OrgMSP"], context)
+        if self.behind & set(request.endorsing_organizations):
+            odd = ("p:1", request.endorsing_organizations[-1], "ProposalResponsePayloads do not match")
+            _abort(context, grpc.StatusCode.ABORTED, "failed to collect enough endorsements", [odd])
         args, proposal = self._proposal(request)
         event = chaincode_event_pb2.ChaincodeEvent(
             chaincode_id="cc", tx_id=request.transaction_id, event_name="called", payload=args[-1][:64]
@@ -216,16 +220,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self.calls.append(rpc)
         self.requests[rpc].append(request)
         if self.plan[rpc]:
-            status, message, details = self.plan[rpc].popleft()
-            if details:
-                body = status_pb2.Status(code=status.value[0], message=message)
-                for address, msp_id, text in details:
-                    packed = any_pb2.Any()
-                    packed.Pack(gateway_pb2.ErrorDetail(address=address, msp_id=msp_id, message=text))
-                    body.details.append(packed)
-                context.set_trailing_metadata((("grpc-status-details-bin", body.SerializeToString()),))
-            context.abort(status, message)
-
+            _abort(context, *self.plan[rpc].popleft())
         if self.hanging.get(rpc):
             self.hanging[rpc] -= 1
             self._hang(context)
@@ -291,6 +286,22 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
                 block = self.blocks[number]
             yield block
             number += 1
+
+
+def _abort(
+    context: grpc.ServicerContext,
+    status: grpc.StatusCode,
+    message: str,
+    details: Iterable[tuple[str, str, str]],
+) -> None:
+    body = status_pb2.Status(code=status.value[0], message=message)
+    for address, msp_id, text in details:
+        packed = any_pb2.Any()
+        packed.Pack(gateway_pb2.ErrorDetail(address=address, msp_id=msp_id, message=text))
+        body.details.append(packed)
+    if body.details:
+        context.set_trailing_metadata((("grpc-status-details-bin", body.SerializeToString()),))
+    context.abort(status, message)
 
 
 def _response(payload: bytes) -> Any:

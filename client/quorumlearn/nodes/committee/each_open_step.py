@@ -7,24 +7,10 @@ from collections.abc import Callable, Iterable
 import structlog
 from quorumlearn_proto import block_pb2 as b
 
-from quorumlearn.artifacts import ArtifactError
-from quorumlearn.ckks import CkksError
-from quorumlearn.gateway import GatewayError
-from quorumlearn.nodes.committee.ceremony_part import KeptClosedError, LostSecretError
-from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.steps import Step
+from quorumlearn.nodes.worker import OF_ONE_STEP
 
 log = structlog.get_logger()
-
-HOLDS_UP_ONE_STEP = (
-    GatewayError,
-    ArtifactError,
-    ExchangeError,
-    CkksError,
-    KeptClosedError,
-    LostSecretError,
-)
-"""What keeps a seat from one step and says nothing of its others: a transaction that failed, another's artifact, a lost secret."""
 
 
 def do_each(
@@ -39,7 +25,7 @@ def do_each(
     for step, number in open_steps:
         try:
             done = do(step, number)
-        except HOLDS_UP_ONE_STEP as error:
+        except tuple(OF_ONE_STEP) as error:
             failed.append((step, number, error))
             continue
         if done:
