@@ -45,7 +45,7 @@ from quorumlearn_proto.page_pb2 import (
     TaskPage,
     TaskSummary,
 )
-from quorumlearn_proto.protocol import BINARY, CONTRACT, PENDING, ROUND
+from quorumlearn_proto.protocol import ACCUSE, BINARY, CONTRACT, PENDING, ROUND
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -218,7 +218,7 @@ class Market:
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
         """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""
-        self._submit("blocks:Accuse", task, str(number), _json(accusation))
+        self._submit(ACCUSE, task, str(number), _json(accusation))
 
     def post_partial(
         self, task: str, number: int, aggregate: str, partial: ArtifactRef, options: StepOptions = NO_OPTIONS

@@ -93,7 +93,7 @@ class Trainer:
         ):
             return self._learned[2], self._learned[3]
         base = load_public(self.store, spec, now.base.model)
-        private = self._private(workload, spec.workload.public_blocks, spec.seed)
+        private = self.private_part(workload, spec.workload.public_blocks, spec.seed)
         drawn = randomness.training(spec, now, self.me, self.journal, repeatable=self.repeatable)
         if spec.repeatable and not self.repeatable:
             log.warning(
@@ -179,7 +179,7 @@ class Trainer:
         if self.workshop.stop.is_set():
             raise _Stopped
 
-    def _private(
+    def private_part(
         self, workload: learning.Workload, public_blocks: Sequence[str], seed: int
     ) -> learning.Model:
         """This miner's own private blocks: as its last training left them, or as the task's seed begins them."""

@@ -69,7 +69,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self.state: dict[str, bytes] = {}
         self.tamper: Any = None
         self.cut_after: int | None = None
-        self._statuses: dict[str, tuple[int, int]] = {}
+        self.statuses: dict[str, tuple[int, int]] = {}
         self._changed = threading.Condition()
         self._stopping = False
         self._server = grpc.server(
@@ -153,9 +153,9 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         with self._changed:
             if self.losing:
                 self.losing -= 1
-            elif request.transaction_id not in self._statuses:
+            elif request.transaction_id not in self.statuses:
                 self.add_block([envelope.SerializeToString()], [code])
-                self._statuses[request.transaction_id] = (code, len(self.blocks) - 1)
+                self.statuses[request.transaction_id] = (code, len(self.blocks) - 1)
         return gateway_pb2.SubmitResponse()
 
     def CommitStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -163,11 +163,11 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         inner = gateway_pb2.CommitStatusRequest.FromString(request.request)
         check_signature(inner.identity, request.request, request.signature)
         with self._changed:
-            while inner.transaction_id not in self._statuses:
+            while inner.transaction_id not in self.statuses:
                 if self._stopping or not context.is_active():
                     context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
                 self._changed.wait(0.05)
-        code, number = self._statuses[inner.transaction_id]
+        code, number = self.statuses[inner.transaction_id]
         return gateway_pb2.CommitStatusResponse(result=code, block_number=number)
 
     def ChaincodeEvents(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
@@ -250,7 +250,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         return list(spec.input.args), proposal
 
     def _qscc(self, args: list[bytes], context: grpc.ServicerContext) -> bytes:
-        if args[0].endswith(b"ID") and args[2].decode() not in self._statuses:
+        if args[0].endswith(b"ID") and args[2].decode() not in self.statuses:
             txid = args[2].decode()
             context.abort(grpc.StatusCode.UNKNOWN, f"error no such transaction ID [{txid}] in index")
         if args[0] == b"GetChainInfo":
@@ -258,12 +258,12 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         elif args[0] == b"GetBlockByNumber":
             data = self.blocks[int(args[2])].SerializeToString()
         elif args[0] == b"GetTransactionByID":
-            code, number = self._statuses[args[2].decode()]
+            code, number = self.statuses[args[2].decode()]
             envelope = common_pb2.Envelope.FromString(self.blocks[number].data.data[0])
             read = transaction_pb2.ProcessedTransaction(transactionEnvelope=envelope, validationCode=code)
             data = read.SerializeToString()
         else:
-            data = self.blocks[self._statuses[args[2].decode()][1]].SerializeToString()
+            data = self.blocks[self.statuses[args[2].decode()][1]].SerializeToString()
         return data
 
     def _delivered(self, rpc: str, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:

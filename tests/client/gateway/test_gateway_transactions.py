@@ -443,6 +443,6 @@ def test_a_position_that_the_peer_does_not_back_is_an_error(gateway: Gateway, pe
     network = gateway.network(CHANNEL)
     first = network.contract("cc").propose("put", "k", "v").endorse().submit()
     network.contract("cc").submit("put", "k", "w")
-    peer._statuses[first.transaction_id] = (0, 1)
+    peer.statuses[first.transaction_id] = (0, 1)
     with pytest.raises(EvaluateError, match="does not hold"):
         network.position(first.transaction_id)
