@@ -1,10 +1,10 @@
 """The market chaincode: the table of functions, and how one transaction is dispatched.
 
-A call is `contract:Function` with text arguments. In this order: the function exists, the arguments'
-number fits, the timestamp is credible (not for queries), the ledger is initialised, the submitter has the
-role; then the function runs. Only if it returns is anything written: the records in the order of their
-keys, then one event. A transaction's answer is its event, a query's its record; both canonical JSON, a query's
-also in protobuf's binary form.
+A call is `contract:Function` with text arguments. In this order: the function exists, the arguments' number fits, the
+timestamp is credible (not for queries), the ledger is initialised, the submitter has the role, the task that the call
+names has the specification that it was published with; then the function runs. Only if it returns is anything
+written: the records in the order of their keys, then one event. A transaction's answer is its event, a query's its
+record; both canonical JSON, a query's also in protobuf's binary form.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from quorumlearn_chaincode.runtime import (
 )
 
 from . import blocks, contributions, rewards, tasks, views
-from .arguments import bad, identity, shown, whole
+from .arguments import bad, identity, shown, task_id, whole
 from .call import Call
 from .configuration import MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
 from .errors import Code, Refusal
@@ -62,6 +62,11 @@ class Function:
     def of_seats(self) -> bool:
         """Whether it is a seat's part of a step."""
         return self.step is not None and self.step.actor in OF_SEATS
+
+    @property
+    def of_task(self) -> bool:
+        """Whether it acts in a task, which its first argument names, or asks about one."""
+        return self.parameters[:1] == ("task",)
 
     @property
     def carries(self) -> bool:
@@ -185,6 +190,8 @@ class Market:
             call.check_clock()
         if function.role and function.role not in call.roles:
             raise _no_role(call, function)
+        if function.of_task:
+            call.check_specification(task_id(request.arguments[0]))
         if carried is not None:
             carried.function.run(call, *carried.arguments)
             call.event.key_step = carried.function.name
@@ -218,7 +225,7 @@ class Market:
         expected = self._expected((function.name, *arguments)) if function.query else ()
         ledger.load((CONFIG,), *known, expected=expected)
         config = _config(ledger, function, arguments, client)
-        task = arguments[0] if function.parameters[:1] == ("task",) else ""
+        task = arguments[0] if function.of_task else ""
         call = Call(
             ledger=ledger,
             config=config,

@@ -49,6 +49,8 @@ class Code(StrEnum):
     # Records
     TASK_EXISTS = "TASK_EXISTS"
     NO_SUCH_TASK = "NO_SUCH_TASK"
+    TASK_ALTERED = "TASK_ALTERED"
+    """The Task record is gone, or its specification is not the one that was published."""
     NO_SUCH_ROUND = "NO_SUCH_ROUND"
     NO_SUCH_BLOCK = "NO_SUCH_BLOCK"
     NO_SUCH_STAKE = "NO_SUCH_STAKE"

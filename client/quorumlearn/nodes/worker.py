@@ -1,10 +1,11 @@
 """The loop of one identity in one task: read, derive the next step, do it, again.
 
-A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself (a
-peer or a store that is away, a neighbour's artifact that is late) is tried again with growing pauses, shorter ones again as the
-deadline comes near, and so is what a task has got wrong (a model or a rule that is none): that is no reason to leave other tasks
-alone. Meanwhile what is due is advanced all the same. Anything else (no memory, a fault of a driver or of ours) costs this identity the
-step: it is logged with its type, message and place, counted, and tried again in the same way.
+A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself (a peer or a
+store that is away, a neighbour's artifact that is late) is tried again with growing pauses, shorter ones again as the deadline comes
+near, and so is what a task has got wrong (a model or a rule that is none): that is no reason to leave other tasks alone. Meanwhile what
+is due is advanced all the same. In a task whose specification is not the one that was joined nothing is done (nodes.pin). Anything else
+(no memory, a fault of a driver or of ours) costs this identity the step: it is logged with its type, message and place, counted, and
+tried again in the same way.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.feed import AWAY_SECONDS, News, TaskFeed, next_deadline
 from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
+from quorumlearn.nodes.pin import AlteredTaskError
 from quorumlearn.nodes.waiting import LongWait, place_of, waits_for
 from quorumlearn.robust import RuleError
 
@@ -95,6 +97,8 @@ class Worker:
     stop: threading.Event
     doubt: Callable[[Exception], None] = lambda _: None
     """Told of every error: something may be amiss with the whole node (nodes.health)."""
+    check: Callable[[TaskView], None] = lambda _: None
+    """Raises if the task is none to act in (nodes.pin)."""
 
     def run(self) -> None:
         waits = LongWait()
@@ -108,7 +112,9 @@ class Worker:
             try:
                 if due:
                     self._close_step()
-                view = self.feed.view()
+                found = self.feed.view()
+                self.check(found)
+                view = found
                 if self.role.finished(view):
                     return
                 try:
@@ -190,7 +196,9 @@ class Worker:
         self.doubt(error)
         metrics.RETRIES.labels(self.feed.task).inc()
         about = {"identity": self.me, "task": self.feed.task, "seconds": round(pause, 1)}
-        if isinstance(error, (*TRANSIENT, *TASK_FAULTS)):
+        if isinstance(error, AlteredTaskError):
+            log.error("does nothing in an altered task", **about, error=str(error))
+        elif isinstance(error, (*TRANSIENT, *TASK_FAULTS)):
             log.warning("will try again", **about, error=str(error))
         else:
             log.error("failed, will try again", **about, **counted(self.feed.task, error))

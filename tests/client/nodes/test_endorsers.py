@@ -82,10 +82,19 @@ def test_what_the_peers_choice_refuses_is_refused() -> None:
     assert [bool(named) for _, named in contract.named] == [True, False]
 
 
-def test_what_is_under_other_policies_is_left_to_the_peer() -> None:
+@pytest.mark.parametrize("function", ["tasks:Publish", "tasks:Join", "rewards:Transfer", "blocks:Commit"])
+def test_a_quorum_is_named_for_whatever_is_written(function: str) -> None:
     contract = Scripted()
-    QuorumContract(contract, "M/m").submit("tasks:Publish", "{}")
-    assert contract.named == [("tasks:Publish", ())]
+    QuorumContract(contract, "M/m").submit(function, "{}")
+    ((_, named),) = contract.named
+    assert len(set(named)) == len(named) == CONFIG.verifier_quorum
+
+
+def test_whoever_initialises_knows_of_nobody_to_name() -> None:
+    contract = Scripted()
+    QuorumContract(contract, "T/admin").submit("rewards:Initialise", "{}")
+    assert contract.named == [("rewards:Initialise", ())]
+    assert not contract.asked
 
 
 @pytest.mark.parametrize("behind", ["V1", "V2", "V3"])
