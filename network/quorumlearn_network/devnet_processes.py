@@ -10,7 +10,7 @@ from pathlib import Path
 from quorumlearn_network.folder import ProcessStatus
 from quorumlearn_network.package import package_id
 from quorumlearn_network.processes import Detached, stop_all
-from quorumlearn_network.spec import NetworkSpec
+from quorumlearn_network.spec import CONFIG_DIGEST, NetworkSpec, config_digest
 
 DEVNET = "devnet"
 
@@ -92,7 +92,11 @@ def _plan(spec: NetworkSpec, folder: Path) -> list[_Planned]:
             _Planned(
                 Detached(folder, "chaincode" if len(services) == 1 else f"chaincode-{name}"),
                 (sys.executable, "-m", spec.chaincode.module),
-                {"CHAINCODE_SERVER_ADDRESS": address, "CHAINCODE_ID": package_id(spec.chaincode)},
+                {
+                    "CHAINCODE_SERVER_ADDRESS": address,
+                    "CHAINCODE_ID": package_id(spec.chaincode),
+                    CONFIG_DIGEST: config_digest(spec),
+                },
                 ((host, port),),
             )
         )

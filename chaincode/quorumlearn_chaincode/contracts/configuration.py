@@ -19,6 +19,8 @@ MINER = "miner"
 VERIFIER = "verifier"
 ROLES = (TREASURY, OWNER, MINER, VERIFIER)
 ROLE_ATTRIBUTE = "quorumlearn.role"
+CONFIG_DIGEST = "QUORUMLEARN_CONFIG_DIGEST"
+"""The environment variable with which an organisation starts its chaincode: canonical.digest of the only Config that it endorses."""
 MAX_ORGANISATIONS = 256
 
 

@@ -9,6 +9,7 @@ record; both canonical JSON, a query's also in protobuf's binary form.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -33,7 +34,7 @@ from quorumlearn_chaincode.runtime import (
 from . import blocks, contributions, rewards, tasks, views
 from .arguments import bad, identity, shown, task_id, whole
 from .call import Call
-from .configuration import MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
+from .configuration import CONFIG_DIGEST, MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
 from .errors import Code, Refusal
 from .ledger import Ledger
 from .reads import first_reads, given, step_reads
@@ -165,6 +166,11 @@ def system_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def agreed_config() -> str:
+    """The digest of the Config that this organisation agreed to when it started its chaincode, "" if it did not say."""
+    return os.environ.get(CONFIG_DIGEST, "")
+
+
 class Market:
     """The chaincode that the runtime serves. Any number of transactions run at once.
 
@@ -172,8 +178,12 @@ class Market:
     changes how soon an answer is there, not what it is; transactions do without, for what they read they can conflict in.
     """
 
-    def __init__(self, clock_ms: Callable[[], int] = system_clock_ms) -> None:
-        self._clock_ms = clock_ms
+    def __init__(
+        self,
+        clock_ms: Callable[[], int] = system_clock_ms,
+        config_digest: Callable[[], str] = agreed_config,
+    ) -> None:
+        self._clock_ms, self._config_digest = clock_ms, config_digest
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, ...], frozenset[str]] = OrderedDict()
 
@@ -224,7 +234,7 @@ class Market:
         ]
         expected = self._expected((function.name, *arguments)) if function.query else ()
         ledger.load((CONFIG,), *known, expected=expected)
-        config = _config(ledger, function, arguments, client)
+        config = _config(ledger, function, arguments, client, self._config_digest)
         task = arguments[0] if function.of_task else ""
         call = Call(
             ledger=ledger,
@@ -292,12 +302,18 @@ def _client(stub: ChaincodeStub) -> ClientIdentity:
         raise Refusal(Code.BAD_IDENTITY, f"the certificate cannot be used: {error}") from error
 
 
-def _config(ledger: Ledger, function: Function, arguments: Sequence[str], client: ClientIdentity) -> Config:
+def _config(
+    ledger: Ledger,
+    function: Function,
+    arguments: Sequence[str],
+    client: ClientIdentity,
+    agreed: Callable[[], str],
+) -> Config:
     config = ledger.get(CONFIG)
     if function.name == INITIALISE:
         if config is not None:
             raise Refusal(Code.ALREADY_INITIALISED, "the ledger is initialised; that is done once")
-        return rewards.read_config(arguments[0], client.msp_id, client.organisational_units)
+        return rewards.read_config(arguments[0], client.msp_id, client.organisational_units, agreed())
     if config is None:
         raise Refusal(Code.NOT_INITIALISED, f"the ledger is not initialised: {INITIALISE} comes first")
     return config

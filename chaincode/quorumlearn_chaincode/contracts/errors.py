@@ -41,6 +41,8 @@ class Code(StrEnum):
     """rewards:Initialise has not been called."""
     ALREADY_INITIALISED = "ALREADY_INITIALISED"
     """rewards:Initialise has been called."""
+    CONFIG_NOT_AGREED = "CONFIG_NOT_AGREED"
+    """The Config is not the one for which the organisation started its chaincode."""
     # Tokens
     NO_SUCH_ACCOUNT = "NO_SUCH_ACCOUNT"
     """Nothing was ever paid to this account."""

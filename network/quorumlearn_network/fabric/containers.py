@@ -37,6 +37,7 @@ from quorumlearn_network.fabric.settings import DIRECT
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
 from quorumlearn_network.profiles import write_whole
+from quorumlearn_network.spec import CONFIG_DIGEST, config_digest
 
 _HEADER = """\
 # Written by `quorumlearn network up` from network.yaml; a change made here is lost.
@@ -191,6 +192,7 @@ def render_compose(layout: Layout) -> str:
             **_common(layout, peer.service, layout.fabric.images.chaincode, user),
             "environment": {
                 "CHAINCODE_ID": package_id(layout.spec.chaincode),
+                CONFIG_DIGEST: config_digest(layout.spec),
                 "CHAINCODE_SERVER_ADDRESS": f"0.0.0.0:{CHAINCODE_PORT}",
             },
         }

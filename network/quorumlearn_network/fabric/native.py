@@ -26,6 +26,7 @@ from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
 from quorumlearn_network.processes import Detached, stop_all
 from quorumlearn_network.profiles import write_whole
+from quorumlearn_network.spec import CONFIG_DIGEST, config_digest
 
 BINARIES = "QUORUMLEARN_FABRIC_BIN"
 _BUILDS = "externalbuilder"
@@ -145,6 +146,7 @@ class NativeNodes:
         return [sys.executable, "-m", chaincode.module], {
             "CHAINCODE_SERVER_ADDRESS": self._services[name].chaincode_listens,
             "CHAINCODE_ID": package_id(chaincode),
+            CONFIG_DIGEST: config_digest(self._layout.spec),
         }
 
 
