@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorumlearn_network.agreement import CONFIG_DIGEST, config_digest
 from quorumlearn_network.folder import ProcessStatus
 from quorumlearn_network.package import package_id
 from quorumlearn_network.processes import Detached, stop_all
-from quorumlearn_network.spec import CONFIG_DIGEST, NetworkSpec, config_digest
+from quorumlearn_network.spec import NetworkSpec
 
 DEVNET = "devnet"
 

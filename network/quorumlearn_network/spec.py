@@ -32,8 +32,6 @@ is made where none is described.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from enum import StrEnum
 from importlib.resources import files
@@ -58,8 +56,7 @@ DEFAULT_HOST = "127.0.0.1"
 MAX_SPEC_BYTES = 1 << 20
 MAX_ORDERERS = 16
 ADMIN_USER = "admin"
-CONFIG_DIGEST = "QUORUMLEARN_CONFIG_DIGEST"
-"""The variable in whose value a chaincode service is told `config_digest`."""
+
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 MspId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$")]
@@ -232,7 +229,8 @@ class ImagesSpec(_Strict):
 
 
 class PoliciesSpec(_Strict):
-    """Who must agree to a chaincode's definition, and to a change of the channel.
+    """Which share of all organisations must agree to a chaincode's definition, and to a change of the channel. A quorum of the
+    verifier organisations is always among them (`render_agreement`).
 
     The chaincode's own endorsement policy follows from its quorum (`render_policy`).
     """
@@ -356,6 +354,11 @@ class NetworkSpec(_Strict):
         return tuple(one for one in self.organisations if Role.VERIFIER in one.roles)
 
     @property
+    def policies(self) -> PoliciesSpec:
+        """Who must agree to what."""
+        return self.fabric.policies if self.fabric is not None else PoliciesSpec()
+
+    @property
     def treasury(self) -> OrganisationSpec:
         """The one organisation that mints."""
         return next(one for one in self.organisations if Role.TREASURY in one.roles)
@@ -404,25 +407,6 @@ def render_policy(spec: NetworkSpec) -> str:
     """The chaincode's endorsement policy, in Fabric's language: a quorum of verifier organisations' peers."""
     peers = ", ".join(f"'{one.msp_id}.peer'" for one in spec.verifiers)
     return f"OutOf({spec.chaincode.quorum}, {peers})"
-
-
-def market_config(spec: NetworkSpec) -> dict[str, object]:
-    """What the ledger of a market is initialised with: the contracts' Config, as JSON fields."""
-    return {
-        "treasury_msp": spec.treasury.msp_id,
-        "verifier_msps": [one.msp_id for one in spec.verifiers],
-        "verifier_quorum": spec.chaincode.quorum,
-        "organisations": [
-            {"msp_id": one.msp_id, "roles": [role.value for role in one.roles]} for one in spec.organisations
-        ],
-    }
-
-
-def config_digest(spec: NetworkSpec) -> str:
-    """SHA-256 of the Config's canonical JSON. Every organisation starts its chaincode with it (`CONFIG_DIGEST`), and that
-    initialises the ledger with no other Config."""
-    text = json.dumps(market_config(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def default_spec(

@@ -10,9 +10,10 @@ from quorumlearn.cli.confirm import confirm_ledger, ledger_config, until
 from quorumlearn.gateway import EndorseError
 from quorumlearn.nodes.market import refusal
 from quorumlearn_chaincode.contracts import configuration
-from quorumlearn_network import spec as network
+from quorumlearn_network import agreement
+from quorumlearn_network.agreement import config_digest
 from quorumlearn_network.folder import Waiting
-from quorumlearn_network.spec import NetworkSpec, config_digest, default_spec, load_spec
+from quorumlearn_network.spec import NetworkSpec, default_spec, load_spec
 from quorumlearn_network.up import bring_down, bring_up
 from quorumlearn_proto import canonical
 
@@ -29,7 +30,7 @@ def test_organisations_start_their_chaincode_for_the_config_that_the_description
     spec: NetworkSpec,
 ) -> None:
     assert config_digest(spec) == canonical.digest(ledger_config(spec))
-    assert network.CONFIG_DIGEST == configuration.CONFIG_DIGEST
+    assert agreement.CONFIG_DIGEST == configuration.CONFIG_DIGEST
 
 
 def test_a_greedy_treasury_is_refused_and_the_agreed_config_taken(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from quorumlearn_network.agreement import market_config
 from quorumlearn_network.folder import FolderError, Waiting
-from quorumlearn_network.spec import ADMIN_USER, NetworkSpec, OrganisationSpec, market_config
+from quorumlearn_network.spec import ADMIN_USER, NetworkSpec, OrganisationSpec
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import Config
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from quorumlearn_network.agreement import CONFIG_DIGEST, config_digest
 from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.fabric.errors import FabricError, MissingError
 from quorumlearn_network.fabric.layout import (
@@ -37,7 +38,6 @@ from quorumlearn_network.fabric.settings import DIRECT
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
 from quorumlearn_network.profiles import write_whole
-from quorumlearn_network.spec import CONFIG_DIGEST, config_digest
 
 _HEADER = """\
 # Written by `quorumlearn network up` from network.yaml; a change made here is lost.

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from quorumlearn_network import ccaas_builder
+from quorumlearn_network.agreement import CONFIG_DIGEST, config_digest
 from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.fabric.errors import FabricError, MissingError
 from quorumlearn_network.fabric.layout import Layout, split
@@ -26,7 +27,6 @@ from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
 from quorumlearn_network.processes import Detached, stop_all
 from quorumlearn_network.profiles import write_whole
-from quorumlearn_network.spec import CONFIG_DIGEST, config_digest
 
 BINARIES = "QUORUMLEARN_FABRIC_BIN"
 _BUILDS = "externalbuilder"
