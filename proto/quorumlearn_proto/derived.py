@@ -1,5 +1,5 @@
 """What contracts and nodes must derive alike from the same records: votes as they are compared, a round's beacon, what may be opened,
-by which digest a specification is known.
+by which digest a specification is known, whether tokens are conserved.
 
 The beacon is SHA-256 over `seat (4 bytes, big endian) || secret (32 bytes)` of the seats that revealed, by seat. Each seat
 committed to SHA-256 of its secret together with its key, before a miner committed to anything.
@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from . import canonical
 from .block_pb2 import Blame, BlameVote, KeyContribution, Selection, Verdict
+from .reward_pb2 import Totals
 from .task_pb2 import TaskSpec
 
 
@@ -48,6 +49,11 @@ def spec_digest(spec: TaskSpec) -> str:
 def least_aggregate(spec: TaskSpec) -> int:
     """How many miners an aggregate must hold to be opened."""
     return spec.min_aggregate or min(2, spec.min_miners)
+
+
+def conserved(totals: Totals) -> bool:
+    """Whether every token that was minted is somewhere, or burnt."""
+    return bool(totals.minted == totals.balances + totals.escrows + totals.stakes + totals.burnt)
 
 
 def beacon_commitment(secret: bytes) -> str:

@@ -74,8 +74,3 @@ def roles_of(config: Config, client: ClientIdentity) -> set[str]:
     if attribute is None:
         return given
     return given & {role.strip() for role in attribute.split(",")}
-
-
-def treasury_account(config: Config) -> str:
-    """Where slashed tokens go."""
-    return f"{config.treasury_msp}/treasury"

@@ -128,15 +128,20 @@ def stakes(call: Call, task: str, page_size: str, bookmark: str) -> StakePage:
 
 
 def totals(call: Call) -> Totals:
-    """Adds up every account, escrow, stake and open deposit."""
+    """Adds up every account, escrow, stake and deposit."""
     supply = call.ledger.get(SUPPLY) or Supply()
-    return Totals(
+    found = Totals(
         minted=supply.minted,
         balances=sum(account.balance for account in _all(call, ACCOUNTS)),
         escrows=sum(escrow.amount for escrow in _all(call, ESCROWS)),
-        stakes=sum(stake.amount for stake in _all(call, STAKES))
-        + sum(_locked(challenge) for challenge in _all(call, CHALLENGES)),
     )
+    for stake in _all(call, STAKES):
+        found.stakes += stake.amount
+        found.burnt += stake.slashed
+    for challenge in _all(call, CHALLENGES):
+        found.stakes += _locked(challenge)
+        found.burnt += challenge.burnt
+    return found
 
 
 def _locked(challenge: Challenge) -> int:
