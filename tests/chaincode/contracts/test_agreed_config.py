@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from quorumlearn_chaincode.contracts import Code, Refusal
+from quorumlearn_chaincode.contracts import Code, Market, Refusal
 from quorumlearn_chaincode.contracts.configuration import CONFIG_DIGEST
 from quorumlearn_chaincode.contracts.dispatch import agreed_config
 from quorumlearn_proto import canonical
@@ -60,7 +60,7 @@ def test_a_chaincode_that_was_started_without_the_digest_initialises_nothing(
     monkeypatch.delenv(CONFIG_DIGEST, raising=False)
     assert agreed_config() == ""
     peer = Peer()
-    monkeypatch.setattr(peer.market, "_config_digest", agreed_config)
+    peer.market = Market(clock_ms=lambda: peer.clock_ms, config_digest=agreed_config)
     with pytest.raises(Refusal) as caught:
         peer.submit(ADMIN, "rewards:Initialise", js(config()))
     assert caught.value.code == Code.CONFIG_NOT_AGREED
