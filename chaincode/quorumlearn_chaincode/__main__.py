@@ -20,7 +20,7 @@ example:
 
 environment: CHAINCODE_SERVER_ADDRESS, CHAINCODE_ID, CHAINCODE_TLS_DISABLED ("false" turns TLS on),
 CHAINCODE_TLS_KEY, CHAINCODE_TLS_CERT, CHAINCODE_CLIENT_CA_CERT (with it, peers need a certificate of that
-CA)
+CA), QUORUMLEARN_CONFIG_DIGEST (of the only configuration that it lets a ledger be initialised with)
 """
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorumlearn_network.agreement import CONFIG_DIGEST, config_digest
 from quorumlearn_network.folder import ProcessStatus
 from quorumlearn_network.package import package_id
 from quorumlearn_network.processes import Detached, stop_all
@@ -92,7 +93,11 @@ def _plan(spec: NetworkSpec, folder: Path) -> list[_Planned]:
             _Planned(
                 Detached(folder, "chaincode" if len(services) == 1 else f"chaincode-{name}"),
                 (sys.executable, "-m", spec.chaincode.module),
-                {"CHAINCODE_SERVER_ADDRESS": address, "CHAINCODE_ID": package_id(spec.chaincode)},
+                {
+                    "CHAINCODE_SERVER_ADDRESS": address,
+                    "CHAINCODE_ID": package_id(spec.chaincode),
+                    CONFIG_DIGEST: config_digest(spec),
+                },
                 ((host, port),),
             )
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from quorumlearn_network.agreement import render_agreements
 from quorumlearn_network.identities import Organisation
 from quorumlearn_network.package import package_id
 from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, render_policy
@@ -55,6 +56,7 @@ def render_devnet(spec: NetworkSpec) -> str:
             }
             for one in spec.organisations
         ],
+        "policies": render_agreements(spec),
         "chaincodes": [
             {
                 "name": chaincode.name,

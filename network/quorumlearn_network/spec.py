@@ -57,6 +57,7 @@ MAX_SPEC_BYTES = 1 << 20
 MAX_ORDERERS = 16
 ADMIN_USER = "admin"
 
+
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 MspId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$")]
 ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9.-]{0,248}$")]
@@ -228,7 +229,8 @@ class ImagesSpec(_Strict):
 
 
 class PoliciesSpec(_Strict):
-    """Who must agree to a chaincode's definition, and to a change of the channel.
+    """Which share of all organisations must agree to a chaincode's definition, and to a change of the channel. A quorum of the
+    verifier organisations is always among them (`render_agreement`).
 
     The chaincode's own endorsement policy follows from its quorum (`render_policy`).
     """
@@ -350,6 +352,11 @@ class NetworkSpec(_Strict):
     def verifiers(self) -> tuple[OrganisationSpec, ...]:
         """The organisations that endorse."""
         return tuple(one for one in self.organisations if Role.VERIFIER in one.roles)
+
+    @property
+    def policies(self) -> PoliciesSpec:
+        """Who must agree to what."""
+        return self.fabric.policies if self.fabric is not None else PoliciesSpec()
 
     @property
     def treasury(self) -> OrganisationSpec:

@@ -489,7 +489,7 @@ class Block(_message.Message):
     def __init__(self, core: _Optional[_Union[BlockCore, _Mapping]] = ..., digest: _Optional[str] = ..., status: _Optional[_Union[BlockStatus, str]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., manifests: _Optional[_Iterable[str]] = ..., beacon: _Optional[str] = ..., aggregate_ciphertext: _Optional[str] = ..., accepted_at_ms: _Optional[int] = ...) -> None: ...
 
 class Challenge(_message.Message):
-    __slots__ = ("task_id", "height", "challenger", "deposit", "deadline_ms", "ballots", "status")
+    __slots__ = ("task_id", "height", "challenger", "deposit", "deadline_ms", "ballots", "status", "burnt")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     CHALLENGER_FIELD_NUMBER: _ClassVar[int]
@@ -497,6 +497,7 @@ class Challenge(_message.Message):
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     BALLOTS_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    BURNT_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     height: int
     challenger: str
@@ -504,7 +505,8 @@ class Challenge(_message.Message):
     deadline_ms: int
     ballots: _containers.RepeatedCompositeFieldContainer[Ballot]
     status: ChallengeStatus
-    def __init__(self, task_id: _Optional[str] = ..., height: _Optional[int] = ..., challenger: _Optional[str] = ..., deposit: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., status: _Optional[_Union[ChallengeStatus, str]] = ...) -> None: ...
+    burnt: int
+    def __init__(self, task_id: _Optional[str] = ..., height: _Optional[int] = ..., challenger: _Optional[str] = ..., deposit: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., status: _Optional[_Union[ChallengeStatus, str]] = ..., burnt: _Optional[int] = ...) -> None: ...
 
 class TaskView(_message.Message):
     __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms", "accusations", "authorisations", "misconducts", "free_seats")

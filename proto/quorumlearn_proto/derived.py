@@ -1,4 +1,5 @@
-"""What contracts and nodes must derive alike from the same records: votes as they are compared, a round's beacon, what may be opened.
+"""What contracts and nodes must derive alike from the same records: votes as they are compared, a round's beacon, what may be opened,
+by which digest a specification is known, whether tokens are conserved.
 
 The beacon is SHA-256 over `seat (4 bytes, big endian) || secret (32 bytes)` of the seats that revealed, by seat. Each seat
 committed to SHA-256 of its secret together with its key, before a miner committed to anything.
@@ -8,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
+from . import canonical
 from .block_pb2 import Blame, BlameVote, KeyContribution, Selection, Verdict
+from .reward_pb2 import Totals
 from .task_pb2 import TaskSpec
 
 
@@ -37,9 +41,19 @@ def attempt_failed(parts: Iterable[KeyContribution]) -> bool:
     return len(confirmed) > 1 or any(part.complaint for part in given)
 
 
+def spec_digest(spec: TaskSpec) -> str:
+    """What a task's state, its block 0 and its nodes' journals know its specification by: canonical.digest, remembered."""
+    return _spec_digest(spec.SerializeToString(deterministic=True))
+
+
 def least_aggregate(spec: TaskSpec) -> int:
     """How many miners an aggregate must hold to be opened."""
     return spec.min_aggregate or min(2, spec.min_miners)
+
+
+def conserved(totals: Totals) -> bool:
+    """Whether every token that was minted is somewhere, or burnt."""
+    return bool(totals.minted == totals.balances + totals.escrows + totals.stakes + totals.burnt)
 
 
 def beacon_commitment(secret: bytes) -> str:
@@ -53,3 +67,8 @@ def beacon_of(secrets: Mapping[int, str]) -> str:
     for seat in sorted(secrets):
         parts.update(seat.to_bytes(4, "big") + bytes.fromhex(secrets[seat]))
     return parts.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _spec_digest(spec: bytes) -> str:
+    return canonical.digest(TaskSpec.FromString(spec))

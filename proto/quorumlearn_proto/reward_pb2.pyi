@@ -16,7 +16,6 @@ class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PAYOUT: _ClassVar[MovementKind]
     REFUND: _ClassVar[MovementKind]
     STAKE_RETURN: _ClassVar[MovementKind]
-    SLASH: _ClassVar[MovementKind]
 MOVEMENT_KIND_UNSPECIFIED: MovementKind
 MINT: MovementKind
 TRANSFER: MovementKind
@@ -25,7 +24,6 @@ STAKE: MovementKind
 PAYOUT: MovementKind
 REFUND: MovementKind
 STAKE_RETURN: MovementKind
-SLASH: MovementKind
 
 class Account(_message.Message):
     __slots__ = ("account_id", "balance", "last", "earlier")
@@ -88,13 +86,15 @@ class Stake(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., account_id: _Optional[str] = ..., amount: _Optional[int] = ..., slashed: _Optional[int] = ..., paid: _Optional[int] = ...) -> None: ...
 
 class Totals(_message.Message):
-    __slots__ = ("minted", "balances", "escrows", "stakes")
+    __slots__ = ("minted", "balances", "escrows", "stakes", "burnt")
     MINTED_FIELD_NUMBER: _ClassVar[int]
     BALANCES_FIELD_NUMBER: _ClassVar[int]
     ESCROWS_FIELD_NUMBER: _ClassVar[int]
     STAKES_FIELD_NUMBER: _ClassVar[int]
+    BURNT_FIELD_NUMBER: _ClassVar[int]
     minted: int
     balances: int
     escrows: int
     stakes: int
-    def __init__(self, minted: _Optional[int] = ..., balances: _Optional[int] = ..., escrows: _Optional[int] = ..., stakes: _Optional[int] = ...) -> None: ...
+    burnt: int
+    def __init__(self, minted: _Optional[int] = ..., balances: _Optional[int] = ..., escrows: _Optional[int] = ..., stakes: _Optional[int] = ..., burnt: _Optional[int] = ...) -> None: ...

@@ -210,7 +210,7 @@ class Task(_message.Message):
     def __init__(self, spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., spec_digest: _Optional[str] = ..., owner: _Optional[str] = ..., owner_msp: _Optional[str] = ..., published_at_ms: _Optional[int] = ...) -> None: ...
 
 class TaskState(_message.Message):
-    __slots__ = ("task_id", "status", "round", "head", "join_deadline_ms", "cancel_requested", "reason")
+    __slots__ = ("task_id", "status", "round", "head", "join_deadline_ms", "cancel_requested", "reason", "spec_digest")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +218,7 @@ class TaskState(_message.Message):
     JOIN_DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SPEC_DIGEST_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     status: TaskStatus
     round: int
@@ -225,7 +226,8 @@ class TaskState(_message.Message):
     join_deadline_ms: int
     cancel_requested: bool
     reason: str
-    def __init__(self, task_id: _Optional[str] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., round: _Optional[int] = ..., head: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., join_deadline_ms: _Optional[int] = ..., cancel_requested: bool = ..., reason: _Optional[str] = ...) -> None: ...
+    spec_digest: str
+    def __init__(self, task_id: _Optional[str] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., round: _Optional[int] = ..., head: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., join_deadline_ms: _Optional[int] = ..., cancel_requested: bool = ..., reason: _Optional[str] = ..., spec_digest: _Optional[str] = ...) -> None: ...
 
 class Participation(_message.Message):
     __slots__ = ("task_id", "miner", "joined_at_ms", "work", "left")

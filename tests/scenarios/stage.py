@@ -418,4 +418,4 @@ def assert_settled(
     assert (escrow.amount, escrow.paid) == (0, paid)
     assert escrow.paid + escrow.refunded == market.task(task).task.spec.rounds * PER_ROUND
     totals = market.totals()
-    assert totals.minted == totals.balances + totals.escrows + totals.stakes
+    assert totals.minted == totals.balances + totals.escrows + totals.stakes + totals.burnt

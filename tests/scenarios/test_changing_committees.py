@@ -127,7 +127,7 @@ def test_who_left_has_its_stake_back_and_each_is_paid_for_its_rounds(played: Pla
         stake = market.stake(TASK, name)
         assert (stake.amount, stake.slashed) == (0, 0)
     totals = market.totals()
-    assert totals.minted == totals.balances + totals.escrows + totals.stakes
+    assert totals.minted == totals.balances + totals.escrows + totals.stakes + totals.burnt
 
 
 def shares_in(folder: Path, attempt: Attempt, seats: Mapping[str, int]) -> dict[int, list[bytes]]:

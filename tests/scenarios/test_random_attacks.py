@@ -161,7 +161,7 @@ class Turncoat(Miner):
 
 def conserved(stage: Stage) -> bool:
     totals = stage.market().totals()
-    return bool(totals.minted == totals.balances + totals.escrows + totals.stakes)
+    return bool(totals.minted == totals.balances + totals.escrows + totals.stakes + totals.burnt)
 
 
 def test_no_round_is_stuck_no_token_lost_and_every_rejection_has_its_reason(

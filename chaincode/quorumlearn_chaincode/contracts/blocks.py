@@ -1,7 +1,7 @@
 """The contract `blocks`: what miners and verifiers do in a round, and challenges.
 
-What miners do on the hot path (Commit, Reveal) reads the Round and their own keys and writes their own
-keys only. What a verifier does writes its own key, and moves the ceremony or the round on when it
+What miners do on the hot path (Commit, Reveal) reads the task, its Round and their own keys and writes
+their own keys only. What a verifier does writes its own key, and moves the ceremony or the round on when it
 completes the step.
 """
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from quorumlearn_proto.block_pb2 import Round, Submission
 from quorumlearn_proto.common_pb2 import Config
+from quorumlearn_proto.derived import spec_digest
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import Task, TaskState
 
@@ -78,6 +79,20 @@ class Call:
         if task is None:
             raise no_such_task(task_id)
         return task
+
+    def check_specification(self, task_id: str) -> None:
+        """Refuse whatever is asked of a task that is not, by its digest in the state, the one that was published.
+
+        A task that never was is for the function to refuse.
+        """
+        task, state = self.ledger.get(TASKS, task_id), self.ledger.get(STATES, task_id)
+        if state is not None and (task is None or spec_digest(task.spec) != state.spec_digest):
+            raise Refusal(
+                Code.TASK_ALTERED,
+                f"task {task_id} was published with a specification of digest {state.spec_digest}, and its record "
+                + ("is gone" if task is None else f"has one of digest {spec_digest(task.spec)}")
+                + ": nothing is done by another",
+            )
 
     def state(self, task_id: str) -> TaskState:
         """What changes of the task; refused if there is none."""

@@ -20,7 +20,7 @@ from .errors import Code, Refusal
 from .ledger import Possible
 from .settlement import head_of
 from .tables import BLOCKS, CHALLENGES, STATES
-from .tokens import credit, debit, to_treasury
+from .tokens import credit, debit
 
 
 def open_challenge(call: Call, task: Task, block: Block) -> None:
@@ -55,8 +55,8 @@ def vote(call: Call, task: Task, challenge: Challenge, ballot: Ballot) -> bool:
     challenge.ballots.append(ballot)
     challenge.ballots.sort(key=lambda entry: entry.seat)
     if _good(challenge) >= t:
+        challenge.burnt = challenge.deposit
         _decide(call, challenge, ChallengeStatus.DISMISSED)
-        to_treasury(call, challenge.task_id, 0, challenge.challenger, challenge.deposit)
     elif len(challenge.ballots) - _good(challenge) >= t:
         _decide(call, challenge, ChallengeStatus.UPHELD)
         _return_deposit(call, challenge)

@@ -20,6 +20,8 @@ MINER = "miner"
 VERIFIER = "verifier"
 ROLES = (TREASURY, OWNER, MINER, VERIFIER)
 ROLE_ATTRIBUTE = "quorumlearn.role"
+CONFIG_DIGEST = "QUORUMLEARN_CONFIG_DIGEST"
+"""The environment variable with which an organisation starts its chaincode: canonical.digest of the only Config that it endorses."""
 MAX_ORGANISATIONS = 256
 
 
@@ -73,8 +75,3 @@ def roles_of(config: Config, client: ClientIdentity) -> set[str]:
     if attribute is None:
         return given
     return given & {role.strip() for role in attribute.split(",")}
-
-
-def treasury_account(config: Config) -> str:
-    """Where slashed tokens go."""
-    return f"{config.treasury_msp}/treasury"

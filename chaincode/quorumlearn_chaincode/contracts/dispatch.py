@@ -1,14 +1,15 @@
 """The market chaincode: the table of functions, and how one transaction is dispatched.
 
-A call is `contract:Function` with text arguments. In this order: the function exists, the arguments'
-number fits, the timestamp is credible (not for queries), the ledger is initialised, the submitter has the
-role; then the function runs. Only if it returns is anything written: the records in the order of their
-keys, then one event. A transaction's answer is its event, a query's its record; both canonical JSON, a query's
-also in protobuf's binary form.
+A call is `contract:Function` with text arguments. In this order: the function exists, the arguments' number fits, the
+timestamp is credible (not for queries), the ledger is initialised, the submitter has the role, the task that the call
+names has the specification that it was published with; then the function runs. Only if it returns is anything
+written: the records in the order of their keys, then one event. A transaction's answer is its event, a query's its
+record; both canonical JSON, a query's also in protobuf's binary form.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -41,9 +42,9 @@ from quorumlearn_chaincode.runtime import (
 )
 
 from . import blocks, contributions, rewards, tasks, views
-from .arguments import bad, identity, shown, whole
+from .arguments import bad, identity, shown, task_id, whole
 from .call import Call
-from .configuration import MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
+from .configuration import CONFIG_DIGEST, MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
 from .errors import Code, Refusal
 from .ledger import Ledger
 from .reads import first_reads, given, step_reads
@@ -72,6 +73,11 @@ class Function:
     def of_seats(self) -> bool:
         """Whether it is a seat's part of a step."""
         return self.step is not None and self.step.actor in OF_SEATS
+
+    @property
+    def of_task(self) -> bool:
+        """Whether it acts in a task, which its first argument names, or asks about one."""
+        return self.parameters[:1] == ("task",)
 
     @property
     def carries(self) -> bool:
@@ -170,6 +176,11 @@ def system_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def agreed_config() -> str:
+    """The digest of the Config that this organisation agreed to when it started its chaincode, "" if it did not say."""
+    return os.environ.get(CONFIG_DIGEST, "")
+
+
 class Market:
     """The chaincode that the runtime serves. Any number of transactions run at once.
 
@@ -177,8 +188,12 @@ class Market:
     changes how soon an answer is there, not what it is; transactions do without, for what they read they can conflict in.
     """
 
-    def __init__(self, clock_ms: Callable[[], int] = system_clock_ms) -> None:
-        self._clock_ms = clock_ms
+    def __init__(
+        self,
+        clock_ms: Callable[[], int] = system_clock_ms,
+        config_digest: Callable[[], str] = agreed_config,
+    ) -> None:
+        self._clock_ms, self._config_digest = clock_ms, config_digest
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, ...], frozenset[str]] = OrderedDict()
 
@@ -195,6 +210,8 @@ class Market:
             call.check_clock()
         if function.role and function.role not in call.roles:
             raise _no_role(call, function)
+        if function.of_task:
+            call.check_specification(task_id(request.arguments[0]))
         if carried is not None:
             carried.function.run(call, *carried.arguments)
             call.event.key_step = carried.function.name
@@ -227,8 +244,8 @@ class Market:
         ]
         expected = self._expected((function.name, *arguments)) if function.query else ()
         ledger.load((CONFIG,), *known, expected=expected)
-        config = _config(ledger, function, arguments, client)
-        task = arguments[0] if function.parameters[:1] == ("task",) else ""
+        config = _config(ledger, function, arguments, client, self._config_digest)
+        task = arguments[0] if function.of_task else ""
         call = Call(
             ledger=ledger,
             config=config,
@@ -295,12 +312,18 @@ def _client(stub: ChaincodeStub) -> ClientIdentity:
         raise Refusal(Code.BAD_IDENTITY, f"the certificate cannot be used: {error}") from error
 
 
-def _config(ledger: Ledger, function: Function, arguments: Sequence[str], client: ClientIdentity) -> Config:
+def _config(
+    ledger: Ledger,
+    function: Function,
+    arguments: Sequence[str],
+    client: ClientIdentity,
+    agreed: Callable[[], str],
+) -> Config:
     config = ledger.get(CONFIG)
     if function.name == INITIALISE:
         if config is not None:
             raise Refusal(Code.ALREADY_INITIALISED, "the ledger is initialised; that is done once")
-        return rewards.read_config(arguments[0], client.msp_id, client.organisational_units)
+        return rewards.read_config(arguments[0], client.msp_id, client.organisational_units, agreed())
     if config is None:
         raise Refusal(Code.NOT_INITIALISED, f"the ledger is not initialised: {INITIALISE} comes first")
     return config

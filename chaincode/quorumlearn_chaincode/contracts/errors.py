@@ -41,6 +41,8 @@ class Code(StrEnum):
     """rewards:Initialise has not been called."""
     ALREADY_INITIALISED = "ALREADY_INITIALISED"
     """rewards:Initialise has been called."""
+    CONFIG_NOT_AGREED = "CONFIG_NOT_AGREED"
+    """The Config is not the one for which the organisation started its chaincode."""
     # Tokens
     NO_SUCH_ACCOUNT = "NO_SUCH_ACCOUNT"
     """Nothing was ever paid to this account."""
@@ -49,6 +51,8 @@ class Code(StrEnum):
     # Records
     TASK_EXISTS = "TASK_EXISTS"
     NO_SUCH_TASK = "NO_SUCH_TASK"
+    TASK_ALTERED = "TASK_ALTERED"
+    """The Task record is gone, or its specification is not the one that was published."""
     NO_SUCH_ROUND = "NO_SUCH_ROUND"
     NO_SUCH_BLOCK = "NO_SUCH_BLOCK"
     NO_SUCH_STAKE = "NO_SUCH_STAKE"

@@ -7,7 +7,8 @@ Rules:
 - Asking the peer costs far more than what it answers, so records that are known to be needed are read together.
 - Nothing is written before `flush`, which writes in the order of the keys, so that all endorsers write
   alike.
-- A key's endorsement policy is set with its first write, and only then.
+- A key's endorsement policy is set with its first write, and only then: a quorum of the verifier organisations' peers, whatever
+  the record. No owner alone, or with fewer of them, changes what others rely on.
 """
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
-from quorumlearn_proto.common_pb2 import Config
 from quorumlearn_proto.page_pb2 import AccountEntry
-from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn_chaincode.runtime import ChaincodeStub, OutOf, SignedBy, composite_key, policy_bytes
 
@@ -141,14 +140,14 @@ class Ledger:
         config = self.get(CONFIG)
         if config is None:
             raise RuntimeError("a transaction without a Config has nothing to write")
-        quorum = policy_bytes(_quorum(config, config.verifier_quorum))
+        quorum = policy_bytes(
+            OutOf(config.verifier_quorum, tuple(SignedBy(one) for one in sorted(config.verifier_msps)))
+        )
         self._load(self._written)
         for key in sorted(self._written):
-            record = self._written[key]
             if not self._committed(key):
-                policy = _task_policy(config, record.owner_msp) if isinstance(record, Task) else quorum
-                self._stub.set_state_validation_parameter(key, policy)
-            self._stub.put_state(key, canonical.to_json(record))
+                self._stub.set_state_validation_parameter(key, quorum)
+            self._stub.put_state(key, canonical.to_json(self._written[key]))
 
     def _load(self, keys: Iterable[str], expected: Iterable[str] = ()) -> None:
         named = set(keys)
@@ -189,11 +188,3 @@ def _copy(table: Table[M], record: Message) -> M:
 
 def _parts(last: Last) -> tuple[str | int, ...]:
     return last if isinstance(last, tuple) else (last,)
-
-
-def _quorum(config: Config, n: int) -> OutOf:
-    return OutOf(n, tuple(SignedBy(msp_id) for msp_id in sorted(config.verifier_msps)))
-
-
-def _task_policy(config: Config, owner_msp: str) -> bytes:
-    return policy_bytes(OutOf(2, (SignedBy(owner_msp), _quorum(config, 1))))

@@ -130,7 +130,7 @@ def _evidence(posted: KeyContribution | Screening, *fields: str) -> list[Artifac
 def _record(call: Call, task: Task, misconduct: Misconduct) -> None:
     at = (misconduct.task_id, misconduct.round)
     amount = 0 if misconduct.fault == Fault.UNFOUNDED_COMPLAINT else task.spec.stakes.verifier_slash
-    misconduct.slashed = slash(call, *at, misconduct.verifier, amount)
+    misconduct.slashed = slash(call, misconduct.task_id, misconduct.verifier, amount)
     misconduct.at_ms = call.now_ms
     key = (*at, misconduct.attempt, misconduct.seat, int(misconduct.fault))
     if call.ledger.get(MISCONDUCTS, *key) is not None:

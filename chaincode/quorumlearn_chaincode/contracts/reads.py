@@ -56,7 +56,7 @@ _TASK: tuple[Place, ...] = ((TASKS, "task"), (STATES, "task"))
 _ROUND: tuple[Place, ...] = (*_TASK, (ROUNDS, "task", "round"))
 _CEREMONY: tuple[Place, ...] = (*_ROUND, (CEREMONIES, "task", "round"))
 _MINER: tuple[Place, ...] = (*_TASK, (MINERS, "task", "actor"), (STAKES, "task", "actor"))
-_SUBMISSION: tuple[Place, ...] = ((ROUNDS, "task", "round"), (SUBMISSIONS, "task", "round", "actor"))
+_SUBMISSION: tuple[Place, ...] = (*_ROUND, (SUBMISSIONS, "task", "round", "actor"))
 _READS: dict[type[Message] | None, tuple[Place, ...]] = {KeyContribution: _CEREMONY, Submission: _SUBMISSION}
 """In a step whose actors have such records; in any other, _ROUND."""
 _CHALLENGE: tuple[Place, ...] = (*_TASK, (BLOCKS, "task", "height"), (CHALLENGES, "task", "height"))
@@ -66,9 +66,9 @@ FIRST_READS: dict[str, tuple[Place, ...]] = {
     "rewards:Transfer": ((ACCOUNTS, "actor"), (ACCOUNTS, "account")),
     "rewards:Account": ((ACCOUNTS, "account"),),
     "rewards:Statement": ((ACCOUNTS, "account"),),
-    "rewards:Escrow": ((ESCROWS, "task"),),
-    "rewards:Stake": ((STAKES, "task", "account"),),
-    "rewards:Stakes": ((TASKS, "task"),),
+    "rewards:Escrow": (*_TASK, (ESCROWS, "task")),
+    "rewards:Stake": (*_TASK, (STAKES, "task", "account")),
+    "rewards:Stakes": _TASK,
     "rewards:Totals": ((SUPPLY,),),
     "tasks:JoinCommittee": _MINER,
     "tasks:LeaveCommittee": _TASK,
@@ -76,7 +76,7 @@ FIRST_READS: dict[str, tuple[Place, ...]] = {
     "tasks:Leave": _MINER,
     "tasks:Cancel": _TASK,
     "tasks:Get": _TASK,
-    "tasks:Miners": ((TASKS, "task"),),
+    "tasks:Miners": _TASK,
     **{step.call: _READS.get(step.record, _ROUND) for step in STEPS.values()},
     ROUND[Phase.REVEAL].call: (*_SUBMISSION, (UPDATES, "task", "update")),
     ACCUSE: _ROUND,
@@ -85,15 +85,15 @@ FIRST_READS: dict[str, tuple[Place, ...]] = {
     "blocks:VoteChallenge": _CHALLENGE,
     "blocks:View": _TASK,
     "blocks:RoundView": _ROUND,
-    "blocks:Round": ((TASKS, "task"), (ROUNDS, "task", "round")),
-    "blocks:Block": ((TASKS, "task"), (BLOCKS, "task", "height")),
-    "blocks:Head": ((STATES, "task"),),
-    "blocks:Blocks": ((TASKS, "task"),),
-    "blocks:Rounds": ((TASKS, "task"),),
-    "blocks:Submissions": ((TASKS, "task"),),
-    "blocks:KeyContributions": ((TASKS, "task"),),
-    "blocks:Misconducts": ((TASKS, "task"),),
-    "blocks:Authorisations": ((TASKS, "task"),),
+    "blocks:Round": _ROUND,
+    "blocks:Block": (*_TASK, (BLOCKS, "task", "height")),
+    "blocks:Head": _TASK,
+    "blocks:Blocks": _TASK,
+    "blocks:Rounds": _TASK,
+    "blocks:Submissions": _TASK,
+    "blocks:KeyContributions": _TASK,
+    "blocks:Misconducts": _TASK,
+    "blocks:Authorisations": _TASK,
 }
 """By function; a key's attributes are named as in `Given`."""
 

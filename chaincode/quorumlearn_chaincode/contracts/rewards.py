@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Challenge, ChallengeStatus
 from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
 from quorumlearn_proto.page_pb2 import AccountPage, AccountStatement, StakePage
@@ -11,7 +12,7 @@ from quorumlearn_proto.reward_pb2 import Account, Escrow, Movement, MovementKind
 
 from .arguments import MAX_PAGE, MAX_SUPPLY, amount, bad, identity, page, record, shown, task_id
 from .call import Call, no_such_task
-from .configuration import MINER, OWNER, check_config, organisation_roles
+from .configuration import CONFIG_DIGEST, MINER, OWNER, check_config, organisation_roles
 from .errors import Code, Refusal
 from .tables import ACCOUNTS, CHALLENGES, CONFIG, ESCROWS, STAKES, SUPPLY, M_co, Table
 from .tokens import credit, debit
@@ -20,8 +21,10 @@ ADMIN_OU = "admin"
 MAX_STATEMENT = 1000
 
 
-def read_config(text: str, msp_id: str, organisational_units: tuple[str, ...]) -> Config:
-    """The Config that rewards:Initialise is called with. Refused unless an admin of its treasury calls."""
+def read_config(text: str, msp_id: str, organisational_units: tuple[str, ...], agreed: str) -> Config:
+    """The Config that rewards:Initialise is called with. Refused unless an admin of its treasury calls, and unless it has the digest
+    that this organisation `agreed` to: so nobody chooses it by being first.
+    """
     config = record(Config, text)
     check_config(config)
     if msp_id != config.treasury_msp:
@@ -31,6 +34,13 @@ def read_config(text: str, msp_id: str, organisational_units: tuple[str, ...]) -
     if ADMIN_OU not in organisational_units:
         raise Refusal(
             Code.WRONG_ROLE, "initialising takes an admin's certificate (organisational unit 'admin')"
+        )
+    if canonical.digest(config) != agreed:
+        raise Refusal(
+            Code.CONFIG_NOT_AGREED,
+            f"the Config has the digest {canonical.digest(config)}, and this organisation's chaincode was started "
+            + (f"for {agreed}" if agreed else f"without {CONFIG_DIGEST}")
+            + ": all organisations start theirs from one description of the network",
         )
     return config
 
@@ -118,15 +128,20 @@ def stakes(call: Call, task: str, page_size: str, bookmark: str) -> StakePage:
 
 
 def totals(call: Call) -> Totals:
-    """Adds up every account, escrow, stake and open deposit."""
+    """Adds up every account, escrow, stake and deposit."""
     supply = call.ledger.get(SUPPLY) or Supply()
-    return Totals(
+    found = Totals(
         minted=supply.minted,
         balances=sum(account.balance for account in _all(call, ACCOUNTS)),
         escrows=sum(escrow.amount for escrow in _all(call, ESCROWS)),
-        stakes=sum(stake.amount for stake in _all(call, STAKES))
-        + sum(_locked(challenge) for challenge in _all(call, CHALLENGES)),
     )
+    for stake in _all(call, STAKES):
+        found.stakes += stake.amount
+        found.burnt += stake.slashed
+    for challenge in _all(call, CHALLENGES):
+        found.stakes += _locked(challenge)
+        found.burnt += challenge.burnt
+    return found
 
 
 def _locked(challenge: Challenge) -> int:

@@ -21,7 +21,6 @@ from .authorisation import authorise_aggregate, authorise_sketches
 from .call import Call
 from .ceremony import Contributions, StepClosing, close_step, under_way
 from .challenges import dismiss, overdue
-from .configuration import treasury_account
 from .lottery import draw_order
 from .misconduct import record_blames, record_missing_steps, record_round_faults
 from .phases import (
@@ -49,7 +48,7 @@ from .settlement import (
     open_round,
     participation,
 )
-from .tables import ACCOUNTS, CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, STAKES
+from .tables import CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, STAKES
 from .tokens import slash
 
 Move = Callable[[], None]
@@ -247,10 +246,9 @@ def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | 
 def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
     spec = task.spec
     if closing.slashed_miners and spec.stakes.miner_slash:
-        at_stake = ((STAKES, spec.task_id, miner) for miner in closing.slashed_miners)
-        call.ledger.load(*at_stake, (ACCOUNTS, treasury_account(call.config)))
+        call.ledger.load(*((STAKES, spec.task_id, miner) for miner in closing.slashed_miners))
     for miner in closing.slashed_miners:
-        slash(call, spec.task_id, round_.number, miner, spec.stakes.miner_slash)
+        slash(call, spec.task_id, miner, spec.stakes.miner_slash)
     record_round_faults(call, task, round_, closing.missed, closing.false_votes)
     if closing.beacon:
         round_.beacon = closing.beacon

@@ -1,4 +1,4 @@
-"""The kinds of records on the ledger and their composite keys. Who must endorse a change of them is decided in `ledger` (flush).
+"""The kinds of records on the ledger and their composite keys. A quorum of verifier organisations endorses every change of any.
 
 Numbers in keys are padded with zeros, so that Fabric's byte order is the numbers' order.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_proto.block_pb2 import (
@@ -43,7 +43,7 @@ SUPPLY = Table("supply", Supply)  # ()
 ACCOUNTS = Table("account", Account)  # (identity)
 ESCROWS = Table("escrow", Escrow)  # (task)
 STAKES = Table("stake", Stake)  # (task, identity)
-TASKS = Table("task", Task)  # (task); endorsed by the owner's organisation and one verifier organisation
+TASKS = Table("task", Task)  # (task)
 STATES = Table("state", TaskState)  # (task)
 MINERS = Table("miner", Participation)  # (task, identity)
 SEATS = Table("seat", Seat)  # (task, seat); without a verifier once its holder has left
@@ -59,6 +59,32 @@ AUTHORISATIONS = Table("authorisation", Authorisation)  # (task, round, purpose)
 BALLOTS = Table("ballot", Ballot)  # (task, round, proposer's turn, seat)
 BLOCKS = Table("block", Block)  # (task, height)
 CHALLENGES = Table("challenge", Challenge)  # (task, height)
+
+
+TABLES: tuple[Table[Any], ...] = (
+    CONFIG,
+    SUPPLY,
+    ACCOUNTS,
+    ESCROWS,
+    STAKES,
+    TASKS,
+    STATES,
+    MINERS,
+    SEATS,
+    ROUNDS,
+    CEREMONIES,
+    CONTRIBUTIONS,
+    SUBMISSIONS,
+    UPDATES,
+    SCREENINGS,
+    ACCUSATIONS,
+    MISCONDUCTS,
+    AUTHORISATIONS,
+    BALLOTS,
+    BLOCKS,
+    CHALLENGES,
+)
+"""All of them: the ledger holds nothing else."""
 
 
 def key_parts(attributes: Iterable[str | int]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Phase
+from quorumlearn_proto.derived import spec_digest
 from quorumlearn_proto.page_pb2 import ParticipationPage, TaskPage, TaskSummary
 from quorumlearn_proto.task_pb2 import Participation, Task, TaskSpec, TaskState, TaskStatus
 
@@ -21,11 +21,11 @@ from .tokens import lock_escrow, lock_stake, return_stake, stake_of
 def publish(call: Call, text: str) -> None:
     spec = record(TaskSpec, text, MAX_SPEC_BYTES)
     check_spec(spec, call.config)
-    if call.ledger.get(TASKS, spec.task_id) is not None:
+    if call.ledger.get(STATES, spec.task_id) is not None:
         raise Refusal(Code.TASK_EXISTS, f"there is a task {spec.task_id} already: choose another id")
     task = Task(
         spec=spec,
-        spec_digest=canonical.digest(spec),
+        spec_digest=spec_digest(spec),
         owner=call.actor,
         owner_msp=call.msp_id,
         published_at_ms=call.now_ms,
@@ -36,6 +36,7 @@ def publish(call: Call, text: str) -> None:
         status=TaskStatus.PUBLISHED,
         head=head_of(block),
         join_deadline_ms=call.deadline(spec.timeouts.join),
+        spec_digest=task.spec_digest,
     )
     lock_escrow(call, spec.task_id, call.actor, spec.rounds * spec.reward.per_round)
     call.ledger.put(TASKS, task, spec.task_id)

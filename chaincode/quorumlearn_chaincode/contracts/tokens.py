@@ -1,7 +1,10 @@
-"""Tokens: every movement between accounts, escrows and stakes, so that minted = balances + escrows + stakes.
+"""Tokens: every movement between accounts, escrows and stakes, so that minted = balances + escrows + stakes + burnt.
 
 Whole tokens only. A movement of nothing leaves no trace. What a challenger deposits counts among the
 stakes and is kept in the Challenge record.
+
+What is slashed is burnt: no party gains by another's slash, nor the treasury. What was burnt stands where it was locked, in the Stake
+or the Challenge, so that slashes in different tasks do not meet in one key.
 """
 
 from __future__ import annotations
@@ -9,7 +12,6 @@ from __future__ import annotations
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Movement, MovementKind, Stake
 
 from .call import Call
-from .configuration import treasury_account
 from .errors import Code, Refusal
 from .tables import ACCOUNTS, ESCROWS, STAKES
 
@@ -99,31 +101,15 @@ def return_stake(call: Call, stake: Stake) -> None:
         call.ledger.put(STAKES, stake, stake.task_id, stake.account_id)
 
 
-def slash(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> int:
-    """Take at most `amount` of a participant's stake for the treasury; what was taken."""
+def slash(call: Call, task_id: str, account_id: str, amount: int) -> int:
+    """Burn at most `amount` of a participant's stake; what was burnt."""
     stake = stake_of(call, task_id, account_id)
     taken = min(amount, stake.amount)
     if taken:
         stake.amount -= taken
         stake.slashed += taken
         call.ledger.put(STAKES, stake, task_id, account_id)
-        to_treasury(call, task_id, round_number, account_id, taken)
     return taken
-
-
-def to_treasury(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> None:
-    """Credit the treasury with what was taken from an account's stake or deposit."""
-    credit(
-        call,
-        treasury_account(call.config),
-        Movement(
-            kind=MovementKind.SLASH,
-            amount=amount,
-            task_id=task_id,
-            round=round_number,
-            counterparty=account_id,
-        ),
-    )
 
 
 def _escrow(call: Call, task_id: str) -> Escrow:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from quorumlearn_network.processes import undisturbed
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.derived import conserved
 from quorumlearn_proto.page_pb2 import TaskSummary
 from rich.console import Console
 
@@ -94,15 +95,15 @@ def attack(
     attackers = [one for one in report.miners if scene.behaviour(one.miner) != "honest"]
     others = [one for one in report.miners if one not in attackers]
     backdoor = backdoor_success(scene, behaviour, ended)
-    conserved = totals.minted == totals.balances + totals.escrows + totals.stakes
+    whole = conserved(totals)
     if as_json:
         fields = _fields(behaviour, report, attackers, others)
-        print_json({**fields, "backdoor_success": backdoor, "conserved": conserved})
+        print_json({**fields, "backdoor_success": backdoor, "conserved": whole})
     else:
         _print(behaviour, report, attackers, others)
         if backdoor is not None:
             print_text(f"the backdoor: {100 * backdoor:.2f} % of marked test images get its label")
-    if ended.state.status != t.COMPLETED or not conserved:
+    if ended.state.status != t.COMPLETED or not whole:
         raise Failure(
             f"the task ended {t.TaskStatus.Name(ended.state.status)}; the logs are in {scene.folder / 'logs'}",
             Exit.FAILED,

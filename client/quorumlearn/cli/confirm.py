@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from quorumlearn_network.agreement import market_config
 from quorumlearn_network.folder import FolderError, Waiting
 from quorumlearn_network.spec import ADMIN_USER, NetworkSpec, OrganisationSpec
 from quorumlearn_proto import canonical
-from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
+from quorumlearn_proto.common_pb2 import Config
 
 from quorumlearn.cli.access import market_contract, open_gateway
 from quorumlearn.gateway import Contract, EvaluateError, GatewayError
@@ -21,15 +23,7 @@ T = TypeVar("T")
 
 def ledger_config(spec: NetworkSpec) -> Config:
     """What the ledger is initialised with for a network."""
-    return Config(
-        treasury_msp=spec.treasury.msp_id,
-        verifier_msps=[one.msp_id for one in spec.verifiers],
-        verifier_quorum=spec.chaincode.quorum,
-        organisations=[
-            OrganisationRoles(msp_id=one.msp_id, roles=[role.value for role in one.roles])
-            for one in spec.organisations
-        ],
-    )
+    return canonical.from_json(Config, json.dumps(market_config(spec)).encode())
 
 
 def confirm_ledger(spec: NetworkSpec, folder: Path, waiting: Waiting) -> None:

@@ -14,6 +14,7 @@ from quorumlearn_network.processes import stop_recorded, undisturbed
 from quorumlearn_network.spec import Runtime
 from quorumlearn_network.up import status as network_status
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.derived import conserved
 from rich.console import Console
 
 from quorumlearn.cli.access import open_feed, open_market
@@ -132,7 +133,7 @@ def _finish(
 
     report = collect(market, scene.task)
     totals = market.totals()
-    conserved = totals.minted == totals.balances + totals.escrows + totals.stakes
+    whole = conserved(totals)
     status = market.task(scene.task).state.status
     draw_accuracy(report, picture)
     behaviours = {miner.miner: scene.behaviour(miner.miner) for miner in report.miners}
@@ -141,7 +142,7 @@ def _finish(
             {
                 **fields_of(report, behaviours),
                 "data": "digits" if scene.data is None else "mnist",
-                "conserved": conserved,
+                "conserved": whole,
                 "seconds": round(seconds, 1),
                 "peak_rss_bytes": peak.bytes,
             }
@@ -150,10 +151,10 @@ def _finish(
         console.print()
         print_report(report, behaviours)
         console.print()
-        sign = "=" if conserved else "!="
+        sign = "=" if whole else "!="
         print_text(
             f"tokens: minted {totals.minted} {sign} balances {totals.balances} + escrows {totals.escrows} "
-            f"+ stakes {totals.stakes}"
+            f"+ stakes {totals.stakes} + burnt {totals.burnt}"
         )
         print_text(
             f"{seconds:.0f} s in all, {peak.bytes / 2**30:.1f} GiB in all processes together; picture: {picture}"
@@ -168,7 +169,7 @@ def _finish(
             f"quorumlearn network down --wipe --folder {scene.network}",
         ):
             print_text(f"  {line}")
-    if status != t.COMPLETED or not conserved:
+    if status != t.COMPLETED or not whole:
         raise Failure(
             f"the task ended {t.TaskStatus.Name(status)}; the logs are in {scene.folder / 'logs'}",
             Exit.FAILED,

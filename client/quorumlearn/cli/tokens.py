@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from quorumlearn_network.spec import Role
+from quorumlearn_proto.derived import conserved
 
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
 from quorumlearn.cli.signing import Signer, signer
@@ -53,25 +54,27 @@ def transfer(
 
 @app.command(epilog=f"Example: quorumlearn token totals --json.  {EXIT_CODES}")
 def totals(folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
-    """The token invariant: minted = balances + escrows + stakes. Exit code 1 if it does not hold."""
+    """The token invariant: minted = balances + escrows + stakes + burnt. Exit code 1 if it does not hold."""
     with open_market(folder, who) as market:
         sums = market.totals()
-    conserved = sums.minted == sums.balances + sums.escrows + sums.stakes
+    whole = conserved(sums)
     fields = {
         "minted": sums.minted,
         "balances": sums.balances,
         "escrows": sums.escrows,
         "stakes": sums.stakes,
-        "conserved": conserved,
+        "burnt": sums.burnt,
+        "conserved": whole,
     }
     if as_json:
         print_json(fields)
     else:
-        sign = "=" if conserved else "!="
+        sign = "=" if whole else "!="
         print_text(
-            f"minted {sums.minted} {sign} balances {sums.balances} + escrows {sums.escrows} + stakes {sums.stakes}"
+            f"minted {sums.minted} {sign} balances {sums.balances} + escrows {sums.escrows} + stakes {sums.stakes} "
+            f"+ burnt {sums.burnt}"
         )
-    if not conserved:
+    if not whole:
         raise Failure("the tokens do not add up", Exit.FAILED)
 
 

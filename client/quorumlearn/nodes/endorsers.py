@@ -1,4 +1,4 @@
-"""Who is asked to endorse what happens in a task: as many verifier organisations as the ledger's policies want, all at once.
+"""Who is asked to endorse a transaction: as many verifier organisations as the ledger's policies want, all at once.
 
 Left to itself a peer endorses first, learns from its own answer who else must, and asks them then: two endorsements one after the
 other, and for a miner, whose peer does not count, one more than is needed. It also waits for a peer that hangs.
@@ -33,8 +33,8 @@ from quorumlearn_proto.common_pb2 import Config
 from quorumlearn.gateway import EndorseError, Endorsers, EvaluateError
 from quorumlearn.nodes.market import refusal
 
-NAMED_FOR = "blocks:"
-"""All that these functions write is under the policy of the quorum; a Task is under its owner's too."""
+INITIALISE = "rewards:Initialise"
+"""Before it nobody knows who the verifiers are. All that any other function writes is under the policy of their quorum."""
 CONFIG = "rewards:Config"
 CHOICES = 3
 """Sets of endorsers that are tried while some of them may be why it fails: whoever it is, the third is without it."""
@@ -173,7 +173,7 @@ class QuorumContract:
         return answer
 
     def submit(self, function: str, *args: str) -> bytes:
-        if not function.startswith(NAMED_FOR):
+        if function == INITIALISE:
             return self._contract.submit(function, *args)
         choice = Choice(function, self._config(), self._me, self._turn, self._answering)
         try:

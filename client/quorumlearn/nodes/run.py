@@ -29,6 +29,7 @@ from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal, JournalError
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.organisation import Organisation, journal_folder
+from quorumlearn.nodes.pin import Pin
 from quorumlearn.nodes.roles import Roles
 from quorumlearn.nodes.steps import LIVE, ended
 from quorumlearn.nodes.training import Workshop
@@ -193,6 +194,7 @@ class Node:
             market=self.organisation.market(identity.user),
             stop=self.stop,
             doubt=self.health.doubt,
+            check=Pin(self._roles.journal(identity, task)).check,
         )
 
     def _warm_up(self) -> None:

@@ -2,9 +2,9 @@
 
 A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself, and what a
 task has got wrong, which is no reason to leave other tasks alone, is in one table (`CURED_BY_WAITING`). It is tried again with growing
-pauses, shorter ones again as the deadline comes near. Meanwhile what is due is advanced all the same. Anything else (no memory, a fault
-of a driver or of ours) costs this identity the step: it is logged with its type, message and place, counted, and tried again in the same
-way.
+pauses, shorter ones again as the deadline comes near. Meanwhile what is due is advanced all the same. In a task whose specification is
+not the one that was joined nothing is done (nodes.pin). Anything else (no memory, a fault of a driver or of ours) costs this identity
+the step: it is logged with its type, message and place, counted, and tried again in the same way.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.feed import AWAY_SECONDS, News, TaskFeed, next_deadline
 from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
+from quorumlearn.nodes.pin import AlteredTaskError
 from quorumlearn.nodes.waiting import LongWait, place_of, waits_for
 from quorumlearn.robust import RuleError
 
@@ -102,6 +103,8 @@ class Worker:
     stop: threading.Event
     doubt: Callable[[Exception], None] = lambda _: None
     """Told of every error: something may be amiss with the whole node (nodes.health)."""
+    check: Callable[[TaskView], None] = lambda _: None
+    """Raises if the task is none to act in (nodes.pin)."""
 
     def run(self) -> None:
         waits = LongWait()
@@ -115,7 +118,9 @@ class Worker:
             try:
                 if due:
                     self._close_step()
-                view = self.feed.view()
+                found = self.feed.view()
+                self.check(found)
+                view = found
                 if self.role.finished(view):
                     return
                 try:
@@ -198,7 +203,9 @@ class Worker:
         metrics.RETRIES.labels(self.feed.task).inc()
         about = {"identity": self.me, "task": self.feed.task, "seconds": round(pause, 1)}
         until = next((until for kind, until in CURED_BY_WAITING.items() if isinstance(error, kind)), None)
-        if until is not None:
+        if isinstance(error, AlteredTaskError):
+            log.error("does nothing in an altered task", **about, error=str(error))
+        elif until is not None:
             log.warning("will try again", **about, until=until, error=str(error))
         else:
             log.error("failed, will try again", **about, **counted(self.feed.task, error))

@@ -14,6 +14,7 @@ import grpc
 from fabric_protos.gateway import gateway_pb2_grpc
 from fabric_protos.peer import events_pb2_grpc, peer_pb2_grpc
 
+from quorumlearn_network.devnet import configtx
 from quorumlearn_network.devnet.chain import Chain
 from quorumlearn_network.devnet.chaincode_stream import MAX_MESSAGE_BYTES, ChaincodeStream
 from quorumlearn_network.devnet.channel import Channel
@@ -23,12 +24,13 @@ from quorumlearn_network.devnet.endorser import Peer
 from quorumlearn_network.devnet.endorser_service import Endorser
 from quorumlearn_network.devnet.errors import ConfigError, LedgerError
 from quorumlearn_network.devnet.gateway import Gateway
-from quorumlearn_network.devnet.genesis import check_members, genesis_block
+from quorumlearn_network.devnet.genesis import check_members, genesis_block, lifecycle_policy
 from quorumlearn_network.devnet.ledger import Ledger
 from quorumlearn_network.devnet.lifecycle import Definition, commit_transaction, needs_commit
 from quorumlearn_network.devnet.metrics import PeerMetrics
 from quorumlearn_network.devnet.msp import Membership, Msp, Role, SigningIdentity
 from quorumlearn_network.devnet.orderer import Orderer
+from quorumlearn_network.devnet.policy import parse_policy
 from quorumlearn_network.devnet.validator import Validator
 
 _log = logging.getLogger(__name__)
@@ -187,10 +189,16 @@ class Network:
         orderer_signer = SigningIdentity.load(config.orderer.msp_id, config.orderer.msp)
         _check_role(membership, orderer_signer, Role.ORDERER)
         self._ledger = Ledger(config.ledger, config.channel)
-        validator = Validator(config.channel, membership, [msp.msp_id for msp in msps])
+        agreements: configtx.Agreements = {name: parse_policy(text) for name, text in config.policies.items()}
+        genesis = (
+            self._ledger.block(0)
+            if self._ledger.height
+            else genesis_block(config.channel, msps, orderer_msp, config.batch, agreements)
+        )
+        validator = Validator(config.channel, membership, lifecycle_policy(genesis))
         self._chain = chain = Chain(self._ledger, validator, orderer_signer)
         if chain.height == 0:
-            chain.publish(chain.begin(genesis_block(config.channel, msps, orderer_msp, config.batch)))
+            chain.publish(chain.begin(genesis))
         check_members(chain.block(0).block, msps, orderer_msp)
         definitions = self._define(chain, signers)
         self._orderer = Orderer(config.channel, chain, membership, config.batch)

@@ -1,18 +1,19 @@
 """The devnet's configuration file, `devnet.json`.
 
-One channel, one orderer identity, any number of organisations. Every organisation has one peer: an MSP folder
-in Fabric's layout (`cacerts`, `signcerts`, `keystore`, `config.yaml`), a TLS folder (`server.crt`,
-`server.key`), a gRPC address, perhaps one for its metrics, and the addresses of its chaincode services. Chaincode definitions carry an
-endorsement policy in Fabric's policy language. Relative paths are taken from the folder of the file; a port
-of 0 binds a free one.
+One channel, one orderer identity, any number of organisations. Every organisation has one peer: an MSP folder in
+Fabric's layout (`cacerts`, `signcerts`, `keystore`, `config.yaml`), a TLS folder (`server.crt`, `server.key`), a gRPC
+address, perhaps one for its metrics, and the addresses of its chaincode services. Chaincode definitions carry an
+endorsement policy in Fabric's policy language, and so do `policies` of the channel's application section (a majority
+where there is none). Relative paths are taken from the folder of the file; a port of 0 binds a free one.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +37,14 @@ def _address(text: str) -> str:
     if match is None or int(match["port"]) > 65535:
         raise ValueError(f"{text!r} is not host:port")
     return text
+
+
+def _check_policies(texts: Iterable[str]) -> None:
+    for text in texts:
+        try:
+            parse_policy(text)
+        except PolicyError as error:
+            raise ValueError(str(error)) from error
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -97,10 +106,7 @@ class ChaincodeConfig(_Model):
     def _readable_policy(self) -> ChaincodeConfig:
         if self.name in SYSTEM_CHAINCODES:
             raise ValueError(f"{self.name} is the name of a system chaincode")
-        try:
-            parse_policy(self.policy)
-        except PolicyError as error:
-            raise ValueError(str(error)) from error
+        _check_policies([self.policy])
         return self
 
 
@@ -113,9 +119,17 @@ class DevnetConfig(_Model):
     orderer: OrdererConfig
     organisations: list[OrganisationConfig] = Field(min_length=1)
     chaincodes: list[ChaincodeConfig] = Field(default_factory=list)
+    policies: dict[Literal["Admins", "Endorsement", "LifecycleEndorsement"], str] = Field(
+        default_factory=dict
+    )
     execute_timeout_ms: int = Field(30_000, ge=1)
     endorse_timeout_ms: int = Field(60_000, ge=1)
     chaincode_connect_ms: int = Field(5_000, ge=0)
+
+    @model_validator(mode="after")
+    def _readable_policies(self) -> DevnetConfig:
+        _check_policies(self.policies.values())
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> DevnetConfig:

@@ -21,6 +21,11 @@ from quorumlearn_network.devnet.blocks import new_block
 from quorumlearn_network.devnet.msp import Msp, Role
 from quorumlearn_network.devnet.policy import role_policy
 
+LIFECYCLE_ENDORSEMENT = "LifecycleEndorsement"
+"""The application section's policy on chaincodes' definitions."""
+Agreements = Mapping[str, policies_pb2.SignaturePolicyEnvelope]
+"""Policies of the application section by name, in the place of a majority: Admins, Endorsement, LifecycleEndorsement."""
+
 
 class Batch(Protocol):
     """When the orderers cut a block."""
@@ -82,14 +87,15 @@ def ordering_section(channel: configtx_pb2.ConfigGroup, batch: Batch) -> configt
 
 
 def application_section(
-    channel: configtx_pb2.ConfigGroup, *, admins: str = "MAJORITY", lifecycle: str = "MAJORITY"
+    channel: configtx_pb2.ConfigGroup, agreements: Agreements
 ) -> configtx_pb2.ConfigGroup:
-    """The section of those who use the channel, without its organisations. ANY, ALL or a MAJORITY of them are its
-    `admins`, and endorse the `lifecycle` of chaincodes."""
+    """The section of those who use the channel, without its organisations. What is not agreed on otherwise takes a majority."""
     group: configtx_pb2.ConfigGroup = channel.groups["Application"]
-    _section(group, admins)
-    set_implicit(group, "LifecycleEndorsement", lifecycle, "Endorsement")
-    set_implicit(group, "Endorsement", "MAJORITY", "Endorsement")
+    _section(group)
+    for name in (LIFECYCLE_ENDORSEMENT, "Endorsement"):
+        set_implicit(group, name, "MAJORITY", "Endorsement")
+    for name, policy in agreements.items():
+        set_signature(group, name, policy)
     _capabilities(group, "V2_5")
     return group
 
@@ -123,9 +129,9 @@ def set_value(group: configtx_pb2.ConfigGroup, name: str, message: Message) -> N
     group.values[name].mod_policy = "Admins"
 
 
-def _section(group: configtx_pb2.ConfigGroup, admins: str = "MAJORITY") -> None:
+def _section(group: configtx_pb2.ConfigGroup) -> None:
     group.mod_policy = "Admins"
-    for name, share in (("Readers", "ANY"), ("Writers", "ANY"), ("Admins", admins)):
+    for name, share in (("Readers", "ANY"), ("Writers", "ANY"), ("Admins", "MAJORITY")):
         set_implicit(group, name, share, name)
 
 

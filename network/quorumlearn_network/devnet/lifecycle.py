@@ -1,9 +1,9 @@
 """Chaincode definitions, kept on the ledger where Fabric keeps them.
 
-The namespace `_lifecycle` holds `namespaces/metadata/<name>` and `namespaces/fields/<name>/<field>` in
-Fabric's own records. A definition is committed by an endorser transaction of `_lifecycle` that the peers of
-all organisations endorse, and is validated under the channel's LifecycleEndorsement policy (a majority of
-organisations), so that the ledger alone says which policy a transaction had to satisfy.
+The namespace `_lifecycle` holds `namespaces/metadata/<name>` and `namespaces/fields/<name>/<field>` in Fabric's own
+records. A definition is committed by an endorser transaction of `_lifecycle` that the peers of all organisations
+endorse, and is validated under the LifecycleEndorsement policy of the channel's genesis block, so that the ledger
+alone says which policy a transaction had to satisfy.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quorumlearn_network.devnet.blocks import Version, proposal_hash, transaction_id
 from quorumlearn_network.devnet.config import ChaincodeConfig
 from quorumlearn_network.devnet.errors import LedgerError
-from quorumlearn_network.devnet.msp import Role, SigningIdentity
-from quorumlearn_network.devnet.policy import parse_policy, read_policy, role_policy
+from quorumlearn_network.devnet.msp import SigningIdentity
+from quorumlearn_network.devnet.policy import parse_policy, read_policy
 from quorumlearn_network.devnet.simulator import read_write_set
 from quorumlearn_network.devnet.store import get_state
 
@@ -52,11 +52,6 @@ class Definition:
 def sequence_key(name: str) -> str:
     """The key that every transaction of a chaincode reads, so that a new definition conflicts with it."""
     return f"namespaces/fields/{name}/Sequence"
-
-
-def lifecycle_policy(msp_ids: Sequence[str]) -> policies_pb2.SignaturePolicyEnvelope:
-    """A majority of the organisations' peers."""
-    return role_policy(len(msp_ids) // 2 + 1, [(msp_id, Role.PEER) for msp_id in msp_ids])
 
 
 def read_definition(state: sqlite3.Connection, name: str) -> Definition | None:

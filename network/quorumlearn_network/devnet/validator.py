@@ -29,7 +29,7 @@ from quorumlearn_network.devnet.envelope import (
 )
 from quorumlearn_network.devnet.errors import IdentityError, PolicyError
 from quorumlearn_network.devnet.ledger import IndexedTransaction
-from quorumlearn_network.devnet.lifecycle import LIFECYCLE, Definition, lifecycle_policy, read_definition
+from quorumlearn_network.devnet.lifecycle import LIFECYCLE, Definition, read_definition
 from quorumlearn_network.devnet.msp import Identity, Membership
 from quorumlearn_network.devnet.mvcc import Outcome, ReadWriteSets, apply_writes, conflicts
 from quorumlearn_network.devnet.policy import read_policy, satisfied
@@ -46,10 +46,12 @@ class _Checked:
 class Validator:
     """Validates the blocks of one channel, one after the other."""
 
-    def __init__(self, channel: str, membership: Membership, msp_ids: Sequence[str]) -> None:
+    def __init__(
+        self, channel: str, membership: Membership, lifecycle: policies_pb2.SignaturePolicyEnvelope
+    ) -> None:
         self._channel = channel
         self._membership = membership
-        self._lifecycle_policy = lifecycle_policy(msp_ids)
+        self._lifecycle_policy = lifecycle
         self._definitions: dict[str, Definition | None] = {}
         self._policies: dict[bytes, policies_pb2.SignaturePolicyEnvelope] = {}
 

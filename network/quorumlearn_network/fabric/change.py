@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from quorumlearn_network.fabric.access import admin, orderer_targets, target
-from quorumlearn_network.fabric.channel import member_group
+from quorumlearn_network.fabric.channel import agreements, member_group
 from quorumlearn_network.fabric.config_update import addition, await_member, channel_config, members, submit
 from quorumlearn_network.fabric.errors import FabricError
 from quorumlearn_network.fabric.files import renew_certificates, write_identities
@@ -118,7 +118,8 @@ def _admit(before: Layout, after: Layout, one: OrganisationSpec, upkeep: Upkeep)
     def ask() -> None:
         config = channel_config(target(before, first), admin(before, first), channel)
         if one.msp_id not in members(config):
-            update = addition(config, channel, one.msp_id, member_group(after, after.peer_of(one.name)))
+            group = member_group(after, after.peer_of(one.name))
+            update = addition(config, channel, one.msp_id, group, agreements(after))
             submit(update, [admin(before, peer) for peer in before.our_peers], orderer_targets(before))
 
     persist(ask, upkeep)

@@ -7,7 +7,8 @@ The tree, of whose parts `devnet.configtx` makes those that every channel has:
       Application   one group for each organisation: its MSP, its policies, its anchor peer
 
 Rules:
-- everything is decided by the section's Admins, a majority of its organisations unless the description says otherwise;
+- everything is decided by the section's Admins: of the application's a majority of its organisations, unless the description says
+  otherwise, with a quorum of verifiers among them. So are chaincodes' definitions;
 - with BFT a block is valid if a quorum of the orderers, each by its own certificate, has signed it.
 """
 
@@ -24,8 +25,10 @@ from fabric_protos.orderer.smartbft import configuration_pb2 as bft_pb2
 from fabric_protos.peer import configuration_pb2 as peer_pb2
 from google.protobuf.message import Message
 
+from quorumlearn_network.agreement import render_agreements
 from quorumlearn_network.devnet import configtx
 from quorumlearn_network.devnet.msp import Msp, Role
+from quorumlearn_network.devnet.policy import parse_policy
 from quorumlearn_network.fabric.layout import Layout, OrdererNode, PeerNode, split
 from quorumlearn_network.spec import BatchSpec, Consensus
 
@@ -59,13 +62,15 @@ def member_group(layout: Layout, peer: PeerNode) -> configtx_pb2.ConfigGroup:
     return group
 
 
+def agreements(layout: Layout) -> configtx.Agreements:
+    """The application section's policies, by name, that a quorum of verifier organisations has a part in."""
+    return {name: parse_policy(text) for name, text in render_agreements(layout.spec).items()}
+
+
 def _channel_group(layout: Layout) -> configtx_pb2.ConfigGroup:
     channel = configtx.channel_group()
     _ordering(configtx.ordering_section(channel, layout.spec.batch), layout)
-    policies = layout.fabric.policies
-    application = configtx.application_section(
-        channel, admins=policies.admins.value, lifecycle=policies.lifecycle.value
-    )
+    application = configtx.application_section(channel, agreements(layout))
     for peer in layout.peers:
         application.groups[peer.organisation.msp_id].CopyFrom(member_group(layout, peer))
     return channel

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from fabric_protos.common import common_pb2, configtx_pb2
 from google.protobuf.message import DecodeError
 
+from quorumlearn_network.devnet.configtx import Agreements, set_signature
 from quorumlearn_network.devnet.msp import SigningIdentity
 from quorumlearn_network.fabric.errors import FabricError
 from quorumlearn_network.fabric.transactions import Target, broadcast, call, persist
@@ -43,9 +44,13 @@ def members(config: configtx_pb2.Config) -> frozenset[str]:
 
 
 def addition(
-    config: configtx_pb2.Config, channel: str, msp_id: str, group: configtx_pb2.ConfigGroup
+    config: configtx_pb2.Config,
+    channel: str,
+    msp_id: str,
+    group: configtx_pb2.ConfigGroup,
+    agreements: Agreements,
 ) -> configtx_pb2.ConfigUpdate:
-    """The change that adds an organisation's group to the application section."""
+    """The change that adds an organisation's group to the application section, whose `agreements` count it from then on."""
     current = config.channel_group
     application = current.groups[APPLICATION]
     update = configtx_pb2.ConfigUpdate(channel_id=channel)
@@ -63,6 +68,9 @@ def addition(
     written.version = application.version + 1
     written.mod_policy = application.mod_policy
     written.groups[msp_id].CopyFrom(group)
+    for name, policy in agreements.items():
+        set_signature(written, name, policy)
+        written.policies[name].version = application.policies[name].version + 1
     return update
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from quorumlearn_network.agreement import CONFIG_DIGEST, config_digest
 from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.fabric.errors import FabricError, MissingError
 from quorumlearn_network.fabric.layout import (
@@ -191,6 +192,7 @@ def render_compose(layout: Layout) -> str:
             **_common(layout, peer.service, layout.fabric.images.chaincode, user),
             "environment": {
                 "CHAINCODE_ID": package_id(layout.spec.chaincode),
+                CONFIG_DIGEST: config_digest(layout.spec),
                 "CHAINCODE_SERVER_ADDRESS": f"0.0.0.0:{CHAINCODE_PORT}",
             },
         }

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from quorumlearn_network import ccaas_builder
+from quorumlearn_network.agreement import CONFIG_DIGEST, config_digest
 from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.fabric.errors import FabricError, MissingError
 from quorumlearn_network.fabric.layout import Layout, split
@@ -145,6 +146,7 @@ class NativeNodes:
         return [sys.executable, "-m", chaincode.module], {
             "CHAINCODE_SERVER_ADDRESS": self._services[name].chaincode_listens,
             "CHAINCODE_ID": package_id(chaincode),
+            CONFIG_DIGEST: config_digest(self._layout.spec),
         }
 
 

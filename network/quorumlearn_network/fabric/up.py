@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from quorumlearn_network.agreement import agrees
 from quorumlearn_network.fabric import lifecycle
 from quorumlearn_network.fabric.access import admin, orderer_targets, target
 from quorumlearn_network.fabric.containers import ContainerNodes
@@ -50,7 +51,7 @@ from quorumlearn_network.folder import (
 )
 from quorumlearn_network.ports import choose_ports
 from quorumlearn_network.profiles import write_whole
-from quorumlearn_network.spec import NetworkSpec, Share, dump_spec
+from quorumlearn_network.spec import NetworkSpec, dump_spec
 from quorumlearn_network.upkeep import Upkeep
 
 MIN_FREE_BYTES = 512 << 20
@@ -191,7 +192,7 @@ def deploy(layout: Layout, nodes: Nodes, upkeep: Upkeep) -> None:
 
 
 def _commit(layout: Layout) -> None:
-    """Commit the definition, unless it is; _AwaitedError while too few organisations have approved it."""
+    """Commit the definition, unless it is; _AwaitedError while too few organisations, or verifiers, have approved it."""
     spec, first = layout.spec, layout.our_peers[0]
     ours, signer = target(layout, first), admin(layout, first)
     known = lifecycle.committed(ours, signer, spec)
@@ -200,9 +201,7 @@ def _commit(layout: Layout) -> None:
     approved = {msp_id for msp_id, agreed in lifecycle.ready(ours, signer, spec).items() if agreed}
     others = [one for one in layout.peers if one is not first and one.organisation.msp_id in approved]
     awaited = [one.organisation.name for one in layout.peers if one.organisation.msp_id not in approved]
-    share, count = layout.fabric.policies.lifecycle, len(layout.peers)
-    needed = {Share.ANY: 1, Share.MAJORITY: count // 2 + 1, Share.ALL: count}[share]
-    if len(approved) < needed:
+    if not agrees(spec, spec.policies.lifecycle, approved):
         raise _AwaitedError(f"the chaincode awaits the approval of {', '.join(awaited)}")
     lifecycle.commit([ours, *(target(layout, one) for one in others)], orderer_targets(layout), signer, spec)
 

@@ -9,6 +9,7 @@ message, a range in another, all writes in one.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from itertools import count
 
 from quorumlearn_chaincode.contracts import Market
 from quorumlearn_chaincode.runtime import ClientIdentity, HistoryEntry, Response
+from quorumlearn_proto import canonical
+from quorumlearn_proto.common_pb2 import Config
 
 MAX_RUNE = "\U0010ffff"
 
@@ -128,7 +131,9 @@ class Peer:
 
     def __init__(self) -> None:
         self.clock_ms = 1_700_000_000_000
-        self.market = Market(clock_ms=lambda: self.clock_ms)
+        self.agreed = ""
+        """The digest of the Config that the organisations start their chaincode for; of whichever is first asked for, if empty."""
+        self.market = Market(clock_ms=lambda: self.clock_ms, config_digest=lambda: self.agreed)
         self.state: dict[str, tuple[bytes, int]] = {}
         self.policies: dict[str, bytes] = {}
         self.history: dict[str, list[HistoryEntry]] = {}
@@ -147,6 +152,9 @@ class Peer:
 
     def endorse(self, client: ClientIdentity, *words: str, timestamp_ms: int | None = None) -> Simulation:
         """Simulate a transaction. Raises what the chaincode raises; the state is untouched in any case."""
+        if words[0] == "rewards:Initialise" and not self.agreed:
+            with contextlib.suppress(canonical.CanonicalError, IndexError):
+                self.agreed = canonical.digest(canonical.from_json(Config, words[1].encode()))
         when = self.clock_ms if timestamp_ms is None else timestamp_ms
         simulation = Simulation(f"{next(self._numbers):064x}", when)
         stub = MemoryStub(self, client, words, simulation)

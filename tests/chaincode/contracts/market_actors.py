@@ -55,7 +55,6 @@ M = TypeVar("M", bound=Message)
 TASK = "digits-1"
 TREASURY = "TreasuryMSP/admin"
 OWNER = "OwnerMSP/olivia"
-SLASHES = "TreasuryMSP/treasury"
 FUNDS = 1_000_000
 TIMEOUT_S = 100
 SEALING_KEY = bytes(range(64))
@@ -215,9 +214,12 @@ class Play:
     def block(self, height: int) -> Block:
         return self.ask(Block, "blocks:Block", TASK, str(height))
 
+    def burnt(self) -> int:
+        return self.ask(Totals, "rewards:Totals").burnt
+
     def check_tokens(self) -> None:
         totals = self.ask(Totals, "rewards:Totals")
-        assert totals.minted == totals.balances + totals.escrows + totals.stakes
+        assert totals.minted == totals.balances + totals.escrows + totals.stakes + totals.burnt
 
     def wait(self, seconds: float = TIMEOUT_S) -> None:
         self.peer.clock_ms += int(seconds * 1000)

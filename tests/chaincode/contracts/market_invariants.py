@@ -1,6 +1,6 @@
 """What holds on the ledger after every transaction, read from the peer's raw state.
 
-Tokens: minted = balances + escrows + stakes (open deposits among them), nothing negative, every movement on its
+Tokens: minted = balances + escrows + stakes (open deposits among them) + burnt, nothing negative, every movement on its
 account. Blocks: the good ones are one hash-linked chain from the specification to the head. Committees: whoever
 takes part holds its seat and has kept it since the key was made; every token that a verifier lost to a slash
 stands in a Misconduct. Decryptions: no update is sketched twice in a task. Views: nothing is left out.
@@ -36,8 +36,10 @@ def tokens_are_conserved(peer: Peer) -> None:
     stakes = [int(row.get("amount", 0)) for row in rows(peer, "stake")]
     deposits = [int(r.get("deposit", 0)) for r in rows(peer, "challenge") if r["status"] == "UNDECIDED"]
     assert min([0, *balances, *escrows, *stakes, *deposits]) == 0
+    burnt = [int(row.get("slashed", 0)) for row in rows(peer, "stake")]
+    burnt += [int(row.get("burnt", 0)) for row in rows(peer, "challenge")]
     minted = int(rows(peer, "supply")[0].get("minted", 0))
-    assert minted == sum(balances) + sum(escrows) + sum(stakes) + sum(deposits)
+    assert minted == sum(balances) + sum(escrows) + sum(stakes) + sum(deposits) + sum(burnt)
 
 
 def every_token_of_the_escrow_is_accounted_for(peer: Peer) -> None:

@@ -8,7 +8,7 @@ from quorumlearn_proto.block_pb2 import BallotReason, Fault, Outcome, Phase, Rou
 from quorumlearn_proto.task_pb2 import Committee
 
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
-from tests.chaincode.contracts.market_actors import SLASHES, TASK, TIMEOUT_S, Play, ref, spec
+from tests.chaincode.contracts.market_actors import TASK, TIMEOUT_S, Play, ref, spec
 
 pytestmark = pytest.mark.usefixtures("views_are_whole")
 
@@ -61,7 +61,7 @@ def test_t_accusations_put_a_seat_out_with_its_shares_as_evidence() -> None:
     assert (found.fault, found.step, found.slashed) == (SKETCH, "SELECT", 50)
     assert (list(found.accusers), list(found.evidence)) == ([1, 2, 3], [ref("sketch 4")])
     assert found.detail == "seen by 1"
-    assert play.balance(SLASHES) == 50
+    assert play.burnt() == 50
     view = play.view()
     assert [(one.accuser, one.seat, one.verifier) for one in view.accusations] == [
         (seat, 4, play.seats[seat]) for seat in (1, 2, 3)

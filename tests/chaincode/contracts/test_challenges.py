@@ -7,7 +7,7 @@ from quorumlearn_chaincode.contracts import Code, Refusal
 from quorumlearn_proto.block_pb2 import Ballot, BallotReason, BlockStatus, Outcome, Phase, Round
 from quorumlearn_proto.task_pb2 import TaskStatus
 
-from tests.chaincode.contracts.market_actors import OWNER, SLASHES, TASK, TIMEOUT_S, Play, js, spec
+from tests.chaincode.contracts.market_actors import OWNER, TASK, TIMEOUT_S, Play, js, spec
 
 pytestmark = pytest.mark.usefixtures("views_are_whole")
 
@@ -84,7 +84,7 @@ def test_a_dismissed_challenge_costs_its_deposit_and_changes_nothing() -> None:
     challenge(play, 1, play.miners[0])
     vote(play, 1, {1: GOOD, 2: WRONG, 3: GOOD})
     assert play.state().head.height == 1
-    assert play.balance(SLASHES) == 30
+    assert play.burnt() == 30
     assert refusal(challenge, play, 1) == Code.ALREADY_CHALLENGED
     assert refusal(vote, play, 1, {2: GOOD}) == Code.WRONG_PHASE
 

@@ -61,11 +61,11 @@ def test_a_hundred_commits_and_reveals_endorsed_together_all_commit() -> None:
     play.advance()
     assert play.round().phase == Phase.SCREEN
     for simulation in commits:
-        assert prefixes(simulation.reads) == {"config", "round", "submission"}
+        assert prefixes(simulation.reads) == {"config", "task", "state", "round", "submission"}
         assert prefixes(simulation.writes) == {"submission"}
         assert not simulation.ranges
     for simulation in reveals:
-        assert prefixes(simulation.reads) == {"config", "round", "submission", "update"}
+        assert prefixes(simulation.reads) == {"config", "task", "state", "round", "submission", "update"}
         assert prefixes(simulation.writes) == {"submission", "update"}
         assert not simulation.ranges
 
@@ -271,11 +271,8 @@ def test_writes_are_in_the_order_of_keys_and_each_new_key_gets_its_policy_once()
     assert set(simulation.policies) == new
     play.peer.commit(simulation)
     quorum = OutOf(2, (SignedBy("V1MSP"), SignedBy("V2MSP"), SignedBy("V3MSP")))
-    one = OutOf(1, quorum.rules)
-    for key, policy in play.peer.policies.items():
-        of_task = key.startswith("\x00task\x00")
-        expected = OutOf(2, (SignedBy("OwnerMSP"), one)) if of_task else quorum
-        assert parse_policy(policy) == expected
+    for policy in play.peer.policies.values():
+        assert parse_policy(policy) == quorum
     assert set(play.peer.policies) == set(play.peer.state)
     again = play.peer.endorse(identity(play.miners[0]), "rewards:Transfer", play.miners[1], "1")
     assert not again.policies

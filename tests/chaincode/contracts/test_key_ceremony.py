@@ -26,7 +26,6 @@ from quorumlearn_proto.protocol import CEREMONY
 
 from tests.chaincode.contracts.market_actors import (
     SEALING_KEY,
-    SLASHES,
     TASK,
     TIMEOUT_S,
     Play,
@@ -205,7 +204,7 @@ def test_who_is_blamed_by_t_equal_votes_is_slashed_and_left_out() -> None:
     assert list(found.evidence) == posted
     assert found.at_ms == play.peer.clock_ms
     assert list(play.view().misconducts) == [found]
-    assert play.balance(SLASHES) == 50
+    assert play.burnt() == 50
     play.ceremony(1, [1, 2], attempt=2)
     assert list(play.round().seats) == [1, 2]
     assert list(ceremony(play, 1).seats) == [1, 2, 3]

@@ -13,7 +13,6 @@ from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
 from tests.chaincode.contracts.market_actors import (
     FUNDS,
     OWNER,
-    SLASHES,
     TASK,
     TIMEOUT_S,
     Play,
@@ -146,7 +145,7 @@ def test_who_withholds_is_slashed_once_and_the_round_goes_on() -> None:
     assert play.stake(play.miners[3]).slashed == 40
     play.whole_round()
     assert play.stake(play.miners[3]).slashed == 40
-    assert play.balance(SLASHES) == 40
+    assert play.burnt() == 40
 
 
 def test_too_few_reveals_abort_the_round_and_slash_who_withheld() -> None:
@@ -175,7 +174,7 @@ def test_too_few_beacons_abort() -> None:
     play.beacon([2])
     expire(play)
     assert first_round(play).reason == "TOO_FEW_VERIFIERS"
-    assert play.balance(SLASHES) == 100
+    assert play.burnt() == 100
 
 
 def test_a_seat_without_sketch_shares_is_slashed_and_leaves() -> None:
@@ -424,7 +423,7 @@ def test_a_slash_takes_no_more_than_is_left_of_the_stake() -> None:
         assert play.stake(play.seats[2]).slashed == slashed
         play.whole_round()
     assert [(entry.round, entry.slashed) for entry in play.misconducts()] == [(1, 150), (2, 50)]
-    assert play.balance(SLASHES) == 200
+    assert play.burnt() == 200
     assert play.balance(play.seats[2]) == FUNDS - 200
 
 

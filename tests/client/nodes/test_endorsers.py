@@ -85,9 +85,19 @@ def test_what_the_peers_choice_refuses_is_refused_and_the_next_time_others_are_n
     assert first != second
 
 
-def test_what_is_under_other_policies_is_left_to_the_peer(quorum: QuorumContract, peer: ScriptedPeer) -> None:
-    quorum.submit("tasks:Publish", "{}")
+@pytest.mark.parametrize("function", ["tasks:Publish", "tasks:Join", "rewards:Transfer", "blocks:Commit"])
+def test_a_quorum_is_named_for_whatever_is_written(
+    quorum: QuorumContract, peer: ScriptedPeer, function: str
+) -> None:
+    quorum.submit(function, "{}")
+    (found,) = named(peer)
+    assert len(set(found)) == len(found) == CONFIG.verifier_quorum
+
+
+def test_whoever_initialises_knows_of_nobody_to_name(quorum: QuorumContract, peer: ScriptedPeer) -> None:
+    quorum.submit("rewards:Initialise", "{}")
     assert named(peer) == [()]
+    assert "Evaluate" not in peer.calls
 
 
 @pytest.mark.parametrize("behind", ["V1", "V2", "V3"])

@@ -141,7 +141,7 @@ def test_a_node_that_comes_back_erases_the_secrets_of_a_task_that_has_ended(away
     played_to_its_end(away.play)
     asked = away.comes_back(lambda asked: listings(asked) == 3)
     assert away.journal(TASK).names() == ["seated"]
-    assert away.journal(NEXT).names() == ["round-1", "round-2", "seated"]
+    assert away.journal(NEXT).names() == ["round-1", "round-2", "seated", "specification"]
     assert asked.count(f"blocks:View {TASK}") == 1  # once is enough: nothing of it is challenged
 
 
@@ -151,7 +151,7 @@ def test_a_node_that_comes_back_goes_on_with_a_task_that_is_challenged(away: Awa
     away.play.send(OWNER, "blocks:Challenge", TASK, "2", "it forgets the sevens")
     asked = away.comes_back(lambda asked: asked.count(f"blocks:View {TASK}") == 2)
     assert asked.count(f"blocks:View {TASK}") >= 2
-    assert away.journal(TASK).names() == ["seated"]
+    assert away.journal(TASK).names() == ["seated", "specification"]
 
 
 def test_a_task_that_the_node_was_never_in_gets_no_journal(away: Away) -> None:

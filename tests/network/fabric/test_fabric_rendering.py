@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.devnet.blocks import data_hash
+from quorumlearn_network.devnet.policy import parse_policy
 from quorumlearn_network.fabric.channel import genesis_block, member_group
 from quorumlearn_network.fabric.config_update import addition, members
 from quorumlearn_network.fabric.containers import render_compose
@@ -204,7 +205,8 @@ def test_a_change_adds_one_member_and_names_the_others_by_version(layout: Layout
     config.channel_group.groups["Application"].version = 3
     config.channel_group.groups["Application"].groups["OwnerMSP"].version = 2
     group = member_group(layout, layout.peers[0])
-    update = addition(config, "quorumlearn", "LateMSP", group)
+    larger = {"Admins": parse_policy("OR('OwnerMSP.admin', 'LateMSP.admin')")}
+    update = addition(config, "quorumlearn", "LateMSP", group, larger)
     read, written = (side.groups["Application"] for side in (update.read_set, update.write_set))
     assert (read.version, written.version) == (3, 4)
     assert set(written.groups) - set(read.groups) == {"LateMSP"}
@@ -212,6 +214,8 @@ def test_a_change_adds_one_member_and_names_the_others_by_version(layout: Layout
     assert written.groups["OwnerMSP"].version == read.groups["OwnerMSP"].version == 2
     assert not written.groups["OwnerMSP"].values
     assert written.groups["LateMSP"] == group
+    assert {name for name, one in written.policies.items() if one.HasField("policy")} == {"Admins"}
+    assert written.policies["Admins"].version == read.policies["Admins"].version + 1
     assert (
         set(read.policies)
         == set(written.policies)

@@ -1,6 +1,8 @@
 """A task replayed from the ledger and the artifacts, by anybody: was only decrypted what was authorised, and did all do as they said?
 
-`audit` is a function of the ledger's records (nodes.audit.records) and the store. For each round:
+`audit` is a function of the ledger's records (nodes.audit.records) and the store. Of the task, as round 0:
+- specification: its digest is the one that block 0 was linked to when it was published, and the one that the state carries.
+For each round:
 - beacon: its parts are what the seats committed to with their keys, and the beacon is theirs;
 - claims: every revealed manifest is the one committed to, came with a claim, and names an update that no other round names;
 - authorisations: one for the sketches and one for the aggregate at most, each what the round's other records come to, of no fewer
@@ -27,7 +29,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
-from quorumlearn_proto.derived import bare_selection, beacon_commitment, beacon_of
+from quorumlearn_proto.derived import bare_selection, beacon_commitment, beacon_of, spec_digest
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
@@ -50,7 +52,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at in one round."""
+    """One thing that was looked at in one round; of the task as a whole in round 0."""
 
     round: int
     what: str
@@ -67,7 +69,7 @@ def audit(record: Record, store: ArtifactStore) -> list[Check]:
         if one.HasField("manifest")
     )
     named = Counter((one.round, one.purpose) for one in record.authorisations)
-    checks: list[Check] = []
+    checks = [Check(0, "specification", *_specification(record))]
     for view in record.views:
         round_ = _Round(record, store, view)
         for what, found in (
@@ -82,6 +84,19 @@ def audit(record: Record, store: ArtifactStore) -> list[Check]:
         ):
             checks.extend(Check(view.round.number, what, result, detail) for result, detail in found)
     return checks
+
+
+def _specification(record: Record) -> tuple[Result, str]:
+    """What all rounds rest on."""
+    digest = spec_digest(record.spec)
+    first = next((one for one in record.blocks if one.core.height == 0), b.Block())
+    said = {"block 0": first.core.previous, "the state": record.state.spec_digest}
+    wrong = [f"{name} names {other[:12] or 'none'}" for name, other in said.items() if other != digest]
+    if canonical.digest(first.core) != first.digest:
+        wrong.append("block 0 is not what its digest says")
+    if wrong:
+        return Result.VIOLATION, f"the task's is {digest[:12]}, {', '.join(wrong)}"
+    return Result.OK, f"{digest[:12]}, as in block 0"
 
 
 Found = Iterator[tuple[Result, str]]
