@@ -9,6 +9,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn.artifacts.errors import ArtifactTooLarge, BadReference
 
+_ORGANISATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -36,6 +37,19 @@ def checked(ref: ArtifactRef, limit: int | None = None) -> ArtifactRef:
     return ref
 
 
-def path_of(digest: str) -> str:
-    """Where an artifact lies below the store's root: `ab/abcdef…`."""
-    return f"{checked_digest(digest)[:2]}/{digest}"
+def checked_organisation(name: str) -> str:
+    """`name` if a store can keep artifacts below it; BadReference if not."""
+    if not is_organisation(name):
+        raise BadReference(
+            f"{name[:80]!r} cannot name an organisation's part of a store: letters, digits, dots, - and _ can"
+        )
+    return name
+
+
+def is_organisation(name: str) -> bool:
+    return _ORGANISATION.fullmatch(name) is not None
+
+
+def path_of(organisation: str, digest: str) -> str:
+    """Where an organisation's artifact lies below the store's root: `Org1MSP/ab/abcdef…`."""
+    return f"{organisation}/{checked_digest(digest)[:2]}/{digest}"

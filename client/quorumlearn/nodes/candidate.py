@@ -27,7 +27,7 @@ def aggregate_ciphertexts(
     return ckks.aggregate(
         parameters,
         (
-            (verdict.weight, fetch_update(store, parameters, submissions[verdict.miner].manifest.update))
+            (verdict.weight, fetch_update(store, parameters, submissions[verdict.miner]))
             for verdict in selection.verdicts
             if verdict.weight > 0
         ),

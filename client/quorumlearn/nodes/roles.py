@@ -16,6 +16,7 @@ from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.miner import Miner
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.owner import Owner
@@ -30,6 +31,7 @@ class Roles:
     workshop: Workshop
     workers: Workers
     health: Health
+    keeper: Keeper
 
     def journal(self, identity: IdentityConfig, task: str) -> Journal:
         """JournalError if its folder cannot be made."""
@@ -80,6 +82,7 @@ class Roles:
             tray=tray,
             leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
             may_begin=self.health.may_begin,
+            seated=self.keeper.seated,
         )
         keys = KeyHolder(me, msp_id, market, org.store, journal, tray, org.beacon_key(identity))
         return rounds, keys, Judge(me, msp_id, market, org.store, scorer)

@@ -1,6 +1,7 @@
 """Runs one organisation's node: finds the tasks its identities are for and gives each a worker.
 
-One thread listens to the chaincode's events for the whole process, one sees whether it can write, one runs each identity in each task
+One thread listens to the chaincode's events for the whole process, one sees whether it can write, one keeps what others may remove from the
+store, one runs each identity in each task
 (a verifier has three), one pool of worker processes handles encrypted updates for them all. A task that has ended is left alone, but for
 its verifiers when one of its blocks is challenged. The node stops on `stop`; with `until_done` it also ends by itself once every matching
 task has ended.
@@ -27,6 +28,7 @@ from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import AWAY_SECONDS, TaskFeed, listen
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal, JournalError
+from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.organisation import Organisation, journal_folder
 from quorumlearn.nodes.roles import Roles
@@ -62,7 +64,8 @@ class Node:
         self._look = threading.Event()
         self._fault: BaseException | None = None
         self.health = Health(organisation.journal, organisation.store)
-        self._roles = Roles(organisation, workshop, self._workers, self.health)
+        self._keeper = Keeper(organisation.store, self.health.doubt)
+        self._roles = Roles(organisation, workshop, self._workers, self.health, self._keeper)
         self._settled = False
         self._anyone = organisation.config.identities[0].user
 
@@ -72,7 +75,11 @@ class Node:
         NodeFault if one of its own threads failed; GatewayError at once if an identity of the file cannot be used.
         """
         self.organisation.check_accounts()
-        for name, work in (("events", self._listen), ("health", partial(self.health.watch, self.stop))):
+        for name, work in (
+            ("events", self._listen),
+            ("health", partial(self.health.watch, self.stop)),
+            ("keeper", partial(self._keeper.run, self.stop)),
+        ):
             threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True).start()
         waits = LongWait()
         market = self.organisation.market(self._anyone)
@@ -101,8 +108,11 @@ class Node:
         """List the tasks; nothing is read in a journal before it is known to be of this ledger."""
         if not self._settled:
             self.organisation.settle()
+        tasks = list(market.tasks())
+        if not self._settled:
+            self._keeper.only(one.task.spec.task_id for one in tasks if one.state.status in LIVE)
             self._settled = True
-        for summary in market.tasks():
+        for summary in tasks:
             self._look_back(summary, market)
             self._employ(summary)
 
@@ -125,6 +135,7 @@ class Node:
         self.stop.set()
         self._look.set()
         self.health.end()
+        self._keeper.end()
         for feed in list(self._feeds.values()):
             feed.close()
 
@@ -252,6 +263,7 @@ class Node:
             self._challenged.add(event.task_id)
         if event.kind in {"tasks:Publish", "blocks:Challenge"}:
             self._look.set()
+        self._keeper.told(event)
         feed = self._feeds.get(event.task_id)
         if feed is not None:
             feed.notify(event)

@@ -29,7 +29,9 @@ def spec() -> TaskSpec:
 
 READERS: dict[str, Callable[[ArtifactStore, TaskSpec, ArtifactRef], object]] = {
     "a model": models.load_public,
-    "an update": lambda store, spec, ref: screening.fetch_update(store, parameters_of(spec), ref),
+    "an update": lambda store, spec, ref: screening.fetch_update(
+        store, parameters_of(spec), b.Submission(manifest=b.Manifest(update=ref))
+    ),
     "a root set": lambda store, spec, ref: rootset.load(store, ref),
     "a partial decryption": lambda store, spec, ref: exchange.get(
         store, PartialDecryption, ref, polynomial_bytes(parameters_of(spec), parameters_of(spec).chunks)

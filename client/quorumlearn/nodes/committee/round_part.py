@@ -11,6 +11,7 @@ for until `grace_over`, then it counts as not there. What is derived is kept in 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from quorumlearn.artifacts import (
     ArtifactStore,
     ArtifactTooLarge,
     BadReference,
+    Purpose,
 )
 from quorumlearn.nodes import candidate, exchange, screening
 from quorumlearn.nodes.committee import guard
@@ -76,12 +78,17 @@ class RoundPart:
             self.workers.prepare(self._plan(view))
             self._prepared = True
 
-    def sketch_shares(self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never) -> ArtifactRef:
-        """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet. screening.Overtaken
-        once nobody waits for them."""
+    def sketch_shares(
+        self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never, *, grace_over: bool = False
+    ) -> ArtifactRef:
+        """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet.
+
+        screening.Overtaken once nobody waits for them; ArtifactMissing while an update is not in the store and the grace is not over.
+        """
         guard.take(view, SKETCH_DECRYPTION, self.journal)
         stored = self.journal.get("sketch-shares")
         if stored is None:
+            self._wait_for_updates(view, grace_over, overtaken)
             stored = self._sealed_shares(view, overtaken).SerializeToString(deterministic=True)
             self.journal.put("sketch-shares", stored)
         return ArtifactRef(digest=hashlib.sha256(stored).hexdigest(), size=len(stored))
@@ -90,7 +97,7 @@ class RoundPart:
         """The sketches of the revealed updates, and whose shares are false. After SELECT nobody is waited for any more."""
         if self._opened is None:
             grace_over = grace_over or view.round.phase > b.SELECT
-            self._show_shares()
+            self._show_shares(view)
             posted: dict[int, Shares] = {}
             unusable: list[Finding] = []
             for one in view.screenings:
@@ -152,11 +159,11 @@ class RoundPart:
                 round=now.number,
                 seat=self.ceremony.seat,
                 purpose=AGGREGATE_DECRYPTION,
-                ciphertext=self.store.put(total.to_bytes()).digest,
+                ciphertext=self.store.put(total.to_bytes(), self._purpose(view)).digest,
                 residues=ckks.partial_decrypt(self.parameters, self.ceremony.share(), total),
             ).SerializeToString(deterministic=True)
             self.journal.put("partial", stored)
-        return PartialDecryption.FromString(stored).ciphertext, self.store.put(stored)
+        return PartialDecryption.FromString(stored).ciphertext, self.store.put(stored, self._purpose(view))
 
     def verified(self, view: b.TaskView, grace_over: bool) -> Verified:
         """The aggregate as the seats that are left in the round open it, and whose partial decryptions are false."""
@@ -209,6 +216,21 @@ class RoundPart:
         contested = not opened.contested.isdisjoint(weights)
         return verify(self.parameters, total, partials, fits, contested=contested)
 
+    def _wait_for_updates(self, view: b.TaskView, grace_over: bool, overtaken: Callable[[], bool]) -> None:
+        """Sketch what there is. What the store does not have is looked for a moment, and again when the step is tried again."""
+        for last in (False, True):
+            sketched = self._sketch(view, overtaken)
+            missing = [one.coverage.miner for one in sketched if one.coverage.reason == b.MISSING_ARTIFACT]
+            if grace_over or not missing:
+                return
+            if last:
+                raise ArtifactMissing(
+                    f"the store does not have the updates of {', '.join(missing)}; they may have been removed and come back"
+                )
+            revealed = {one.miner: one.manifest.update for one in view.submissions}
+            with contextlib.suppress(ArtifactMissing):
+                self.store.wait(revealed[missing[0]], timeout=WAIT_SECONDS, poll=0.01, author=missing[0])
+
     def _sealed_shares(self, view: b.TaskView, overtaken: Callable[[], bool]) -> SketchShares:
         sketched, share, plan = self._sketch(view, overtaken), self.ceremony.share(), self._plan(view)
         payload = SketchPayload(
@@ -232,20 +254,21 @@ class RoundPart:
             boxes=boxes,
         )
 
-    def _show_shares(self) -> None:
+    def _show_shares(self, view: b.TaskView) -> None:
         stored = self.journal.get("sketch-shares")
         if stored is not None:
-            self.store.put(stored)
+            self.store.put(stored, self._purpose(view))
 
     def _shares_of(self, one: b.Screening, view: b.TaskView) -> Shares:
         """What a seat posted, opened; one of UNUSABLE if it does not hold together."""
         revealed = [sub for sub in view.submissions if sub.HasField("manifest")]
-        self.store.wait(one.sketch_shares, timeout=WAIT_SECONDS, poll=0.01)
+        self.store.wait(one.sketch_shares, timeout=WAIT_SECONDS, poll=0.01, author=one.verifier)
         record = exchange.get(
             self.store,
             SketchShares,
             one.sketch_shares,
             polynomial_bytes(self.parameters, max(1, len(revealed))),
+            one.verifier,
             task_id=self.spec.task_id,
             round=view.round.number,
             seat=one.seat,
@@ -289,6 +312,9 @@ class RoundPart:
         known.update({one.coverage.miner: one for one in found})
         self._sketched = [known[one.miner] for one in submissions]
         return self._sketched
+
+    def _purpose(self, view: b.TaskView) -> Purpose:
+        return self.spec.task_id, view.round.number
 
     def _plan(self, view: b.TaskView) -> ckks.SketchPlan:
         return ckks.round_plan(self.parameters, bytes.fromhex(view.round.beacon))

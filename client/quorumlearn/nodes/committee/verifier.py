@@ -19,7 +19,7 @@ from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import candidate, metrics, rootset, steps, triggers
 from quorumlearn.nodes.committee.attempt import Finding, line
-from quorumlearn.nodes.committee.ceremony_part import grace_over
+from quorumlearn.nodes.committee.ceremony_part import grace_over, updates_grace_over
 from quorumlearn.nodes.committee.keyholder import ceremony_part
 from quorumlearn.nodes.committee.lanes import each, gather
 from quorumlearn.nodes.committee.partials import Values
@@ -64,6 +64,7 @@ class Verifier:
     tray: Tray = field(default_factory=Tray)
     leaving: bool = False
     may_begin: Callable[[], bool] = lambda: True
+    seated: Callable[[b.TaskView], None] = lambda _: None
     clock: Callable[[], float] = time.time
     advance_delay: float | None = None
     next_look: float | None = None
@@ -85,6 +86,7 @@ class Verifier:
         if seat is not None and not steps.ended(view):
             if self.journal.get(SEATED) is None:
                 self.journal.put(SEATED, b"seated")
+            self.seated(view)
             if view.round.phase == b.REVEAL and seat in view.round.seats:
                 self._round(view).prepare(view)
         seated = self.journal.get(SEATED) is not None
@@ -127,7 +129,9 @@ class Verifier:
             send(
                 self.market.post_sketch,
                 self._round(view).sketch_shares(
-                    view, lambda: triggers.entered(news(), triggers.AFTER_SCREEN)
+                    view,
+                    lambda: triggers.entered(news(), triggers.AFTER_SCREEN),
+                    grace_over=updates_grace_over(view.round, _seconds_of(view), self._now_ms),
                 ),
             )
         elif step is Step.SELECT:
@@ -227,8 +231,9 @@ class Verifier:
         if expected is None:
             ballot.reason = b.UNAVAILABLE
             return ballot
-        model = self.store.put(learning.to_bytes(expected.model))
-        aggregate = self.store.put(candidate.aggregate_bytes(expected.values, now.selection))
+        purpose = spec.task_id, now.number
+        model = self.store.put(learning.to_bytes(expected.model), purpose)
+        aggregate = self.store.put(candidate.aggregate_bytes(expected.values, now.selection), purpose)
         if (model, aggregate) != (now.candidate.model, now.candidate.aggregate):
             ballot.reason = b.WRONG_MODEL
             return ballot
