@@ -24,25 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equorumlearn_proto/reward.proto\x12\x0bquorumlearn\"{\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61lance\x18\x02 \x01(\x03\x12#\n\x04last\x18\x03 \x01(\x0b\x32\x15.quorumlearn.Movement\x12&\n\x07\x65\x61rlier\x18\x04 \x03(\x0b\x32\x15.quorumlearn.Movement\"y\n\x08Movement\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.quorumlearn.MovementKind\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\r\n\x05round\x18\x04 \x01(\r\x12\x14\n\x0c\x63ounterparty\x18\x05 \x01(\t\"\x18\n\x06Supply\x12\x0e\n\x06minted\x18\x01 \x01(\x03\"X\n\x06\x45scrow\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x0c\n\x04paid\x18\x04 \x01(\x03\x12\x10\n\x08refunded\x18\x05 \x01(\x03\"[\n\x05Stake\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x0f\n\x07slashed\x18\x04 \x01(\x03\x12\x0c\n\x04paid\x18\x05 \x01(\x03\"K\n\x06Totals\x12\x0e\n\x06minted\x18\x01 \x01(\x03\x12\x10\n\x08\x62\x61lances\x18\x02 \x01(\x03\x12\x0f\n\x07\x65scrows\x18\x03 \x01(\x03\x12\x0e\n\x06stakes\x18\x04 \x01(\x03*\x91\x01\n\x0cMovementKind\x12\x1d\n\x19MOVEMENT_KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04MINT\x10\x01\x12\x0c\n\x08TRANSFER\x10\x02\x12\n\n\x06\x45SCROW\x10\x03\x12\t\n\x05STAKE\x10\x04\x12\n\n\x06PAYOUT\x10\x05\x12\n\n\x06REFUND\x10\x06\x12\x10\n\x0cSTAKE_RETURN\x10\x07\x12\t\n\x05SLASH\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equorumlearn_proto/reward.proto\x12\x0bquorumlearn\"{\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61lance\x18\x02 \x01(\x03\x12#\n\x04last\x18\x03 \x01(\x0b\x32\x15.quorumlearn.Movement\x12&\n\x07\x65\x61rlier\x18\x04 \x03(\x0b\x32\x15.quorumlearn.Movement\"e\n\x07Receipt\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05tx_id\x18\x02 \x01(\t\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x03\x12(\n\tmovements\x18\x04 \x03(\x0b\x32\x15.quorumlearn.Movement\"y\n\x08Movement\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.quorumlearn.MovementKind\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\r\n\x05round\x18\x04 \x01(\r\x12\x14\n\x0c\x63ounterparty\x18\x05 \x01(\t\"\x18\n\x06Supply\x12\x0e\n\x06minted\x18\x01 \x01(\x03\"X\n\x06\x45scrow\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x0c\n\x04paid\x18\x04 \x01(\x03\x12\x10\n\x08refunded\x18\x05 \x01(\x03\"[\n\x05Stake\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x0f\n\x07slashed\x18\x04 \x01(\x03\x12\x0c\n\x04paid\x18\x05 \x01(\x03\"K\n\x06Totals\x12\x0e\n\x06minted\x18\x01 \x01(\x03\x12\x10\n\x08\x62\x61lances\x18\x02 \x01(\x03\x12\x0f\n\x07\x65scrows\x18\x03 \x01(\x03\x12\x0e\n\x06stakes\x18\x04 \x01(\x03*\x91\x01\n\x0cMovementKind\x12\x1d\n\x19MOVEMENT_KIND_UNSPECIFIED\x10\x00\x12\x08\n\x04MINT\x10\x01\x12\x0c\n\x08TRANSFER\x10\x02\x12\n\n\x06\x45SCROW\x10\x03\x12\t\n\x05STAKE\x10\x04\x12\n\n\x06PAYOUT\x10\x05\x12\n\n\x06REFUND\x10\x06\x12\x10\n\x0cSTAKE_RETURN\x10\x07\x12\t\n\x05SLASH\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quorumlearn_proto.reward_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MOVEMENTKIND']._serialized_start=582
-  _globals['_MOVEMENTKIND']._serialized_end=727
+  _globals['_MOVEMENTKIND']._serialized_start=685
+  _globals['_MOVEMENTKIND']._serialized_end=830
   _globals['_ACCOUNT']._serialized_start=47
   _globals['_ACCOUNT']._serialized_end=170
-  _globals['_MOVEMENT']._serialized_start=172
-  _globals['_MOVEMENT']._serialized_end=293
-  _globals['_SUPPLY']._serialized_start=295
-  _globals['_SUPPLY']._serialized_end=319
-  _globals['_ESCROW']._serialized_start=321
-  _globals['_ESCROW']._serialized_end=409
-  _globals['_STAKE']._serialized_start=411
-  _globals['_STAKE']._serialized_end=502
-  _globals['_TOTALS']._serialized_start=504
-  _globals['_TOTALS']._serialized_end=579
+  _globals['_RECEIPT']._serialized_start=172
+  _globals['_RECEIPT']._serialized_end=273
+  _globals['_MOVEMENT']._serialized_start=275
+  _globals['_MOVEMENT']._serialized_end=396
+  _globals['_SUPPLY']._serialized_start=398
+  _globals['_SUPPLY']._serialized_end=422
+  _globals['_ESCROW']._serialized_start=424
+  _globals['_ESCROW']._serialized_end=512
+  _globals['_STAKE']._serialized_start=514
+  _globals['_STAKE']._serialized_end=605
+  _globals['_TOTALS']._serialized_start=607
+  _globals['_TOTALS']._serialized_end=682
 # @@protoc_insertion_point(module_scope)

@@ -48,6 +48,8 @@ class Code(StrEnum):
     """The account holds less than the transaction takes."""
     # Records
     TASK_EXISTS = "TASK_EXISTS"
+    TOO_MANY_TASKS = "TOO_MANY_TASKS"
+    """The owner's organisation has as many tasks under way as it may."""
     NO_SUCH_TASK = "NO_SUCH_TASK"
     NO_SUCH_ROUND = "NO_SUCH_ROUND"
     NO_SUCH_BLOCK = "NO_SUCH_BLOCK"

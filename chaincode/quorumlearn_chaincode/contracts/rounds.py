@@ -20,7 +20,6 @@ from .authorisation import authorise_aggregate, authorise_sketches
 from .call import Call
 from .ceremony import Contributions, StepClosing, close_step, under_way
 from .challenges import dismiss, overdue
-from .configuration import treasury_account
 from .lottery import draw_order
 from .misconduct import record_blames, record_missing_steps, record_round_faults
 from .phases import (
@@ -48,7 +47,7 @@ from .settlement import (
     open_round,
     participation,
 )
-from .tables import ACCOUNTS, BALLOTS, CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, SCREENINGS, STAKES
+from .tables import BALLOTS, CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, SCREENINGS, STAKES
 from .tokens import slash
 
 Move = Callable[[], None]
@@ -252,7 +251,7 @@ def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Clo
     spec = task.spec
     if closing.slashed_miners and spec.stakes.miner_slash:
         at_stake = ((STAKES, spec.task_id, miner) for miner in closing.slashed_miners)
-        call.ledger.load(*at_stake, (ACCOUNTS, treasury_account(call.config)))
+        call.ledger.load(*at_stake)
     for miner in closing.slashed_miners:
         slash(call, spec.task_id, round_.number, miner, spec.stakes.miner_slash)
     record_round_faults(call, task, round_, closing.missed, closing.false_votes)

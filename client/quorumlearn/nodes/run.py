@@ -58,6 +58,7 @@ class Node:
         self._feeds: dict[str, TaskFeed] = {}
         self._threads: dict[tuple[str, str], threading.Thread] = {}
         self._over: set[str] = set()
+        self._left_out: set[str] = set()
         self._challenged: set[str] = set()
         workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
         self._workers = Workers(organisation.config.workers)
@@ -145,11 +146,12 @@ class Node:
         started = False
         for identity in self.organisation.config.identities:
             key = (task, identity.user)
-            if not self._for_task(identity, summary) or self._employed(key):
+            if not self._for_task(identity, summary) or self._employed(key) or self._is_full(task):
                 continue
+            if not self._feeds:
+                threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if task not in self._feeds:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
-                threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if identity.role == "verifier":
                 self._workers.start()
             thread = threading.Thread(
@@ -219,6 +221,16 @@ class Node:
         """Whether this identity has a worker in this task, or had one and there is nothing new for it."""
         thread = self._threads.get(key)
         return thread is not None and (thread.is_alive() or key[0] not in self._challenged)
+
+    def _is_full(self, task: str) -> bool:
+        """Whether this task is left out because the node plays as many as it may. Its threads are bounded by that: a seat's three wait
+        for each other's news and for other seats', so fewer threads than lanes would let one task stop another."""
+        live = {name for (name, _), thread in self._threads.items() if thread.is_alive()}
+        full = task not in live and len(live) >= self.organisation.config.live_tasks
+        if full and task not in self._left_out:
+            log.warning("leaves a task out: it plays as many as it may", task=task, live_tasks=len(live))
+            self._left_out.add(task)
+        return full
 
     def _look_back(self, summary: TaskSummary, market: Market) -> None:
         """Of a task that ended, once: erase what secrets are left if it ended while this node was away, and find out

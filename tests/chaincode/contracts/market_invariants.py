@@ -35,9 +35,11 @@ def tokens_are_conserved(peer: Peer) -> None:
     escrows = [int(row.get("amount", 0)) for row in rows(peer, "escrow")]
     stakes = [int(row.get("amount", 0)) for row in rows(peer, "stake")]
     deposits = [int(r.get("deposit", 0)) for r in rows(peer, "challenge") if r["status"] == "UNDECIDED"]
+    receipts = [int(movement["amount"]) for row in rows(peer, "receipt") for movement in row["movements"]]
+    assert all(amount > 0 for amount in receipts)
     assert min([0, *balances, *escrows, *stakes, *deposits]) == 0
     minted = int(rows(peer, "supply")[0].get("minted", 0))
-    assert minted == sum(balances) + sum(escrows) + sum(stakes) + sum(deposits)
+    assert minted == sum(balances) + sum(receipts) + sum(escrows) + sum(stakes) + sum(deposits)
 
 
 def every_token_of_the_escrow_is_accounted_for(peer: Peer) -> None:
