@@ -11,6 +11,7 @@ from quorumlearn.nodes.committee import round_part
 from quorumlearn.nodes.committee.guard import NotAuthorised
 from quorumlearn.nodes.screening import Overtaken
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.artifact_pb2 import SketchShares
 
 from tests.client.nodes.committee import committee_of
 from tests.client.nodes.played_round import SEATS, WEIGHTS, Played
@@ -35,6 +36,31 @@ def test_shares_are_fixed_before_any_is_shown_and_then_open_to_the_updates(playe
         for miner in WEIGHTS:
             np.testing.assert_allclose(opened.sketches[miner], played.committee.plain(miner), atol=1e-9)
     assert first.opened(played.view, grace_over=False).false == ()
+
+
+def test_an_update_that_was_removed_is_waited_for_and_what_there_is_has_been_sketched_by_then(
+    played: Played,
+) -> None:
+    revealed = played.view.submissions[1]
+    update = played.store.get(revealed.manifest.update, 1 << 24)
+    assert played.store.delete(revealed.manifest.update)
+    seat = played.seat(1)
+    with pytest.raises(ArtifactMissing, match=revealed.miner):
+        seat.sketch_shares(played.view)
+    assert played.journal(1).get("sketch-shares") is None, "nothing is said of it before the grace is over"
+    for one in (played.view.submissions[0], played.view.submissions[2]):
+        assert played.store.delete(one.manifest.update)
+    played.store.put(update)
+    played.view.screenings.add(seat=1, sketch_shares=seat.sketch_shares(played.view))
+    shown = SketchShares.FromString(played.journal(1).get("sketch-shares") or b"")
+    assert {one.reason for one in shown.coverage} == {b.CONTRIBUTES}
+
+
+def test_an_update_that_does_not_come_back_is_missing_once_the_grace_is_over(played: Played) -> None:
+    assert played.store.delete(played.view.submissions[1].manifest.update)
+    played.seat(1).sketch_shares(played.view, grace_over=True)
+    shown = SketchShares.FromString(played.journal(1).get("sketch-shares") or b"")
+    assert [one.reason for one in shown.coverage] == [b.CONTRIBUTES, b.MISSING_ARTIFACT, b.CONTRIBUTES]
 
 
 def test_a_seat_that_never_shows_its_shares_is_named_once_the_grace_is_over_and_not_before(
