@@ -61,12 +61,12 @@ class Node:
         self._left_out: set[str] = set()
         self._challenged: set[str] = set()
         workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
-        self._workers = Workers(organisation.config.workers)
+        self.workers = Workers(organisation.config.workers)
         self._look = threading.Event()
         self._fault: BaseException | None = None
         self.health = Health(organisation.journal, organisation.store)
         self._keeper = Keeper(organisation.store, self.health.doubt)
-        self._roles = Roles(organisation, workshop, self._workers, self.health, self._keeper)
+        self._roles = Roles(organisation, workshop, self.workers, self.health, self._keeper)
         self._settled = False
         self._anyone = organisation.config.identities[0].user
 
@@ -129,7 +129,7 @@ class Node:
         self.organisation.close()
         for thread in self._threads.values():
             thread.join()
-        self._workers.close()
+        self.workers.close()
 
     def end(self) -> None:
         """Tell the node to stop, from any thread; `run` returns within seconds."""
@@ -153,7 +153,7 @@ class Node:
             if task not in self._feeds:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
             if identity.role == "verifier":
-                self._workers.start()
+                self.workers.start()
             thread = threading.Thread(
                 target=self._guarded,
                 args=(self._work(identity, task),),

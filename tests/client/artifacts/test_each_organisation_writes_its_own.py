@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import fsspec
 import pytest
 from quorumlearn.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, BadReference, NotAllowed
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -265,7 +266,8 @@ def test_in_s3_the_policy_of_the_docs_holds_each_organisation_to_its_own() -> No
         for deed in (lambda: pretends.delete(ref), lambda: pretends.put(b"something new")):
             with pytest.raises(NotAllowed):
                 deed()
-        rival._backend.write(f"{RIVAL}/{ref.digest[:2]}/{ref.digest}", b"y" * len(DATA))
+        by_hand = fsspec.filesystem("s3", **options[RIVAL])
+        by_hand.pipe_file(f"artifacts/{RIVAL}/{ref.digest[:2]}/{ref.digest}", b"y" * len(DATA))
         for author in (VICTIM, RIVAL, ""):
             assert third.get(ref, 100, author) == DATA
             assert third.has(large, author)

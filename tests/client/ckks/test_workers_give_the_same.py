@@ -17,8 +17,8 @@ import numpy as np
 import psutil
 import pytest
 from quorumlearn import ckks
+from quorumlearn.ckks import frames, worker
 from quorumlearn.ckks import workers as module
-from quorumlearn.ckks.frames import Work
 
 from tests.client.ckks.conftest import Committee
 from tests.client.ckks.programs import answering, deadly_program
@@ -255,10 +255,9 @@ def test_a_worker_that_answers_with_residues_beyond_their_primes_is_not_believed
         assert isinstance(found, ckks.SketchCiphertext) == (name == "right")
 
 
-def test_what_a_worker_could_not_do_is_told_and_it_goes_on(
-    small: Callable[..., Committee], workers: ckks.Workers
-) -> None:
-    c = small(3, 2)
-    with pytest.raises(ckks.WorkerFailed, match="MalformedKey"):
-        workers._ask(c.p, Work.ENCRYPT, b"no key", bytes(16), ((1,), (1,)))
-    assert len(workers.encrypt(c.p, c.key, c.values(1))) == c.p.update_bytes
+def test_a_worker_says_what_it_could_not_do(small: Callable[..., Committee]) -> None:
+    parameters = frames.parameters_to(small(3, 2).p)
+    for request in ([b"encrypt", parameters, b"no key", bytes(16)], [b"evaluate", parameters, b"", b""]):
+        kind, why, rest = worker.answer(request)
+        assert (kind, rest) == (b"failed", b"")
+        assert b"Error" in bytes(why) or b"MalformedKey" in bytes(why)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactError, ArtifactStore, ArtifactTooLarge
+from quorumlearn.artifacts.folder import Folder
 from quorumlearn.nodes import candidate, exchange, models, rootset, screening, taskfile
 from quorumlearn.nodes.committee.attempt import Attempt, Faulty
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
@@ -51,7 +52,7 @@ def test_what_is_far_too_long_is_refused_unread(
     place = next(tmp_path.rglob(ref.digest))
     with place.open("r+b") as file:
         file.truncate(GIB)
-    monkeypatch.setattr(store._backend, "read", lambda *_: pytest.fail(f"read {what}"))
+    monkeypatch.setattr(Folder, "read", lambda *_: pytest.fail(f"read {what}"))
     with pytest.raises((ArtifactTooLarge, ckks.MalformedCiphertext, Faulty)) as refused:
         READERS[what](store, spec, ArtifactRef(digest=ref.digest, size=GIB))
     assert str(GIB) in str(refused.value)
