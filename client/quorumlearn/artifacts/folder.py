@@ -125,7 +125,9 @@ class Folder:
         partial: Path | None = None
         try:
             for folder in (self._partial.parent, self._partial, target.parent):
-                folder.mkdir(exist_ok=True)
+                if not folder.exists():
+                    folder.mkdir(exist_ok=True)
+                    folder.chmod(0o755)  # whatever the umask is: the others read here
                 if folder.is_symlink():
                     raise StoreUnavailable(f"{folder} is a symbolic link; a store holds none")
             handle, path = tempfile.mkstemp(dir=self._partial, prefix=target.name[:16])

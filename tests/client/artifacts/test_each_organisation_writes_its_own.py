@@ -175,6 +175,16 @@ print("done")
 """
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+def test_others_read_what_a_user_with_a_narrow_umask_put(everybodys: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        ref = opened(everybodys, VICTIM).put(DATA)
+    finally:
+        os.umask(before)
+    assert run_as(61003, _AS_THIRD, everybodys, ref) == "True an encrypted update\n"
+
+
 _AS_THIRD = """
 import os, sys
 from quorumlearn.artifacts import ArtifactStore
