@@ -32,6 +32,10 @@ class Backend(Protocol):
         """The first parts of all names, sorted."""
         ...
 
+    def written(self, organisation: str) -> Iterator[tuple[str, float]]:
+        """The names below an organisation, and when each was written, in seconds since 1970."""
+        ...
+
     def write(self, name: str, data: bytes) -> None:
         """Keep `data` under `name`, whole or not at all, replacing what was there."""
         ...

@@ -54,6 +54,11 @@ class Folder:
             self._check_root()
             raise failure(error, "list the organisations", self.shown) from error
 
+    def written(self, organisation: str) -> Iterator[tuple[str, float]]:
+        for path in (self._root / organisation).glob("??/*"):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                yield str(path.relative_to(self._root)), path.lstat().st_mtime
+
     def write(self, name: str, data: bytes) -> None:
         self._place(name, lambda file: _write_all(file, data))
 

@@ -20,9 +20,13 @@ def reference_of(data: bytes) -> ArtifactRef:
 
 def checked_digest(digest: str) -> str:
     """`digest` if it is a SHA-256 in 64 lower-case hex digits; BadReference if not."""
-    if not _DIGEST.fullmatch(digest):
+    if not is_digest(digest):
         raise BadReference(f"the digest {digest[:80]!r} is not 64 lower-case hex digits")
     return digest
+
+
+def is_digest(text: str) -> bool:
+    return _DIGEST.fullmatch(text) is not None
 
 
 def checked(ref: ArtifactRef, limit: int | None = None) -> ArtifactRef:

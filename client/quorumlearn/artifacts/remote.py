@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,19 @@ class Remote:
             return sorted(self._do("list the organisations", listed))
         except ArtifactMissing:
             return []
+
+    def written(self, organisation: str) -> Iterator[tuple[str, float]]:
+        def listed() -> dict[str, dict[str, Any]]:
+            self._fs.invalidate_cache()
+            found: dict[str, dict[str, Any]] = self._fs.find(self._path(organisation), detail=True)
+            return found
+
+        for path, info in self._do("list artifacts", listed).items():
+            when = info.get("LastModified", info.get("mtime", info.get("created")))
+            if isinstance(when, datetime):
+                when = when.timestamp()
+            if isinstance(when, (int, float)):  # else nobody can say how old it is
+                yield path.removeprefix(f"{self._root}/"), float(when)
 
     def write(self, name: str, data: bytes) -> None:
         self._place(name, lambda path: self._fs.pipe_file(path, data))

@@ -26,7 +26,7 @@ import hashlib
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -47,6 +47,7 @@ from quorumlearn.artifacts.folder import Folder
 from quorumlearn.artifacts.reference import (
     checked,
     checked_organisation,
+    is_digest,
     is_organisation,
     path_of,
     reference_of,
@@ -180,6 +181,17 @@ class ArtifactStore:
     def delete(self, ref: ArtifactRef) -> bool:
         """Remove the organisation's own artifact, for everyone; False if it was not there."""
         return self._backend.remove(path_of(self.organisation, checked(ref).digest))
+
+    def prune(self, keep: Collection[str], before: float) -> list[str]:
+        """Remove the organisation's own artifacts but those with a digest in `keep`, and those written since `before` (seconds since
+        1970); the digests of what is gone."""
+        gone = []
+        for name, when in list(self._backend.written(self.organisation)):
+            digest = name.rpartition("/")[2]
+            own = is_digest(digest) and name == path_of(self.organisation, digest)
+            if own and digest not in keep and when < before and self._backend.remove(name):
+                gone.append(digest)
+        return sorted(gone)
 
     def wait(
         self,

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +90,15 @@ def test_what_a_rival_leaves_under_its_own_name_hides_nothing(tmp_path: Path) ->
     assert not third.has(ref, RIVAL)
     with pytest.raises(ArtifactCorrupt):
         third.get(ref, 100, RIVAL)
+
+
+def test_pruning_takes_ones_own_only(tmp_path: Path) -> None:
+    for url in (str(tmp_path), f"memory://{uuid.uuid4()}"):
+        victim, rival = opened(url, VICTIM), opened(url, RIVAL)
+        kept, gone, theirs = victim.put(DATA), victim.put(b"of no use"), rival.put(b"a rival's")
+        assert victim.prune({kept.digest}, time.time() - 3600) == []
+        assert victim.prune({kept.digest}, time.time() + 60) == [gone.digest]
+        assert [victim.has(one) for one in (kept, gone, theirs)] == [True, False, True]
 
 
 def test_a_copy_is_put_back_as_long_as_its_purpose_lasts(tmp_path: Path) -> None:
@@ -288,6 +299,10 @@ def test_in_s3_the_policy_of_the_docs_holds_each_organisation_to_its_own() -> No
         assert rival.delete(ref)
         with pytest.raises(ArtifactMissing):
             third.get(ref, 100)
+        assert victim.put(DATA) == ref
+        assert rival.prune((), time.time() + 60) == []
+        assert victim.prune({large.digest}, time.time() - 3600) == []
+        assert victim.prune({large.digest}, time.time() + 60) == [ref.digest]
         outsider = ArtifactStore(
             "s3://artifacts", organisation=THIRD, options=options[THIRD] | {"secret": "wrong"}
         )
