@@ -21,7 +21,7 @@ from tests.test_architecture import ROOMS, ROOT, modules, nodes
 
 LEAVES = (ast.Raise, ast.Return, ast.Break)
 ANOTHER_CALL = {
-    "nodes/committee/verifier": "call",  # another transaction: the step without what it carried
+    "nodes/committee/sending": "call",  # another transaction: the step without what it carried
     "nodes/journal": "self._path",  # the error names the file
     "nodes/worker": "self.feed.expire",  # the next look reads the ledger
     "cli/processes": "process.communicate",  # a process that was interrupted is waited for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,31 @@ def test_what_was_scored_early_is_no_longer_expected_once_the_aggregate_opens_to
     validator.score_early(round_.view, round_.values + 1)
     assert validator.ballot(round_.view, 1, round_.values).reason == b.GOOD
     assert validator.ballot(round_.view, 1, round_.values + 1).reason == b.WRONG_MODEL
+
+
+class Counting(Scorer):
+    """Finds one sample more correct with each model that it is asked of for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__(few_samples)
+        self.asked: list[str] = []
+
+    def score(self, spec: t.TaskSpec, public: learning.Model) -> learning.Score:
+        digest = hashlib.sha256(learning.to_bytes(public)).hexdigest()
+        if digest not in self.asked:
+            self.asked.append(digest)
+        return learning.Score(correct=1 + self.asked.index(digest), total=20, loss=0.0)
+
+
+def test_the_candidate_is_scored_before_it_is_named_and_beside_its_base(round_: Validated) -> None:
+    round_.propose(round_.model, round_.aggregate)
+    scorer = Counting()
+    validator = Validator(round_.store, scorer)
+    validator.score_early(round_.view, round_.values)
+    assert scorer.asked == [round_.model.digest]
+    ballot = validator.ballot(round_.view, 1, round_.values)
+    assert scorer.asked == [round_.model.digest, round_.view.round.base.model.digest]
+    assert (ballot.correct, ballot.base_correct, ballot.total) == (1, 2, 20)
 
 
 def test_a_seat_to_which_the_aggregate_does_not_open_says_so_and_votes_for_no_model(

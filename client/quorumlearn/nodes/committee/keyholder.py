@@ -124,6 +124,8 @@ class KeyHolder:
             return part.confirm(list(ceremony.seats))
         if step is Step.KEY_OPEN:
             return part.open()
+        if step is not Step.KEY_BLAME:
+            raise NotImplementedError(f"no seat knows how to {step.value}")
         if not giving_up and (absent := blame.absent(part.attempt)):
             raise ArtifactMissing(f"{len(absent)} artifacts of a failed ceremony are not in the store (yet)")
         return b.KeyContribution(blame=blame.vote(blame.judge(part.attempt)))
