@@ -17,6 +17,7 @@ from pathlib import Path
 
 from quorumlearn.artifacts.backend import CHUNK, failure
 from quorumlearn.artifacts.errors import ArtifactMissing
+from quorumlearn.artifacts.reference import checked_digest
 
 _OWN, _OTHERS = "own", "others"
 
@@ -56,9 +57,12 @@ class Copies:
         found = {path.name for path in self._folder.glob(f"*/*/{_OWN}/*")}
         return sorted(name for name in found if not name.startswith("."))
 
+    def has(self, digest: str) -> bool:
+        return self._find(digest) is not None
+
     def read(self, digest: str, size: int) -> Iterator[bytes]:
         """A copy's bytes in chunks, at most size + 1 of them; ArtifactMissing if there is none."""
-        path = next(self._folder.glob(f"*/*/*/{digest}"), None)
+        path = self._find(digest)
         if path is None:
             raise ArtifactMissing(f"no copy of artifact {digest[:12]}… is in {self.shown}")
         try:
@@ -85,6 +89,9 @@ class Copies:
         for path in self._folder.glob("*"):
             if path not in theirs:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _find(self, digest: str) -> Path | None:
+        return next(self._folder.glob(f"*/*/*/{checked_digest(digest)}"), None)
 
     def _of(self, purpose: Purpose) -> Path:
         task, number = purpose

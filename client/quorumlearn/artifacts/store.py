@@ -150,7 +150,7 @@ class ArtifactStore:
 
     def keep(self, ref: ArtifactRef, limit: int, purpose: Purpose, author: str = "") -> None:
         """Fetch a copy for this purpose, so that nobody can take it away any more. Errors as in `get`, and StoreFull."""
-        if self.copies is not None:
+        if self.copies is not None and not self._is_kept(ref):
             self.copies.add(purpose, ref.digest, self.get(ref, limit, author), own=False)
 
     @contextmanager
@@ -202,18 +202,21 @@ class ArtifactStore:
         stop: threading.Event | None = None,
         author: str = "",
     ) -> None:
-        """Return when the store has the artifact, looking every `poll` seconds.
+        """Return when the store has the artifact, or a copy was kept of it, looking every `poll` seconds.
 
         ArtifactMissing after `timeout` seconds or once `stop` is set.
         """
         deadline = time.monotonic() + timeout
         stop = stop or threading.Event()
-        while not self.has(ref, author):
+        while not (self._is_kept(ref) or self.has(ref, author)):
             left = deadline - time.monotonic()
             if left <= 0 or stop.wait(min(poll, left)):
                 raise ArtifactMissing(
                     f"artifact {ref.digest[:12]}… did not come to {self._backend.shown} in time"
                 )
+
+    def _is_kept(self, ref: ArtifactRef) -> bool:
+        return self.copies is not None and self.copies.has(ref.digest)
 
     def _first(self, ref: ArtifactRef, author: str, use: Callable[[Iterator[bytes]], T]) -> T:
         """What `use` makes of the first place that holds the artifact whole; it is told by an error where one does not."""

@@ -66,6 +66,7 @@ def read_partial(
         PartialDecryption,
         ref,
         polynomial_bytes(parameters, parameters.chunks),
+        kept_for=(round_.task_id, round_.number),
         task_id=round_.task_id,
         round=round_.number,
         seat=seat,

@@ -44,9 +44,12 @@ def get(
     ref: ArtifactRef,
     limit: int,
     author: str = "",
+    kept_for: Purpose | None = None,
     **expected: object,
 ) -> Record:
     """Fetch and parse; `author` put it if that is known, `expected` are fields that must have these values."""
+    if kept_for is not None:
+        store.keep(ref, limit + OVERHEAD, kept_for, author)
     return parsed(kind, store.get(ref, limit + OVERHEAD, author), ref, **expected)
 
 

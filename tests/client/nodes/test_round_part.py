@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quorumlearn.artifacts import ArtifactMissing
+from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
 from quorumlearn.nodes.committee import round_part
 from quorumlearn.nodes.committee.guard import NotAuthorised
 from quorumlearn.nodes.screening import Overtaken
@@ -146,3 +146,32 @@ def test_a_seat_stops_sketching_for_a_round_that_has_gone_on(played: Played) -> 
         played.seat(1).sketch_shares(played.view, overtaken)
     assert asked == [0, 1]
     assert played.journal(1).get("sketch-shares") is None
+
+
+def test_shares_and_partials_that_were_read_once_are_kept_whatever_becomes_of_them_in_the_store(
+    played: Played, tmp_path: Path
+) -> None:
+    theirs = played.store
+    played.screened()
+    played.shown(2, 3)
+    played.store = ArtifactStore(str(tmp_path / "store"), organisation="SeatMSP", copies=tmp_path / "copies")
+    third = played.view.screenings[2].sketch_shares
+    hidden = theirs.get(third, 1 << 24)
+    assert theirs.delete(third)
+    with pytest.raises(ArtifactMissing):
+        played.seat(1).opened(played.view, grace_over=False)
+    assert theirs.delete(played.view.screenings[1].sketch_shares)
+    theirs.put(hidden)
+    assert not played.seat(1).opened(played.view, grace_over=False).false
+    played.selected()
+    played.store = theirs
+    played.decrypted()
+    refs = [one.partial for one in played.view.screenings]
+    kept = theirs.get(refs[2], 1 << 24)
+    assert theirs.delete(refs[2])
+    played.store = ArtifactStore(str(tmp_path / "store"), organisation="SeatMSP", copies=tmp_path / "copies")
+    with pytest.raises(ArtifactMissing):
+        played.seat(1).verified(played.view, grace_over=False)
+    assert theirs.delete(refs[1])
+    theirs.put(kept)
+    assert not played.seat(1).verified(played.view, grace_over=False).false

@@ -31,7 +31,6 @@ from quorumlearn.artifacts import (
     ArtifactStore,
     ArtifactTooLarge,
     BadReference,
-    Purpose,
 )
 from quorumlearn.nodes import candidate, exchange, screening
 from quorumlearn.nodes.committee import guard
@@ -97,7 +96,7 @@ class RoundPart:
         """The sketches of the revealed updates, and whose shares are false. After SELECT nobody is waited for any more."""
         if self._opened is None:
             grace_over = grace_over or view.round.phase > b.SELECT
-            self._show_shares(view)
+            self._show_shares()
             posted: dict[int, Shares] = {}
             unusable: list[Finding] = []
             for one in view.screenings:
@@ -159,11 +158,13 @@ class RoundPart:
                 round=now.number,
                 seat=self.ceremony.seat,
                 purpose=AGGREGATE_DECRYPTION,
-                ciphertext=self.store.put(total.to_bytes(), self._purpose(view)).digest,
+                ciphertext=self.store.put(total.to_bytes(), self.ceremony.attempt.purpose).digest,
                 residues=ckks.partial_decrypt(self.parameters, self.ceremony.share(), total),
             ).SerializeToString(deterministic=True)
             self.journal.put("partial", stored)
-        return PartialDecryption.FromString(stored).ciphertext, self.store.put(stored, self._purpose(view))
+        return PartialDecryption.FromString(stored).ciphertext, self.store.put(
+            stored, self.ceremony.attempt.purpose
+        )
 
     def verified(self, view: b.TaskView, grace_over: bool) -> Verified:
         """The aggregate as the seats that are left in the round open it, and whose partial decryptions are false."""
@@ -254,10 +255,10 @@ class RoundPart:
             boxes=boxes,
         )
 
-    def _show_shares(self, view: b.TaskView) -> None:
+    def _show_shares(self) -> None:
         stored = self.journal.get("sketch-shares")
         if stored is not None:
-            self.store.put(stored, self._purpose(view))
+            self.store.put(stored, self.ceremony.attempt.purpose)
 
     def _shares_of(self, one: b.Screening, view: b.TaskView) -> Shares:
         """What a seat posted, opened; one of UNUSABLE if it does not hold together."""
@@ -269,6 +270,7 @@ class RoundPart:
             one.sketch_shares,
             polynomial_bytes(self.parameters, max(1, len(revealed))),
             one.verifier,
+            self.ceremony.attempt.purpose,
             task_id=self.spec.task_id,
             round=view.round.number,
             seat=one.seat,
@@ -312,9 +314,6 @@ class RoundPart:
         known.update({one.coverage.miner: one for one in found})
         self._sketched = [known[one.miner] for one in submissions]
         return self._sketched
-
-    def _purpose(self, view: b.TaskView) -> Purpose:
-        return self.spec.task_id, view.round.number
 
     def _plan(self, view: b.TaskView) -> ckks.SketchPlan:
         return ckks.round_plan(self.parameters, bytes.fromhex(view.round.beacon))
