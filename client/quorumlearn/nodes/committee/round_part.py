@@ -307,11 +307,11 @@ class RoundPart:
             for one in self._sketched or ()
             if one.coverage.reason != b.MISSING_ARTIFACT
         }
-        wanted = [one for one in submissions if one.miner not in known]
-        found = screening.sketch_submissions(
-            self.store, self.parameters, self._plan(view), wanted, self.workers, overtaken
-        )
-        known.update({one.coverage.miner: one for one in found})
+        if wanted := [one for one in submissions if one.miner not in known]:
+            found = screening.sketch_submissions(
+                self.store, self.parameters, self._plan(view), wanted, self.workers, overtaken
+            )
+            known.update({one.coverage.miner: one for one in found})
         self._sketched = [known[one.miner] for one in submissions]
         return self._sketched
 
