@@ -23,16 +23,17 @@ _sym_db = _symbol_database.Default()
 
 
 from quorumlearn_proto import block_pb2 as quorumlearn__proto_dot_block__pb2
+from quorumlearn_proto import common_pb2 as quorumlearn__proto_dot_common__pb2
 from quorumlearn_proto import task_pb2 as quorumlearn__proto_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dquorumlearn_proto/event.proto\x12\x0bquorumlearn\x1a\x1dquorumlearn_proto/block.proto\x1a\x1cquorumlearn_proto/task.proto\"\xc7\x01\n\x0bLedgerEvent\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\'\n\x06status\x18\x05 \x01(\x0e\x32\x17.quorumlearn.TaskStatus\x12!\n\x05phase\x18\x06 \x01(\x0e\x32\x12.quorumlearn.Phase\x12\r\n\x05moved\x18\x07 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x08 \x01(\t\x12\x10\n\x08key_step\x18\t \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dquorumlearn_proto/event.proto\x12\x0bquorumlearn\x1a\x1dquorumlearn_proto/block.proto\x1a\x1equorumlearn_proto/common.proto\x1a\x1cquorumlearn_proto/task.proto\"\xf0\x01\n\x0bLedgerEvent\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\'\n\x06status\x18\x05 \x01(\x0e\x32\x17.quorumlearn.TaskStatus\x12!\n\x05phase\x18\x06 \x01(\x0e\x32\x12.quorumlearn.Phase\x12\r\n\x05moved\x18\x07 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x08 \x01(\t\x12\x10\n\x08key_step\x18\t \x01(\t\x12\'\n\x05shown\x18\n \x03(\x0b\x32\x18.quorumlearn.ArtifactRefb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quorumlearn_proto.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LEDGEREVENT']._serialized_start=108
-  _globals['_LEDGEREVENT']._serialized_end=307
+  _globals['_LEDGEREVENT']._serialized_start=140
+  _globals['_LEDGEREVENT']._serialized_end=380
 # @@protoc_insertion_point(module_scope)

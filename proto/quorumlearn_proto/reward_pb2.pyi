@@ -37,6 +37,18 @@ class Account(_message.Message):
     earlier: _containers.RepeatedCompositeFieldContainer[Movement]
     def __init__(self, account_id: _Optional[str] = ..., balance: _Optional[int] = ..., last: _Optional[_Union[Movement, _Mapping]] = ..., earlier: _Optional[_Iterable[_Union[Movement, _Mapping]]] = ...) -> None: ...
 
+class Receipt(_message.Message):
+    __slots__ = ("account_id", "tx_id", "at_ms", "movements")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    TX_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    MOVEMENTS_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    tx_id: str
+    at_ms: int
+    movements: _containers.RepeatedCompositeFieldContainer[Movement]
+    def __init__(self, account_id: _Optional[str] = ..., tx_id: _Optional[str] = ..., at_ms: _Optional[int] = ..., movements: _Optional[_Iterable[_Union[Movement, _Mapping]]] = ...) -> None: ...
+
 class Movement(_message.Message):
     __slots__ = ("kind", "amount", "task_id", "round", "counterparty")
     KIND_FIELD_NUMBER: _ClassVar[int]

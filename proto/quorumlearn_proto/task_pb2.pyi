@@ -229,6 +229,16 @@ class TaskState(_message.Message):
     spec_digest: str
     def __init__(self, task_id: _Optional[str] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., round: _Optional[int] = ..., head: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., join_deadline_ms: _Optional[int] = ..., cancel_requested: bool = ..., reason: _Optional[str] = ..., spec_digest: _Optional[str] = ...) -> None: ...
 
+class Slot(_message.Message):
+    __slots__ = ("owner_msp", "slot", "task_id")
+    OWNER_MSP_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    owner_msp: str
+    slot: int
+    task_id: str
+    def __init__(self, owner_msp: _Optional[str] = ..., slot: _Optional[int] = ..., task_id: _Optional[str] = ...) -> None: ...
+
 class Participation(_message.Message):
     __slots__ = ("task_id", "miner", "joined_at_ms", "work", "left")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]

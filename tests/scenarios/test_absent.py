@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from quorumlearn.artifacts import ArtifactStore, StoreFull
+from quorumlearn.artifacts import ArtifactStore, Purpose, StoreFull
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -148,10 +148,10 @@ class CrampedStore(ArtifactStore):
         super().__init__(url)
         self._marker = marker
 
-    def put(self, data: bytes) -> ArtifactRef:
+    def put(self, data: bytes, purpose: Purpose | None = None) -> ArtifactRef:
         if self._marker.exists():
             raise StoreFull("no room for the artifact; make room and try again")
-        return super().put(data)
+        return super().put(data, purpose)
 
 
 class CrampedOrganisation(Organisation):

@@ -90,7 +90,7 @@ def played(stage: Stage) -> Played:
             TASK,
             rounds=1,
             miners={"minimum": 3, "maximum": count, "byzantine": (count - 1) // 2},
-            timeouts={"reveal": 15},
+            timeouts={"reveal": 15, "screen": 30},
         )
         for who in rogues:
             stage.market(who).join(TASK)

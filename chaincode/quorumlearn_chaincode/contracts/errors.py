@@ -50,6 +50,8 @@ class Code(StrEnum):
     """The account holds less than the transaction takes."""
     # Records
     TASK_EXISTS = "TASK_EXISTS"
+    TOO_MANY_TASKS = "TOO_MANY_TASKS"
+    """The owner's organisation has as many tasks under way as it may."""
     NO_SUCH_TASK = "NO_SUCH_TASK"
     TASK_ALTERED = "TASK_ALTERED"
     """The Task record is gone, or its specification is not the one that was published."""

@@ -60,7 +60,7 @@ class Ledger:
         self._read: dict[str, bytes] = {}
         self._asked: set[str] = set()
         self._ranges: dict[str, list[str]] = {}
-        self._written: dict[str, Message] = {}
+        self._written: dict[str, Message | None] = {}
 
     @property
     def asked(self) -> frozenset[str]:
@@ -78,13 +78,22 @@ class Ledger:
         """The record under these attributes, None if there is none."""
         key = _key(table.name, *attributes)
         if key in self._written:
-            return _copy(table, self._written[key])
+            return _copied(table, self._written[key])
         value = self._committed(key)
         return _record(table, value) if value else None
 
     def put(self, table: Table[M], record: M, *attributes: str | int) -> None:
         """Write the record when the transaction ends."""
         self._written[_key(table.name, *attributes)] = _copy(table, record)
+
+    def create(self, table: Table[M], record: M, *attributes: str | int) -> None:
+        """As `put`, under a key that no other transaction can have written: so it is not looked for."""
+        self._read.setdefault(_key(table.name, *attributes), b"")
+        self.put(table, record, *attributes)
+
+    def delete(self, table: Table[M], *attributes: str | int) -> None:
+        """Remove the record when the transaction ends."""
+        self._written[_key(table.name, *attributes)] = None
 
     def written(self, table: Table[M], *attributes: str | int) -> bool:
         """Whether this transaction has written the record."""
@@ -100,7 +109,9 @@ class Ledger:
         found = {key: _record(table, self._read[key]) for key in self._ranges[prefix]}
         for key, record in self._written.items():
             if key.startswith(prefix):
-                found[key] = _copy(table, record)
+                found.pop(key, None)
+                if record is not None:
+                    found[key] = _copy(table, record)
         return [found[key] for key in sorted(found)]
 
     def among(self, table: Table[M], *attributes: str | int, last: Iterable[Last]) -> list[M]:
@@ -145,9 +156,14 @@ class Ledger:
         )
         self._load(self._written)
         for key in sorted(self._written):
+            record = self._written[key]
+            if record is None:
+                if self._committed(key):
+                    self._stub.delete_state(key)
+                continue
             if not self._committed(key):
                 self._stub.set_state_validation_parameter(key, quorum)
-            self._stub.put_state(key, canonical.to_json(self._written[key]))
+            self._stub.put_state(key, canonical.to_json(record))
 
     def _load(self, keys: Iterable[str], expected: Iterable[str] = ()) -> None:
         named = set(keys)
@@ -184,6 +200,10 @@ def _copy(table: Table[M], record: Message) -> M:
     message: Message = copy
     message.CopyFrom(record)
     return copy
+
+
+def _copied(table: Table[M], record: Message | None) -> M | None:
+    return None if record is None else _copy(table, record)
 
 
 def _parts(last: Last) -> tuple[str | int, ...]:

@@ -7,15 +7,24 @@ from collections.abc import Iterator
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Challenge, ChallengeStatus
 from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
-from quorumlearn_proto.page_pb2 import AccountPage, AccountStatement, StakePage
-from quorumlearn_proto.reward_pb2 import Account, Escrow, Movement, MovementKind, Stake, Supply, Totals
+from quorumlearn_proto.page_pb2 import AccountEntry, AccountPage, AccountStatement, StakePage
+from quorumlearn_proto.reward_pb2 import (
+    Account,
+    Escrow,
+    Movement,
+    MovementKind,
+    Receipt,
+    Stake,
+    Supply,
+    Totals,
+)
 
 from .arguments import MAX_PAGE, MAX_SUPPLY, amount, bad, identity, page, record, shown, task_id
 from .call import Call, no_such_task
 from .configuration import CONFIG_DIGEST, MINER, OWNER, check_config, organisation_roles
 from .errors import Code, Refusal
-from .tables import ACCOUNTS, CHALLENGES, CONFIG, ESCROWS, STAKES, SUPPLY, M_co, Table
-from .tokens import credit, debit
+from .tables import ACCOUNTS, CHALLENGES, CONFIG, ESCROWS, RECEIPTS, STAKES, SUPPLY, M_co, Table
+from .tokens import debit, deposit, held
 
 ADMIN_OU = "admin"
 MAX_STATEMENT = 1000
@@ -76,7 +85,7 @@ def mint(call: Call, account: str, tokens: str) -> None:
         raise Refusal(Code.BAD_AMOUNT, f"{supply.minted} tokens are minted: at most {MAX_SUPPLY} ever")
     supply.minted += added
     call.ledger.put(SUPPLY, supply)
-    credit(call, receiver, Movement(kind=MovementKind.MINT, amount=added, counterparty=call.actor))
+    deposit(call, receiver, Movement(kind=MovementKind.MINT, amount=added, counterparty=call.actor))
 
 
 def transfer(call: Call, account: str, tokens: str) -> None:
@@ -84,7 +93,7 @@ def transfer(call: Call, account: str, tokens: str) -> None:
     if receiver == call.actor:
         raise bad("account is the submitter's own: name another")
     debit(call, call.actor, Movement(kind=MovementKind.TRANSFER, amount=moved, counterparty=receiver))
-    credit(call, receiver, Movement(kind=MovementKind.TRANSFER, amount=moved, counterparty=call.actor))
+    deposit(call, receiver, Movement(kind=MovementKind.TRANSFER, amount=moved, counterparty=call.actor))
 
 
 def get_config(call: Call) -> Config:
@@ -93,18 +102,31 @@ def get_config(call: Call) -> Config:
 
 def get_account(call: Call, account: str) -> Account:
     found = call.ledger.get(ACCOUNTS, identity("account", account))
-    if found is None:
+    receipts = _receipts(call, account)
+    if found is None and not receipts:
         raise Refusal(Code.NO_SUCH_ACCOUNT, f"nothing was ever paid to {account}")
-    return found
+    return _with(found or Account(account_id=account, last=receipts[-1].movements[-1]), receipts)
 
 
 def statement(call: Call, account: str) -> AccountStatement:
-    return AccountStatement(entries=call.ledger.history(get_account(call, account).account_id, MAX_STATEMENT))
+    """The newest entries; the balance of one that is a receipt is the account's own with the receipts so far."""
+    whole = get_account(call, account)
+    receipts = _receipts(call, account)
+    balance, entries = whole.balance - held(receipts), []
+    for one in receipts:
+        balance += held([one])
+        *earlier, last = one.movements
+        after = Account(account_id=account, balance=balance, last=last, earlier=earlier)
+        entries.append(AccountEntry(tx_id=one.tx_id, at_ms=one.at_ms, account=after))
+    entries = [*reversed(entries), *call.ledger.history(account, MAX_STATEMENT)]
+    entries.sort(key=lambda entry: entry.at_ms, reverse=True)
+    return AccountStatement(entries=entries[:MAX_STATEMENT])
 
 
 def accounts(call: Call, page_size: str, bookmark: str) -> AccountPage:
     rows, following = call.ledger.page(ACCOUNTS, *page(page_size, bookmark))
-    return AccountPage(accounts=rows, bookmark=following)
+    whole = [_with(row, _receipts(call, row.account_id)) for row in rows]
+    return AccountPage(accounts=whole, bookmark=following)
 
 
 def get_escrow(call: Call, task: str) -> Escrow:
@@ -132,7 +154,7 @@ def totals(call: Call) -> Totals:
     supply = call.ledger.get(SUPPLY) or Supply()
     found = Totals(
         minted=supply.minted,
-        balances=sum(account.balance for account in _all(call, ACCOUNTS)),
+        balances=sum(account.balance for account in _all(call, ACCOUNTS)) + held(_all(call, RECEIPTS)),
         escrows=sum(escrow.amount for escrow in _all(call, ESCROWS)),
     )
     for stake in _all(call, STAKES):
@@ -142,6 +164,16 @@ def totals(call: Call) -> Totals:
         found.stakes += _locked(challenge)
         found.burnt += challenge.burnt
     return found
+
+
+def _receipts(call: Call, account: str) -> list[Receipt]:
+    """What the account has not collected, in the order of time."""
+    return sorted(call.ledger.scan(RECEIPTS, account), key=lambda one: (one.at_ms, one.tx_id))
+
+
+def _with(account: Account, receipts: list[Receipt]) -> Account:
+    account.balance += held(receipts)
+    return account
 
 
 def _locked(challenge: Challenge) -> int:

@@ -37,7 +37,7 @@ from .ledger import Place
 from .payment import miners_shares, proposer_share, verifier_share
 from .phases import Closing
 from .seats import holder, release_seats, seat_places, seats_for
-from .tables import ACCOUNTS, BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, STAKES, STATES
+from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, STAKES, STATES
 from .tokens import pay, refund_escrow, return_stake
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
@@ -135,9 +135,6 @@ def finish(call: Call, task: Task, state: TaskState, status: TaskStatus, reason:
     state.reason = reason
     call.ledger.put(STATES, state, task.spec.task_id)
     stakes = call.ledger.scan(STAKES, task.spec.task_id)
-    call.ledger.load(
-        (ESCROWS, task.spec.task_id), *((ACCOUNTS, stake.account_id) for stake in stakes if stake.amount)
-    )
     refund_escrow(call, task.spec.task_id)
     for stake in stakes:
         return_stake(call, stake)
@@ -160,7 +157,7 @@ def _load(call: Call, task: Task, round_: Round, closing: Closing, goes_on: bool
         call.ledger.load(*places)
     payouts = _payouts(call, task, round_, closing)
     if payouts:
-        places += [(ESCROWS, task_id), *((ACCOUNTS, account) for account, _ in payouts)]
+        places.append((ESCROWS, task_id))
     call.ledger.load(*places)
     return payouts
 

@@ -20,6 +20,8 @@ from .payment import WHOLE_BP
 
 MAX_SPEC_BYTES = 64 * 1024
 MAX_ROUNDS = 10_000
+MAX_LIVE_TASKS = 32
+"""Of an organisation of owners at the same time: every one takes threads of many nodes."""
 MAX_MINERS = 256
 MAX_SEATS = 16
 MAX_TIMEOUT = 7 * 24 * 3600

@@ -24,8 +24,8 @@ from quorumlearn_proto.block_pb2 import (
     Submission,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef, Config
-from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Supply
-from quorumlearn_proto.task_pb2 import Participation, Seat, Task, TaskState
+from quorumlearn_proto.reward_pb2 import Account, Escrow, Receipt, Stake, Supply
+from quorumlearn_proto.task_pb2 import Participation, Seat, Slot, Task, TaskState
 
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 
@@ -41,10 +41,12 @@ class Table(Generic[M_co]):
 CONFIG = Table("config", Config)  # ()
 SUPPLY = Table("supply", Supply)  # ()
 ACCOUNTS = Table("account", Account)  # (identity)
+RECEIPTS = Table("receipt", Receipt)  # (identity, transaction); until collected
 ESCROWS = Table("escrow", Escrow)  # (task)
 STAKES = Table("stake", Stake)  # (task, identity)
 TASKS = Table("task", Task)  # (task)
 STATES = Table("state", TaskState)  # (task)
+SLOTS = Table("slot", Slot)  # (owner's organisation, slot)
 MINERS = Table("miner", Participation)  # (task, identity)
 SEATS = Table("seat", Seat)  # (task, seat); without a verifier once its holder has left
 ROUNDS = Table("round", Round)  # (task, round)

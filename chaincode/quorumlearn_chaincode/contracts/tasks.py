@@ -5,7 +5,7 @@ from __future__ import annotations
 from quorumlearn_proto.block_pb2 import Phase
 from quorumlearn_proto.derived import spec_digest
 from quorumlearn_proto.page_pb2 import ParticipationPage, TaskPage, TaskSummary
-from quorumlearn_proto.task_pb2 import Participation, Task, TaskSpec, TaskState, TaskStatus
+from quorumlearn_proto.task_pb2 import Participation, Slot, Task, TaskSpec, TaskState, TaskStatus
 
 from . import seats
 from .arguments import page, record, task_id
@@ -13,9 +13,11 @@ from .call import Call
 from .errors import Code, Refusal
 from .rounds import current_round
 from .settlement import finish, genesis, head_of
-from .specification import MAX_SPEC_BYTES, check_spec
-from .tables import BLOCKS, MINERS, STATES, TASKS
+from .specification import MAX_LIVE_TASKS, MAX_SPEC_BYTES, check_spec
+from .tables import BLOCKS, MINERS, SLOTS, STATES, TASKS
 from .tokens import lock_escrow, lock_stake, return_stake, stake_of
+
+LIVE = (TaskStatus.PUBLISHED, TaskStatus.RUNNING)
 
 
 def publish(call: Call, text: str) -> None:
@@ -38,6 +40,7 @@ def publish(call: Call, text: str) -> None:
         join_deadline_ms=call.deadline(spec.timeouts.join),
         spec_digest=task.spec_digest,
     )
+    _take_slot(call, spec.task_id)
     lock_escrow(call, spec.task_id, call.actor, spec.rounds * spec.reward.per_round)
     call.ledger.put(TASKS, task, spec.task_id)
     call.ledger.put(STATES, state, spec.task_id)
@@ -120,8 +123,24 @@ def miners(call: Call, name: str, page_size: str, bookmark: str) -> Participatio
     return ParticipationPage(participations=rows, bookmark=following)
 
 
+def _take_slot(call: Call, name: str) -> None:
+    """Bound the organisation's tasks under way. A slot is freed by nobody: who publishes sees that its task has ended, so that no
+    settlement reads what an owner writes."""
+    slots = {one.slot: one for one in call.ledger.scan(SLOTS, call.msp_id)}
+    call.ledger.load(*((STATES, one.task_id) for one in slots.values()))
+    for number in range(1, MAX_LIVE_TASKS + 1):
+        if number not in slots or call.state(slots[number].task_id).status not in LIVE:
+            slot = Slot(owner_msp=call.msp_id, slot=number, task_id=name)
+            call.ledger.put(SLOTS, slot, call.msp_id, number)
+            return
+    raise Refusal(
+        Code.TOO_MANY_TASKS,
+        f"{call.msp_id} has {MAX_LIVE_TASKS} tasks under way, as many as it may: cancel one, or wait for one to end",
+    )
+
+
 def _open_for_joining(call: Call, name: str) -> TaskState:
     state = call.state(name)
-    if state.status not in (TaskStatus.PUBLISHED, TaskStatus.RUNNING):
+    if state.status not in LIVE:
         raise Refusal(Code.WRONG_PHASE, f"task {name} has ended: {TaskStatus.Name(state.status)}")
     return state

@@ -5,29 +5,46 @@ stakes and is kept in the Challenge record.
 
 What is slashed is burnt: no party gains by another's slash, nor the treasury. What was burnt stands where it was locked, in the Stake
 or the Challenge, so that slashes in different tasks do not meet in one key.
+
+What a task gives, it gives by a Receipt under a key of the transaction's own, and reads no account: anybody may transfer to an
+account at any time, and a transaction that had read it would lose that race, and with it a round's settlement. Receipts are the account's
+tokens; whoever spends more than the account itself holds collects them.
 """
 
 from __future__ import annotations
 
-from quorumlearn_proto.reward_pb2 import Account, Escrow, Movement, MovementKind, Stake
+from collections.abc import Iterable
+
+from quorumlearn_proto.reward_pb2 import Account, Escrow, Movement, MovementKind, Receipt, Stake
 
 from .call import Call
 from .errors import Code, Refusal
-from .tables import ACCOUNTS, ESCROWS, STAKES
+from .tables import ACCOUNTS, ESCROWS, RECEIPTS, STAKES
 
 
 def credit(call: Call, account_id: str, movement: Movement) -> None:
-    """Add `movement.amount` tokens to an account; it begins to exist with its first tokens."""
-    if movement.amount > 0:
-        account = call.ledger.get(ACCOUNTS, account_id) or Account(account_id=account_id)
-        _move(call, account, movement)
+    """Give an account `movement.amount` tokens by this transaction's receipt; it begins to exist with its first tokens."""
+    if movement.amount <= 0:
+        return
+    place = account_id, call.transaction_id
+    before = call.ledger.get(RECEIPTS, *place) if call.ledger.written(RECEIPTS, *place) else None
+    receipt = before or Receipt(account_id=account_id, tx_id=call.transaction_id, at_ms=call.now_ms)
+    receipt.movements.append(movement)
+    call.ledger.create(RECEIPTS, receipt, *place)
+
+
+def deposit(call: Call, account_id: str, movement: Movement) -> None:
+    """Add `movement.amount` tokens to the account itself: for what is no part of a task."""
+    _move(call, call.ledger.get(ACCOUNTS, account_id) or Account(account_id=account_id), movement)
 
 
 def debit(call: Call, account_id: str, movement: Movement) -> None:
-    """Take `movement.amount` tokens from an account. Refused if it holds less."""
+    """Take `movement.amount` tokens from an account, collecting its receipts if it takes them. Refused if it holds less."""
     if movement.amount <= 0:
         return
     account = call.ledger.get(ACCOUNTS, account_id) or Account(account_id=account_id)
+    if account.balance < movement.amount:
+        account = _collected(call, account, movement.amount)
     if account.balance < movement.amount:
         raise Refusal(
             Code.OVERSPENDING,
@@ -35,6 +52,11 @@ def debit(call: Call, account_id: str, movement: Movement) -> None:
         )
     movement.amount = -movement.amount
     _move(call, account, movement)
+
+
+def held(receipts: Iterable[Receipt]) -> int:
+    """The tokens in receipts."""
+    return sum(movement.amount for receipt in receipts for movement in receipt.movements)
 
 
 def lock_escrow(call: Call, task_id: str, owner: str, amount: int) -> None:
@@ -119,7 +141,18 @@ def _escrow(call: Call, task_id: str) -> Escrow:
     return escrow
 
 
-def _move(call: Call, account: Account, movement: Movement) -> None:
+def _collected(call: Call, account: Account, wanted: int) -> Account:
+    """The account once it has so many tokens, of as few receipts as it takes, or all that there are."""
+    receipts = call.ledger.scan(RECEIPTS, account.account_id)
+    for receipt in sorted(receipts, key=lambda one: (-held([one]), one.tx_id)):
+        if account.balance < wanted:
+            for movement in receipt.movements:
+                account = _move(call, account, movement)
+            call.ledger.delete(RECEIPTS, account.account_id, receipt.tx_id)
+    return account
+
+
+def _move(call: Call, account: Account, movement: Movement) -> Account:
     if call.ledger.written(ACCOUNTS, account.account_id):
         account.earlier.append(account.last)
     else:
@@ -127,3 +160,4 @@ def _move(call: Call, account: Account, movement: Movement) -> None:
     account.balance += movement.amount
     account.last.CopyFrom(movement)
     call.ledger.put(ACCOUNTS, account, account.account_id)
+    return account

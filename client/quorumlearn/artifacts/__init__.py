@@ -1,11 +1,13 @@
 """Artifacts: a content-addressed store under SHA-256, in a folder or in S3-compatible storage."""
 
+from quorumlearn.artifacts.copies import Purpose
 from quorumlearn.artifacts.errors import (
     ArtifactCorrupt,
     ArtifactError,
     ArtifactMissing,
     ArtifactTooLarge,
     BadReference,
+    NotAllowed,
     StoreFull,
     StoreUnavailable,
 )
@@ -19,6 +21,8 @@ __all__ = [
     "ArtifactStore",
     "ArtifactTooLarge",
     "BadReference",
+    "NotAllowed",
+    "Purpose",
     "StoreFull",
     "StoreUnavailable",
     "checked",

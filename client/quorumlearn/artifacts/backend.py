@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from quorumlearn.artifacts.errors import ArtifactError, ArtifactMissing, StoreFull, StoreUnavailable
+from quorumlearn.artifacts.errors import (
+    ArtifactError,
+    ArtifactMissing,
+    NotAllowed,
+    StoreFull,
+    StoreUnavailable,
+)
 
 CHUNK = 1 << 22  # bytes read or written at a time
 
@@ -15,11 +21,19 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Backend(Protocol):
-    """A flat folder of named byte strings. Every failure is an ArtifactError."""
+    """Byte strings by name, `organisation/ab/digest`. Every failure is an ArtifactError."""
 
     @property
     def shown(self) -> str:
         """The place as messages show it, without credentials."""
+        ...
+
+    def organisations(self) -> list[str]:
+        """The first parts of all names, sorted."""
+        ...
+
+    def written(self, organisation: str) -> Iterator[tuple[str, float]]:
+        """The names below an organisation, and when each was written, in seconds since 1970."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
@@ -32,6 +46,10 @@ class Backend(Protocol):
 
     def size(self, name: str) -> int | None:
         """How many bytes lie under `name`; None if nothing does. ArtifactCorrupt if it is no plain file."""
+        ...
+
+    def mark(self, name: str) -> str | None:
+        """Something that changes whenever what lies under `name` is written; None if nothing does."""
         ...
 
     def read(self, name: str, size: int) -> Iterator[bytes]:
@@ -52,8 +70,6 @@ def failure(error: Exception, action: str, shown: str) -> ArtifactError:
     if isinstance(error, FileNotFoundError):
         return ArtifactMissing(f"could not {action}: it is not in {shown}")
     if isinstance(error, PermissionError):
-        return StoreUnavailable(
-            f"not allowed to {action} in {shown}; check the store's permissions or credentials"
-        )
+        return NotAllowed(f"not allowed to {action} in {shown}; check the store's permissions or credentials")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
     return StoreUnavailable(f"could not {action} in {shown} ({reason}); check that the store is reachable")

@@ -30,5 +30,9 @@ class StoreUnavailable(ArtifactError):
     """The store is gone, unreachable or not ours to use: try again later, or mend the configuration."""
 
 
+class NotAllowed(StoreUnavailable):
+    """The store is there and does not let this program do it: mend permissions or credentials."""
+
+
 class StoreFull(ArtifactError):
     """There is no room for the artifact, in the store or in the temporary folder: make room and try again."""

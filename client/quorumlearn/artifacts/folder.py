@@ -1,11 +1,12 @@
 """Artifacts in a folder.
 
 Rules:
-1. An artifact is written to `.partial/`, flushed to the disk, and renamed into place: it is there whole or
+1. Each organisation writes in a folder of its own, which can belong to it alone (docs/store.md); all read all.
+2. An artifact is written to the organisation's `.partial/`, flushed to the disk, and renamed into place: it is there whole or
    not at all, also after a power cut, and writers of the same artifact do not disturb each other.
-2. A failed write removes its partial file. Partial files left by killed processes are removed a day later.
-3. The folder is made only if asked: a mount that is gone is an error, not an empty store.
-4. Symbolic links are not followed and nothing but plain files is opened: names in the folder may be hostile.
+3. A failed write removes its partial file. Partial files left by killed processes are removed a day later.
+4. The store's folder is made only if asked: a mount that is gone is an error, not an empty store.
+5. Symbolic links are not followed and nothing but plain files is opened: names in the folder may be hostile.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ _STALE_SECONDS = 24 * 3600
 
 
 class Folder:
-    """A `Backend` in the folder `root`. StoreUnavailable if it is not there and `create` is False."""
+    """A `Backend` in the folder `root`, written to below `organisation`. StoreUnavailable if it is not there and `create` is False."""
 
-    def __init__(self, root: Path, *, create: bool) -> None:
+    def __init__(self, root: Path, organisation: str, *, create: bool) -> None:
         self._root = root
+        self._partial = root / organisation / _PARTIAL
         if create:
             try:
                 root.mkdir(parents=True, exist_ok=True)
@@ -45,6 +47,18 @@ class Folder:
     def shown(self) -> str:
         return str(self._root)
 
+    def organisations(self) -> list[str]:
+        try:
+            return sorted(path.name for path in self._root.iterdir() if path.is_dir())
+        except OSError as error:
+            self._check_root()
+            raise failure(error, "list the organisations", self.shown) from error
+
+    def written(self, organisation: str) -> Iterator[tuple[str, float]]:
+        for path in (self._root / organisation).glob("??/*"):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                yield str(path.relative_to(self._root)), path.lstat().st_mtime
+
     def write(self, name: str, data: bytes) -> None:
         self._place(name, lambda file: _write_all(file, data))
 
@@ -53,16 +67,12 @@ class Folder:
             self._place(name, lambda file: shutil.copyfileobj(source, file, CHUNK))
 
     def size(self, name: str) -> int | None:
-        try:
-            found = (self._root / name).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            self._check_root()
-            return None
-        except OSError as error:
-            raise failure(error, f"look for {name}", self.shown) from error
-        if not stat.S_ISREG(found.st_mode):
-            raise ArtifactCorrupt(f"{name} in {self.shown} is not a plain file; remove it")
-        return found.st_size
+        found = self._found(name)
+        return None if found is None else found.st_size
+
+    def mark(self, name: str) -> str | None:
+        found = self._found(name)
+        return None if found is None else f"{found.st_ino}/{found.st_size}/{found.st_ctime_ns}"
 
     def read(self, name: str, size: int) -> Iterator[bytes]:
         try:
@@ -83,6 +93,20 @@ class Folder:
         except OSError as error:
             raise failure(error, f"remove {name}", self.shown) from error
         return True
+
+    def _found(self, name: str) -> os.stat_result | None:
+        try:
+            found = (self._root / name).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_root()
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None
+            raise failure(error, f"look for {name}", self.shown) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise ArtifactCorrupt(f"{name} in {self.shown} is not a plain file; remove it")
+        return found
 
     def _open(self, name: str) -> BinaryIO:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -105,11 +129,13 @@ class Folder:
         target = self._root / name
         partial: Path | None = None
         try:
-            (self._root / _PARTIAL).mkdir(exist_ok=True)
-            target.parent.mkdir(exist_ok=True)
-            if target.parent.is_symlink():
-                raise StoreUnavailable(f"{target.parent} is a symbolic link; a store holds none")
-            handle, path = tempfile.mkstemp(dir=self._root / _PARTIAL, prefix=target.name[:16])
+            for folder in (self._partial.parent, self._partial, target.parent):
+                if not folder.exists():
+                    folder.mkdir(exist_ok=True)
+                    folder.chmod(0o755)  # whatever the umask is: the others read here
+                if folder.is_symlink():
+                    raise StoreUnavailable(f"{folder} is a symbolic link; a store holds none")
+            handle, path = tempfile.mkstemp(dir=self._partial, prefix=target.name[:16])
             partial = Path(path)
             with os.fdopen(handle, "wb") as file:
                 fill(file)
@@ -117,8 +143,8 @@ class Folder:
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())
             partial.replace(target)
-            _sync_folder(target.parent)
-            _sync_folder(self._root)
+            for folder in (target.parent, self._partial.parent, self._root):
+                _sync_folder(folder)
         except FileNotFoundError as error:
             self._check_root()
             raise StoreUnavailable(f"{self.shown} changed while {name} was written; try again") from error
@@ -142,7 +168,7 @@ class Folder:
     def _remove_stale(self) -> None:
         oldest = time.time() - _STALE_SECONDS
         with suppress(OSError):  # not ours to clean, or cleaned by another process: no reader ever sees them
-            for path in (self._root / _PARTIAL).iterdir():
+            for path in self._partial.iterdir():
                 if path.lstat().st_mtime < oldest:
                     path.unlink()
 

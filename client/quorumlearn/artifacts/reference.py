@@ -9,6 +9,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn.artifacts.errors import ArtifactTooLarge, BadReference
 
+_ORGANISATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -19,9 +20,13 @@ def reference_of(data: bytes) -> ArtifactRef:
 
 def checked_digest(digest: str) -> str:
     """`digest` if it is a SHA-256 in 64 lower-case hex digits; BadReference if not."""
-    if not _DIGEST.fullmatch(digest):
+    if not is_digest(digest):
         raise BadReference(f"the digest {digest[:80]!r} is not 64 lower-case hex digits")
     return digest
+
+
+def is_digest(text: str) -> bool:
+    return _DIGEST.fullmatch(text) is not None
 
 
 def checked(ref: ArtifactRef, limit: int | None = None) -> ArtifactRef:
@@ -36,6 +41,19 @@ def checked(ref: ArtifactRef, limit: int | None = None) -> ArtifactRef:
     return ref
 
 
-def path_of(digest: str) -> str:
-    """Where an artifact lies below the store's root: `ab/abcdef…`."""
-    return f"{checked_digest(digest)[:2]}/{digest}"
+def checked_organisation(name: str) -> str:
+    """`name` if a store can keep artifacts below it; BadReference if not."""
+    if not is_organisation(name):
+        raise BadReference(
+            f"{name[:80]!r} cannot name an organisation's part of a store: letters, digits, dots, - and _ can"
+        )
+    return name
+
+
+def is_organisation(name: str) -> bool:
+    return _ORGANISATION.fullmatch(name) is not None
+
+
+def path_of(organisation: str, digest: str) -> str:
+    """Where an organisation's artifact lies below the store's root: `Org1MSP/ab/abcdef…`."""
+    return f"{organisation}/{checked_digest(digest)[:2]}/{digest}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,33 @@ class Remote:
     def shown(self) -> str:
         return self._shown
 
+    def organisations(self) -> list[str]:
+        def listed() -> list[str]:
+            self._fs.invalidate_cache()  # others write here too
+            return [
+                str(one["name"]).rstrip("/").rpartition("/")[2]
+                for one in self._fs.ls(self._root, detail=True)
+                if one.get("type") == "directory"
+            ]
+
+        try:
+            return sorted(self._do("list the organisations", listed))
+        except ArtifactMissing:
+            return []
+
+    def written(self, organisation: str) -> Iterator[tuple[str, float]]:
+        def listed() -> dict[str, dict[str, Any]]:
+            self._fs.invalidate_cache()
+            found: dict[str, dict[str, Any]] = self._fs.find(self._path(organisation), detail=True)
+            return found
+
+        for path, info in self._do("list artifacts", listed).items():
+            when = info.get("LastModified", info.get("mtime", info.get("created")))
+            if isinstance(when, datetime):
+                when = when.timestamp()
+            if isinstance(when, (int, float)):  # else nobody can say how old it is
+                yield path.removeprefix(f"{self._root}/"), float(when)
+
     def write(self, name: str, data: bytes) -> None:
         self._place(name, lambda path: self._fs.pipe_file(path, data))
 
@@ -53,19 +81,19 @@ class Remote:
         self._place(name, lambda target: self._fs.put_file(str(path), target))
 
     def size(self, name: str) -> int | None:
-        try:
-            self._fs.invalidate_cache()  # others write here too
-            info = self._do(f"look for {name}", lambda: self._fs.info(self._path(name)))
-        except ArtifactMissing:
+        info = self._info(name)
+        return None if info is None else int(info["size"])
+
+    def mark(self, name: str) -> str | None:
+        info = self._info(name)
+        if info is None:
             return None
-        if info.get("type") != "file" or not isinstance(info.get("size"), int):
-            raise ArtifactCorrupt(f"{name} in {self._shown} is not a plain file; remove it")
-        return int(info["size"])
+        return "/".join(str(info.get(key)) for key in ("size", "ETag", "LastModified", "mtime", "created"))
 
     def read(self, name: str, size: int) -> Iterator[bytes]:
         start = 0
-        while start <= size:
-            end = size + 1 if size + 1 - start <= CHUNK else start + CHUNK
+        while start < size:  # S3 refuses a range that begins at the end
+            end = size + 1 if size - start <= CHUNK else start + CHUNK
             chunk = self._range(name, start, end)
             if len(chunk) > end - start:
                 raise ArtifactCorrupt(f"{self._shown} sent more of {name} than was asked for")
@@ -83,6 +111,16 @@ class Remote:
         except ArtifactMissing:
             return False
         return True
+
+    def _info(self, name: str) -> Mapping[str, Any] | None:
+        try:
+            self._fs.invalidate_cache()  # others write here too
+            info: Mapping[str, Any] = self._do(f"look for {name}", lambda: self._fs.info(self._path(name)))
+        except ArtifactMissing:
+            return None
+        if info.get("type") != "file" or not isinstance(info.get("size"), int):
+            raise ArtifactCorrupt(f"{name} in {self._shown} is not a plain file; remove it")
+        return info
 
     def _range(self, name: str, start: int, end: int) -> bytes:
         return bytes(

@@ -34,6 +34,7 @@ from quorumlearn.ckks.errors import (
     ParameterError,
     QuantiseError,
     WorkerDied,
+    WorkerFailed,
 )
 from quorumlearn.ckks.explanation import Explanation
 from quorumlearn.ckks.keys import (
@@ -87,6 +88,7 @@ __all__ = [
     "SketchCiphertext",
     "SketchPlan",
     "WorkerDied",
+    "WorkerFailed",
     "Workers",
     "Wrong",
     "aggregate",

@@ -23,6 +23,10 @@ class WorkerDied(CkksError):
     """A worker process ended while it worked on own data: the machine is out of memory or a library crashed."""
 
 
+class WorkerFailed(CkksError):
+    """A worker process could not do its work and says why: try again, or look at what it says."""
+
+
 class MalformedKey(CkksError):
     """Bytes are not a public share or a collective key of these parameters: leave the sender out."""
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -153,6 +154,30 @@ def check(file: File, as_json: AsJson = False) -> None:
     for notice in (data.notice, unasked):
         if notice:
             print_text(notice, style="yellow")
+
+
+@app.command(epilog=f"Example: quorumlearn node prune nodes/miners1.yaml.  {EXIT_CODES}")
+def prune(file: File, as_json: AsJson = False) -> None:
+    """Remove the organisation's own artifacts that no task needs any more from the store.
+
+    Kept are those of tasks under way, of tasks of which a block can still be challenged, every task's last model, and what is
+    younger than a day.
+    `quorumlearn task audit` finds no more of a task than is left.
+    """
+    from quorumlearn.nodes.config import load
+    from quorumlearn.nodes.organisation import Organisation
+    from quorumlearn.nodes.pruning import prune as pruned
+
+    organisation = Organisation(load(file))
+    try:
+        market = organisation.market(organisation.config.identities[0].user)
+        gone = pruned(market, organisation.store, time.time())
+    finally:
+        organisation.close()
+    if as_json:
+        print_json({"removed": gone})
+    else:
+        print_text(f"removed {len(gone)} artifacts of {organisation.store.organisation}")
 
 
 @app.command(epilog=f"Example: quorumlearn node example miners1 > miners1.yaml.  {EXIT_CODES}")

@@ -14,7 +14,7 @@ from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
 from quorumlearn.analysis import why_task
-from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_feed, open_market
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, choose_identity, open_feed, open_market
 from quorumlearn.cli.audit import audit
 from quorumlearn.cli.example import task_example
 from quorumlearn.cli.live import TaskWatch, follow
@@ -72,7 +72,6 @@ def publish(
     wanted = taskfile.load(file)
     signs = who if dry_run else signer(folder, who, Role.OWNER)
     with progress("making the initial model") as step:
-        artifacts = ArtifactStore(store if "://" in store else Path(store).resolve().as_uri())
         model = taskfile.initial_public_model(wanted)
         root = taskfile.root_set(wanted, DataSource(folder=data))
         spec = taskfile.spec_of(wanted, reference_of(model), None if root is None else reference_of(root))
@@ -80,6 +79,10 @@ def publish(
         if not dry_run:
             step("publishing")
             with open_market(folder, signs) as market:
+                artifacts = ArtifactStore(
+                    store if "://" in store else Path(store).resolve().as_uri(),
+                    organisation=choose_identity(folder, signs)[0].msp_id,
+                )
                 for data_of in (model, root):
                     if data_of is not None:
                         artifacts.put(data_of)

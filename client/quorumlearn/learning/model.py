@@ -131,10 +131,15 @@ def to_bytes(model: Model) -> bytes:
     return safetensors.numpy.save({name: np.ascontiguousarray(model[name]) for name in sorted(model)})
 
 
+def most_bytes(shapes: Shapes) -> int:
+    """At least as many bytes as a stored model of these shapes has: a limit for what is read."""
+    return 4 * size_of(shapes) + 1024 + 256 * len(shapes) + sum(len(name) for name in shapes)
+
+
 def from_bytes(data: bytes, like: Shapes) -> Model:
     """Read a model strictly: exactly the names and shapes of `like`, float32, finite, in the one form of
     `to_bytes`. ModelError says what else it is. The arrays own their memory."""
-    limit = 4 * size_of(like) + 1024 + 256 * len(like) + sum(len(name) for name in like)
+    limit = most_bytes(like)
     if len(data) > limit:
         raise ModelError(f"a model of {len(data)} bytes; at most {limit} are expected of its shapes")
     try:

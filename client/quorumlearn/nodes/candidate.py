@@ -27,7 +27,7 @@ def aggregate_ciphertexts(
     return ckks.aggregate(
         parameters,
         (
-            (verdict.weight, fetch_update(store, parameters, submissions[verdict.miner].manifest.update))
+            (verdict.weight, fetch_update(store, parameters, submissions[verdict.miner]))
             for verdict in selection.verdicts
             if verdict.weight > 0
         ),
@@ -66,6 +66,7 @@ def read_partial(
         PartialDecryption,
         ref,
         polynomial_bytes(parameters, parameters.chunks),
+        kept_for=(round_.task_id, round_.number),
         task_id=round_.task_id,
         round=round_.number,
         seat=seat,

@@ -21,7 +21,7 @@ from quorumlearn_proto.artifact_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.artifacts import ArtifactStore, Purpose
 from quorumlearn.nodes import sealing
 
 Record = TypeVar(
@@ -37,13 +37,23 @@ class ExchangeError(Exception):
     """An artifact of another verifier that is not what the ledger says it is."""
 
 
-def put(store: ArtifactStore, record: Record) -> ArtifactRef:
-    return store.put(record.SerializeToString(deterministic=True))
+def put(store: ArtifactStore, record: Record, purpose: Purpose | None = None) -> ArtifactRef:
+    return store.put(record.SerializeToString(deterministic=True), purpose)
 
 
-def get(store: ArtifactStore, kind: type[Record], ref: ArtifactRef, limit: int, **expected: object) -> Record:
-    """Fetch and parse; `expected` are fields that must have these values."""
-    return parsed(kind, store.get(ref, limit + OVERHEAD), ref, **expected)
+def get(
+    store: ArtifactStore,
+    kind: type[Record],
+    ref: ArtifactRef,
+    limit: int,
+    author: str = "",
+    kept_for: Purpose | None = None,
+    **expected: object,
+) -> Record:
+    """Fetch and parse; `author` put it if that is known, `expected` are fields that must have these values."""
+    if kept_for is not None:
+        store.keep(ref, limit + OVERHEAD, kept_for, author)
+    return parsed(kind, store.get(ref, limit + OVERHEAD, author), ref, **expected)
 
 
 def parsed(kind: type[Record], data: bytes, ref: ArtifactRef, **expected: object) -> Record:

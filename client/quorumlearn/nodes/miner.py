@@ -203,8 +203,9 @@ class Miner:
         parameters = parameters_of(spec)
         plan = ckks.round_plan(parameters, bytes.fromhex(now.beacon))
         steps = np.frombuffer(values, dtype="<i8").astype(np.int64)
-        self.store.put(update)
-        self.store.put(sealed)
+        place = spec.task_id, now.number
+        self.store.put(update, place)
+        self.store.put(sealed, place)
         claim = ckks.claim(parameters, plan, steps, self.me, salt).hex()
         self.market.reveal(spec.task_id, now.number, manifest, claim)
         log.info("revealed", task=spec.task_id, round=now.number, identity=self.me)
@@ -216,12 +217,13 @@ class Miner:
         values = candidate.open_agreed(self.store, parameters, now, view.screenings)
         base = load_public(self.store, spec, now.base.model)
         model = candidate.next_model(base, values, now.selection, parameters)
+        purpose = spec.task_id, now.number
         self.market.propose(
             spec.task_id,
             now.number,
             b.Candidate(
-                model=self.store.put(learning.to_bytes(model)),
-                aggregate=self.store.put(candidate.aggregate_bytes(values, now.selection)),
+                model=self.store.put(learning.to_bytes(model), purpose),
+                aggregate=self.store.put(candidate.aggregate_bytes(values, now.selection), purpose),
                 proposer=self.me,
             ),
         )

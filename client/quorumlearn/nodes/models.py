@@ -10,17 +10,18 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import rootset
 from quorumlearn.nodes.encryption import parameters_of
 
-MAX_MODEL_BYTES = 1 << 30
-
 
 def workload_of(spec: TaskSpec) -> learning.Workload:
     return learning.get_workload(spec.workload.name, dict(spec.workload.config))
 
 
 def load_public(store: ArtifactStore, spec: TaskSpec, ref: ArtifactRef) -> learning.Model:
-    """The public model behind a reference, with exactly the tensors that the task makes public."""
+    """The public model behind a reference, with exactly the tensors that the task makes public.
+
+    ModelError or an ArtifactError if it is not there. What is longer than those tensors is ArtifactTooLarge, unread.
+    """
     shapes = learning.public_shapes(workload_of(spec).shapes, spec.workload.public_blocks)
-    return learning.from_bytes(store.get(ref, MAX_MODEL_BYTES), shapes)
+    return learning.from_bytes(store.get(ref, learning.most_bytes(shapes)), shapes)
 
 
 def check_playable(store: ArtifactStore, spec: TaskSpec, *, training: bool) -> None:

@@ -34,6 +34,9 @@ OPTIONS = Options(
 took and lost is submitted again, and then the node looks at the ledger: it sends a step that is not there anew, and one that is there
 is refused."""
 
+KEPT = ".kept"
+"""The folder for copies of artifacts in the state folder; no user's folder may be called so."""
+
 
 class Organisation:
     """One organisation's node as configured; close it to let go of its connections. `repeatable`: see nodes.randomness."""
@@ -41,13 +44,18 @@ class Organisation:
     def __init__(self, config: NodeConfig, *, repeatable: bool = False) -> None:
         self.config = config
         self.repeatable = repeatable
-        self.store = ArtifactStore(config.store)
         self.journal = Journal(config.state)
         self._gateways: dict[str, Gateway] = {}
         self._answering = Answering()
         self._loading = threading.Lock()
         self._positions: dict[str, tuple[int, int]] = {}
         self._parts: dict[tuple[str, str], learning.Split] = {}
+
+    @cached_property
+    def store(self) -> ArtifactStore:
+        """Where the organisation writes below its own MSP ID. CredentialError if its first identity cannot be used."""
+        own = self.msp_id(self.config.identities[0].user)
+        return ArtifactStore(self.config.store, organisation=own, copies=self.config.state / KEPT)
 
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:

@@ -17,6 +17,7 @@ from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.miner import Miner
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.owner import Owner
@@ -31,6 +32,7 @@ class Roles:
     workshop: Workshop
     workers: Workers
     health: Health
+    keeper: Keeper
 
     def journal(self, identity: IdentityConfig, task: str) -> Journal:
         """JournalError if its folder cannot be made."""
@@ -82,6 +84,7 @@ class Roles:
             workers=self.workers,
             leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
             may_begin=self.health.may_begin,
+            seated=self.keeper.seated,
         )
         keys = KeyHolder(me, msp_id, org.store, journal, sender, org.repeatable)
         return rounds, keys, Judge(me, msp_id, market, org.store, scorer)

@@ -1,6 +1,7 @@
 """Runs one organisation's node: finds the tasks its identities are for and gives each a worker.
 
-One thread listens to the chaincode's events for the whole process, one sees whether it can write, one runs each identity in each task
+One thread listens to the chaincode's events for the whole process, one sees whether it can write, one keeps what others may remove from the
+store, one runs each identity in each task
 (a verifier has three), one pool of worker processes handles encrypted updates for them all. A task that has ended is left alone, but for
 its verifiers when one of its blocks is challenged. The node stops on `stop`; with `until_done` it also ends by itself once every matching
 task has ended.
@@ -27,6 +28,7 @@ from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.feed import AWAY_SECONDS, TaskFeed, listen
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal, JournalError
+from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.organisation import Organisation, journal_folder
 from quorumlearn.nodes.pin import Pin
@@ -57,13 +59,15 @@ class Node:
         self._feeds: dict[str, TaskFeed] = {}
         self._threads: dict[tuple[str, str], threading.Thread] = {}
         self._over: set[str] = set()
+        self._left_out: set[str] = set()
         self._challenged: set[str] = set()
         workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
         self.workers = Workers(organisation.config.workers)
         self._look = threading.Event()
         self._fault: BaseException | None = None
         self.health = Health(organisation.journal, organisation.store)
-        self._roles = Roles(organisation, workshop, self.workers, self.health)
+        self._keeper = Keeper(organisation.store, self.health.doubt)
+        self._roles = Roles(organisation, workshop, self.workers, self.health, self._keeper)
         self._settled = False
         self._anyone = organisation.config.identities[0].user
 
@@ -73,7 +77,11 @@ class Node:
         NodeFault if one of its own threads failed; GatewayError at once if an identity of the file cannot be used.
         """
         self.organisation.check_accounts()
-        for name, work in (("events", self._listen), ("health", partial(self.health.watch, self.stop))):
+        for name, work in (
+            ("events", self._listen),
+            ("health", partial(self.health.watch, self.stop)),
+            ("keeper", partial(self._keeper.run, self.stop)),
+        ):
             threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True).start()
         waits = LongWait()
         market = self.organisation.market(self._anyone)
@@ -102,8 +110,11 @@ class Node:
         """List the tasks; nothing is read in a journal before it is known to be of this ledger."""
         if not self._settled:
             self.organisation.settle()
+        tasks = list(market.tasks())
+        if not self._settled:
+            self._keeper.only(one.task.spec.task_id for one in tasks if one.state.status in LIVE)
             self._settled = True
-        for summary in market.tasks():
+        for summary in tasks:
             self._look_back(summary, market)
             self._employ(summary)
 
@@ -126,6 +137,7 @@ class Node:
         self.stop.set()
         self._look.set()
         self.health.end()
+        self._keeper.end()
         for feed in list(self._feeds.values()):
             feed.close()
 
@@ -135,11 +147,12 @@ class Node:
         started = False
         for identity in self.organisation.config.identities:
             key = (task, identity.user)
-            if not self._for_task(identity, summary) or self._employed(key):
+            if not self._for_task(identity, summary) or self._employed(key) or self._is_full(task):
                 continue
+            if not self._feeds:
+                threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if task not in self._feeds:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
-                threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if identity.role == "verifier":
                 self.workers.start()
             thread = threading.Thread(
@@ -211,6 +224,16 @@ class Node:
         thread = self._threads.get(key)
         return thread is not None and (thread.is_alive() or key[0] not in self._challenged)
 
+    def _is_full(self, task: str) -> bool:
+        """Whether this task is left out because the node plays as many as it may. Its threads are bounded by that: a seat's three wait
+        for each other's news and for other seats', so fewer threads than lanes would let one task stop another."""
+        live = {name for (name, _), thread in self._threads.items() if thread.is_alive()}
+        full = task not in live and len(live) >= self.organisation.config.live_tasks
+        if full and task not in self._left_out:
+            log.warning("leaves a task out: it plays as many as it may", task=task, live_tasks=len(live))
+            self._left_out.add(task)
+        return full
+
     def _look_back(self, summary: TaskSummary, market: Market) -> None:
         """Of a task that ended, once: erase what secrets are left if it ended while this node was away, and find out
         whether a challenge came."""
@@ -254,6 +277,7 @@ class Node:
             self._challenged.add(event.task_id)
         if event.kind in {"tasks:Publish", "blocks:Challenge"}:
             self._look.set()
+        self._keeper.told(event)
         feed = self._feeds.get(event.task_id)
         if feed is not None:
             feed.notify(event)

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import Coverage
-from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, robust
@@ -54,17 +53,20 @@ class Sketched:
     ciphertext: ckks.SketchCiphertext | None
 
 
-def fetch_update(store: ArtifactStore, parameters: ckks.Parameters, ref: ArtifactRef) -> ckks.Ciphertexts:
+def fetch_update(
+    store: ArtifactStore, parameters: ckks.Parameters, submission: b.Submission
+) -> ckks.Ciphertexts:
     """The submitted ciphertexts, checked. Raises ArtifactMissing, ArtifactCorrupt, MalformedCiphertext."""
-    return ckks.parse(parameters, _fetch(store, parameters, ref))
+    return ckks.parse(parameters, _fetch(store, parameters, submission))
 
 
-def _fetch(store: ArtifactStore, parameters: ckks.Parameters, ref: ArtifactRef) -> bytes:
+def _fetch(store: ArtifactStore, parameters: ckks.Parameters, submission: b.Submission) -> bytes:
+    ref = submission.manifest.update
     if ref.size != parameters.update_bytes:
         raise ckks.MalformedCiphertext(
             f"an encrypted update of this task has {parameters.update_bytes} bytes, this one {ref.size}"
         )
-    return store.get(ref, parameters.update_bytes)
+    return store.get(ref, parameters.update_bytes, submission.miner)
 
 
 def sketch_submissions(
@@ -87,7 +89,7 @@ def sketch_submissions(
             if overtaken():
                 raise Overtaken("the round has gone on, what was sketched for it is dropped")
             try:
-                data = _fetch(store, parameters, one.manifest.update)
+                data = _fetch(store, parameters, one)
             except (ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge):
                 reasons[one.miner] = b.MISSING_ARTIFACT
             except ckks.MalformedCiphertext:

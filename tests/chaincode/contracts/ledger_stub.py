@@ -94,6 +94,11 @@ class MemoryStub:
         self._sim.writes[key] = value
         self._sim.order.append(key)
 
+    def delete_state(self, key: str) -> None:
+        self._sim.messages["WRITE_BATCH"] = 1
+        self._sim.writes[key] = b""
+        self._sim.order.append(key)
+
     def set_state_validation_parameter(self, key: str, policy: bytes) -> None:
         self._sim.policies[key] = policy
 
@@ -173,8 +178,11 @@ class Peer:
         assert not (simulation.paged and simulation.writes), "a transaction that pages may not write"
         self._height += 1
         for key, value in simulation.writes.items():
-            self.state[key] = (value, self._height)
-            entry = HistoryEntry(simulation.transaction_id, value, simulation.timestamp_ms, False)
+            if value:
+                self.state[key] = (value, self._height)
+            else:
+                del self.state[key]
+            entry = HistoryEntry(simulation.transaction_id, value, simulation.timestamp_ms, not value)
             self.history.setdefault(key, []).append(entry)
         self.policies.update(simulation.policies)
         if simulation.event is not None:

@@ -35,11 +35,13 @@ def tokens_are_conserved(peer: Peer) -> None:
     escrows = [int(row.get("amount", 0)) for row in rows(peer, "escrow")]
     stakes = [int(row.get("amount", 0)) for row in rows(peer, "stake")]
     deposits = [int(r.get("deposit", 0)) for r in rows(peer, "challenge") if r["status"] == "UNDECIDED"]
+    receipts = [int(movement["amount"]) for row in rows(peer, "receipt") for movement in row["movements"]]
+    assert all(amount > 0 for amount in receipts)
     assert min([0, *balances, *escrows, *stakes, *deposits]) == 0
     burnt = [int(row.get("slashed", 0)) for row in rows(peer, "stake")]
     burnt += [int(row.get("burnt", 0)) for row in rows(peer, "challenge")]
     minted = int(rows(peer, "supply")[0].get("minted", 0))
-    assert minted == sum(balances) + sum(escrows) + sum(stakes) + sum(deposits) + sum(burnt)
+    assert minted == sum(map(sum, (balances, receipts, escrows, stakes, deposits, burnt)))
 
 
 def every_token_of_the_escrow_is_accounted_for(peer: Peer) -> None:

@@ -25,9 +25,11 @@ from quorumlearn.artifacts import (
     ArtifactStore,
     ArtifactTooLarge,
     BadReference,
+    NotAllowed,
     StoreFull,
     StoreUnavailable,
 )
+from quorumlearn.artifacts.store import ALONE
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 MB = 1 << 20
@@ -90,7 +92,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def place(folder: Path, ref: ArtifactRef) -> Path:
-    return folder / ref.digest[:2] / ref.digest
+    return folder / ALONE / ref.digest[:2] / ref.digest
 
 
 def files(folder: Path) -> list[str]:
@@ -224,7 +226,8 @@ def test_links_pipes_and_folders_are_not_opened(folder: Path, tmp_path: Path) ->
 def test_a_folder_of_the_store_that_leads_out_is_refused(folder: Path, tmp_path: Path) -> None:
     store = ArtifactStore(str(folder), create=True)
     (tmp_path / "outside").mkdir()
-    (folder / hashlib.sha256(b"x").hexdigest()[:2]).symlink_to(tmp_path / "outside")
+    (folder / ALONE).mkdir()
+    (folder / ALONE / hashlib.sha256(b"x").hexdigest()[:2]).symlink_to(tmp_path / "outside")
     with pytest.raises(StoreUnavailable, match="symbolic link"):
         store.put(b"x")
     assert files(tmp_path / "outside") == []
@@ -302,7 +305,7 @@ def test_a_read_only_store_can_be_read(tmp_path_factory: pytest.TempPathFactory)
     while above.stat().st_mode & 0o005 != 0o005 and above != above.parent:
         above.chmod(0o755)
         above = above.parent
-    for path in (folder, folder / ".partial", place(folder, ref).parent):
+    for path in (folder, folder / ALONE, folder / ALONE / ".partial", place(folder, ref).parent):
         path.chmod(0o555)
     run = subprocess.run(
         [sys.executable, "-c", _READ_ONLY, str(folder), ref.digest],
@@ -311,7 +314,7 @@ def test_a_read_only_store_can_be_read(tmp_path_factory: pytest.TempPathFactory)
         check=False,
         timeout=60,
     )
-    for path in (folder, folder / ".partial", place(folder, ref).parent):
+    for path in (folder, folder / ALONE, folder / ALONE / ".partial", place(folder, ref).parent):
         path.chmod(0o755)
     assert run.stdout.split() == ["True", "True"], run.stderr
 
@@ -319,10 +322,10 @@ def test_a_read_only_store_can_be_read(tmp_path_factory: pytest.TempPathFactory)
 def test_partial_files_of_killed_writers_go_after_a_day(folder: Path) -> None:
     ArtifactStore(str(folder), create=True).put(b"data")
     for name, age in (("old", 25 * 3600), ("new", 3600)):
-        (folder / ".partial" / name).write_bytes(b"half")
-        os.utime(folder / ".partial" / name, (time.time() - age,) * 2)
+        (folder / ALONE / ".partial" / name).write_bytes(b"half")
+        os.utime(folder / ALONE / ".partial" / name, (time.time() - age,) * 2)
     ArtifactStore(str(folder))
-    assert sorted(path.name for path in (folder / ".partial").iterdir()) == ["new"]
+    assert sorted(path.name for path in (folder / ALONE / ".partial").iterdir()) == ["new"]
 
 
 def test_many_writers_of_one_artifact_do_not_disturb_each_other(store: ArtifactStore) -> None:
@@ -353,7 +356,7 @@ def test_waiting_ends_with_the_artifact_or_the_time_or_a_stop(store: ArtifactSto
     [
         (OSError(errno.ENOSPC, "No space left on device"), StoreFull),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), StoreFull),
-        (PermissionError(errno.EACCES, "Forbidden"), StoreUnavailable),
+        (PermissionError(errno.EACCES, "Forbidden"), NotAllowed),
         (FileNotFoundError("no such bucket"), StoreUnavailable),
         (TimeoutError(), StoreUnavailable),
         (RuntimeError("secret-key-in-a-message"), StoreUnavailable),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,21 +17,26 @@ import numpy as np
 import psutil
 import pytest
 from quorumlearn import ckks
+from quorumlearn.ckks import frames, worker
+from quorumlearn.ckks import workers as module
 
 from tests.client.ckks.conftest import Committee
+from tests.client.ckks.programs import answering, deadly_program
+
+DEADLY = b"-- whoever reads this ends --"
 
 
-class Bomb(bytes):
-    """Bytes that end the process which receives them."""
-
-    def __reduce__(self) -> tuple[Callable[[int], object], tuple[int]]:
-        return os._exit, (3,)
+def deadly(update: bytes) -> bytes:
+    """An update that ends the process that reads it."""
+    return update[: -len(DEADLY)] + DEADLY
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[ckks.Workers]:
-    with ckks.Workers(2) as made:
-        yield made
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ckks.Workers]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PROGRAM", deadly_program(tmp_path_factory.mktemp("program"), DEADLY))
+        with ckks.Workers(2) as made:
+            yield made
 
 
 def test_an_update_encrypted_by_workers_opens_to_its_values(
@@ -51,7 +58,7 @@ def test_sketches_come_in_order_whatever_some_bytes_do_to_their_worker(
     c = small(3, 2)
     plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")
     updates = [ckks.encrypt(c.p, c.key, c.values(i)) for i in range(7)]
-    sent = [*updates[:2], updates[0][:-1], Bomb(updates[3]), *updates[4:], b""]
+    sent = [*updates[:2], updates[0][:-1], deadly(updates[3]), *updates[4:], b""]
     fetched = []
 
     def fetch() -> Iterator[bytes]:
@@ -65,7 +72,7 @@ def test_sketches_come_in_order_whatever_some_bytes_do_to_their_worker(
         assert len(fetched) <= len(found) + 2 * workers.count
     assert len(found) == len(sent)
     for one, data in zip(found, sent, strict=True):
-        if data in updates and not isinstance(data, Bomb):
+        if data in updates:
             assert isinstance(one, ckks.SketchCiphertext)
             assert one.digest == ckks.sketch(c.p, plan, ckks.parse(c.p, data)).digest
         else:
@@ -75,8 +82,9 @@ def test_sketches_come_in_order_whatever_some_bytes_do_to_their_worker(
 
 
 def test_a_plan_made_ready_changes_nothing_and_nobody_waits_for_a_worker_that_dies_of_it(
-    small: Callable[..., Committee],
+    small: Callable[..., Committee], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "PROGRAM", deadly_program(tmp_path, DEADLY))
     c = small(3, 2)
     update = ckks.encrypt(c.p, c.key, c.values(1))
     with ckks.Workers(1) as workers:
@@ -86,7 +94,7 @@ def test_a_plan_made_ready_changes_nothing_and_nobody_waits_for_a_worker_that_di
             (found,) = workers.sketches(c.p, plan, [update])
             assert isinstance(found, ckks.SketchCiphertext)
             assert found.digest == ckks.sketch(c.p, plan, ckks.parse(c.p, update)).digest
-        workers.prepare(ckks.SketchPlan.from_beacon(c.p, Bomb(b"three")))
+        workers.prepare(ckks.SketchPlan.from_beacon(c.p, DEADLY))
         (found,) = workers.sketches(c.p, plan, [update])
         assert isinstance(found, ckks.SketchCiphertext)
     ckks.Workers(0).prepare(plan)
@@ -115,14 +123,14 @@ def test_threads_share_the_workers_and_one_threads_bytes_cost_the_others_nothing
     plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")
     updates = [ckks.encrypt(c.p, c.key, c.values(i)) for i in range(4)]
     expected = [ckks.sketch(c.p, plan, ckks.parse(c.p, data)).digest for data in updates]
-    deadly = [*updates[:2], Bomb(updates[2]), updates[3]]
+    bad_ones = [*updates[:2], deadly(updates[2]), updates[3]]
 
     def sketched(sent: list[bytes]) -> list[object]:
         found = list(workers.sketches(c.p, plan, iter(sent)))
         return [one.digest if isinstance(one, ckks.SketchCiphertext) else None for one in found]
 
     with ThreadPoolExecutor(3) as threads:
-        good, bad, other = threads.map(sketched, [updates, deadly, updates])
+        good, bad, other = threads.map(sketched, [updates, bad_ones, updates])
     assert good == other == expected
     assert bad == [*expected[:2], None, expected[3]]
 
@@ -186,3 +194,72 @@ def test_a_claim_is_what_the_opened_sketch_gives_and_only_of_known_values(
     mask[0] = ckks.residues.add(mask[0], turned, ckks.residues.column(c.p.primes))
     crafted = ckks.parse(c.p, ckks.Ciphertexts(c.p, update.c0, mask, update.size).to_bytes())
     assert said != ckks.claim_of(c.p, plan, opened(crafted), "Org/miner", salt)
+
+
+class Bomb:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], object], tuple[Path]]:
+        return Path.touch, (self._path,)
+
+
+ANSWERS: dict[str, Callable[[bytes], bytes]] = {
+    "a pickle, as Python's own pipes frame it": lambda bomb: struct.pack("!i", len(bomb)) + bomb,
+    "a pickle": lambda bomb: bomb,
+    "a pickle in a frame of the form": lambda bomb: framed(b"made", bomb, b""),
+    "a pickle as a reason": lambda bomb: framed(b"failed", bomb, b""),
+    "another kind": lambda bomb: framed(bomb, b"", b""),
+    "a field without end": lambda bomb: framed(b"made")[:12] + struct.pack("<Q", 1 << 62) + bomb,
+    "residues of another shape": lambda bomb: framed(b"made", bytes(8), bytes(8)),
+    "half a frame": lambda bomb: framed(b"made", bomb)[:-1],
+}
+
+
+def framed(*fields: bytes) -> bytes:
+    return b"".join(struct.pack("<Q", len(one)) + one for one in fields)
+
+
+@pytest.mark.parametrize("form", ANSWERS)
+def test_a_worker_that_was_taken_over_can_answer_nothing_that_runs(
+    small: Callable[..., Committee], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    c = small(3, 2)
+    plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")
+    bomb = pickle.dumps(Bomb(tmp_path / "ran"))
+    monkeypatch.setattr(module, "PROGRAM", answering(tmp_path, ANSWERS[form](bomb)))
+    with ckks.Workers(1) as workers:
+        try:
+            (found,) = workers.sketches(c.p, plan, [ckks.encrypt(c.p, c.key, c.values(1))])
+        except ckks.WorkerFailed as error:
+            assert form == "a pickle as a reason" and str(error).isprintable()
+        else:
+            assert isinstance(found, ckks.MalformedCiphertext)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_worker_that_answers_with_residues_beyond_their_primes_is_not_believed(
+    small: Callable[..., Committee], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    c = small(3, 2)
+    plan = ckks.SketchPlan.from_beacon(c.p, b"beacon")
+    update = ckks.encrypt(c.p, c.key, c.values(1))
+    right = ckks.sketch(c.p, plan, ckks.parse(c.p, update))
+    parts = {"right": right.public.copy(), "wrong": right.public.copy()}
+    parts["wrong"][0, 0] = c.p.primes[0]
+    for name, public in parts.items():
+        program = answering(tmp_path, framed(b"made", public.tobytes(), right.masks.tobytes()))
+        monkeypatch.setattr(module, "PROGRAM", program)
+        with ckks.Workers(1) as workers:
+            (found,) = workers.sketches(c.p, plan, [update])
+        assert isinstance(found, ckks.SketchCiphertext) == (name == "right")
+
+
+def test_a_worker_says_what_it_could_not_do(small: Callable[..., Committee]) -> None:
+    parameters = frames.parameters_to(small(3, 2).p)
+    for request in ([b"encrypt", parameters, b"no key", bytes(16)], [b"evaluate", parameters, b"", b""]):
+        kind, why, rest = worker.answer(request)
+        assert (kind, rest) == (b"failed", b"")
+        assert b"Error" in bytes(why) or b"MalformedKey" in bytes(why)

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 from quorumlearn.cli import run
+from quorumlearn.cli.access import market_contract, open_gateway, open_market
 from quorumlearn.cli.example import node_example, task_example
 from quorumlearn.cli.terminal import Exit
 from quorumlearn.nodes import config, taskfile
+from quorumlearn.nodes.market import Market
 from quorumlearn_network.spec import Role, default_spec
+from quorumlearn_network.up import read_network
+from quorumlearn_proto.reward_pb2 import Escrow
 
 CLI = (sys.executable, "-m", "quorumlearn.cli")
 TITLE = "Zahlen für alle … ✓"
@@ -264,3 +268,29 @@ def test_an_organisation_without_a_part_has_no_example(
 ) -> None:
     assert run(["node", "example", "treasury", "--folder", str(market / "net")]) == Exit.USAGE
     assert "treasury runs no node" in capsys.readouterr().err
+
+
+def test_transfers_to_those_whom_a_transaction_pays_do_not_hold_it_up(market: Path) -> None:
+    """Endorsed first, committed last: what it has read must not be what anybody may write meanwhile."""
+    network = market / "net"
+    miners = [f"Miners1MSP/miner{number}" for number in (1, 2)]
+    assert run(["token", "mint", *(f"{one}=10000" for one in miners), "--folder", str(network)]) == 0
+    assert publish(market, "paid-in-the-end").returncode == 0
+    spec = read_network(network)
+    with open_market(network, miners[0]) as outsider, open_market(network, miners[1]) as miner:
+        miner.join("paid-in-the-end")
+        with open_gateway(network, "OwnerMSP/owner") as gateway:
+            contract = market_contract(gateway, spec)
+            verifiers = [one.msp_id for one in spec.organisations if Role.VERIFIER in one.roles]
+            ending = contract.propose(
+                "tasks:Cancel", "paid-in-the-end", endorsing_organisations=["OwnerMSP", *verifiers]
+            ).endorse()
+            for account in ("OwnerMSP/owner", miners[1]):
+                outsider.transfer(account, 1)
+            assert ending.submit().status().successful
+        assert outsider.account(miners[1]).balance == 10001
+        assert miner.totals().escrows == sum(one.amount for one in escrows_of(miner))
+
+
+def escrows_of(one: Market) -> list[Escrow]:
+    return [one.escrow(summary.task.spec.task_id) for summary in one.tasks()]

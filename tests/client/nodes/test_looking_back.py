@@ -1,4 +1,6 @@
-"""What a node does about tasks that ended while it was away: erases what is secret, and judges what is challenged."""
+"""Which tasks a node takes up: of those that ended while it was away it erases what is secret, and judges what is challenged; of those
+under way it plays so many at the same time.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.run import Node
 from quorumlearn_proto.task_pb2 import TaskStatus
+from structlog.testing import capture_logs
 
 from tests.chaincode.contracts.ledger_stub import identity
 from tests.chaincode.contracts.market_actors import OWNER, TASK, Play, spec
@@ -53,7 +56,7 @@ class NoEvents:
 class OfOnePeer(Organisation):
     """An organisation whose one identity, a verifier, is on the in-memory peer."""
 
-    def __init__(self, folder: Path, play: Play, told: Callable[[Asked], None]) -> None:
+    def __init__(self, folder: Path, play: Play, told: Callable[[Asked], None], live_tasks: int = 16) -> None:
         (folder / "store").mkdir(parents=True, exist_ok=True)
         super().__init__(
             NodeConfig(
@@ -62,6 +65,7 @@ class OfOnePeer(Organisation):
                 state=folder / "state",
                 compute_slots=1,
                 workers=0,
+                live_tasks=live_tasks,
                 identities=(IdentityConfig(user="vera", role="verifier"),),
             )
         )
@@ -98,7 +102,7 @@ class Away:
     def journal(self, task: str) -> Journal:
         return Journal(self.folder / "state" / "vera" / task)
 
-    def comes_back(self, until: Callable[[Asked], bool]) -> Asked:
+    def comes_back(self, until: Callable[[Asked], bool], live_tasks: int = 16) -> Asked:
         """Run its node until it has asked so much, and not for ever."""
         stop = threading.Event()
 
@@ -106,7 +110,7 @@ class Away:
             if until(asked) or listings(asked) == 100:
                 stop.set()
 
-        organisation = OfOnePeer(self.folder, self.play, told)
+        organisation = OfOnePeer(self.folder, self.play, told, live_tasks)
         Node(organisation, stop).run()
         return organisation.on_peer.asked
 
@@ -159,3 +163,20 @@ def test_a_task_that_the_node_was_never_in_gets_no_journal(away: Away) -> None:
     away.play.send(OWNER, "tasks:Cancel", "digits-3")
     away.comes_back(lambda asked: listings(asked) == 2)
     assert not (away.folder / "state" / "vera" / "digits-3").exists()
+
+
+def test_a_node_plays_no_more_tasks_at_the_same_time_than_it_may_and_says_what_it_leaves_out(
+    away: Away,
+) -> None:
+    def looked(asked: Asked) -> bool:
+        return listings(asked) >= 5 and any(one.startswith("blocks:View") for one in asked)
+
+    with capture_logs() as logs:
+        asked = away.comes_back(looked, live_tasks=1)
+    viewed = {one.split()[1] for one in asked if one.startswith("blocks:View")}
+    left_out = [one["task"] for one in logs if "leaves a task out" in one["event"]]
+    assert len(viewed) == len(left_out) == 1
+    assert viewed | set(left_out) == {TASK, NEXT}
+    played_to_its_end(away.play)
+    asked = away.comes_back(lambda asked: f"blocks:View {NEXT}" in asked, live_tasks=1)
+    assert f"blocks:View {NEXT}" in asked

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactStore, StoreUnavailable
+from quorumlearn.ckks import workers as pool
 from quorumlearn.nodes import screening
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import RobustRule, TaskSpec
 
+from tests.client.ckks.programs import deadly_program
 from tests.client.nodes.committee import Committee, committee_of
 
 
@@ -26,13 +26,6 @@ def committee() -> Committee:
 
 def submission(miner: str, ref: ArtifactRef) -> b.Submission:
     return b.Submission(miner=miner, commit_tx=miner, manifest=b.Manifest(miner=miner, update=ref))
-
-
-class Deadly(bytes):
-    """Bytes that end the process which receives them."""
-
-    def __reduce__(self) -> tuple[Callable[[int], object], tuple[int]]:
-        return os._exit, (3,)
 
 
 def test_each_submission_is_sketched_or_says_why_not(committee: Committee, tmp_path: Path) -> None:
@@ -61,10 +54,8 @@ def test_bytes_that_kill_their_reader_are_malformed_and_nothing_else_is(
 ) -> None:
     store = ArtifactStore(str(tmp_path / "store"), create=True)
     refs = [store.put(committee.update(committee.values[miner])) for miner in committee.miners]
-    deadly, fetch = refs[1].digest, store.get
-    monkeypatch.setattr(
-        store, "get", lambda ref, limit: (Deadly if ref.digest == deadly else bytes)(fetch(ref, limit))
-    )
+    ending = store.get(refs[1], committee.parameters.update_bytes)[-32:]
+    monkeypatch.setattr(pool, "PROGRAM", deadly_program(tmp_path, ending))
     sent = [submission(miner, ref) for miner, ref in zip(committee.miners, refs, strict=True)]
     with ckks.Workers(1) as workers:
         found = screening.sketch_submissions(store, committee.parameters, committee.plan, sent, workers)

@@ -29,6 +29,7 @@ from quorumlearn.artifacts import (
     ArtifactStore,
     ArtifactTooLarge,
     BadReference,
+    Purpose,
 )
 from quorumlearn.nodes import exchange
 from quorumlearn.nodes.encryption import common_seed, polynomial_bytes
@@ -75,6 +76,11 @@ class Attempt:
     def context(self) -> str:
         """What the sealed shares are bound to, beside sender and recipient."""
         return f"{self.task}/{self.number}/{self.attempt}/share"
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the artifacts of the attempt are kept for."""
+        return self.task, self.number
 
     @property
     def common_seed(self) -> bytes:

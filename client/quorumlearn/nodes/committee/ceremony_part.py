@@ -60,7 +60,7 @@ class CeremonyPart:
     def reveal(self) -> b.KeyContribution:
         """Put b_i in the store and deal s_i to the seats that committed."""
         attempt = self.attempt
-        attempt.store.put(self._entry("public"))
+        attempt.store.put(self._entry("public"), attempt.purpose)
         sealed = self.journal.get("sealed")
         if sealed is None:
             secret = ckks.SecretPolynomial.restore(attempt.parameters, self._entry("secret"))
@@ -76,7 +76,7 @@ class CeremonyPart:
             sealed = record.SerializeToString(deterministic=True)
             self.journal.put("sealed", sealed)
         self.journal.erase("secret")
-        return b.KeyContribution(sealed_shares=attempt.store.put(sealed))
+        return b.KeyContribution(sealed_shares=attempt.store.put(sealed, attempt.purpose))
 
     def test(self) -> b.KeyContribution:
         """Add up the shares dealt to this seat and decrypt, in part, what everyone can make: a ciphertext, and an update's
@@ -90,7 +90,7 @@ class CeremonyPart:
         share = ckks.sum_shares(attempt.parameters, dealt)
         self.journal.put("share", share)
         tested = self._once("tested", lambda: self._tested(key, sample, share))
-        return b.KeyContribution(test_partial=attempt.store.put(tested))
+        return b.KeyContribution(test_partial=attempt.store.put(tested, attempt.purpose))
 
     def confirm(self, seats: Sequence[int]) -> b.KeyContribution:
         """Combine these seats' parts of the tests; a key is confirmed only if all of them agree, open to the known values, and
@@ -108,7 +108,9 @@ class CeremonyPart:
             return complaint(str(error))
         if not (opened == ckks.test_values(attempt.parameters, attempt.test_seed)).all():
             return complaint("the collective key decrypts the test ciphertext to something else")
-        return b.KeyContribution(confirmed_key=exchange.put(attempt.store, attempt.key_record(key)))
+        return b.KeyContribution(
+            confirmed_key=exchange.put(attempt.store, attempt.key_record(key), attempt.purpose)
+        )
 
     def mend(self) -> None:
         """Show again what this seat has shown and the store has lost: it would be its fault. From KEY_TEST on."""
@@ -208,6 +210,12 @@ def complaint_of(fault: Faulty) -> b.KeyContribution:
 def grace_over(step: b.Ceremony | b.Round, step_seconds: int, now_ms: int) -> bool:
     """Whether a step that waits for another seat's artifact must give up: a third of its time is left."""
     return now_ms >= grace_ends_ms(step, step_seconds)
+
+
+def updates_grace_over(round_: b.Round, screen_seconds: int, now_ms: int) -> bool:
+    """Whether SCREEN waits no longer for an update that the store does not have: a third of its time is over. Those that there are have
+    been sketched by then."""
+    return now_ms >= round_.deadline_ms - screen_seconds * 2000 // 3
 
 
 def grace_ends_ms(step: b.Ceremony | b.Round, step_seconds: int) -> int:

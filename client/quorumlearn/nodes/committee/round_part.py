@@ -11,6 +11,7 @@ for until `grace_over`, then it counts as not there. What is derived is kept in 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,12 +77,17 @@ class RoundPart:
             self.workers.prepare(self._plan(view))
             self._prepared = True
 
-    def sketch_shares(self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never) -> ArtifactRef:
-        """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet. screening.Overtaken
-        once nobody waits for them."""
+    def sketch_shares(
+        self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never, *, grace_over: bool = False
+    ) -> ArtifactRef:
+        """Sketch every revealed update once; seal this seat's shares of the sketches to the seats. Not shown yet.
+
+        screening.Overtaken once nobody waits for them; ArtifactMissing while an update is not in the store and the grace is not over.
+        """
         guard.take(view, SKETCH_DECRYPTION, self.journal)
         stored = self.journal.get("sketch-shares")
         if stored is None:
+            self._wait_for_updates(view, grace_over, overtaken)
             stored = self._sealed_shares(view, overtaken).SerializeToString(deterministic=True)
             self.journal.put("sketch-shares", stored)
         return ArtifactRef(digest=hashlib.sha256(stored).hexdigest(), size=len(stored))
@@ -152,11 +158,13 @@ class RoundPart:
                 round=now.number,
                 seat=self.ceremony.seat,
                 purpose=AGGREGATE_DECRYPTION,
-                ciphertext=self.store.put(total.to_bytes()).digest,
+                ciphertext=self.store.put(total.to_bytes(), self.ceremony.attempt.purpose).digest,
                 residues=ckks.partial_decrypt(self.parameters, self.ceremony.share(), total),
             ).SerializeToString(deterministic=True)
             self.journal.put("partial", stored)
-        return PartialDecryption.FromString(stored).ciphertext, self.store.put(stored)
+        return PartialDecryption.FromString(stored).ciphertext, self.store.put(
+            stored, self.ceremony.attempt.purpose
+        )
 
     def verified(self, view: b.TaskView, grace_over: bool) -> Verified:
         """The aggregate as the seats that are left in the round open it, and whose partial decryptions are false."""
@@ -209,6 +217,21 @@ class RoundPart:
         contested = not opened.contested.isdisjoint(weights)
         return verify(self.parameters, total, partials, fits, contested=contested)
 
+    def _wait_for_updates(self, view: b.TaskView, grace_over: bool, overtaken: Callable[[], bool]) -> None:
+        """Sketch what there is. What the store does not have is looked for a moment, and again when the step is tried again."""
+        for last in (False, True):
+            sketched = self._sketch(view, overtaken)
+            missing = [one.coverage.miner for one in sketched if one.coverage.reason == b.MISSING_ARTIFACT]
+            if grace_over or not missing:
+                return
+            if last:
+                raise ArtifactMissing(
+                    f"the store does not have the updates of {', '.join(missing)}; they may have been removed and come back"
+                )
+            revealed = {one.miner: one.manifest.update for one in view.submissions}
+            with contextlib.suppress(ArtifactMissing):
+                self.store.wait(revealed[missing[0]], timeout=WAIT_SECONDS, poll=0.01, author=missing[0])
+
     def _sealed_shares(self, view: b.TaskView, overtaken: Callable[[], bool]) -> SketchShares:
         sketched, share, plan = self._sketch(view, overtaken), self.ceremony.share(), self._plan(view)
         payload = SketchPayload(
@@ -240,17 +263,19 @@ class RoundPart:
     def _show_shares(self) -> None:
         stored = self.journal.get("sketch-shares")
         if stored is not None:
-            self.store.put(stored)
+            self.store.put(stored, self.ceremony.attempt.purpose)
 
     def _shares_of(self, one: b.Screening, view: b.TaskView) -> Shares:
         """What a seat posted, opened; one of UNUSABLE if it does not hold together."""
         revealed = [sub for sub in view.submissions if sub.HasField("manifest")]
-        self.store.wait(one.sketch_shares, timeout=WAIT_SECONDS, poll=0.01)
+        self.store.wait(one.sketch_shares, timeout=WAIT_SECONDS, poll=0.01, author=one.verifier)
         record = exchange.get(
             self.store,
             SketchShares,
             one.sketch_shares,
             polynomial_bytes(self.parameters, max(1, len(revealed))),
+            one.verifier,
+            self.ceremony.attempt.purpose,
             task_id=self.spec.task_id,
             round=view.round.number,
             seat=one.seat,
@@ -292,11 +317,11 @@ class RoundPart:
             for one in self._sketched or ()
             if one.coverage.reason != b.MISSING_ARTIFACT
         }
-        wanted = [one for one in submissions if one.miner not in known]
-        found = screening.sketch_submissions(
-            self.store, self.parameters, self._plan(view), wanted, self.workers, overtaken
-        )
-        known.update({one.coverage.miner: one for one in found})
+        if wanted := [one for one in submissions if one.miner not in known]:
+            found = screening.sketch_submissions(
+                self.store, self.parameters, self._plan(view), wanted, self.workers, overtaken
+            )
+            known.update({one.coverage.miner: one for one in found})
         self._sketched = [known[one.miner] for one in submissions]
         return self._sketched
 

@@ -56,8 +56,9 @@ class Validator:
             ballot.reason = b.UNAVAILABLE
             return ballot
         expected = self._expect(view, values)
-        model = self.store.put(learning.to_bytes(expected.model))
-        aggregate = self.store.put(candidate.aggregate_bytes(values, now.selection))
+        purpose = spec.task_id, now.number
+        model = self.store.put(learning.to_bytes(expected.model), purpose)
+        aggregate = self.store.put(candidate.aggregate_bytes(values, now.selection), purpose)
         if (model, aggregate) != (now.candidate.model, now.candidate.aggregate):
             ballot.reason = b.WRONG_MODEL
             return ballot

@@ -16,7 +16,7 @@ from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import metrics, rootset, steps, triggers
 from quorumlearn.nodes.committee.attempt import Finding, line
-from quorumlearn.nodes.committee.ceremony_part import grace_over
+from quorumlearn.nodes.committee.ceremony_part import grace_over, updates_grace_over
 from quorumlearn.nodes.committee.each_open_step import do_each
 from quorumlearn.nodes.committee.keyholder import ceremony_part
 from quorumlearn.nodes.committee.openings import Opened
@@ -50,6 +50,7 @@ class Verifier:
     workers: ckks.Workers
     leaving: bool = False
     may_begin: Callable[[], bool] = lambda: True
+    seated: Callable[[b.TaskView], None] = lambda _: None
     clock: Callable[[], float] = time.time
     advance_delay: float | None = None
     next_look: float | None = None
@@ -70,6 +71,7 @@ class Verifier:
         if seat is not None and not steps.ended(view):
             if self.journal.get(SEATED) is None:
                 self.journal.put(SEATED, b"seated")
+            self.seated(view)
             if view.round.phase == b.REVEAL and seat in view.round.seats:
                 self._round(view).prepare(view)
         seated = self.journal.get(SEATED) is not None
@@ -102,7 +104,9 @@ class Verifier:
             self.sender.send(view, news, market.reveal_beacon, self._round(view).ceremony.beacon())
         elif step is Step.SCREEN:
             shares = self._round(view).sketch_shares(
-                view, lambda: triggers.entered(news(), triggers.AFTER_SCREEN)
+                view,
+                lambda: triggers.entered(news(), triggers.AFTER_SCREEN),
+                grace_over=updates_grace_over(view.round, steps.seconds_of(view, view.round), self._now_ms),
             )
             self.sender.send(view, news, market.post_sketch, shares)
         elif step is Step.SELECT:

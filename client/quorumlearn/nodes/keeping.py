@@ -1,0 +1,133 @@
+"""What a node does so that nothing is won by removing artifacts from the store: one thread for all its identities.
+
+- It puts back what its identities put into the store for a round, as long as the round lasts, if somebody removes it.
+- In tasks in which it has a seat it fetches every revealed update as soon as an event or a view names it, and tries again and again while
+  the store does not have it. What it has fetched it has: seats read its copy.
+- Copies go when the next round reveals, or the task ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.event_pb2 import LedgerEvent
+
+from quorumlearn.artifacts import ArtifactError, ArtifactStore, ArtifactTooLarge, BadReference
+from quorumlearn.nodes.encryption import parameters_of
+
+LOOK_SECONDS = 0.5
+"""How often it is looked whether what was put is still there."""
+AGAIN_SECONDS, EAGER_SECONDS = 0.02, 10.0
+"""How often an update that is missing is looked for, and for how long; then as seldom as the rest is looked at."""
+
+
+@dataclass(frozen=True)
+class _Update:
+    task: str
+    round: int
+    digest: str
+    author: str
+
+
+class Keeper:
+    """Of one node. `doubt` is told of every error of the store."""
+
+    def __init__(self, store: ArtifactStore, doubt: Callable[[Exception], None] = lambda _: None) -> None:
+        self._store = store
+        self._doubt = doubt
+        self._sizes: dict[str, int] = {}
+        self._wanted: dict[_Update, float] = {}
+        self._known: set[_Update] = set()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+
+    def told(self, event: LedgerEvent) -> None:
+        """An event of the ledger: a revealed update is fetched if a seat of this node will want it."""
+        if event.kind == "blocks:Reveal":
+            self._forget(event.task_id, event.round)
+            self._want(event.task_id, event.round, event.shown, event.actor)
+        elif event.status not in (t.PUBLISHED, t.RUNNING):
+            self._forget(event.task_id)
+
+    def seated(self, view: b.TaskView) -> None:
+        """One of this node's identities has a seat in this task, and sees this of it."""
+        task = view.task.spec.task_id
+        if task not in self._sizes:
+            self._sizes[task] = parameters_of(view.task.spec).update_bytes
+        if b.REVEAL <= view.round.phase <= b.OPEN:
+            for one in view.submissions:
+                if one.HasField("manifest"):
+                    self._want(task, view.round.number, [one.manifest.update], one.miner)
+
+    def only(self, tasks: Iterable[str]) -> None:
+        """These are the tasks under way: what was kept for others goes."""
+        if self._store.copies is not None:
+            self._store.copies.forget_others(tasks)
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep until `stop`; `end` wakes it."""
+        looked = 0.0
+        while not stop.is_set():
+            eager = self._fetch()
+            if time.monotonic() - looked >= LOOK_SECONDS:
+                self._try(self._store.put_back)
+                looked = time.monotonic()
+            self._wake.wait(AGAIN_SECONDS if eager else LOOK_SECONDS)
+            self._wake.clear()
+
+    def end(self) -> None:
+        """Nobody waits any more."""
+        self._wake.set()
+
+    def _want(self, task: str, number: int, refs: Iterable[ArtifactRef], author: str) -> None:
+        with self._lock:
+            for ref in refs:
+                one = _Update(task, number, ref.digest, author)
+                if ref.size == self._sizes.get(task) and one not in self._known:
+                    self._known.add(one)
+                    self._wanted[one] = time.monotonic()
+                    self._wake.set()
+
+    def _fetch(self) -> bool:
+        """Try to fetch what is wanted; whether something that has been missing for seconds only is."""
+        with self._lock:
+            wanted = list(self._wanted.items())
+        eager = False
+        for one, since in wanted:
+            if self._try(partial(self._keep, one)):
+                with self._lock:
+                    self._wanted.pop(one, None)
+            else:
+                eager = eager or time.monotonic() - since < EAGER_SECONDS
+        return eager
+
+    def _keep(self, one: _Update) -> None:
+        ref = ArtifactRef(digest=one.digest, size=self._sizes[one.task])
+        self._store.keep(ref, ref.size, (one.task, one.round), one.author)
+
+    def _try(self, act: Callable[[], None]) -> bool:
+        """Whether it is done, or will never be."""
+        try:
+            act()
+        except (ArtifactTooLarge, BadReference):
+            return True  # whoever reads it says so
+        except ArtifactError as error:
+            self._doubt(error)
+            return False
+        return True
+
+    def _forget(self, task: str, before: int | None = None) -> None:
+        with self._lock:
+            over = {one for one in self._known if one.task == task and (before is None or one.round < before)}
+            self._known -= over
+            for one in over:
+                self._wanted.pop(one, None)
+        if self._store.copies is not None:
+            self._store.copies.forget(task, before)

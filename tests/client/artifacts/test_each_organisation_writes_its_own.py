@@ -1,0 +1,310 @@
+"""Who may write what: in a folder held by its permissions with real users, and in S3 by the policy of docs/store.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+import pytest
+from quorumlearn.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, BadReference, NotAllowed
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+VICTIM, RIVAL, THIRD = "VictimMSP", "RivalMSP", "ThirdMSP"
+DATA = b"an encrypted update"
+PAGE = Path(__file__).parents[3] / "docs" / "store.md"
+
+
+def opened(url: Path | str, organisation: str, **settings: object) -> ArtifactStore:
+    return ArtifactStore(str(url), organisation=organisation, create=True, **settings)  # type: ignore[arg-type]
+
+
+def below(folder: Path, organisation: str, ref: ArtifactRef) -> Path:
+    return folder / organisation / ref.digest[:2] / ref.digest
+
+
+def test_artifacts_are_found_whoever_put_them(tmp_path: Path) -> None:
+    victim, third = opened(tmp_path, VICTIM), opened(tmp_path, THIRD)
+    ref = victim.put(DATA)
+    assert below(tmp_path, VICTIM, ref).read_bytes() == DATA
+    for author in ("", VICTIM, f"{VICTIM}/miner1", RIVAL, "../..", "no such/one"):
+        assert third.has(ref, author)
+        assert third.get(ref, 100, author) == DATA
+    assert third.put(DATA) == ref
+    below(tmp_path, VICTIM, ref).unlink()
+    assert victim.get(ref, 100) == third.get(ref, 100, VICTIM) == DATA
+    assert not victim.delete(ref)
+    assert third.delete(ref)
+    with pytest.raises(ArtifactMissing):
+        victim.get(ref, 100)
+    with pytest.raises(BadReference, match="organisation"):
+        opened(tmp_path, "../VictimMSP")
+
+
+def test_what_is_damaged_is_made_good_and_what_is_intact_is_not_touched(tmp_path: Path) -> None:
+    store = opened(tmp_path, VICTIM)
+    ref = store.put(DATA)
+    place = below(tmp_path, VICTIM, ref)
+    before = place.stat()
+    store.put(DATA)
+    store.put_stream([DATA])
+    assert place.stat() == before
+    for damage in (
+        place.unlink,
+        lambda: place.write_bytes(b"x" * len(DATA)),
+        lambda: place.write_bytes(b""),
+    ):
+        damage()
+        assert store.put(DATA) == ref
+        assert place.read_bytes() == DATA
+
+
+def test_what_a_rival_leaves_under_its_own_name_hides_nothing(tmp_path: Path) -> None:
+    victim, third = opened(tmp_path, VICTIM), opened(tmp_path, THIRD)
+    ref = victim.put(DATA)
+    fake = below(tmp_path, RIVAL, ref)
+    fake.parent.mkdir(parents=True)
+    fake.write_bytes(b"y" * len(DATA))
+    assert third.get(ref, 100, RIVAL) == DATA
+    fake.write_bytes(b"y" * 1000)
+    assert third.get(ref, 100, RIVAL) == DATA
+    fake.unlink()
+    fake.symlink_to(below(tmp_path, VICTIM, ref))
+    assert third.get(ref, 100, RIVAL) == DATA
+    fake.unlink()
+    fake.symlink_to(fake)
+    assert third.get(ref, 100, RIVAL) == DATA
+    fake.unlink()
+    fake.mkdir()
+    assert third.has(ref, RIVAL)
+    assert third.get(ref, 100, RIVAL) == DATA
+    victim.delete(ref)
+    assert not third.has(ref, RIVAL)
+    with pytest.raises(ArtifactCorrupt):
+        third.get(ref, 100, RIVAL)
+
+
+def test_pruning_takes_ones_own_only(tmp_path: Path) -> None:
+    for url in (str(tmp_path), f"memory://{uuid.uuid4()}"):
+        victim, rival = opened(url, VICTIM), opened(url, RIVAL)
+        kept, gone, theirs = victim.put(DATA), victim.put(b"of no use"), rival.put(b"a rival's")
+        assert victim.prune({kept.digest}, time.time() - 3600) == []
+        assert victim.prune({kept.digest}, time.time() + 60) == [gone.digest]
+        assert [victim.has(one) for one in (kept, gone, theirs)] == [True, False, True]
+
+
+def test_a_copy_is_put_back_as_long_as_its_purpose_lasts(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    author = opened(folder, VICTIM, copies=tmp_path / "copies")
+    ref = author.put(DATA, ("task", 1))
+    place = below(folder, VICTIM, ref)
+    for damage in (place.unlink, lambda: place.write_bytes(b"x" * len(DATA))):
+        author.put_back()
+        damage()
+        assert author.get(ref, 100) == DATA, "its own copy"
+        author.put_back()
+        assert place.read_bytes() == DATA
+    untouched = place.stat()
+    author.put_back()
+    assert place.stat() == untouched
+    assert author.copies is not None
+    author.copies.forget("task", before=1)
+    place.unlink()
+    author.put_back()
+    assert author.has(ref)
+    author.copies.forget("task", before=2)
+    place.unlink()
+    author.put_back()
+    assert not author.has(ref)
+
+
+def test_a_reader_that_kept_an_artifact_has_it_when_it_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    reader = opened(folder, THIRD, copies=tmp_path / "copies")
+    ref = opened(folder, VICTIM).put(DATA)
+    with pytest.raises(ArtifactMissing):
+        reader.keep(ArtifactRef(digest="ab" * 32, size=3), 100, ("task", 1))
+    reader.keep(ref, 100, ("task", 1), f"{VICTIM}/miner1")
+    below(folder, VICTIM, ref).unlink()
+    assert reader.get(ref, 100) == DATA
+    with reader.open(ref, 100) as file:
+        assert file.read() == DATA
+    reader.put_back()
+    assert not reader.has(ref), "what others put, others put back"
+    next((tmp_path / "copies").rglob(ref.digest)).write_bytes(b"x" * len(DATA))
+    with pytest.raises(ArtifactMissing):
+        reader.get(ref, 100)
+
+
+_AS_RIVAL = """
+import os, sys
+from pathlib import Path
+from quorumlearn.artifacts import ArtifactStore, NotAllowed
+from quorumlearn_proto.common_pb2 import ArtifactRef
+folder, digest, uid = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+victim = folder / "VictimMSP"
+place = victim / digest[:2] / digest
+aside = folder / "RivalMSP" / "aside"
+aside.write_bytes(b"garbage")
+ref = ArtifactRef(digest=digest, size=19)
+pretends = ArtifactStore(str(folder), organisation="VictimMSP")
+deeds = {
+    "delete": lambda: pretends.delete(ref),
+    "put": lambda: pretends.put(b"something new"),
+    "unlink": place.unlink,
+    "overwrite": lambda: place.write_bytes(b"garbage"),
+    "append": lambda: place.open("ab"),
+    "replace": lambda: aside.replace(place),
+    "rename": lambda: place.rename(aside),
+    "rename the folder": lambda: victim.rename(folder / "RivalMSP" / "taken"),
+    "chmod": lambda: place.chmod(0o777),
+    "new folder": lambda: (folder / "Another").mkdir(),
+    "link": lambda: (victim / "link").symlink_to(aside),
+}
+for name, deed in deeds.items():
+    try:
+        deed()
+    except (NotAllowed, PermissionError):
+        pass
+    else:
+        print("could", name)
+own = ArtifactStore(str(folder), organisation="RivalMSP")
+assert own.get(ref, 19) == b"an encrypted update"
+mine = own.put(b"an encrypted update")
+assert mine == ref and own.delete(mine) and not own.delete(mine)
+(folder / "RivalMSP" / digest[:2]).chmod(0)
+print("done")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+def test_others_read_what_a_user_with_a_narrow_umask_put(everybodys: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        ref = opened(everybodys, VICTIM).put(DATA)
+    finally:
+        os.umask(before)
+    assert run_as(61003, _AS_THIRD, everybodys, ref) == "True an encrypted update\n"
+
+
+_AS_THIRD = """
+import os, sys
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn_proto.common_pb2 import ArtifactRef
+folder, digest, uid = sys.argv[1], sys.argv[2], int(sys.argv[3])
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+store, ref = ArtifactStore(folder, organisation="ThirdMSP"), ArtifactRef(digest=digest, size=19)
+print(store.has(ref, "RivalMSP"), store.get(ref, 19, "RivalMSP").decode())
+"""
+
+
+@pytest.fixture
+def everybodys() -> Iterator[Path]:
+    """A folder that every user can enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def run_as(uid: int, program: str, folder: Path, ref: ArtifactRef) -> str:
+    arguments = [sys.executable, "-c", program, str(folder), ref.digest, str(uid)]
+    run = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    return run.stdout + run.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+def test_in_a_folder_a_user_changes_only_what_is_its_organisations(everybodys: Path) -> None:
+    users = {VICTIM: 61001, RIVAL: 61002, THIRD: 61003}
+    for organisation, uid in users.items():
+        (everybodys / organisation).mkdir()
+        os.chown(everybodys / organisation, uid, uid)
+    ref = opened(everybodys, VICTIM).put(DATA)
+    for path in (everybodys / VICTIM).rglob("*"):
+        os.chown(path, users[VICTIM], users[VICTIM])
+    assert run_as(users[RIVAL], _AS_RIVAL, everybodys, ref) == "done\n"
+    found = run_as(users[THIRD], _AS_THIRD, everybodys, ref)
+    assert found == "True an encrypted update\n", "a folder that its owner closes hides nothing of others"
+
+
+@contextmanager
+def s3_server() -> Iterator[tuple[str, dict[str, dict[str, object]]]]:
+    """An S3 server that enforces users' policies; its address, and each organisation's options for the store."""
+    moto = pytest.importorskip("moto.server", reason="needs moto[server,s3,iam] and s3fs")
+    pytest.importorskip("s3fs", reason="needs moto[server,s3,iam] and s3fs")
+    boto3, requests = pytest.importorskip("boto3"), pytest.importorskip("requests")
+
+    policy = PAGE.read_text().partition("```json\n")[2].partition("```")[0].replace("BUCKET", "artifacts")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        admin = {
+            "endpoint_url": url,
+            "region_name": "us-east-1",
+            "aws_access_key_id": "a",
+            "aws_secret_access_key": "b",
+        }
+        boto3.client("s3", **admin).create_bucket(Bucket="artifacts")
+        iam, options = boto3.client("iam", **admin), {}
+        for organisation in (VICTIM, RIVAL, THIRD):
+            iam.create_user(UserName=organisation)
+            text = json.dumps(json.loads(policy.replace("ORGANISATION", organisation)))
+            iam.put_user_policy(UserName=organisation, PolicyName="store", PolicyDocument=text)
+            key = iam.create_access_key(UserName=organisation)["AccessKey"]
+            options[organisation] = {
+                "key": key["AccessKeyId"],
+                "secret": key["SecretAccessKey"],
+                "endpoint_url": url,
+                "client_kwargs": {"region_name": "us-east-1"},
+                "skip_instance_cache": True,
+            }
+        requests.post(f"{url}/moto-api/reset-auth", data=b"0", timeout=10).raise_for_status()
+        yield url, options
+    finally:
+        server.stop()
+
+
+def test_in_s3_the_policy_of_the_docs_holds_each_organisation_to_its_own() -> None:
+    with s3_server() as (_, options):
+        stores = {
+            name: ArtifactStore("s3://artifacts", organisation=name, options=options[name])
+            for name in options
+        }
+        victim, rival, third = (stores[name] for name in (VICTIM, RIVAL, THIRD))
+        ref = victim.put(DATA)
+        large = victim.put_stream([os.urandom(1 << 20)] * 12)
+        pretends = ArtifactStore("s3://artifacts", organisation=VICTIM, options=options[RIVAL])
+        for deed in (lambda: pretends.delete(ref), lambda: pretends.put(b"something new")):
+            with pytest.raises(NotAllowed):
+                deed()
+        by_hand = fsspec.filesystem("s3", **options[RIVAL])
+        by_hand.pipe_file(f"artifacts/{RIVAL}/{ref.digest[:2]}/{ref.digest}", b"y" * len(DATA))
+        for author in (VICTIM, RIVAL, ""):
+            assert third.get(ref, 100, author) == DATA
+            assert third.has(large, author)
+        assert len(third.get(large, large.size)) == large.size
+        assert rival.put(DATA) == ref, "what was damaged below the own name is made good"
+        assert victim.delete(ref)
+        assert third.get(ref, 100, VICTIM) == DATA
+        assert rival.delete(ref)
+        with pytest.raises(ArtifactMissing):
+            third.get(ref, 100)
+        assert victim.put(DATA) == ref
+        assert rival.prune((), time.time() + 60) == []
+        assert victim.prune({large.digest}, time.time() - 3600) == []
+        assert victim.prune({large.digest}, time.time() + 60) == [ref.digest]
+        outsider = ArtifactStore(
+            "s3://artifacts", organisation=THIRD, options=options[THIRD] | {"secret": "wrong"}
+        )
+        with pytest.raises(NotAllowed):
+            outsider.get(ref, 100)
