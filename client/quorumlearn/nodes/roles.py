@@ -62,7 +62,7 @@ class Roles:
             workshop=self.workshop,
             shard=partial(org.shard, identity),
             behaviour=behaviour,
-            noise_key=org.noise_key(identity),
+            repeatable=org.repeatable,
         )
         return Miner(me, market, org.store, journal, trainer, behaviour, self.workers, self.health.may_begin)
 
@@ -86,5 +86,5 @@ class Roles:
             may_begin=self.health.may_begin,
             seated=self.keeper.seated,
         )
-        keys = KeyHolder(me, msp_id, org.store, journal, sender, org.beacon_key(identity))
+        keys = KeyHolder(me, msp_id, org.store, journal, sender, org.repeatable)
         return rounds, keys, Judge(me, msp_id, market, org.store, scorer)

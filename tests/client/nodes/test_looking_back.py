@@ -66,7 +66,7 @@ class OfOnePeer(Organisation):
                 compute_slots=1,
                 workers=0,
                 live_tasks=live_tasks,
-                identities=(IdentityConfig(user="vera", role="verifier", seed=None),),
+                identities=(IdentityConfig(user="vera", role="verifier"),),
             )
         )
         self.on_peer = OnPeer(play, self.name("vera"), told)
