@@ -18,6 +18,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.protocol import ROUND
 
 from quorumlearn.artifacts import ArtifactError, ArtifactStore, ArtifactTooLarge, BadReference
 from quorumlearn.nodes.encryption import parameters_of
@@ -50,7 +51,7 @@ class Keeper:
 
     def told(self, event: LedgerEvent) -> None:
         """An event of the ledger: a revealed update is fetched if a seat of this node will want it."""
-        if event.kind == "blocks:Reveal":
+        if event.kind == ROUND[b.REVEAL].call:
             self._forget(event.task_id, event.round)
             self._want(event.task_id, event.round, event.shown, event.actor)
         elif event.status not in (t.PUBLISHED, t.RUNNING):
