@@ -58,8 +58,8 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Closing:
-    """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round; `ballots`
-    are those that an accepted candidate was decided by, false ones too.
+    """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round; `idle` those
+    that stay and have not earned its pay; `ballots` are those that an accepted candidate was decided by, false ones too.
     """
 
     next: Phase
@@ -68,7 +68,7 @@ class Closing:
     slashed_miners: tuple[str, ...] = ()
     missed: tuple[int, ...] = ()
     false_votes: tuple[int, ...] = ()
-    paid_seats: tuple[int, ...] = ()
+    idle: tuple[int, ...] = ()
     beacon: str = ""
     selection: Selection | None = None
     aggregate_ciphertext: str = ""
@@ -151,7 +151,7 @@ def close_select(
     if contributing >= least_aggregate(spec):
         return closing
     why = Why.TOO_FEW_CONTRIBUTIONS if contributing else Why.NO_CONTRIBUTION
-    return replace(closing, next=Phase.ENDED, outcome=Outcome.REJECTED, reason=why, paid_seats=agreed)
+    return replace(closing, next=Phase.ENDED, outcome=Outcome.REJECTED, reason=why)
 
 
 def close_open(
@@ -183,30 +183,19 @@ def close_validate(
     if missed and not expired:
         return None
     t = spec.committee.threshold
-    good = tuple(seat for seat in votes if votes[seat] == BallotReason.GOOD)
     wrong = tuple(seat for seat in votes if votes[seat] == BallotReason.WRONG_MODEL)
-    gone = tuple(seat for seat in votes if votes[seat] == BallotReason.UNAVAILABLE)
-    against = tuple(seat for seat in votes if seat not in good)
-    if len(good) >= t:
-        return Closing(
-            Phase.ENDED,
-            outcome=Outcome.ACCEPTED,
-            paid_seats=good,
-            missed=missed,
-            false_votes=wrong,
-            ballots=tuple(ballots[seat] for seat in votes),
-        )
-    if len(wrong) + len(gone) >= t:
-        false_votes = good if len(wrong) >= t else ()
-        following = _next_proposer(round_)
-        return replace(
-            following, slashed_miners=(round_.candidate.proposer,), missed=missed, false_votes=false_votes
-        )
-    if len(against) >= t:
-        return Closing(
-            Phase.ENDED, outcome=Outcome.REJECTED, reason=Why.VOTED_DOWN, paid_seats=against, missed=missed
-        )
-    return _aborted(Why.NO_DECISION, missed)
+    unsure = tuple(seat for seat in votes if votes[seat] == BallotReason.UNAVAILABLE)
+    right = tuple(seat for seat in votes if seat not in (*wrong, *unsure))
+    if len(wrong) >= t:
+        following, proposer = _next_proposer(round_), round_.candidate.proposer
+        return replace(following, slashed_miners=(proposer,), missed=missed, false_votes=right)
+    closing = Closing(Phase.ENDED, missed=missed, false_votes=wrong if len(right) >= t else ())
+    if sum(votes[seat] == BallotReason.GOOD for seat in right) >= t:
+        cast = tuple(ballots[seat] for seat in votes)
+        return replace(closing, outcome=Outcome.ACCEPTED, idle=unsure, ballots=cast)
+    if sum(votes[seat] == BallotReason.SCORE_FELL for seat in right) >= t:
+        return replace(closing, outcome=Outcome.REJECTED, reason=Why.VOTED_DOWN, idle=unsure)
+    return replace(closing, outcome=Outcome.ABORTED, reason=Why.NO_DECISION)
 
 
 def selection_fault(

@@ -43,7 +43,8 @@ def tokens_are_conserved(peer: Peer) -> None:
 def every_token_of_the_escrow_is_accounted_for(peer: Peer) -> None:
     for row, task in zip(rows(peer, "escrow"), rows(peer, "task"), strict=True):
         locked = task["spec"]["rounds"] * int(task["spec"]["reward"]["per_round"])
-        assert locked == sum(int(row.get(name, 0)) for name in ("amount", "paid", "refunded"))
+        assert 0 <= int(row.get("carried", 0)) <= int(row.get("amount", 0))
+        assert locked == sum(int(row.get(name, 0)) for name in ("amount", "paid", "refunded", "burnt"))
     paid = sum(int(row.get("paid", 0)) for row in rows(peer, "escrow"))
     assert paid == sum(int(row.get("paid", 0)) for row in rows(peer, "stake"))
 
