@@ -12,21 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quorumlearn_proto.block_pb2 import Reason, Verdict
+from quorumlearn_proto.block_pb2 import Verdict
 from quorumlearn_proto.task_pb2 import RewardSplit
 
 WHOLE_BP = 10_000
-SLASHED: frozenset[Reason] = frozenset(
-    {
-        Reason.MISSING_ARTIFACT,
-        Reason.MALFORMED,
-        Reason.OUT_OF_RANGE,
-        Reason.FALSE_CLAIM,
-        Reason.DUPLICATE,
-        Reason.OUTLIER,
-    }
-)
-"""Verdicts that cost a slash when the selection is fixed; WITHHELD has cost its slash when REVEAL closed."""
 
 
 def miners_shares(split: RewardSplit, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
@@ -51,8 +40,3 @@ def verifier_share(split: RewardSplit, seats: int) -> int:
 
 def proposer_share(split: RewardSplit) -> int:
     return split.per_round * split.proposer_bp // WHOLE_BP
-
-
-def slashed_by(verdicts: Sequence[Verdict]) -> list[str]:
-    """The miners whom a selection costs a slash."""
-    return [verdict.miner for verdict in verdicts if verdict.reason in SLASHED]

@@ -33,7 +33,7 @@ from quorumlearn_proto.derived import bare_selection, beacon_of, least_aggregate
 from quorumlearn_proto.protocol import ROUND, RoundStep
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from .payment import slashed_by
+from .verdicts import slashed_by
 
 Record = TypeVar("Record", KeyContribution, Screening, Ballot)
 
@@ -59,13 +59,15 @@ class Why(StrEnum):
 @dataclass(frozen=True)
 class Closing:
     """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round; `idle` those
-    that stay and have not earned its pay; `ballots` are those that an accepted candidate was decided by, false ones too.
+    that stay and have not earned its pay; `withheld` are the miners who did not reveal, unless too few did; `ballots`
+    are those that an accepted candidate was decided by, false ones too.
     """
 
     next: Phase
     outcome: Outcome = Outcome.OUTCOME_UNSPECIFIED
     reason: str = ""
     slashed_miners: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     missed: tuple[int, ...] = ()
     false_votes: tuple[int, ...] = ()
     idle: tuple[int, ...] = ()
@@ -96,10 +98,8 @@ def close_reveal(spec: TaskSpec, submissions: Sequence[Submission], expired: boo
     if withheld and not expired:
         return None
     if len(submissions) - len(withheld) < spec.min_miners:
-        return Closing(
-            Phase.ENDED, outcome=Outcome.ABORTED, reason=Why.TOO_FEW_REVEALS, slashed_miners=withheld
-        )
-    return Closing(step.next, slashed_miners=withheld)
+        return ended(Outcome.ABORTED, Why.TOO_FEW_REVEALS)
+    return Closing(step.next, withheld=withheld)
 
 
 def close_beacon(
@@ -144,7 +144,7 @@ def close_select(
         step.next,
         missed=missed,
         false_votes=tuple(seat for seat in votes if seat not in agreed),
-        slashed_miners=tuple(slashed_by(selection.verdicts)),
+        slashed_miners=slashed_by(selection.verdicts),
         selection=selection,
     )
     contributing = sum(verdict.weight > 0 for verdict in selection.verdicts)

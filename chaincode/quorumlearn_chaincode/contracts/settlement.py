@@ -31,7 +31,7 @@ from quorumlearn_proto.block_pb2 import (
 from quorumlearn_proto.common_pb2 import Head
 from quorumlearn_proto.derived import bare_selection
 from quorumlearn_proto.protocol import CEREMONY, ROUND
-from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
+from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 
 from .call import Call, submission_places
 from .ledger import Place
@@ -40,6 +40,7 @@ from .phases import Closing
 from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
 from .tables import ACCOUNTS, BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, SCREENINGS, STAKES, STATES
 from .tokens import carried, carry, end_escrow, pay, pay_carried, return_stake
+from .verdicts import participation
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
 TOO_FEW_VERIFIERS = "TOO_FEW_VERIFIERS"
@@ -250,11 +251,3 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         aggregate_ciphertext=round_.aggregate_ciphertext,
         accepted_at_ms=call.now_ms,
     )
-
-
-def participation(call: Call, task_id: str, miner: str) -> Participation:
-    """The record of a miner known to have joined."""
-    record = call.ledger.get(MINERS, task_id, miner)
-    if record is None:
-        raise RuntimeError(f"{miner} is in a round of task {task_id} but never joined")
-    return record

@@ -3,6 +3,9 @@
 Opened is paid: a round of whose aggregate a partial decryption was posted has paid its miners by weight, and every seat left in it that
 was sure of its ballot, however it ended. Only t ballots that show a fallen score withhold the miners' part, and the owner does not have
 it back either.
+No slash without proof: of a miner's stake at most a slash is gone for each update that was malformed, each second withheld reveal in a
+row, and each candidate that t seats found wrong; of a verifier's for what t seats said under its name, for a vote against t on what
+public records give, and for each missed step after one in the round before, while t others acted.
 """
 
 from __future__ import annotations
@@ -13,8 +16,19 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
-from quorumlearn_proto.block_pb2 import Ballot, BallotReason, Outcome, Phase, Round, Screening
+from quorumlearn_proto.block_pb2 import (
+    Ballot,
+    BallotReason,
+    Fault,
+    Misconduct,
+    Outcome,
+    Phase,
+    Reason,
+    Round,
+    Screening,
+)
 from quorumlearn_proto.gate import score_fell
+from quorumlearn_proto.reward_pb2 import Stake
 from quorumlearn_proto.task_pb2 import Task
 
 from tests.chaincode.contracts.ledger_stub import Peer
@@ -57,6 +71,50 @@ def _seats_are_paid(peer: Peer, task: Task, round_: Round, paid: Payouts) -> Non
             assert paid[round_.task_id, round_.number, one.verifier] == share
 
 
+def no_stake_is_lost_without_proof(peer: Peer) -> None:
+    for task in _records(peer, Task, "task"):
+        rounds = _records(peer, Round, "round", task.spec.task_id)
+        proofs = Counter(one for round_ in rounds for one in _proofs_against_miners(peer, task, round_))
+        for stake in _records(peer, Stake, "stake", task.spec.task_id):
+            if not stake.account_id.startswith("V"):
+                assert stake.slashed <= proofs[stake.account_id] * task.spec.stakes.miner_slash
+        _verifiers_were_proven_wrong(peer, task)
+
+
+def _proofs_against_miners(peer: Peer, task: Task, round_: Round) -> list[str]:
+    """The miners of whom the round's records prove something, once for each proof."""
+    proven = [one.miner for one in round_.selection.verdicts if one.reason == Reason.MALFORMED]
+    if round_.selection.verdicts or Phase.SCREEN in [entry.phase for entry in round_.times]:
+        before = _withheld(peer, round_.task_id, round_.number - 1)
+        proven += _withheld(peer, round_.task_id, round_.number) & before
+    for turn, proposer in enumerate(round_.proposers):
+        cast = _records(peer, Ballot, "ballot", *_at(round_), f"{turn:05d}")
+        wrong = sum(one.reason == BallotReason.WRONG_MODEL for one in cast)
+        proven += [proposer] if wrong >= task.spec.committee.threshold else []
+    return proven
+
+
+def _withheld(peer: Peer, task: str, number: int) -> set[str]:
+    submissions = rows(peer, "submission", task, f"{number:05d}")
+    return {row["miner"] for row in submissions if "manifest" not in row}
+
+
+def _verifiers_were_proven_wrong(peer: Peer, task: Task) -> None:
+    found = _records(peer, Misconduct, "misconduct", task.spec.task_id)
+    missed = {(one.round, one.verifier) for one in found if one.fault == Fault.MISSED_STEP}
+    for one in found:
+        if not one.slashed:
+            continue
+        if one.fault == Fault.MISSED_STEP:
+            assert (one.round - 1, one.verifier) in missed
+            absent = sum((o.round, o.attempt, o.step) == (one.round, one.attempt, one.step) for o in found)
+            assert len(task.spec.committee.msp_ids) - absent >= task.spec.committee.threshold
+        elif one.fault == Fault.FALSE_VOTE:
+            assert one.step in ("OPEN", "VALIDATE")
+        else:
+            assert len(one.accusers) >= task.spec.committee.threshold
+
+
 def _opened(peer: Peer, task: Task) -> list[Round]:
     """The ended rounds of a task of which a partial decryption was posted."""
     return [
@@ -94,4 +152,4 @@ def _at(round_: Round) -> tuple[str, str]:
     return round_.task_id, f"{round_.number:05d}"
 
 
-PROMISES = (what_is_opened_is_paid,)
+PROMISES = (what_is_opened_is_paid, no_stake_is_lost_without_proof)

@@ -199,7 +199,7 @@ def test_another_selection_than_the_quorums_is_a_false_vote() -> None:
     play = at(Phase.SELECT)
     play.select(play.selection({play.miners[0]: 1, play.miners[1]: 1}), [2])
     play.select(seats=[1, 3, 4])
-    assert false_votes(play) == [(2, "SELECT", 50)]
+    assert false_votes(play) == [(2, "SELECT", 0)], "it may have been shown other shares"
 
 
 def test_another_aggregate_than_the_quorums_is_a_false_vote() -> None:

@@ -171,7 +171,7 @@ class MarketMachine(RuleBasedStateMachine):
     @rule(
         seats=st.one_of(st.just({1, 2, 3}), st.just({1, 2, 3}), SUBSETS),
         weights=st.lists(st.integers(0, 2), min_size=5, max_size=5),
-        fault=st.sampled_from([Reason.DUPLICATE, Reason.OUTLIER, Reason.NOT_SELECTED]),
+        fault=st.sampled_from([Reason.DUPLICATE, Reason.OUTLIER, Reason.NOT_SELECTED, Reason.MALFORMED]),
         dissent=st.integers(0, 6),
         ballot=st.sampled_from([*BallotReason.values()[1:], BallotReason.GOOD, BallotReason.GOOD]),
     )
