@@ -1,4 +1,4 @@
-"""What the pages promise of themselves: links lead somewhere, and a decision's record is whole."""
+"""What the pages promise of themselves: links lead somewhere, a decision's record is whole, and files that they send to are there."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ RECORD = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)\. Status: (?:in force|replaced)[^\n]*\.\n\n"
     r"- \*\*Context:\*\* .+\n- \*\*Choice:\*\* .+\n- \*\*Alternatives:\*\* .+\n"
 )
+
+NAMED_FILE = re.compile(r"`([\w./-]+/[\w.-]+\.\w+|[A-Z]+\.md)(?:::(\w+))?`")
 
 
 def anchor(heading: str) -> str:
@@ -45,3 +47,13 @@ def test_each_decision_is_a_whole_record_and_is_in_the_index() -> None:
     for number, one in enumerate(records, 1):
         title = one["title"].removeprefix(f"{number}. ")
         assert f"| {number} | [{title}](#{anchor(one['title'])}) | {one['date']} |" in text
+
+
+def test_every_file_and_test_that_where_to_add_names_is_there() -> None:
+    page = ROOT / "docs" / "where-to-add.md"
+    named = NAMED_FILE.findall(page.read_text())
+    assert len({file for file, _ in named}) > 50
+    for file, function in named:
+        assert (ROOT / file).is_file(), f"{file} is not there"
+        if function:
+            assert f"def {function}(" in (ROOT / file).read_text(), f"{file} has no {function}"

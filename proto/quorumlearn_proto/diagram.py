@@ -86,8 +86,10 @@ def _picture(steps: Sequence[RoundStep | KeyStep]) -> str:
 
 
 def _table(kind: str, steps: Iterable[RoundStep | KeyStep]) -> str:
-    heads = (kind, "who acts", "function", "timeout", "next key", "leads to", "closing it means")
-    rows = [heads, ("---",) * len(heads)]
+    """A row for each step, with the columns in which there is something."""
+    rows = [
+        (kind, "who acts", "function", "timeout", "next key", "accusations", "leads to", "closing it means")
+    ]
     for step in steps:
         rows.append(
             (
@@ -96,11 +98,13 @@ def _table(kind: str, steps: Iterable[RoundStep | KeyStep]) -> str:
                 f"`{step.function}`" if step.function else "",
                 f"`{step.timeout}`" if step.timeout else "",
                 _carrying(step),
+                _accused(step),
                 ", ".join(_names(step)),
                 step.closing,
             )
         )
-    return _rows(rows)
+    columns = [(head, "---", *cells) for head, *cells in zip(*rows, strict=True) if any(cells)]
+    return _rows(zip(*columns, strict=True))
 
 
 def _carrying(step: RoundStep | KeyStep) -> str:
@@ -108,6 +112,10 @@ def _carrying(step: RoundStep | KeyStep) -> str:
     if isinstance(step, RoundStep):
         return "carries" if step.carries else ""
     return "carried" if step.carried else ""
+
+
+def _accused(step: RoundStep | KeyStep) -> str:
+    return Fault.Name(step.accused) if isinstance(step, RoundStep) and step.accused else ""
 
 
 def _names(step: RoundStep | KeyStep) -> list[str]:

@@ -3,15 +3,17 @@
 `chaincode` is what the runtime serves. docs/protocol.md says what every function does; `Code` is what a
 refusal, `[CODE] sentence`, can be about.
 
-Where each rule stands:
+Where each rule stands, by file:
 - which steps there are, who acts in them and what follows: quorumlearn_proto.protocol, which nodes read too; what both sides must
   derive alike from records: quorumlearn_proto.derived
-- who may call what: market (table of functions, roles), standing (seat, round, phase), configuration
-- when a step closes and what follows: ceremony, phases (pure); rounds applies them, settlement ends rounds and tasks
-- whose seat is whose: committee; what a seat did wrong and what it costs: misconduct; t words against one: accusations
-- what may be decrypted: authorisation; what a task may ask for: specification
-- who is paid: payment; every movement of tokens: tokens; what is reverted: challenges; what is drawn: beacon
-- keys and records: tables, ledger; what is read in one message: reads; one transaction: call; strict parsing: arguments
+- which functions there are, and who may call them: `dispatch` (table of functions, roles), `standing` (seat, round, phase), `configuration`
+- what the functions do, by contract: `rewards`, `tasks`, `blocks`, and `contributions` for a key's steps; their queries: `views`
+- when a step closes and what follows: `ceremony`, `phases` (pure); `rounds` applies them, `settlement` ends rounds and tasks
+- whose seat is whose: `seats`; what a seat did wrong and what it costs: `misconduct`; t words against one: `accusations`
+- what may be decrypted: `authorisation`; what a task may ask for: `specification`
+- who is paid: `payment`; every movement of tokens: `tokens`; what is reverted: `challenges`; who proposes: `lottery`
+- keys and records: `tables`; who must endorse a change of them: `ledger`, which writes them; what is read in one message: `reads`
+- one transaction: `call`; strict parsing: `arguments`; every code of a refusal: `errors`
 """
 
 from .dispatch import FUNCTIONS, Function, Market

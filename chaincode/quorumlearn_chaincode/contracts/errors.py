@@ -1,7 +1,7 @@
 """Refusals of the contracts: a stable code and a sentence, `[CODE] sentence`.
 
-Clients branch on the code and show the sentence; codes are never renamed. A refused transaction writes
-nothing.
+Clients branch on the code and show the sentence; codes are never renamed. They take a code as
+text, so a new one changes no client. A refused transaction writes nothing.
 """
 
 from __future__ import annotations

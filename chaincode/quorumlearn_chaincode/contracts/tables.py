@@ -1,4 +1,4 @@
-"""The kinds of records on the ledger, their composite keys and who must endorse a change of them.
+"""The kinds of records on the ledger and their composite keys. Who must endorse a change of them is decided in `ledger` (flush).
 
 Numbers in keys are padded with zeros, so that Fabric's byte order is the numbers' order.
 """

@@ -1,7 +1,8 @@
 """Miners that cheat, to be run in the same node as honest ones.
 
 A behaviour says what a miner does in place of training honestly. Behaviours are named in a node's file
-(`behaviour: noise`), so that an attack on a real network is one line of configuration.
+(`behaviour: noise`), so that an attack on a real network is one line of configuration. They are listed in
+`behaviours`, where a new one begins; `updates`, `poisoning` and `adaptive` compute what the longer ones submit.
 """
 
 from quorumlearn.attacks.adaptive import Found, search

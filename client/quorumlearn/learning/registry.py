@@ -1,6 +1,7 @@
 """The workloads there are, by name: `get_workload` is the only way to one.
 
-A new one implements `workload.Workload`, and stands in WORKLOADS and in what `get_workload` builds.
+A new one implements `workload.Workload`, and stands in WORKLOADS, in what `get_workload` builds, and in the
+description of `workload.name` in nodes.tasksettings, which writes docs/task.md.
 """
 
 from __future__ import annotations

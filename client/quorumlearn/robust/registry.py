@@ -1,4 +1,5 @@
-"""Rules by name, as a task writes them.
+"""Rules by name, as a task writes them. A new one stands in RULES, _RULE and _NEEDED, and in both tables here.
+The ledger takes any name.
 
 A name is a rule's, or pre-aggregations and a rule joined by `+`, the first applied first:
 `nnm+multi-krum`, `bucketing+nnm+geometric-median`. Each part takes its own parameters from the task's, as text:

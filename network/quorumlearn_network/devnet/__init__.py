@@ -3,6 +3,8 @@
 It speaks Fabric's own protocols (Gateway, Endorser, Deliver, and the peer's side of chaincode as a service),
 so any gateway client and any chaincode service works against it unchanged. It knows nothing of learning.
 
+A peer's gRPC services are `gateway`, `endorser_service` and `deliver`; `app` adds them to each peer's server.
+
     with Devnet(load_config(Path("devnet.json"))) as devnet:
         print(devnet.addresses)             # {"OwnerMSP": "127.0.0.1:7051", ...}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from quorumlearn_chaincode.contracts import Code, Refusal
+from quorumlearn_chaincode.contracts import Code, Refusal, errors
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
     Ballot,
@@ -464,3 +466,11 @@ def test_earlier_rounds_can_be_viewed_and_unknown_ones_not() -> None:
     assert code(play.ask, TaskView, "blocks:RoundView", TASK, "3") == Code.NO_SUCH_ROUND
     assert code(play.ask, TaskView, "blocks:Round", TASK, "3") == Code.NO_SUCH_ROUND
     assert code(play.ask, TaskView, "blocks:Block", TASK, "2") == Code.NO_SUCH_BLOCK
+
+
+@pytest.mark.parametrize("one", Code, ids=str)
+def test_every_code_is_raised_and_tested(one: Code) -> None:
+    declared = Path(errors.__file__)
+    for room in (declared.parent, Path(__file__).parent):
+        files = [path for path in room.glob("*.py") if path != declared]
+        assert any(re.search(rf"\bCode\.{one.name}\b", path.read_text()) for path in files), room

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quorumlearn.analysis.reasons import ROUND_ENDS, TASK_ENDS
-from quorumlearn.cli.live import PHASES, TaskWatch
+from quorumlearn.cli.live import DOING, PHASES, TaskWatch
 from quorumlearn_chaincode.contracts import settlement
 from quorumlearn_chaincode.contracts.phases import Why
 from quorumlearn_proto import block_pb2 as b
@@ -43,7 +43,7 @@ def view(number: int, phase: b.Phase, why: str = "") -> b.TaskView:
 def frame(watch: TaskWatch, console: Console) -> list[str]:
     """The lines that are on the screen now."""
     with console.capture() as capture:
-        console.print(watch._live.get_renderable(), end="")
+        console.print(watch, end="")
     return capture.get().splitlines()
 
 
@@ -111,3 +111,7 @@ def test_a_failed_round_says_why_on_a_terminal_and_in_a_line() -> None:
 def test_every_end_that_the_ledger_knows_has_words() -> None:
     assert set(ROUND_ENDS) == {str(why) for why in Why}
     assert set(TASK_ENDS) == {settlement.TOO_FEW_MINERS, settlement.TOO_FEW_VERIFIERS}
+
+
+def test_every_phase_has_words() -> None:
+    assert set(DOING) == set(PHASES)

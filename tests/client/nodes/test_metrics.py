@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 from quorumlearn.nodes import metrics
@@ -34,3 +36,13 @@ def test_a_step_that_fails_is_not_timed() -> None:
     with pytest.raises(ValueError, match="no"), metrics.timed(metrics.STEPS, "a failing step"):
         raise ValueError("no")
     assert 'step="a failing step"' not in read(metrics.serve("127.0.0.1", 0, list))
+
+
+def test_every_metric_is_counted_somewhere() -> None:
+    where = Path(metrics.__file__).parent
+    code = "".join(path.read_text() for path in where.rglob("*.py"))
+    for name in re.findall(
+        r"^([A-Z]+) = (?:Counter|Gauge|Histogram)\(", Path(metrics.__file__).read_text(), re.MULTILINE
+    ):
+        used = rf"\b{name}\.(labels|inc|set|observe)\(|metrics\.timed\(metrics\.{name}\b"
+        assert re.search(used, code), f"{name} is never counted"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from quorumlearn.cli import run
-from quorumlearn.learning import TrainingConfig
+from quorumlearn.learning import WORKLOADS, TrainingConfig
 from quorumlearn.nodes import tasksettings
 from quorumlearn.nodes.tasksettings import TaskFile, rows
 
@@ -58,3 +59,8 @@ def test_the_defaults_that_are_shown_are_those_that_hold() -> None:
 def test_a_workloads_settings_are_all_named() -> None:
     (what,) = (what for key, _, what in rows() if key == "workload.config")
     assert all(name in what for name in TrainingConfig.model_fields)
+
+
+def test_the_settings_name_every_workload() -> None:
+    described = tasksettings.WorkloadPart.model_fields["name"].description or ""
+    assert re.findall(r"[a-z]+-[a-z]+", described) == list(WORKLOADS)
