@@ -47,7 +47,7 @@ class Cell:
 @dataclass(frozen=True)
 class Outcome:
     """How it went. accuracy: of the last model. curve: after each round. Counts are of miners over all rounds:
-    attackers, those found (slashed), those without weight; honest, those found by mistake, those without weight.
+    attackers, those found (caught), those without weight; honest, those found by mistake, those without weight.
     backdoor: part of marked images that the last model calls what the attacker wants, or None.
     """
 

@@ -25,8 +25,8 @@ class Line:
     """One rule under one attack on one division: accuracies over the seeds, and what detection did.
 
     behind: the median, and most_behind the most, by which it is less accurate than the attack-free mean of the same seed and
-    division; None if that was not played. found: attackers slashed, of all; out: attackers without weight, of all;
-    precision: attackers among the slashed, None if nobody was; wrong: honest miners slashed, of all. None for a peer,
+    division; None if that was not played. found: attackers caught, of all; out: attackers without weight, of all;
+    precision: attackers among the caught, None if nobody was; wrong: honest miners caught, of all. None for a peer,
     which names nobody.
     """
 
@@ -88,8 +88,8 @@ def _line(
 
 
 def detection(results: Results) -> dict[str, dict[str, float | None]]:
-    """By attack, over all rules of ours, divisions and seeds: recall and precision of slashing, attackers without
-    weight, honest miners slashed."""
+    """By attack, over all rules of ours, divisions and seeds: recall and precision of catching, attackers without
+    weight, honest miners caught."""
     groups: dict[str, list[Outcome]] = {}
     for cell, outcome in results.items():
         if cell.rule not in PEERS and cell.rule != "mean":
@@ -101,7 +101,7 @@ def detection(results: Results) -> dict[str, dict[str, float | None]]:
             "recall": line.found,
             "precision": line.precision,
             "without_weight": line.out,
-            "honest_slashed": line.wrong,
+            "honest_caught": line.wrong,
         }
     return table
 
@@ -124,10 +124,10 @@ def print_tables(results: Results, console: Console) -> None:
         console.print(table)
     table = Table(
         "attack",
-        "slashed",
+        "caught",
         "precision",
         "without weight",
-        "honest slashed",
+        "honest caught",
         title="detection in %, all our rules but mean",
     )
     for attack, rates in detection(results).items():
@@ -162,7 +162,7 @@ def markdown(results: Results) -> str:
         for attack, row in detection(results).items()
     ]
     if rates:
-        heads = ["attack", "slashed", "precision", "without weight", "honest slashed"]
+        heads = ["attack", "caught", "precision", "without weight", "honest caught"]
         parts.append("detection, %\n\n" + _grid(heads, rates))
     return "\n\n".join(parts) + "\n"
 

@@ -427,7 +427,7 @@ class Candidate(_message.Message):
     def __init__(self, model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., aggregate: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., proposer: _Optional[str] = ...) -> None: ...
 
 class Ballot(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "correct", "base_correct", "total")
+    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "correct", "base_correct", "total", "lost")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
@@ -437,6 +437,7 @@ class Ballot(_message.Message):
     CORRECT_FIELD_NUMBER: _ClassVar[int]
     BASE_CORRECT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     seat: int
@@ -446,7 +447,8 @@ class Ballot(_message.Message):
     correct: int
     base_correct: int
     total: int
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., correct: _Optional[int] = ..., base_correct: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+    lost: int
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., correct: _Optional[int] = ..., base_correct: _Optional[int] = ..., total: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
 
 class BlockCore(_message.Message):
     __slots__ = ("task_id", "height", "previous", "round", "model", "aggregate", "verdicts", "proposer")

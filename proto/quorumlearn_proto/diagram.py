@@ -1,7 +1,7 @@
-"""Draws the protocol's steps into a page, from the tables: `python -m quorumlearn_proto.diagram docs/protocol.md [--check]`.
+"""Draws the protocol's tables into a page: `python -m quorumlearn_proto.diagram docs/protocol.md [--check]`.
 
-For the ceremony and for the round a picture (Mermaid) and a table of who acts, by which function, and what follows. They stand between two
-marks in the page; the rest of it is left as it is.
+For the ceremony and for the round a picture (Mermaid) and a table of who acts, by which function, and what follows; and what each fault
+costs. Each stands between two marks in the page, where it has them; the rest of it is left as it is.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .block_pb2 import CeremonyStep, Fault, Phase
+from .block_pb2 import BallotReason, CeremonyStep, Fault, Phase, Reason
+from .penalties import FAULTS, MINERS, PROPOSERS, SEALED_VOTE, Penalty
 from .protocol import CEREMONY, ROUND, KeyStep, RoundStep
 
 BEGIN = "<!-- The steps, drawn by `make docs` -->"
 END = "<!-- End of the steps -->"
+PENALTIES = ("<!-- The penalties, drawn by `make docs` -->", "<!-- End of the penalties -->")
 
 
 class NoMarksError(Exception):
@@ -36,12 +38,37 @@ def drawn() -> str:
 
 
 def into(page: str) -> str:
-    """The page with the steps drawn anew between its marks; NoMarksError if it has none."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
+    """The page with the steps drawn anew between its marks, and the penalties if it has marks for them; NoMarksError without any."""
+    fresh = _between(page, BEGIN, END, drawn())
+    if fresh is None:
         raise NoMarksError(f"no place for the steps: the page needs the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{drawn()}\n{END}{after}"
+    return _between(fresh, *PENALTIES, penalties()) or fresh
+
+
+def penalties() -> str:
+    """What each verdict, ballot and fault costs, as a Markdown table."""
+    heads = ("who", "what", "proof", "who can see it again", "cost")
+    rows = [heads, ("---",) * len(heads)]
+    rows += [_penalty("miner", Reason.Name(reason), one) for reason, one in MINERS.items()]
+    rows += [_penalty("proposer", BallotReason.Name(reason), one) for reason, one in PROPOSERS.items()]
+    rows += [_penalty("seat", Fault.Name(fault), one) for fault, one in FAULTS.items()]
+    rows.append(_penalty("seat", "FALSE_VOTE in SELECT", SEALED_VOTE))
+    return _rows(rows)
+
+
+def _penalty(who: str, what: str, one: Penalty) -> tuple[str, ...]:
+    return who, what, one.proof, one.seen_by, str(one.cost)
+
+
+def _between(page: str, begin: str, end: str, drawing: str) -> str | None:
+    """The page with the drawing between its marks; None if it does not have them."""
+    before, first, rest = page.partition(begin)
+    _, last, after = rest.partition(end)
+    return f"{before}{begin}\n{drawing}\n{end}{after}" if first and last else None
+
+
+def _rows(rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _picture(steps: Sequence[RoundStep | KeyStep]) -> str:
@@ -77,7 +104,7 @@ def _table(kind: str, steps: Iterable[RoundStep | KeyStep]) -> str:
             )
         )
     columns = [(head, "---", *cells) for head, *cells in zip(*rows, strict=True) if any(cells)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in zip(*columns, strict=True))
+    return _rows(zip(*columns, strict=True))
 
 
 def _carrying(step: RoundStep | KeyStep) -> str:
@@ -113,7 +140,7 @@ def main() -> None:
     if fresh == page:
         return
     if given.check:
-        sys.exit(f"{given.page} shows other steps than the table: run make docs")
+        sys.exit(f"{given.page} shows something else than the tables: run make docs")
     given.page.write_text(fresh)
 
 

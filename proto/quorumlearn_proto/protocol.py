@@ -50,7 +50,8 @@ OF_SEATS = frozenset({Actor.SEATS, Actor.CEREMONY})
 class _Step:
     """`function` is what an actor calls, `timeout` the field of Timeouts that bounds the step ("" if nothing does). An actor's part
     is done when its `record` has one of these `fields`, or is there at all if none is named. `closing` says what closing means, beside
-    what holds for every step: a missing seat is slashed and takes no further part, and with fewer than t left the attempt ends.
+    what holds for every step: a missing seat takes no further part, and with fewer than t left the attempt ends. What that and other
+    faults cost stands in `penalties`.
     """
 
     function: str = ""
@@ -169,8 +170,8 @@ _CEREMONY = (
         function="BlameKey",
         fields=("blame",),
         leads_to=(CeremonyStep.KEY_COMMIT, CeremonyStep.KEY_FAILED),
-        closing="t equal votes: the seats that they blame are slashed and left out of the next attempt (an UNFOUNDED_COMPLAINT "
-        "is left out unslashed). Otherwise all that voted are in it. After v + 1 attempts: KEY_FAILED.",
+        closing="t equal votes: the seats that they blame are left out of the next attempt. Otherwise all that voted are in it. After "
+        "v + 1 attempts: KEY_FAILED.",
     ),
 )
 CEREMONY: Mapping[CeremonyStep, KeyStep] = MappingProxyType({step.at: step for step in _CEREMONY})
@@ -209,7 +210,7 @@ _ROUND = (
         record=Submission,
         fields=("manifest",),
         leads_to=(Phase.SCREEN, Phase.ENDED),
-        closing="A missing miner is WITHHELD and slashed; with fewer than `min_miners` left: aborted.",
+        closing="A missing miner is WITHHELD; with fewer than `min_miners` left: aborted.",
     ),
     RoundStep(
         at=Phase.SCREEN,
@@ -231,7 +232,7 @@ _ROUND = (
         carries=True,
         accused=Fault.BAD_SKETCH_SHARES,
         leads_to=(Phase.OPEN, Phase.ENDED),
-        closing="A seat that voted otherwise than t equal votes is slashed and leaves too (FALSE_VOTE). Without t equal votes: aborted. "
+        closing="A seat that voted otherwise than t equal votes leaves too (FALSE_VOTE). Without t equal votes: aborted. "
         "If they give fewer than `min_aggregate` miners a weight: rejected.",
     ),
     RoundStep(
@@ -243,7 +244,7 @@ _ROUND = (
         fields=("partial",),
         carries=True,
         leads_to=(Phase.PROPOSE, Phase.ENDED),
-        closing="A seat whose digest differs from t equal ones is slashed and leaves too (FALSE_VOTE). Without t equal digests: aborted.",
+        closing="A seat whose digest differs from t equal ones leaves too (FALSE_VOTE). Without t equal digests: aborted.",
     ),
     RoundStep(
         at=Phase.PROPOSE,
@@ -265,8 +266,8 @@ _ROUND = (
         carries=True,
         accused=Fault.BAD_PARTIAL,
         leads_to=(Phase.ENDED, Phase.PROPOSE),
-        closing="t GOOD: accepted. t WRONG_MODEL or UNAVAILABLE: the proposer is slashed and the turn passes to the next. t not GOOD: "
-        "rejected. Otherwise: aborted. WRONG_MODEL against t GOOD, and GOOD against t WRONG_MODEL, is a FALSE_VOTE: slashed, and out.",
+        closing="t GOOD: accepted. t SCORE_FELL: rejected. t WRONG_MODEL: the turn passes to the next. Otherwise: aborted. WRONG_MODEL "
+        "against t that find the model right (GOOD, SCORE_FELL), and these against t WRONG_MODEL, is a FALSE_VOTE: out.",
     ),
 )
 ROUND: Mapping[Phase, RoundStep] = MappingProxyType({step.at: step for step in _ROUND})

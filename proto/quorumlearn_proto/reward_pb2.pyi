@@ -70,18 +70,22 @@ class Supply(_message.Message):
     def __init__(self, minted: _Optional[int] = ...) -> None: ...
 
 class Escrow(_message.Message):
-    __slots__ = ("task_id", "owner", "amount", "paid", "refunded")
+    __slots__ = ("task_id", "owner", "amount", "paid", "refunded", "carried", "burnt")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     PAID_FIELD_NUMBER: _ClassVar[int]
     REFUNDED_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_FIELD_NUMBER: _ClassVar[int]
+    BURNT_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     owner: str
     amount: int
     paid: int
     refunded: int
-    def __init__(self, task_id: _Optional[str] = ..., owner: _Optional[str] = ..., amount: _Optional[int] = ..., paid: _Optional[int] = ..., refunded: _Optional[int] = ...) -> None: ...
+    carried: int
+    burnt: int
+    def __init__(self, task_id: _Optional[str] = ..., owner: _Optional[str] = ..., amount: _Optional[int] = ..., paid: _Optional[int] = ..., refunded: _Optional[int] = ..., carried: _Optional[int] = ..., burnt: _Optional[int] = ...) -> None: ...
 
 class Stake(_message.Message):
     __slots__ = ("task_id", "account_id", "amount", "slashed", "paid")

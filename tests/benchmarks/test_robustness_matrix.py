@@ -125,7 +125,7 @@ def test_the_command_prints_one_record_and_refuses_what_there_is_not(
     record = json.loads(capsys.readouterr().out)
     (line,) = record["lines"]
     assert (line["rule"], line["attack"], line["seeds"], line["found"]) == ("multi-krum", "noise", 1, 1.0)
-    assert record["detection"]["noise"]["honest_slashed"] == 0
+    assert record["detection"]["noise"]["honest_caught"] == 0
     for wrong in (
         ["--rules", "krum"],
         ["--attacks", "bribe"],

@@ -382,7 +382,7 @@ def at(number: int, *phases: b.Phase) -> Callable[[b.TaskView], bool]:
 
 
 def expected_payouts(market: Market, task: str, name: str) -> list[tuple[int, int]]:
-    """What the protocol owes an identity for the task's rounds, sorted: by weight, as proposer, and for a ballot that agrees."""
+    """What the protocol owes an identity for the task's rounds, sorted: by weight, as proposer, and for a ballot that it was sure of."""
     owed = []
     blocks = {block.core.round: block for block in market.blocks(task)}
     seats = {seat.verifier: seat.seat for seat in market.view(task).seats}
@@ -395,7 +395,7 @@ def expected_payouts(market: Market, task: str, name: str) -> list[tuple[int, in
         if round_.candidate.proposer == name:
             owed.append((round_.number, PER_ROUND * 500 // 10_000))
         ballots = {ballot.seat: ballot.reason for ballot in blocks[round_.number].ballots}
-        if name in seats and ballots.get(seats[name]) == b.GOOD:
+        if name in seats and ballots.get(seats[name]) in (b.GOOD, b.SCORE_FELL):
             owed.append((round_.number, PER_ROUND * 2500 // 10_000 // len(SEATS)))
     return sorted(owed)
 

@@ -42,7 +42,7 @@ def reasons(rounds: list[dict[str, b.Verdict]], who: str) -> list[str]:
     return [b.Reason.Name(verdicts[who].reason) for verdicts in rounds]
 
 
-def test_ciphertexts_that_are_none_huge_old_or_missing_are_found_and_slashed(stage: Stage) -> None:
+def test_ciphertexts_that_are_none_huge_old_or_missing_are_found_and_proof_costs_stake(stage: Stage) -> None:
     cheats = {
         "miners1/miner3": "withhold",
         "miners1/miner4": "malformed",
@@ -57,7 +57,7 @@ def test_ciphertexts_that_are_none_huge_old_or_missing_are_found_and_slashed(sta
     assert reasons(rounds, "miners2/miner4")[1] == "OUT_OF_RANGE"
     for who in HONEST:
         assert set(reasons(rounds, who)) <= {"CONTRIBUTES", "NOT_SELECTED"}
-    slashed = dict.fromkeys(cheats, 20 * ROUNDS) | {"miners2/miner4": 20}
+    slashed = {"miners1/miner3": 20 * (ROUNDS - 1), "miners1/miner4": 20 * ROUNDS}
     assert_settled(
         stage,
         "broken-ciphertexts",

@@ -29,6 +29,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
+from quorumlearn_proto.penalties import Cost, fault_penalty
 
 from tests.client.nodes.committee import moved
 from tests.scenarios.stage import LIVE, SEATS, STAKES, AnyNode, NodeThread, Stage, assert_settled, at, running
@@ -244,7 +245,7 @@ def played(stage: Stage) -> tuple[Stage, Trained]:
 
 
 @pytest.mark.parametrize("task", PLAYED)
-def test_every_cheat_is_named_with_its_phase_and_evidence_and_slashed(
+def test_every_cheat_is_named_with_its_phase_and_evidence_and_costs_what_the_table_says(
     played: tuple[Stage, Trained], task: str
 ) -> None:
     stage, _ = played
@@ -256,10 +257,15 @@ def test_every_cheat_is_named_with_its_phase_and_evidence_and_slashed(
     ]
     for one in found:
         accused = one.fault in (b.BAD_SKETCH_SHARES, b.BAD_PARTIAL)
-        assert (one.verifier, one.slashed) == (stage.name(VERIFIERS[BAD - 1]), 50)
+        cost = fault_penalty(one.fault, one.step).cost
+        missed_before = cost is Cost.SECOND and one.round > 1
+        assert (one.verifier, one.slashed) == (
+            stage.name(VERIFIERS[BAD - 1]),
+            50 if cost is Cost.STAKE or missed_before else 0,
+        )
         assert {1, 2} <= set(one.accusers) or not accused
         assert (len(one.evidence) > 0) or not accused
-    slashed = {VERIFIERS[BAD - 1]: 50 * len(found)}
+    slashed = {VERIFIERS[BAD - 1]: sum(one.slashed for one in found)}
     assert_settled(stage, task, [*MINERS, *VERIFIERS], slashed)
 
 

@@ -209,10 +209,10 @@ def test_what_is_not_allowed_is_refused_with_its_code(played: Played, what: str,
     assert played.refusals[what] == code
 
 
-def test_the_honest_are_paid_and_only_the_rogues_slashed(played: Played) -> None:
+def test_the_honest_are_paid_and_only_those_whose_fault_anybody_sees_are_slashed(played: Played) -> None:
     assert played.view.round.outcome == b.ACCEPTED
     for who in HONEST:
         assert played.verdict(who).reason == b.CONTRIBUTES
-    rogues = {who: 20 for who, _, _ in ROGUES.values()}
-    parties = [*HONEST, *rogues, *(f"{seat}/verifier" for seat in SEATS)]
+    rogues = {who: 20 for who, _, reason in ROGUES.values() if reason == b.MALFORMED}
+    parties = [*HONEST, *(who for who, _, _ in ROGUES.values()), *(f"{seat}/verifier" for seat in SEATS)]
     assert_settled(played.stage, TASK, parties, rogues)

@@ -9,7 +9,8 @@ Where each rule stands, by file:
 - which functions there are, and who may call them: `dispatch` (table of functions, roles), `standing` (seat, round, phase), `configuration`
 - what the functions do, by contract: `rewards`, `tasks`, `blocks`, and `contributions` for a key's steps; their queries: `views`
 - when a step closes and what follows: `ceremony`, `phases` (pure); `rounds` applies them, `settlement` ends rounds and tasks
-- whose seat is whose: `seats`; what a seat did wrong and what it costs: `misconduct`; t words against one: `accusations`
+- whose seat is whose: `seats`; what a seat did wrong and what it costs: `misconduct`, what a miner did: `verdicts`; t words against one:
+  `accusations`; what each of it costs: quorumlearn_proto.penalties
 - what may be decrypted: `authorisation`; what a task may ask for: `specification`
 - who is paid: `payment`; every movement of tokens: `tokens`; what is reverted: `challenges`; who proposes: `lottery`
 - keys and records: `tables`; who must endorse a change of them: `ledger`, which writes them; what is read in one message: `reads`

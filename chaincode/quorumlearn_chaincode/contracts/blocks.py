@@ -26,8 +26,9 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.derived import beacon_commitment
+from quorumlearn_proto.gate import counts_fault, score_fell
 from quorumlearn_proto.protocol import ROUND
-from quorumlearn_proto.task_pb2 import TaskStatus
+from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
 
 from . import accusations, challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
@@ -187,7 +188,7 @@ def vote_block(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
     round_ = round_of_seat(call, name, number, seat)
     key = (name, round_.number, round_.proposer_turn, seat)
-    ballot = _ballot(call, text, name, round_.number, seat, round_.candidate.model.digest)
+    ballot = _ballot(call, text, task.spec, round_.number, seat, round_.candidate.model.digest)
     if call.ledger.get(BALLOTS, *key) is not None:
         raise Refusal(Code.ALREADY_VOTED, f"seat {seat} has voted on this candidate")
     call.ledger.put(BALLOTS, ballot, *key)
@@ -228,7 +229,7 @@ def vote_challenge(call: Call, name: str, height: str, text: str) -> None:
         raise Refusal(Code.WRONG_PHASE, f"the challenge of block {number} of {name} is decided")
     if any(entry.seat == seat for entry in opened.ballots):
         raise Refusal(Code.ALREADY_VOTED, f"seat {seat} has voted on the challenge of block {number}")
-    ballot = _ballot(call, text, name, block.core.round, seat, block.core.model.digest)
+    ballot = _ballot(call, text, task.spec, block.core.round, seat, block.core.model.digest)
     call.event.round = block.core.round
     if challenges.vote(call, task, opened, ballot) and rebase(call, task):
         advance(call, task, deadlines=False)
@@ -263,10 +264,10 @@ def _check_manifest(call: Call, manifest: Manifest, round_: Round) -> None:
         raise bad(f"the manifest's sample_count is {manifest.sample_count}: 0 to {MAX_COUNT}")
 
 
-def _ballot(call: Call, text: str, name: str, number: int, seat: int, model: str) -> Ballot:
+def _ballot(call: Call, text: str, spec: TaskSpec, number: int, seat: int, model: str) -> Ballot:
     ballot = record(Ballot, text)
     given = (
-        ("task_id", ballot.task_id, ("", name)),
+        ("task_id", ballot.task_id, ("", spec.task_id)),
         ("round", ballot.round, (0, number)),
         ("seat", ballot.seat, (0, seat)),
         ("verifier", ballot.verifier, ("", call.actor)),
@@ -280,12 +281,9 @@ def _ballot(call: Call, text: str, name: str, number: int, seat: int, model: str
         )
     if ballot.reason == BallotReason.BALLOT_REASON_UNSPECIFIED or ballot.reason not in BallotReason.values():
         raise bad("the ballot's reason is missing: GOOD, WRONG_MODEL, SCORE_FELL or UNAVAILABLE")
-    if not max(ballot.correct, ballot.base_correct) <= ballot.total <= MAX_COUNT:
-        raise bad(
-            f"the ballot counts more correct than its total of {ballot.total}, or more than {MAX_COUNT}"
-        )
+    _check_counts(ballot, spec.tolerance_bp)
     return Ballot(
-        task_id=name,
+        task_id=spec.task_id,
         round=number,
         seat=seat,
         verifier=call.actor,
@@ -294,7 +292,22 @@ def _ballot(call: Call, text: str, name: str, number: int, seat: int, model: str
         correct=ballot.correct,
         base_correct=ballot.base_correct,
         total=ballot.total,
+        lost=ballot.lost,
     )
+
+
+def _check_counts(ballot: Ballot, tolerance_bp: int) -> None:
+    """Refuse a ballot whose counts contradict each other, or what it says of the score."""
+    if ballot.total > MAX_COUNT:
+        raise bad(f"the ballot's total is {ballot.total}: at most {MAX_COUNT}")
+    if fault := counts_fault(ballot):
+        raise bad(f"the ballot's counts contradict each other: {fault}")
+    said = BallotReason.SCORE_FELL if score_fell(ballot, tolerance_bp) else BallotReason.GOOD
+    if ballot.reason in (BallotReason.GOOD, BallotReason.SCORE_FELL) and ballot.reason != said:
+        raise bad(
+            f"the ballot says {BallotReason.Name(ballot.reason)}: by its counts, {ballot.base_correct} of {ballot.total} correct "
+            f"before, {ballot.correct} now and {ballot.lost} lost, it is {BallotReason.Name(said)}"
+        )
 
 
 def _miner_event(call: Call, round_: Round) -> None:

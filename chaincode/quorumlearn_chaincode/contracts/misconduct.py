@@ -2,7 +2,8 @@
 
 - One record a seat, round, attempt (0 in the round's phases) and fault. Each fault also ends the seat's part in
   the round, or in what is left of the ceremony; so none is recorded twice.
-- `slashed` is what was taken: the task's slash, or what was left of the stake. UNFOUNDED_COMPLAINT costs nothing.
+- `slashed` is what was taken: the task's slash, or what was left of the stake. Which fault costs one is in the table of
+  quorumlearn_proto.penalties. A missed step does where the seat missed something of the round before too, and t others acted.
 - The ledger itself sees who is missing (MISSED_STEP) and who votes otherwise than t equal votes (FALSE_VOTE).
   Every other fault rests on the words of t seats, its accusers, and names as evidence what the seat had posted.
 """
@@ -24,13 +25,14 @@ from quorumlearn_proto.block_pb2 import (
     Screening,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.penalties import Cost, fault_penalty
 from quorumlearn_proto.task_pb2 import Task
 
 from .call import Call
 from .ceremony import FAULTS
 from .ledger import Possible
 from .seats import holder, seat_numbers
-from .tables import MISCONDUCTS, SCREENINGS
+from .tables import ACCUSATIONS, MISCONDUCTS, SCREENINGS
 from .tokens import slash
 
 _SHARES = {Fault.BAD_SKETCH_SHARES: "sketch_shares", Fault.BAD_PARTIAL: "partial"}
@@ -56,10 +58,12 @@ def record_round_faults(
     call: Call, task: Task, round_: Round, missed: Sequence[int], false_votes: Sequence[int]
 ) -> None:
     """Seats that were missing from the round's phase, or voted falsely in it, leave the round."""
-    faults = [(seat, Fault.MISSED_STEP) for seat in missed]
-    faults += [(seat, Fault.FALSE_VOTE) for seat in false_votes]
-    for seat, fault in faults:
-        _record(call, task, _in_round(call, round_, seat, fault))
+    heard = len(round_.seats) - len(missed) >= task.spec.committee.threshold
+    for seat in missed:
+        _record_missed(call, task, _in_round(call, round_, seat, Fault.MISSED_STEP), heard)
+        round_.seats.remove(seat)
+    for seat in false_votes:
+        _record(call, task, _in_round(call, round_, seat, Fault.FALSE_VOTE))
         round_.seats.remove(seat)
 
 
@@ -77,9 +81,10 @@ def record_accused(call: Call, task: Task, round_: Round, words: Sequence[Accusa
 
 def record_missing_steps(call: Call, task: Task, ceremony: Ceremony, missed: Sequence[int]) -> None:
     """Seats that were missing from the ceremony's step."""
+    heard = len(ceremony.seats) - len(missed) >= task.spec.committee.threshold
     for seat in missed:
         verifier = holder(call, ceremony.task_id, seat)
-        _record(call, task, _in_ceremony(ceremony, seat, verifier, Fault.MISSED_STEP))
+        _record_missed(call, task, _in_ceremony(ceremony, seat, verifier, Fault.MISSED_STEP), heard)
 
 
 def record_blames(
@@ -127,10 +132,34 @@ def _evidence(posted: KeyContribution | Screening, *fields: str) -> list[Artifac
     return [getattr(posted, field) for field in fields if posted.HasField(field)]
 
 
-def _record(call: Call, task: Task, misconduct: Misconduct) -> None:
+def _record_missed(call: Call, task: Task, misconduct: Misconduct, heard: bool) -> None:
+    """Record a missed step; `heard`: at least t other seats acted in it."""
+    _record(call, task, misconduct, second=heard and _missed_before(call, task, misconduct))
+
+
+def _missed_before(call: Call, task: Task, misconduct: Misconduct) -> bool:
+    """Whether the verifier missed something of the round before: of its ceremony or, if it took part in this round's, of its phases.
+
+    A seat that has said that nobody can tell whose sketch shares are false has no selection to vote.
+    """
+    said = (misconduct.seat, 0, int(Fault.BAD_SKETCH_SHARES))
+    if misconduct.step == Phase.Name(Phase.SELECT) and call.ledger.get(
+        ACCUSATIONS, misconduct.task_id, misconduct.round, *said
+    ):
+        return False
+    first = 1 if misconduct.attempt else 0
+    attempts = range(first, len(task.spec.committee.msp_ids) + 2)
+    keys = [(attempt, misconduct.seat, int(Fault.MISSED_STEP)) for attempt in attempts]
+    found = call.ledger.among(MISCONDUCTS, misconduct.task_id, misconduct.round - 1, last=keys)
+    return any(entry.verifier == misconduct.verifier for entry in found)
+
+
+def _record(call: Call, task: Task, misconduct: Misconduct, second: bool = False) -> None:
     at = (misconduct.task_id, misconduct.round)
-    amount = 0 if misconduct.fault == Fault.UNFOUNDED_COMPLAINT else task.spec.stakes.verifier_slash
-    misconduct.slashed = slash(call, misconduct.task_id, misconduct.verifier, amount)
+    cost = fault_penalty(misconduct.fault, misconduct.step).cost
+    if cost is Cost.STAKE or (cost is Cost.SECOND and second):
+        amount = task.spec.stakes.verifier_slash
+        misconduct.slashed = slash(call, misconduct.task_id, misconduct.verifier, amount)
     misconduct.at_ms = call.now_ms
     key = (*at, misconduct.attempt, misconduct.seat, int(misconduct.fault))
     if call.ledger.get(MISCONDUCTS, *key) is not None:

@@ -1,31 +1,36 @@
-"""Who is paid what for a round: whole tokens, rounded down; what is left over stays in escrow."""
+"""Who is paid what for a round: whole tokens, rounded down; what is left over stays in escrow.
+
+What is opened is paid. From the first partial decryption of a round's aggregate that is posted, its sum may be known: t - 1 seats may
+keep theirs to themselves, and one more opens it. From then on, however the round ends:
+- the miners with weight are owed their part, and every seat that is left in the round its own. Only t ballots SCORE_FELL, whose counts the
+  gate confirms (quorumlearn_proto.gate), withhold the miners' part;
+- what is withheld, and the proposer's part where no block came of it, is carried: it is for the contributors of the next accepted
+  round, and burnt if there is none. Nothing of it goes back to the owner, who has the model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quorumlearn_proto.block_pb2 import Reason, Verdict
+from quorumlearn_proto.block_pb2 import Verdict
 from quorumlearn_proto.task_pb2 import RewardSplit
 
 WHOLE_BP = 10_000
-SLASHED: frozenset[Reason] = frozenset(
-    {
-        Reason.MISSING_ARTIFACT,
-        Reason.MALFORMED,
-        Reason.OUT_OF_RANGE,
-        Reason.FALSE_CLAIM,
-        Reason.DUPLICATE,
-        Reason.OUTLIER,
-    }
-)
-"""Verdicts that cost a slash when the selection is fixed; WITHHELD has cost its slash when REVEAL closed."""
 
 
 def miners_shares(split: RewardSplit, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
     """The miners' part of the reward, split by weight."""
-    part = split.per_round * split.miners_bp // WHOLE_BP
+    return by_weight(miners_part(split), verdicts)
+
+
+def miners_part(split: RewardSplit) -> int:
+    return split.per_round * split.miners_bp // WHOLE_BP
+
+
+def by_weight(amount: int, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
+    """An amount split by the verdicts' weights."""
     total = sum(verdict.weight for verdict in verdicts)
-    return [(verdict.miner, part * verdict.weight // total) for verdict in verdicts if verdict.weight]
+    return [(verdict.miner, amount * verdict.weight // total) for verdict in verdicts if verdict.weight]
 
 
 def verifier_share(split: RewardSplit, seats: int) -> int:
@@ -35,8 +40,3 @@ def verifier_share(split: RewardSplit, seats: int) -> int:
 
 def proposer_share(split: RewardSplit) -> int:
     return split.per_round * split.proposer_bp // WHOLE_BP
-
-
-def slashed_by(verdicts: Sequence[Verdict]) -> list[str]:
-    """The miners whom a selection costs a slash."""
-    return [verdict.miner for verdict in verdicts if verdict.reason in SLASHED]

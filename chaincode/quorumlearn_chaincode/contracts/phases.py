@@ -33,7 +33,7 @@ from quorumlearn_proto.derived import bare_selection, beacon_of, least_aggregate
 from quorumlearn_proto.protocol import ROUND, RoundStep
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from .payment import slashed_by
+from .verdicts import slashed_by
 
 Record = TypeVar("Record", KeyContribution, Screening, Ballot)
 
@@ -58,7 +58,8 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Closing:
-    """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round; `ballots`
+    """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round; `idle` those
+    that stay and have not earned its pay; `withheld` are the miners who did not reveal, unless too few did; `ballots`
     are those that an accepted candidate was decided by, false ones too.
     """
 
@@ -66,9 +67,10 @@ class Closing:
     outcome: Outcome = Outcome.OUTCOME_UNSPECIFIED
     reason: str = ""
     slashed_miners: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     missed: tuple[int, ...] = ()
     false_votes: tuple[int, ...] = ()
-    paid_seats: tuple[int, ...] = ()
+    idle: tuple[int, ...] = ()
     beacon: str = ""
     selection: Selection | None = None
     aggregate_ciphertext: str = ""
@@ -96,10 +98,8 @@ def close_reveal(spec: TaskSpec, submissions: Sequence[Submission], expired: boo
     if withheld and not expired:
         return None
     if len(submissions) - len(withheld) < spec.min_miners:
-        return Closing(
-            Phase.ENDED, outcome=Outcome.ABORTED, reason=Why.TOO_FEW_REVEALS, slashed_miners=withheld
-        )
-    return Closing(step.next, slashed_miners=withheld)
+        return ended(Outcome.ABORTED, Why.TOO_FEW_REVEALS)
+    return Closing(step.next, withheld=withheld)
 
 
 def close_beacon(
@@ -144,14 +144,14 @@ def close_select(
         step.next,
         missed=missed,
         false_votes=tuple(seat for seat in votes if seat not in agreed),
-        slashed_miners=tuple(slashed_by(selection.verdicts)),
+        slashed_miners=slashed_by(selection.verdicts),
         selection=selection,
     )
     contributing = sum(verdict.weight > 0 for verdict in selection.verdicts)
     if contributing >= least_aggregate(spec):
         return closing
     why = Why.TOO_FEW_CONTRIBUTIONS if contributing else Why.NO_CONTRIBUTION
-    return replace(closing, next=Phase.ENDED, outcome=Outcome.REJECTED, reason=why, paid_seats=agreed)
+    return replace(closing, next=Phase.ENDED, outcome=Outcome.REJECTED, reason=why)
 
 
 def close_open(
@@ -183,30 +183,19 @@ def close_validate(
     if missed and not expired:
         return None
     t = spec.committee.threshold
-    good = tuple(seat for seat in votes if votes[seat] == BallotReason.GOOD)
     wrong = tuple(seat for seat in votes if votes[seat] == BallotReason.WRONG_MODEL)
-    gone = tuple(seat for seat in votes if votes[seat] == BallotReason.UNAVAILABLE)
-    against = tuple(seat for seat in votes if seat not in good)
-    if len(good) >= t:
-        return Closing(
-            Phase.ENDED,
-            outcome=Outcome.ACCEPTED,
-            paid_seats=good,
-            missed=missed,
-            false_votes=wrong,
-            ballots=tuple(ballots[seat] for seat in votes),
-        )
-    if len(wrong) + len(gone) >= t:
-        false_votes = good if len(wrong) >= t else ()
-        following = _next_proposer(round_)
-        return replace(
-            following, slashed_miners=(round_.candidate.proposer,), missed=missed, false_votes=false_votes
-        )
-    if len(against) >= t:
-        return Closing(
-            Phase.ENDED, outcome=Outcome.REJECTED, reason=Why.VOTED_DOWN, paid_seats=against, missed=missed
-        )
-    return _aborted(Why.NO_DECISION, missed)
+    unsure = tuple(seat for seat in votes if votes[seat] == BallotReason.UNAVAILABLE)
+    right = tuple(seat for seat in votes if seat not in (*wrong, *unsure))
+    if len(wrong) >= t:
+        following, proposer = _next_proposer(round_), round_.candidate.proposer
+        return replace(following, slashed_miners=(proposer,), missed=missed, false_votes=right)
+    closing = Closing(Phase.ENDED, missed=missed, false_votes=wrong if len(right) >= t else ())
+    if sum(votes[seat] == BallotReason.GOOD for seat in right) >= t:
+        cast = tuple(ballots[seat] for seat in votes)
+        return replace(closing, outcome=Outcome.ACCEPTED, idle=unsure, ballots=cast)
+    if sum(votes[seat] == BallotReason.SCORE_FELL for seat in right) >= t:
+        return replace(closing, outcome=Outcome.REJECTED, reason=Why.VOTED_DOWN, idle=unsure)
+    return replace(closing, outcome=Outcome.ABORTED, reason=Why.NO_DECISION)
 
 
 def selection_fault(

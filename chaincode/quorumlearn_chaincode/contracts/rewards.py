@@ -155,8 +155,10 @@ def totals(call: Call) -> Totals:
     found = Totals(
         minted=supply.minted,
         balances=sum(account.balance for account in _all(call, ACCOUNTS)) + held(_all(call, RECEIPTS)),
-        escrows=sum(escrow.amount for escrow in _all(call, ESCROWS)),
     )
+    for escrow in _all(call, ESCROWS):
+        found.escrows += escrow.amount
+        found.burnt += escrow.burnt
     for stake in _all(call, STAKES):
         found.stakes += stake.amount
         found.burnt += stake.slashed

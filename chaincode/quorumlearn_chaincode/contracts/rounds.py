@@ -46,10 +46,10 @@ from .settlement import (
     first_places,
     open_ceremony,
     open_round,
-    participation,
 )
 from .tables import CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, STAKES
 from .tokens import slash
+from .verdicts import participation, settle_standing, withheld_again
 
 Move = Callable[[], None]
 CLOSED_BY_ADVANCE = frozenset(phase for phase, step in ROUND.items() if step.record is Submission)
@@ -245,15 +245,17 @@ def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | 
 
 def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
     spec = task.spec
-    if closing.slashed_miners and spec.stakes.miner_slash:
-        call.ledger.load(*((STAKES, spec.task_id, miner) for miner in closing.slashed_miners))
-    for miner in closing.slashed_miners:
+    slashed = closing.slashed_miners + withheld_again(call, round_, closing.withheld)
+    if slashed and spec.stakes.miner_slash:
+        call.ledger.load(*((STAKES, spec.task_id, miner) for miner in slashed))
+    for miner in slashed:
         slash(call, spec.task_id, miner, spec.stakes.miner_slash)
     record_round_faults(call, task, round_, closing.missed, closing.false_votes)
     if closing.beacon:
         round_.beacon = closing.beacon
     if closing.selection is not None:
         round_.selection.CopyFrom(closing.selection)
+        settle_standing(call, round_)
     if closing.aggregate_ciphertext:
         round_.aggregate_ciphertext = closing.aggregate_ciphertext
         round_.proposers[:] = _lottery(call, round_)

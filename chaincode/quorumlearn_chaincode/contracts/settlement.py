@@ -1,9 +1,10 @@
 """How rounds and tasks end: the block and its payment, the next round, refunds. One transaction, all or
 nothing.
 
-An accepted round appends a block, moves the head, pays by weight and counts useful work. A rejected one
-pays the verifiers who voted with the outcome, an aborted one nobody. Then the next round opens from the
-head, or the task ends and everything locked goes back.
+An accepted round appends a block, moves the head, pays by weight and counts useful work. What another owes
+follows from whether its aggregate may have been opened (`payment` has the rules): then it pays all the same. A
+rejected one pays its seats in any case. Then the next round opens from the head, or the task ends and everything
+locked goes back.
 
 A block's height is its number in the order of acceptance: after a revert the next block takes a number
 never used, and its `previous` names the block it was trained from. So the good blocks are always one
@@ -29,16 +30,17 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import Head
 from quorumlearn_proto.derived import bare_selection
-from quorumlearn_proto.protocol import CEREMONY
-from quorumlearn_proto.task_pb2 import Participation, Task, TaskState, TaskStatus
+from quorumlearn_proto.protocol import CEREMONY, ROUND
+from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 
 from .call import Call, submission_places
 from .ledger import Place
-from .payment import miners_shares, proposer_share, verifier_share
+from .payment import by_weight, miners_part, miners_shares, proposer_share, verifier_share
 from .phases import Closing
-from .seats import holder, release_seats, seat_places, seats_for
-from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, STAKES, STATES
-from .tokens import pay, refund_escrow, return_stake
+from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
+from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, SCREENINGS, STAKES, STATES
+from .tokens import carried, carry, end_escrow, pay, pay_carried, return_stake
+from .verdicts import participation
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
 TOO_FEW_VERIFIERS = "TOO_FEW_VERIFIERS"
@@ -61,6 +63,7 @@ def head_of(block: Block) -> Head:
 
 def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
     """End the round with the closing's outcome, pay, and open what follows."""
+    opened = _may_be_opened(call, task, round_)
     round_.phase = Phase.ENDED
     round_.deadline_ms = 0
     round_.outcome = closing.outcome
@@ -69,11 +72,15 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     call.ledger.put(ROUNDS, round_, task.spec.task_id, round_.number)
     last = round_.number == task.spec.rounds or state.cancel_requested
     miners = [] if last else eligible_miners(call, task)
-    payouts = _load(call, task, round_, closing, goes_on=len(miners) >= task.spec.min_miners)
+    payouts = _load(call, task, round_, closing, opened, goes_on=len(miners) >= task.spec.min_miners)
     if closing.outcome == Outcome.ACCEPTED:
         _accept(call, task, state, round_, closing.ballots)
     for account, amount in payouts:
         pay(call, task.spec.task_id, round_.number, account, amount)
+    if closing.outcome == Outcome.ACCEPTED:
+        _pay_carried(call, round_)
+    elif opened:
+        carry(call, task.spec.task_id, _unearned(task, closing.outcome))
     release_seats(call, task, round_.number)
     if round_.number == task.spec.rounds:
         finish(call, task, state, TaskStatus.COMPLETED)
@@ -130,17 +137,28 @@ def eligible_miners(call: Call, task: Task) -> list[str]:
 
 
 def finish(call: Call, task: Task, state: TaskState, status: TaskStatus, reason: str = "") -> None:
-    """End the task: the rest of the escrow back to its owner, every stake to whom it belongs."""
+    """End the task: what is carried is burnt, the rest of the escrow goes back to its owner, every stake to whom it belongs."""
     state.status = status
     state.reason = reason
     call.ledger.put(STATES, state, task.spec.task_id)
     stakes = call.ledger.scan(STAKES, task.spec.task_id)
-    refund_escrow(call, task.spec.task_id)
+    call.ledger.load((ESCROWS, task.spec.task_id))
+    end_escrow(call, task.spec.task_id)
     for stake in stakes:
         return_stake(call, stake)
 
 
-def _load(call: Call, task: Task, round_: Round, closing: Closing, goes_on: bool) -> list[tuple[str, int]]:
+def _may_be_opened(call: Call, task: Task, round_: Round) -> bool:
+    """Whether a partial decryption of the aggregate of the round under way was posted."""
+    if round_.phase != Phase.OPEN:
+        return round_.phase in (Phase.PROPOSE, Phase.VALIDATE)
+    at, step = (round_.task_id, round_.number), ROUND[Phase.OPEN]
+    return any(step.done(one) for one in call.ledger.among(SCREENINGS, *at, last=seat_numbers(task)))
+
+
+def _load(
+    call: Call, task: Task, round_: Round, closing: Closing, opened: bool, goes_on: bool
+) -> list[tuple[str, int]]:
     """Read together what the end of the round reads and changes; what it pays."""
     task_id = task.spec.task_id
     places = seat_places(task)
@@ -155,25 +173,41 @@ def _load(call: Call, task: Task, round_: Round, closing: Closing, goes_on: bool
     call.ledger.scan(STAKES, task_id)
     if not closing.ballots:  # then only the seats' records tell whom to pay
         call.ledger.load(*places)
-    payouts = _payouts(call, task, round_, closing)
-    if payouts:
+    payouts = _payouts(call, task, round_, closing, opened)
+    if payouts or opened:
         places.append((ESCROWS, task_id))
     call.ledger.load(*places)
     return payouts
 
 
-def _payouts(call: Call, task: Task, round_: Round, closing: Closing) -> list[tuple[str, int]]:
-    """Every payment at the end of the round, an account and its tokens, in the order in which they are made."""
+def _payouts(call: Call, task: Task, round_: Round, closing: Closing, opened: bool) -> list[tuple[str, int]]:
+    """Every payment of the round's own reward, an account and its tokens, in the order in which they are made."""
     reward = task.spec.reward
     payouts = []
-    if closing.outcome == Outcome.ACCEPTED:
+    if opened and closing.outcome != Outcome.REJECTED:
         payouts += miners_shares(reward, round_.selection.verdicts)
+    if closing.outcome == Outcome.ACCEPTED:
         payouts.append((round_.candidate.proposer, proposer_share(reward)))
-    voters = {ballot.seat: ballot.verifier for ballot in closing.ballots}
-    share = verifier_share(reward, len(task.spec.committee.msp_ids))
-    for seat in closing.paid_seats:
-        payouts.append((voters.get(seat) or holder(call, task.spec.task_id, seat), share))
+    if opened or closing.outcome == Outcome.REJECTED:
+        voters = {ballot.seat: ballot.verifier for ballot in closing.ballots}
+        share = verifier_share(reward, len(task.spec.committee.msp_ids))
+        working = (seat for seat in round_.seats if seat not in closing.idle)
+        payouts += [(voters.get(seat) or holder(call, round_.task_id, seat), share) for seat in working]
     return [(account, amount) for account, amount in payouts if amount]
+
+
+def _unearned(task: Task, outcome: Outcome) -> int:
+    """What nobody has earned of an opened round's reward where no block came of it: the proposer's part and, of a rejected one, the
+    miners'.
+    """
+    withheld = miners_part(task.spec.reward) if outcome == Outcome.REJECTED else 0
+    return withheld + proposer_share(task.spec.reward)
+
+
+def _pay_carried(call: Call, round_: Round) -> None:
+    """Share what earlier rounds have left among the miners whose updates are in the block."""
+    for miner, amount in by_weight(carried(call, round_.task_id), round_.selection.verdicts):
+        pay_carried(call, round_.task_id, round_.number, miner, amount)
 
 
 def _accept(call: Call, task: Task, state: TaskState, round_: Round, ballots: tuple[Ballot, ...]) -> None:
@@ -215,11 +249,3 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         aggregate_ciphertext=round_.aggregate_ciphertext,
         accepted_at_ms=call.now_ms,
     )
-
-
-def participation(call: Call, task_id: str, miner: str) -> Participation:
-    """The record of a miner known to have joined."""
-    record = call.ledger.get(MINERS, task_id, miner)
-    if record is None:
-        raise RuntimeError(f"{miner} is in a round of task {task_id} but never joined")
-    return record

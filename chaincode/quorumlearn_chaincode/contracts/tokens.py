@@ -3,8 +3,8 @@
 Whole tokens only. A movement of nothing leaves no trace. What a challenger deposits counts among the
 stakes and is kept in the Challenge record.
 
-What is slashed is burnt: no party gains by another's slash, nor the treasury. What was burnt stands where it was locked, in the Stake
-or the Challenge, so that slashes in different tasks do not meet in one key.
+What is slashed is burnt: no party gains by another's slash, nor the treasury. What was burnt stands where it was locked, in the Stake,
+the Challenge or the Escrow, so that slashes in different tasks do not meet in one key.
 
 What a task gives, it gives by a Receipt under a key of the transaction's own, and reads no account: anybody may transfer to an
 account at any time, and a transaction that had read it would lose that race, and with it a round's settlement. Receipts are the account's
@@ -90,13 +90,36 @@ def pay(call: Call, task_id: str, round_number: int, account_id: str, amount: in
     call.ledger.put(STAKES, stake, task_id, account_id)
 
 
-def refund_escrow(call: Call, task_id: str) -> None:
-    """Give what is left of the escrow back to the task's owner."""
+def carried(call: Call, task_id: str) -> int:
+    """What the task's escrow holds for the contributors of its next accepted round."""
+    return _escrow(call, task_id).carried
+
+
+def carry(call: Call, task_id: str, amount: int) -> None:
+    """Set a part of the escrow aside for the contributors of the next accepted round: the owner has it back no more."""
+    if amount:
+        escrow = _escrow(call, task_id)
+        escrow.carried += amount
+        call.ledger.put(ESCROWS, escrow, task_id)
+
+
+def pay_carried(call: Call, task_id: str, round_number: int, account_id: str, amount: int) -> None:
+    """Pay a contributor from what is carried."""
+    if amount:
+        escrow = _escrow(call, task_id)
+        escrow.carried -= amount
+        call.ledger.put(ESCROWS, escrow, task_id)
+        pay(call, task_id, round_number, account_id, amount)
+
+
+def end_escrow(call: Call, task_id: str) -> None:
+    """Burn what is carried, and give what else is left of the escrow back to the task's owner."""
     escrow = _escrow(call, task_id)
-    amount = escrow.amount
+    burnt, amount = escrow.carried, escrow.amount - escrow.carried
     credit(call, escrow.owner, Movement(kind=MovementKind.REFUND, amount=amount, task_id=task_id))
-    escrow.amount = 0
+    escrow.amount = escrow.carried = 0
     escrow.refunded += amount
+    escrow.burnt += burnt
     call.ledger.put(ESCROWS, escrow, task_id)
 
 

@@ -3,7 +3,6 @@
 from quorumlearn.analysis.picture import draw_accuracy
 from quorumlearn.analysis.reasons import why_round, why_task
 from quorumlearn.analysis.report import (
-    PAID,
     UNDER_WAY,
     MinerReport,
     PhaseReport,
@@ -13,7 +12,6 @@ from quorumlearn.analysis.report import (
 )
 
 __all__ = [
-    "PAID",
     "UNDER_WAY",
     "MinerReport",
     "PhaseReport",

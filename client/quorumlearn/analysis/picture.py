@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from quorumlearn.analysis.report import PAID, TaskReport
+from quorumlearn.analysis.report import TaskReport
 
 COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
 
@@ -36,7 +36,7 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
     rounds = max((len(miner.weights) for miner in report.miners), default=0)
     for row, miner in enumerate(report.miners):
         for number, (weight, verdict) in enumerate(zip(miner.weights, miner.verdicts, strict=True), start=1):
-            paid = report.outcomes[number - 1] == PAID
+            paid = report.paid[number - 1]
             kind = ("paid" if paid else "unpaid") if weight else "none"
             bottom.scatter(number, row, s=170, marker="s" if weight else "X", color=COLOURS[kind])
             label = str(weight) if weight else verdict.lower().replace("_", " ")

@@ -18,7 +18,7 @@ ROUND_ENDS: Mapping[str, str] = {
     "NO_AGGREGATE": "too few verifiers agreed on the aggregate",
     "NO_PROPOSAL": "none of the drawn miners proposed a block that stood",
     "NO_DECISION": "too few verifiers agreed on the proposed block",
-    "VOTED_DOWN": "the verifiers voted against the proposed block",
+    "VOTED_DOWN": "the verifiers found the score of the proposed block fallen by more than the tolerance and than chance",
     "BASE_REVERTED": "the block it trained from was reverted",
 }
 TASK_ENDS: Mapping[str, str] = {

@@ -21,8 +21,8 @@ from quorumlearn import learning
 from quorumlearn.analysis.reasons import why_round
 from quorumlearn.nodes.guarantee import round_lacks
 
-PAID, UNDER_WAY = "ACCEPTED", "UNDER_WAY"
-"""Outcomes of a round: the one in which weights are paid, and that of a round that has not ended."""
+UNDER_WAY = "UNDER_WAY"
+"""The outcome of a round that has not ended."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,14 @@ class PhaseReport:
 @dataclass(frozen=True)
 class TaskReport:
     """`accuracy[h]` is that of block h on the verifiers' test sets (None if none of them voted on it); `outcomes` and `reasons` are
-    by round, a reason empty where the round was accepted: only then a weight was paid; `weak` says, by round, why the rule's guarantee
-    did not hold, and is empty where it did. `delta` is the task's dp_delta if its
-    training is differentially private."""
+    by round, a reason empty where the round was accepted; `paid` says of which rounds weights were paid; `weak` says, by round, why
+    the rule's guarantee did not hold, and is empty where it did. `delta` is the task's dp_delta if its training is differentially
+    private."""
 
     task: str
     outcomes: tuple[str, ...]
     reasons: tuple[str, ...]
+    paid: tuple[bool, ...]
     weak: tuple[str, ...]
     heads: tuple[str, ...]
     accuracy: tuple[float | None, ...]
@@ -88,6 +89,7 @@ def report_of(
         task=spec.task_id,
         outcomes=tuple(outcome_of(view.round) for view in views),
         reasons=tuple(why_round(view.round) for view in views),
+        paid=tuple(_pays(view) for view in views),
         weak=tuple(round_lacks(spec, view.round.selection) for view in views),
         heads=tuple(block.digest for block in chain),
         accuracy=_accuracy(chain),
@@ -138,6 +140,12 @@ def _miner(
 def outcome_of(round_: b.Round) -> str:
     """ACCEPTED, REJECTED, ABORTED or, of a round that has not ended, UNDER_WAY."""
     return b.Outcome.Name(round_.outcome) if round_.outcome else UNDER_WAY
+
+
+def _pays(view: b.TaskView) -> bool:
+    """Whether an ended round's weights are paid: it was accepted, or aborted once its aggregate may have been opened."""
+    opened = any(one.HasField("partial") for one in view.screenings)
+    return view.round.outcome == b.ACCEPTED or (view.round.outcome == b.ABORTED and opened)
 
 
 def _named(reason: b.Reason) -> str:

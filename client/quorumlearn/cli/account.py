@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.analysis import PAID, UNDER_WAY, TaskReport, report_of
+from quorumlearn.analysis import UNDER_WAY, TaskReport, report_of
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
 from quorumlearn.nodes.market import Market
 
 BAR = 40
 GAP = 2  # between a table's columns
 SHORT = {"NOT_SELECTED": "passed over", "NOT_IN_ROUND": "-"}
-EARNED = {PAID: "ok", UNDER_WAY: ""}
-"""What is said of a weight by its round's outcome; in any other it is unpaid."""
 
 
 def check_place(picture: Path) -> None:
@@ -112,11 +110,11 @@ def _print_weights(report: TaskReport) -> None:
         [
             f"round {number}",
             *(
-                _cell(miner.weights[number - 1], miner.verdicts[number - 1], outcome)
+                _cell(miner.weights[number - 1], miner.verdicts[number - 1], earned)
                 for miner in report.miners
             ),
         ]
-        for number, outcome in enumerate(report.outcomes, start=1)
+        for number, earned in enumerate(map(_earned, report.outcomes, report.paid), start=1)
     ]
     names = ["miner", *(miner.miner for miner in report.miners)]
     taken, tables = 0, [[names]]
@@ -134,15 +132,21 @@ def _print_weights(report: TaskReport) -> None:
         print_table(heads, rows)
     for number, reason in enumerate(report.reasons, start=1):
         if reason:
-            print_text(
-                f"round {number} was {report.outcomes[number - 1].lower()} and paid no miner: {reason}"
-            )
+            paid = "paid its miners all the same" if report.paid[number - 1] else "paid no miner"
+            print_text(f"round {number} was {report.outcomes[number - 1].lower()} and {paid}: {reason}")
     for number, weak in enumerate(report.weak, start=1):
         if weak:
             print_text(f"round {number}: {weak}", style="yellow")
 
 
-def _cell(weight: int, verdict: str, outcome: str) -> str:
+def _earned(outcome: str, paid: bool) -> str:
+    """What is said of a weight in such a round."""
+    if outcome == UNDER_WAY:
+        return ""
+    return "ok" if paid else "unpaid"
+
+
+def _cell(weight: int, verdict: str, earned: str) -> str:
     if weight > 0:
-        return f"{weight} {EARNED.get(outcome, 'unpaid')}".rstrip()
+        return f"{weight} {earned}".rstrip()
     return SHORT.get(verdict, verdict)

@@ -146,7 +146,7 @@ def backdoor_success(scene: Scene, behaviour: str, ended: TaskSummary) -> float 
 
 
 def caught(miner: MinerReport) -> int:
-    """In how many rounds its weight was zero for a reason that costs."""
+    """In how many rounds it was caught: its weight was zero, and so it was unpaid, for a reason that is a cheat's."""
     return sum(verdict in COSTLY for verdict in miner.verdicts)
 
 

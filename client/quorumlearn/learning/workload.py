@@ -88,11 +88,25 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Score:
-    """How many of `total` samples a model labels correctly, and its mean cross-entropy (nats)."""
+    """How many of `total` samples a model labels correctly, and its mean cross-entropy (nats).
 
-    correct: int
-    total: int
+    `right` has a byte for each sample, in the data's order: 1 if its label is correct, else 0.
+    """
+
+    right: bytes
     loss: float
+
+    @property
+    def correct(self) -> int:
+        return self.right.count(1)
+
+    @property
+    def total(self) -> int:
+        return len(self.right)
+
+    def lost(self, before: Score) -> int:
+        """How many samples this model labels wrong that the one of `before`, scored on the same data, labels correctly."""
+        return sum(then > now for then, now in zip(before.right, self.right, strict=True))
 
     @property
     def accuracy(self) -> float:

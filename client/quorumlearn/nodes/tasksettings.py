@@ -122,9 +122,9 @@ class RewardPart(_Strict):
 
 class StakesPart(_Strict):
     miner: int = Field(100, description="tokens that a miner locks")
-    miner_slash: int = Field(20, description="tokens that one cheat costs a miner")
+    miner_slash: int = Field(20, description="tokens that one proven fault costs a miner")
     verifier: int = Field(200, description="tokens that a verifier locks")
-    verifier_slash: int = Field(50, description="tokens that one fault costs a verifier")
+    verifier_slash: int = Field(50, description="tokens that one proven fault costs a verifier")
     challenge: int = Field(50, description="tokens that a challenger deposits")
 
 
@@ -155,7 +155,8 @@ class TaskFile(_Strict):
     reward: RewardPart
     stakes: StakesPart = StakesPart.model_validate({})
     tolerance: BasisPoints = Field(
-        200, description="how far the score may fall; percentages are written with %"
+        200,
+        description="how far the score may fall, beyond what is chance at the size of a test set; percentages are written with %",
     )
     challenge_window: int = Field(
         3600, ge=0, description="seconds in which an accepted block can be challenged"

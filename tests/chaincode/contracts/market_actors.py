@@ -381,16 +381,20 @@ class Play:
         self.send(proposer, "blocks:Propose", TASK, str(round_.number), js(self.candidate()))
         return proposer
 
-    def ballot(self, reason: BallotReason = BallotReason.GOOD) -> Ballot:
-        return Ballot(
-            model=self.round().candidate.model.digest, reason=reason, correct=90, base_correct=88, total=100
-        )
+    def ballot(self, reason: BallotReason = BallotReason.GOOD, model: str = "") -> Ballot:
+        """A ballot whose counts fit its reason, on the candidate or on another model."""
+        model = model or self.round().candidate.model.digest
+        if reason == BallotReason.SCORE_FELL:
+            return Ballot(model=model, reason=reason, correct=40, base_correct=80, total=100, lost=45)
+        return Ballot(model=model, reason=reason, correct=90, base_correct=88, total=100, lost=3)
 
     def vote(self, votes: Mapping[int, BallotReason] | None = None) -> None:
         given = votes or dict.fromkeys(self.round().seats, BallotReason.GOOD)
         for seat, reason in given.items():
-            words = ("blocks:VoteBlock", TASK, str(self.round().number), js(self.ballot(reason)))
-            self.send(self.seats[seat], *words)
+            self.cast(seat, self.ballot(reason))
+
+    def cast(self, seat: int, ballot: Ballot) -> Response:
+        return self.send(self.seats[seat], "blocks:VoteBlock", TASK, str(self.round().number), js(ballot))
 
     def to(self, phase: Phase) -> None:
         """Play the round under way, everyone honest, until it is in this phase."""

@@ -39,7 +39,7 @@ def tokens_are_conserved(peer: Peer) -> None:
     assert all(amount > 0 for amount in receipts)
     assert min([0, *balances, *escrows, *stakes, *deposits]) == 0
     burnt = [int(row.get("slashed", 0)) for row in rows(peer, "stake")]
-    burnt += [int(row.get("burnt", 0)) for row in rows(peer, "challenge")]
+    burnt += [int(row.get("burnt", 0)) for kind in ("challenge", "escrow") for row in rows(peer, kind)]
     minted = int(rows(peer, "supply")[0].get("minted", 0))
     assert minted == sum(map(sum, (balances, receipts, escrows, stakes, deposits, burnt)))
 
@@ -47,7 +47,8 @@ def tokens_are_conserved(peer: Peer) -> None:
 def every_token_of_the_escrow_is_accounted_for(peer: Peer) -> None:
     for row, task in zip(rows(peer, "escrow"), rows(peer, "task"), strict=True):
         locked = task["spec"]["rounds"] * int(task["spec"]["reward"]["per_round"])
-        assert locked == sum(int(row.get(name, 0)) for name in ("amount", "paid", "refunded"))
+        assert 0 <= int(row.get("carried", 0)) <= int(row.get("amount", 0))
+        assert locked == sum(int(row.get(name, 0)) for name in ("amount", "paid", "refunded", "burnt"))
     paid = sum(int(row.get("paid", 0)) for row in rows(peer, "escrow"))
     assert paid == sum(int(row.get("paid", 0)) for row in rows(peer, "stake"))
 

@@ -149,7 +149,6 @@ def test_contradicting_shares_of_nobody_in_particular_abort_the_round() -> None:
     ended = first_round(play)
     assert (ended.outcome, ended.reason) == (Outcome.ABORTED, "SHARES_CONTRADICT")
     assert not play.misconducts()
-    assert play.escrow().paid == 0
     assert play.round().number == 2
 
 
@@ -200,7 +199,7 @@ def test_another_selection_than_the_quorums_is_a_false_vote() -> None:
     play = at(Phase.SELECT)
     play.select(play.selection({play.miners[0]: 1, play.miners[1]: 1}), [2])
     play.select(seats=[1, 3, 4])
-    assert false_votes(play) == [(2, "SELECT", 50)]
+    assert false_votes(play) == [(2, "SELECT", 0)], "it may have been shown other shares"
 
 
 def test_another_aggregate_than_the_quorums_is_a_false_vote() -> None:
@@ -218,9 +217,11 @@ def test_another_aggregate_than_the_quorums_is_a_false_vote() -> None:
         ({1: GOOD, 2: GOOD, 3: GOOD, 4: GONE}, []),
         ({1: GOOD, 2: GOOD, 3: GOOD, 4: FELL}, []),
         ({1: WRONG, 2: WRONG, 3: WRONG, 4: GOOD}, [4]),
-        ({1: WRONG, 2: WRONG, 3: WRONG, 4: FELL}, []),
+        ({1: WRONG, 2: WRONG, 3: WRONG, 4: FELL}, [4]),
         ({1: WRONG, 2: WRONG, 3: GONE, 4: GOOD}, []),
+        ({1: GONE, 2: GONE, 3: GONE, 4: WRONG}, []),
         ({1: FELL, 2: FELL, 3: FELL, 4: GOOD}, []),
+        ({1: FELL, 2: GOOD, 3: GOOD, 4: WRONG}, [4]),
     ],
 )
 def test_a_ballot_is_false_against_t_of_the_contrary_on_what_has_one_answer(

@@ -85,18 +85,16 @@ def test_an_aggregate_of_too_few_miners_is_not_opened(
     else:
         assert ended.phase == Phase.OPEN
         assert purposes == [AGGREGATE_DECRYPTION, SKETCH_DECRYPTION]
-    assert [play.stake(miner).slashed for miner in play.miners] == [0] * contributing + [40] * (
-        4 - contributing
-    )
+    assert not any(play.stake(miner).slashed for miner in play.miners)
     assert [(one.seat, one.fault) for one in play.misconducts()] == [(3, Fault.FALSE_VOTE)]
     play.check_tokens()
 
 
-def test_a_claim_stands_on_the_ledger_and_a_false_one_costs_a_slash() -> None:
+def test_a_claim_stands_on_the_ledger_and_a_false_one_costs_no_stake() -> None:
     play = at(Phase.SELECT)
     page = play.ask(SubmissionPage, "blocks:Submissions", TASK, "1", "10", "")
     claims: list[Submission] = list(page.submissions)
     assert [entry.claim for entry in claims] == [sha(f"sketch of {entry.miner}") for entry in claims]
     liar = play.miners[0]
     play.select(play.selection(dict.fromkeys(play.miners[1:], 1), Reason.FALSE_CLAIM))
-    assert play.stake(liar).slashed == 40
+    assert play.stake(liar).slashed == 0

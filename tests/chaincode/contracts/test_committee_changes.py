@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from quorumlearn_chaincode.contracts import Code, Refusal
-from quorumlearn_proto.block_pb2 import Ballot, BallotReason, CeremonyStep, Phase
+from quorumlearn_proto.block_pb2 import Ballot, BallotReason, CeremonyStep, Fault, Phase
 from quorumlearn_proto.task_pb2 import Committee, TaskSpec, TaskStatus
 
-from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TASK, TIMEOUT_S, Play, js, spec
+from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TASK, Play, js, spec
 
 pytestmark = pytest.mark.usefixtures("views_are_whole")
 
@@ -61,15 +61,23 @@ def seats(play: Play) -> dict[int, str]:
 
 
 def slashed_out(play: Play, seat: int = 3) -> None:
-    """Round 1, in COMMIT, whose ceremony took the seat's whole stake."""
-    for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey"):
-        for number in {1, 2, 3} - {seat}:
-            play.key_step(function, number, 1)
-        if function == "CommitKey":
-            assert not play.view().free_seats
-            play.wait(TIMEOUT_S)
-            play.advance()
+    """Round 1, in COMMIT, whose ceremony took most of the seat's stake: it confirmed a false key, by the word of the others."""
+    others = sorted({1, 2, 3} - {seat})
+    for function in ("CommitKey", "RevealKey", "TestKey", "ConfirmKey", "OpenKey"):
+        for number in (seat, *others):
+            play.key_step(function, number, 1, key="lie" if number == seat else "key")
+    assert not play.view().free_seats
+    for number in (seat, *others):
+        play.blame(number, {seat: Fault.FALSE_CONFIRMATION} if number != seat else {})
+    play.ceremony(1, others, attempt=2)
     assert play.round().phase == Phase.COMMIT
+
+
+def accused(play: Play, seat: int) -> None:
+    """The round in SELECT, whose other seats have put this one out."""
+    play.to(Phase.SELECT)
+    for other in sorted({1, 2, 3} - {seat}):
+        play.accuse(other, seat, Fault.BAD_SKETCH_SHARES)
 
 
 def harsh() -> TaskSpec:
@@ -192,10 +200,7 @@ def test_who_leaves_is_still_slashed_for_its_last_rounds() -> None:
     leave(play, V2)
     play.to(Phase.COMMIT)
     play.ceremony(2, [1, 3])
-    play.to(Phase.BEACON)
-    play.beacon([1, 3])
-    play.wait()
-    play.advance()
+    accused(play, 2)
     play.whole_round()
     assert play.balance(V2) == FUNDS - 50
     assert play.burnt() == 50
@@ -221,10 +226,7 @@ def test_a_seat_that_is_slashed_in_a_round_is_not_free_before_the_rounds_it_take
     play = running(harsh())
     play.to(Phase.COMMIT)
     play.ceremony(2)
-    play.to(Phase.SELECT)
-    play.select(seats=[1, 2])
-    play.wait()
-    play.advance()
+    accused(play, 3)
     assert play.stake(V3).amount == 50
     assert 3 not in play.round().seats
     # the next round's key is made with this seat

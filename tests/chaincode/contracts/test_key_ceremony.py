@@ -97,7 +97,7 @@ def refusal(act: object, *arguments: object) -> Code:
 
 
 @pytest.mark.parametrize("missing_from", STEPS)
-def test_a_seat_missing_from_a_step_is_slashed_and_left_out(missing_from: str) -> None:
+def test_a_seat_missing_from_a_step_is_recorded_and_left_out(missing_from: str) -> None:
     play = started()
     late = False
     for function in STEPS:
@@ -110,7 +110,7 @@ def test_a_seat_missing_from_a_step_is_slashed_and_left_out(missing_from: str) -
     assert list(play.round().seats) == [1, 3]
     assert list(ceremony(play, 1).seats) == [1, 2, 3]
     step = "KEY_" + missing_from.removesuffix("Key").upper()
-    assert faults(play) == [(1, 2, Fault.MISSED_STEP, step, 50)]
+    assert faults(play) == [(1, 2, Fault.MISSED_STEP, step, 0)]
 
 
 def test_who_is_missing_from_an_attempt_is_in_no_later_one() -> None:
@@ -131,7 +131,7 @@ def test_who_is_missing_from_an_attempt_is_in_no_later_one() -> None:
 
 
 @pytest.mark.parametrize("step", ["OpenKey", "BlameKey"])
-def test_who_does_not_open_or_blame_is_slashed_and_left_out_of_the_next_attempt(step: str) -> None:
+def test_who_does_not_open_or_blame_is_left_out_of_the_next_attempt(step: str) -> None:
     play = started()
     open_attempt(play)
     for seat in (1, 3):
@@ -145,7 +145,7 @@ def test_who_does_not_open_or_blame_is_slashed_and_left_out_of_the_next_attempt(
     if step == "BlameKey":
         expire(play)
     assert where(play) == (2, CeremonyStep.KEY_COMMIT, [1, 3])
-    assert faults(play) == [(1, 2, Fault.MISSED_STEP, "KEY_" + step[:-3].upper(), 50)]
+    assert faults(play) == [(1, 2, Fault.MISSED_STEP, "KEY_" + step[:-3].upper(), 0)]
 
 
 def test_fewer_than_t_seats_fail_the_ceremony_and_abort_its_round() -> None:
@@ -235,7 +235,7 @@ def test_who_is_blamed_and_says_nothing_has_two_faults() -> None:
     expire(play)
     assert where(play) == (2, CeremonyStep.KEY_COMMIT, [1, 2])
     assert faults(play) == [
-        (1, 3, Fault.MISSED_STEP, "KEY_BLAME", 50),
+        (1, 3, Fault.MISSED_STEP, "KEY_BLAME", 0),
         (1, 3, BAD_DEALING, "KEY_BLAME", 50),
     ]
 

@@ -1,6 +1,6 @@
 """Random actors, times, orders and garbage against every function: what holds after every transaction.
 
-Checked after each: `market_invariants`, on the raw state; a refused or conflicting transaction changes nothing.
+Checked after each: `market_invariants` and `market_promises`, on the raw state; a refused or conflicting transaction changes nothing.
 At the end only time passes and anyone calls Advance: the task ends, its escrow and stakes are empty.
 """
 
@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from quorumlearn_chaincode.contracts import FUNCTIONS, Refusal
-from quorumlearn_proto.block_pb2 import Ballot, BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
+from quorumlearn_proto.block_pb2 import BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
 from tests.chaincode.contracts.market_actors import OWNER, TASK, TIMEOUT_S, TREASURY, Play, js, spec
 from tests.chaincode.contracts.market_invariants import INVARIANTS, rows, tokens_are_conserved
+from tests.chaincode.contracts.market_promises import PROMISES
 
 SUBSETS = st.sets(st.integers(1, 3))
 ACTORS = st.sampled_from(
@@ -170,7 +171,7 @@ class MarketMachine(RuleBasedStateMachine):
     @rule(
         seats=st.one_of(st.just({1, 2, 3}), st.just({1, 2, 3}), SUBSETS),
         weights=st.lists(st.integers(0, 2), min_size=5, max_size=5),
-        fault=st.sampled_from([Reason.DUPLICATE, Reason.OUTLIER, Reason.NOT_SELECTED]),
+        fault=st.sampled_from([Reason.DUPLICATE, Reason.OUTLIER, Reason.NOT_SELECTED, Reason.MALFORMED]),
         dissent=st.integers(0, 6),
         ballot=st.sampled_from([*BallotReason.values()[1:], BallotReason.GOOD, BallotReason.GOOD]),
     )
@@ -194,6 +195,18 @@ class MarketMachine(RuleBasedStateMachine):
             }
             if self._phase() == phase:
                 self._try(acts[phase])
+
+    @rule(votes=st.lists(st.sampled_from([0, *BallotReason.values()[1:]]), min_size=3, max_size=3))
+    def judge_and_let_time_pass(self, votes: list[BallotReason]) -> None:
+        """Each seat votes as it likes on the round's candidate, or not at all (0); then the phase's time is over."""
+        for _ in range(12):
+            if self._phase() == Phase.VALIDATE:
+                break
+            self.honest(1)
+        for seat, reason in enumerate(votes, 1):
+            if reason and self._phase() == Phase.VALIDATE:
+                self._try(lambda seat=seat, reason=reason: self.play.vote({seat: reason}))
+        self.time_passes(TIMEOUT_S)
 
     @rule(
         back=st.integers(-1, 2),
@@ -266,7 +279,7 @@ class MarketMachine(RuleBasedStateMachine):
     # What holds
     @invariant()
     def what_holds(self) -> None:
-        for holds in INVARIANTS:
+        for holds in (*INVARIANTS, *PROMISES):
             holds(self.play.peer)
 
     def teardown(self) -> None:
@@ -318,7 +331,7 @@ class MarketMachine(RuleBasedStateMachine):
         }
 
     def _vote_challenge(self, height: int, seat: int, reason: BallotReason) -> None:
-        ballot = Ballot(model=self.play.block(height).core.model.digest, reason=reason)
+        ballot = self.play.ballot(reason, self.play.block(height).core.model.digest)
         self.play.send(self.play.seats[seat], "blocks:VoteChallenge", TASK, str(height), js(ballot))
 
     def _try(self, act: Any) -> None:

@@ -106,13 +106,11 @@ def test_seats_at_fault_leave_and_t_stay_unless_the_round_ends(
     assert len(set(at_fault)) == len(at_fault)
     assert set(closing.missed) == set(round_.seats) - set(acts)
     assert set(closing.false_votes) <= set(acts)
-    assert not set(closing.paid_seats) & set(at_fault)
-    assert set(closing.paid_seats) <= set(acts)
+    assert set(closing.idle) <= set(acts) - set(at_fault)
     if closing.next != Phase.ENDED:
         assert len(round_.seats) - len(at_fault) >= task.committee.threshold
-    if closing.paid_seats:
-        assert len(closing.paid_seats) >= task.committee.threshold
-    assert bool(closing.paid_seats) == (closing.outcome in (Outcome.ACCEPTED, Outcome.REJECTED))
+    if closing.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
+        assert len(round_.seats) - len(at_fault) - len(closing.idle) >= task.committee.threshold
     if phase == Phase.SELECT and closing.next == Phase.OPEN:
         assert closing.selection is not None
         contributing = [verdict for verdict in closing.selection.verdicts if verdict.weight]

@@ -60,6 +60,17 @@ def test_a_weight_in_a_round_that_failed_is_unpaid(capsys: pytest.CaptureFixture
     assert f"round 2 was aborted and paid no miner: {WHY}" in out
 
 
+def test_a_weight_in_a_round_that_failed_once_it_was_opened_is_paid(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spec, views, _ = played(2)
+    views[1].screenings.add(seat=1).partial.digest = "ab" * 32
+    print_report(report_of(spec, views, [], {}))
+    out = capsys.readouterr().out
+    assert re.search(r"miner1 +1 ok +1 ok$", out, re.MULTILINE)
+    assert f"round 2 was aborted and paid its miners all the same: {WHY}" in out
+
+
 def test_a_round_under_way_has_no_outcome_yet() -> None:
     spec, views, _ = played(1)
     views[0].round.outcome, views[0].round.phase = b.OUTCOME_UNSPECIFIED, b.OPEN

@@ -150,7 +150,8 @@ class Counting(Scorer):
         digest = hashlib.sha256(learning.to_bytes(public)).hexdigest()
         if digest not in self.asked:
             self.asked.append(digest)
-        return learning.Score(correct=1 + self.asked.index(digest), total=20, loss=0.0)
+        correct = 1 + self.asked.index(digest)
+        return learning.Score(right=bytes([1] * correct + [0] * (20 - correct)), loss=0.0)
 
 
 def test_the_candidate_is_scored_before_it_is_named_and_beside_its_base(round_: Validated) -> None:

@@ -167,11 +167,20 @@ def test_an_update_out_of_range_is_blamed_on_its_miner_alone(three: Committee) -
     assert_right(three, found, three.miners[:2])
 
 
-def test_with_no_share_to_spare_as_many_claims_as_there_may_be_bad_miners_are_false(three: Committee) -> None:
-    posted = {seat: one for seat, one in all_posted(three).items() if seat != 3}
-    found = three.opened(posted, three.claims(a=FALSE), byzantine=1)
-    assert found.sketches["M/a"] == b.FALSE_CLAIM
-    assert_right(three, found, three.miners[1:])
+def test_with_no_share_to_spare_nobody_can_tell_a_false_claim_from_a_false_share(three: Committee) -> None:
+    """Seat 2 moves its shares of one update: the miner's claim looks false, to itself and to honest seat 1."""
+    for posted in (
+        {1: three.posted(1, three.sketched), 2: three.shifted(three.posted(2, three.sketched), {"M/a": 60})},
+        {seat: three.posted(seat, three.sketched) for seat in (1, 2)},
+    ):
+        claims = (
+            three.claims()
+            if posted[2].shares != three.posted(2, three.sketched).shares
+            else three.claims(a=FALSE)
+        )
+        found = three.opened(posted, claims, byzantine=1)
+        assert "no share to spare" in found.undecided
+        assert found.false == ()
 
 
 @pytest.mark.parametrize("byzantine", [0, 1, 2, 3])
@@ -224,6 +233,20 @@ def test_what_nobody_could_sketch_has_the_reason_that_most_give(three: Committee
     assert reason(b.MALFORMED, b.MISSING_ARTIFACT, b.MISSING_ARTIFACT) == b.MISSING_ARTIFACT
 
 
+def test_a_seat_that_calls_a_good_update_malformed_costs_its_miner_nothing(three: Committee) -> None:
+    """One honest seat is away, so there is no share of it beside the own one: whoever has the update sees that it is well-formed."""
+    liar = three.posted(2, three.sketched)
+    shares = {miner: share for miner, share in liar.shares.items() if miner != "M/a"}
+    posted = {
+        1: three.posted(1, three.sketched),
+        2: Shares({**liar.reasons, "M/a": b.MALFORMED}, shares, liar.salts),
+    }
+    assert "too few usable shares" in three.opened(posted).undecided
+    missing = Sketched(Coverage(miner="M/a", reason=b.MISSING_ARTIFACT), None)
+    without = three.opened(posted, sketched=[missing, *three.sketched[1:]])
+    assert without.sketches["M/a"] == b.MISSING_ARTIFACT
+
+
 def test_an_update_that_others_have_and_this_verifier_lacks_is_waited_for(three: Committee) -> None:
     sketched = [three.sketched[0], Sketched(Coverage(miner="M/b", reason=b.MISSING_ARTIFACT), None)]
     with pytest.raises(ArtifactMissing, match="M/b"):
@@ -248,6 +271,10 @@ def test_honest_verifiers_find_the_same_whatever_bad_seats_and_false_claims_do(d
     for size in range(len(told) + 1):
         for some in combinations(sorted(told), size):
             found = c.opened(honest | {seat: told[seat] for seat in some}, claims, byzantine)
+            if found.undecided:
+                assert false
+                assert "no share to spare" in found.undecided
+                continue
             assert_right(c, found, tuple(miner for miner in c.miners if miner not in false))
             assert {found.sketches[miner] for miner in false} <= {b.FALSE_CLAIM}
             assert {one.seat for one in found.false} <= bad

@@ -33,6 +33,8 @@ from quorumlearn.nodes.steps import screening, seats_record
 
 GONE = (ArtifactMissing, ArtifactCorrupt)
 """An artifact that the store does not hold (any more)."""
+RIGHT = (b.GOOD, b.SCORE_FELL)
+"""Ballots that find the candidate to be what the aggregate gives."""
 WRONG = (ArtifactTooLarge, BadReference, exchange.ExchangeError, DecodeError, ckks.CkksError)
 """One that is not what the ledger says of it."""
 
@@ -122,9 +124,9 @@ def _voted(view: b.TaskView, threshold: int, one: b.Misconduct) -> Judgement:
     elif view.round.proposer_turn:
         return Judgement(None, "ballots on an earlier candidate are not shown")
     else:
-        own = next((ballot.reason for ballot in view.ballots if ballot.seat == one.seat), None)
-        against = {b.WRONG_MODEL: b.GOOD, b.GOOD: b.WRONG_MODEL}.get(own) if own is not None else None
-        differs = sum(ballot.reason == against for ballot in view.ballots) >= threshold
+        own = next((ballot.reason for ballot in view.ballots if ballot.seat == one.seat), b.UNAVAILABLE)
+        against = RIGHT if own == b.WRONG_MODEL else (b.WRONG_MODEL,) if own in RIGHT else ()
+        differs = sum(ballot.reason in against for ballot in view.ballots) >= threshold
     return Judgement(differs, "it voted otherwise" if differs else "it voted as the others")
 
 

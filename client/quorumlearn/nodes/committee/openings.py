@@ -10,8 +10,9 @@ What honest verifiers can know, while no more seats are faulty than a round can 
   seat is at fault (BAD_SKETCH_SHARES) only if more than f updates open to their claims and none of them by its share: one of them is an
   honest miner's. Fewer are `contested`: they count, or one seat could put out any miner, but whoever opens the aggregate must
   not believe them (nodes.committee.partials).
-- With no share to spare a wrong share looks like a false claim. If more than f updates, or all, would be called false on
-  such shares alone, a seat is behind it and not the miners: `undecided`. (Where one share opens, a verifier has its own.)
+- With no share to spare a wrong share looks like a false claim, and nobody can say who lied: `undecided`, and no miner is called
+  false on such shares alone. (Where one share opens, a verifier has its own.)
+- That an update is malformed everybody sees who has it. Who has not believes t seats, and whoever finds it well-formed believes none.
 - A claim is salted (nodes.salts). Any salt that a seat passes on counts if with it the sketch fits: a claim is of one sketch with one salt
   only. A salt that no seat passes on leaves its claim false, whoever's fault that is.
 - Missing, malformed or unreadable shares are the seat's fault on their own.
@@ -24,6 +25,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.artifact_pb2 import Coverage
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactMissing
@@ -88,7 +90,7 @@ def open_sketches(
         miner = one.coverage.miner
         given = {seat: shares.shares[miner] for seat, shares in usable.items() if miner in shares.shares}
         if len(given) < parameters.threshold:
-            found[miner] = _common_reason(miner, usable)
+            found[miner] = _reason_without(one.coverage, usable, parameters.threshold)
             if found[miner] == b.CONTRIBUTES:
                 undecided = f"too few usable shares of {miner}'s sketch"
             continue
@@ -101,7 +103,7 @@ def open_sketches(
         found[miner] = openings[miner].found
     matched = {miner: one.fitting for miner, one in openings.items() if one.fitting}
     doubtful = sum(not one.fitting and not one.sure for one in openings.values())
-    if doubtful > byzantine or (doubtful and not matched):
+    if doubtful:
         undecided = (
             f"{doubtful} of {len(openings)} sketches open to other than claimed, with no share to spare"
         )
@@ -163,7 +165,14 @@ def _open(
     return _Opening(found, frozenset(fitting), agree and spare)
 
 
-def _common_reason(miner: str, posted: Mapping[int, Shares]) -> Reason:
-    """The reason that most seats give which have not sketched it, the lower on a tie; CONTRIBUTES if all have."""
-    reasons = Counter(one.reasons[miner] for one in posted.values() if one.reasons[miner] != b.CONTRIBUTES)
-    return min(reasons, key=lambda reason: (-reasons[reason], reason), default=b.CONTRIBUTES)
+def _reason_without(own: Coverage, posted: Mapping[int, Shares], threshold: int) -> Reason:
+    """The reason that most seats give which have not sketched it, the lower on a tie; CONTRIBUTES if all have.
+
+    MALFORMED costs its miner stake: it is what this verifier itself finds, or t seats say.
+    """
+    said = [one.reasons[own.miner] for one in posted.values()]
+    reasons = Counter(reason for reason in said if reason != b.CONTRIBUTES)
+    common = min(reasons, key=lambda reason: (-reasons[reason], reason), default=b.CONTRIBUTES)
+    if common == b.MALFORMED and own.reason != b.MALFORMED and reasons[common] < threshold:
+        return own.reason
+    return common

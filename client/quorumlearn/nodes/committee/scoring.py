@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.gate import score_fell
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import learning
@@ -30,9 +31,9 @@ class Scorer:
         return self._scores[digest]
 
     def fill(self, ballot: b.Ballot, spec: TaskSpec, model: learning.Model, base: learning.Model) -> b.Ballot:
-        """The ballot with both scores: a fall by more than the task's tolerance (in 1/10000 of the test set) is SCORE_FELL."""
+        """The ballot with both scores, and what the contracts' own gate says of them: GOOD or SCORE_FELL."""
         score, before = self.score(spec, model), self.score(spec, base)
-        fell = (before.correct - score.correct) * 10_000 > spec.tolerance_bp * score.total
-        ballot.reason = b.SCORE_FELL if fell else b.GOOD
         ballot.correct, ballot.base_correct, ballot.total = score.correct, before.correct, score.total
+        ballot.lost = score.lost(before)
+        ballot.reason = b.SCORE_FELL if score_fell(ballot, spec.tolerance_bp) else b.GOOD
         return ballot
