@@ -83,10 +83,11 @@ def played(stage: Stage) -> Played:
     with running(*(NodeThread(file) for file in stage.node_files(TASK, HONEST).values())) as nodes:
         rogues = [who for who, _, _ in ROGUES.values()]
         count = len(HONEST) + len(rogues)
+        f = (count - 5) // 2  # two of the rogues cannot reveal
         spec = stage.publish(
             TASK,
             rounds=1,
-            miners={"minimum": 3, "maximum": count, "byzantine": (count - 1) // 2},
+            miners={"minimum": 2 * f + 3, "maximum": count, "byzantine": f},
             timeouts={"reveal": 15},
         )
         for who in rogues:
