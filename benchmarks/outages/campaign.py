@@ -263,6 +263,8 @@ def _shorten(scene: Scene, samples: int) -> None:
     task["reward"]["per_round"] = PER_ROUND
     task["tolerance"] = "100%"
     adapt(scene, samples, samples // SHARDS, task)
+    for path in scene.node_files:
+        path.write_text(f"{path.read_text()}data_budget: {MOST_ROUNDS}\n")
 
 
 def _kill(pid: int) -> None:

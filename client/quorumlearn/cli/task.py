@@ -70,6 +70,7 @@ def publish(
     from quorumlearn.learning import DataSource
     from quorumlearn.nodes import taskfile
     from quorumlearn.nodes.encryption import parameters_of
+    from quorumlearn.nodes.exposure import exposure_of
     from quorumlearn.nodes.guarantee import task_lacks
 
     wanted = taskfile.load(file)
@@ -88,7 +89,7 @@ def publish(
                         artifacts.put(data_of)
                 market.publish(spec)
     lines = parameters_of(spec).explain().lines
-    lacks = task_lacks(spec)
+    lacks, exposed = task_lacks(spec), exposure_of(spec)
     if as_json:
         warnings = [lacks] if lacks else []
         print_json(
@@ -96,6 +97,7 @@ def publish(
                 "task": spec.task_id,
                 "published": not dry_run,
                 "encryption": list(lines),
+                "exposure": exposed.as_fields(),
                 "warnings": warnings,
             }
         )
@@ -105,6 +107,7 @@ def publish(
     )
     for line in lines:
         print_text(f"  {line}")
+    print_text(f"  {exposed.sentence}")
     if lacks:
         print_text(f"warning: {lacks}", style="yellow")
     if not dry_run:

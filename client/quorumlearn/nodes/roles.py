@@ -60,6 +60,7 @@ class Roles:
             shard=partial(org.shard, identity),
             behaviour=behaviour,
             noise_key=org.noise_key(identity),
+            budget=org.data_budget,
         )
         return Miner(me, market, org.store, journal, trainer, behaviour, self.workers, self.health.may_begin)
 

@@ -174,6 +174,22 @@ def test_a_dry_run_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(capsys.readouterr().out)["warnings"] == []
 
 
+def test_a_dry_run_says_what_colluders_can_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dry_run(tmp_path, {"minimum": 7, "maximum": 8, "byzantine": 2}, min_aggregate=5) == 0
+    exposed = json.loads(capsys.readouterr().out)["exposure"]
+    assert (exposed["colluders"], exposed["level"], exposed["honest"]) == (2, 5, 3)
+    assert (exposed["bound"], exposed["step"], exposed["noise"]) == (1.0, 2.0**-14, 0.0)
+    assert exposed["sentence"] == (
+        "the owner and 2 colluders read of an honest value at best the sum of 3 honest ones, each within ±1 in steps of 6.1e-05; "
+        "training adds no noise"
+    )
+    private = {"name": "mnist-cnn", "config": {"dp_clip": "0.5", "dp_noise": "3"}}
+    assert dry_run(tmp_path, {"minimum": 2, "maximum": 8}, workload=private) == 0
+    exposed = json.loads(capsys.readouterr().out)["exposure"]
+    assert (exposed["honest"], exposed["noise"]) == (2, 1.5)
+    assert "noise of deviation 1.5 to each step's sum of gradients" in exposed["sentence"]
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
