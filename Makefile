@@ -33,14 +33,15 @@ docs: setup
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# All of them take hours; ARGS names some: make mutants ARGS="'quorumlearn.robust.rounding.*'"
+# All of them take hours; ARGS names some, whose tests take minutes to find: make mutants ARGS="'quorumlearn.robust.rounding.*'"
 mutants: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]' >&2
-	@rm -rf build/mutants/src build/mutants/tests && mkdir -p build/mutants/src
+	@rm -rf build/mutants/src build/mutants/tests build/mutants/benchmarks build/mutants/docs && mkdir -p build/mutants/src
 	@cp -R proto/quorumlearn_proto chaincode/quorumlearn_chaincode client/quorumlearn network/quorumlearn_network build/mutants/src
-	@cp -R tests benchmarks pyproject.toml build/mutants
+	@cp -R tests benchmarks docs pyproject.toml build/mutants
 	cd build/mutants && ../../$(BIN)/mutmut run $(ARGS)
-	cd build/mutants && ../../$(BIN)/mutmut results
+	@cd build/mutants && ../../$(BIN)/mutmut results --all true | awk -F': ' \
+		'$$2 == "not checked" {next} {n[$$2]++} $$2 != "killed"; END {for (status in n) print n[status], status}'
 
 clean:
 	rm -rf .venv quorumlearn-demo build

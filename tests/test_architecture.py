@@ -147,6 +147,31 @@ def test_no_channel_asks_a_proxy_of_the_environment() -> None:
         assert '"grpc.enable_http_proxy"' in path.read_text(), path
 
 
+def private(name: str) -> bool:
+    return any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+
+
+@pytest.mark.parametrize("room", ["tests", "benchmarks"])
+def test_no_private_name_is_imported_or_patched(room: str) -> None:
+    """Ruff's SLF001 sees a private attribute where it is read; an import, and a name in quotes, it does not."""
+    found = []
+    for path in sorted((ROOT / room).rglob("*.py")):
+        named = [
+            target for target in imports("", path) if target.split(".")[0] in (*OURS, "tests", "benchmarks")
+        ]
+        for node in nodes(path):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+                does = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+                if does in {"setattr", "delattr", "getattr", "patch"}:
+                    named += [
+                        one.value
+                        for one in node.args
+                        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                    ]
+        found += [f"{path.relative_to(ROOT)}: {one}" for one in named if private(one)]
+    assert not found
+
+
 PATHS = ("A transaction", "A miner's update", "A step of a key", "A token")
 LINE = re.compile(
     r"(?P<indent>(?:  )*)(?P<handed>~ )?(?P<file>[a-z_]+(?:/[a-z_]+)+\.py) +(?P<word>[\w:]+)(?:  .*)?"

@@ -194,7 +194,7 @@ def play(
             others=np.roll(seen_by_cheats, -i, axis=0),
             byzantine=byzantine,
             sketch_size=p.sketch_size,
-            weigh=lambda sketches: _expected(sketches, byzantine),
+            weigh=lambda sketches: expected(sketches, byzantine),
         )
         if attack == "adaptive":  # all would find the same
             shared[:] = shared or [search(sight)]
@@ -233,7 +233,7 @@ def play(
     )
 
 
-def _expected(sketches: Floats, byzantine: int) -> Floats:
+def expected(sketches: Floats, byzantine: int) -> Floats:
     """Multi-Krum's weights as an attacker that tries hundreds of sketches computes them: not to the last bit."""
     squares = (sketches**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * sketches @ sketches.T

@@ -124,8 +124,8 @@ def play_market(scene: Scene, console: Console) -> MarketRun:
         )
     times: list[dict[int, int]] = [{one.phase: one.entered_ms for one in view.round.times} for view in views]
     return MarketRun(
-        phases=tuple(_phases(one) for one in times),
-        rounds=tuple((ended - one[b.COMMIT]) / 1000 for one, ended in zip(times, _ends(times), strict=True)),
+        phases=tuple(phases(one) for one in times),
+        rounds=tuple((ended - one[b.COMMIT]) / 1000 for one, ended in zip(times, ends(times), strict=True)),
         parameters=summary.task.spec.ckks.update_size,
         miners=len(views[-1].round.miners),
         memory=peak.bytes,
@@ -133,11 +133,11 @@ def play_market(scene: Scene, console: Console) -> MarketRun:
     )
 
 
-def _ends(times: Sequence[dict[int, int]]) -> list[int]:
+def ends(times: Sequence[dict[int, int]]) -> list[int]:
     return [*(later[b.COMMIT] for later in times[1:]), times[-1][b.ENDED]]
 
 
-def _phases(times: dict[int, int]) -> dict[str, float]:
+def phases(times: dict[int, int]) -> dict[str, float]:
     entered = sorted(times.items(), key=lambda one: (one[1], one[0]))
     return {
         b.Phase.Name(phase): (later - at) / 1000

@@ -23,7 +23,7 @@ from quorumlearn_network.processes import ProcessError, last_words
 RESTARTS = 3
 TOLD_AFTER_S, TOLD_EVERY_S = 1.0, 10.0
 LOG_LINES = 5000
-_POLL_S, _LOOK_S = 0.1, 0.5
+_POLL_S, LOOK_S = 0.1, 0.5
 _LONGEST = 300
 
 
@@ -96,7 +96,7 @@ class Upkeep:
             yield
 
     def _run(self) -> None:
-        while not self._over.wait(_LOOK_S):
+        while not self._over.wait(LOOK_S):
             try:
                 with self._at_work:
                     self._start_again()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .block_pb2 import CeremonyStep, Phase
+from .block_pb2 import CeremonyStep, Fault, Phase
 from .protocol import CEREMONY, ROUND, KeyStep, RoundStep
 
 BEGIN = "<!-- The steps, drawn by `make docs` -->"
@@ -59,8 +59,10 @@ def _picture(steps: Sequence[RoundStep | KeyStep]) -> str:
 
 
 def _table(kind: str, steps: Iterable[RoundStep | KeyStep]) -> str:
-    heads = (kind, "who acts", "function", "timeout", "next key", "leads to", "closing it means")
-    rows = [heads, ("---",) * len(heads)]
+    """A row for each step, with the columns in which there is something."""
+    rows = [
+        (kind, "who acts", "function", "timeout", "next key", "accusations", "leads to", "closing it means")
+    ]
     for step in steps:
         rows.append(
             (
@@ -69,11 +71,13 @@ def _table(kind: str, steps: Iterable[RoundStep | KeyStep]) -> str:
                 f"`{step.function}`" if step.function else "",
                 f"`{step.timeout}`" if step.timeout else "",
                 _carrying(step),
+                _accused(step),
                 ", ".join(_names(step)),
                 step.closing,
             )
         )
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    columns = [(head, "---", *cells) for head, *cells in zip(*rows, strict=True) if any(cells)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in zip(*columns, strict=True))
 
 
 def _carrying(step: RoundStep | KeyStep) -> str:
@@ -81,6 +85,10 @@ def _carrying(step: RoundStep | KeyStep) -> str:
     if isinstance(step, RoundStep):
         return "carries" if step.carries else ""
     return "carried" if step.carried else ""
+
+
+def _accused(step: RoundStep | KeyStep) -> str:
+    return Fault.Name(step.accused) if isinstance(step, RoundStep) and step.accused else ""
 
 
 def _names(step: RoundStep | KeyStep) -> list[str]:

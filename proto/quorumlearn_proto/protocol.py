@@ -19,10 +19,12 @@ from types import MappingProxyType
 
 from google.protobuf.message import Message
 
-from .block_pb2 import Ballot, CeremonyStep, KeyContribution, Phase, Round, Screening, Submission
+from .block_pb2 import Ballot, CeremonyStep, Fault, KeyContribution, Phase, Round, Screening, Submission
 from .task_pb2 import Timeouts
 
 CONTRACT = "blocks"
+ACCUSE = "blocks:Accuse"
+"""With it a seat says that another's shares are false, or that they contradict each other. It is nobody's part of a step."""
 PENDING = "pending"
 """What may follow a seat's arguments: others have yet to act, so its transaction does not look whether it completes the step."""
 BINARY = "binary"
@@ -86,12 +88,13 @@ class _Step:
 @dataclass(frozen=True, kw_only=True)
 class RoundStep(_Step):
     """A phase of a round. It leads to the first of these phases if all goes well. Where it `carries`, a seat's transaction may take a
-    step of the next round's ceremony along: both are done, or neither.
+    step of the next round's ceremony along: both are done, or neither. `accused`: of what seats may accuse each other in it.
     """
 
     at: Phase
     leads_to: tuple[Phase, ...]
     carries: bool = False
+    accused: Fault = Fault.FAULT_UNSPECIFIED
 
     @cached_property
     def name(self) -> str:
@@ -226,6 +229,7 @@ _ROUND = (
         record=Screening,
         fields=("selection",),
         carries=True,
+        accused=Fault.BAD_SKETCH_SHARES,
         leads_to=(Phase.OPEN, Phase.ENDED),
         closing="A seat that voted otherwise than t equal votes is slashed and leaves too (FALSE_VOTE). Without t equal votes: aborted. "
         "If they give fewer than `min_aggregate` miners a weight: rejected.",
@@ -248,6 +252,7 @@ _ROUND = (
         timeout="propose",
         record=Round,
         fields=("candidate",),
+        accused=Fault.BAD_PARTIAL,
         leads_to=(Phase.VALIDATE, Phase.PROPOSE, Phase.ENDED),
         closing="The turn passes to the next miner in the order; after the last: aborted.",
     ),
@@ -258,6 +263,7 @@ _ROUND = (
         timeout="validate",
         record=Ballot,
         carries=True,
+        accused=Fault.BAD_PARTIAL,
         leads_to=(Phase.ENDED, Phase.PROPOSE),
         closing="t GOOD: accepted. t WRONG_MODEL or UNAVAILABLE: the proposer is slashed and the turn passes to the next. t not GOOD: "
         "rejected. Otherwise: aborted. WRONG_MODEL against t GOOD, and GOOD against t WRONG_MODEL, is a FALSE_VOTE: slashed, and out.",
@@ -270,5 +276,10 @@ STEPS: Mapping[str, RoundStep | KeyStep] = MappingProxyType(
     {step.name: step for step in _ALL if step.function}
 )
 """The steps in which somebody acts, by their name on the ledger (Misconduct.step, for example)."""
+ACCUSED: Mapping[Phase, Fault] = MappingProxyType({step.at: step.accused for step in _ROUND if step.accused})
+PHASES: Mapping[str, tuple[Phase, ...]] = MappingProxyType(
+    {step.call: (step.at,) for step in _ROUND if step.function} | {ACCUSE: tuple(ACCUSED)}
+)
+"""The phases in which a function may be called, by its call."""
 CARRIED: Mapping[str, KeyStep] = MappingProxyType({step.function: step for step in _CEREMONY if step.carried})
 """What may be carried, by the function. Its name, the attempt and the contribution then follow the carrier's arguments."""

@@ -36,13 +36,13 @@ def test_what_attackers_expect_is_multi_krums_answer() -> None:
     rng = np.random.default_rng(5)
     for byzantine in (1, 3, 5):
         sketches = rng.normal(size=(13, 40)) * rng.uniform(0.5, 2, (13, 1))
-        expected = robust.MultiKrum(byzantine).weights(sketches).values
-        assert np.array_equal(exact._expected(sketches, byzantine), expected)
+        weights = robust.MultiKrum(byzantine).weights(sketches).values
+        assert np.array_equal(exact.expected(sketches, byzantine), weights)
 
 
 def test_a_round_lasts_until_the_next_and_its_phases_add_up() -> None:
     first: dict[int, int] = {b.KEY: 0, b.COMMIT: 1000, b.BEACON: 1500, b.REVEAL: 1600, b.ENDED: 4000}
     last: dict[int, int] = {b.KEY: 4000, b.COMMIT: 4200, b.BEACON: 5000, b.REVEAL: 5000, b.ENDED: 6000}
-    assert played_task._ends([first, last]) == [4200, 6000]
-    assert played_task._phases(first) == {"COMMIT": 0.5, "BEACON": 0.1, "REVEAL": 2.4}
-    assert played_task._phases(last) == {"COMMIT": 0.8, "BEACON": 0.0, "REVEAL": 1.0}
+    assert played_task.ends([first, last]) == [4200, 6000]
+    assert played_task.phases(first) == {"COMMIT": 0.5, "BEACON": 0.1, "REVEAL": 2.4}
+    assert played_task.phases(last) == {"COMMIT": 0.8, "BEACON": 0.0, "REVEAL": 1.0}

@@ -104,7 +104,7 @@ def test_a_wait_says_for_whom_and_ends_at_the_deadline(
 def test_what_is_stopped_on_purpose_is_left_alone(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timing, "_LOOK_S", 0.0)
+    monkeypatch.setattr(timing, "LOOK_S", 0.0)
     said: list[str] = []
     programs.start(["lasts"])
     with Upkeep(programs, ["lasts"], said.append, soon()) as upkeep:

@@ -78,13 +78,13 @@ class NodeThread:
     def __init__(self, file: Path, kind: type[Organisation] = Organisation) -> None:
         self._failure: BaseException | None = None
         self.organisation = kind(load(file))
-        self._node = Node(self.organisation, threading.Event())
+        self.node = Node(self.organisation, threading.Event())
         self._thread = threading.Thread(target=self._run, name=f"node {file.stem}", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._node.run()
+            self.node.run()
         except BaseException as error:  # noqa: BLE001  (raised again by check)
             self._failure = error
 
@@ -94,7 +94,7 @@ class NodeThread:
             raise self._failure
 
     def end(self) -> None:
-        self._node.end()
+        self.node.end()
         self._thread.join(60)
         assert not self._thread.is_alive(), "a node that was told to stop still runs"
         self.check()
@@ -197,12 +197,16 @@ class Stage:
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(pid).wait(20)
 
+    def gateway(self, who: str = "owner/owner") -> Gateway:
+        """One identity's connection, kept open."""
+        if who not in self._gateways:
+            self._gateways[who] = open_gateway(self.network, who)
+        return self._gateways[who]
+
     def market(self, who: str = "owner/owner") -> Market:
         """The contracts for one identity, the connection kept open."""
         if who not in self._markets:
-            gateway = open_gateway(self.network, who)
-            self._gateways[who] = gateway
-            self._markets[who] = Market(market_contract(gateway, self.spec))
+            self._markets[who] = Market(market_contract(self.gateway(who), self.spec))
         return self._markets[who]
 
     def task_file(self, task: str, **changes: object) -> Path:

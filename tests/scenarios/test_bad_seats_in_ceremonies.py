@@ -11,7 +11,7 @@ from quorumlearn.nodes import exchange, sealing, steps
 from quorumlearn.nodes.committee.attempt import Attempt
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.exchange import ExchangeError
-from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.market import Contract, Market
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -127,8 +127,8 @@ NAMES = dict(
 class BadSeat(Market):
     """Seat 3's market: it cheats as the task is named, or as PLAYED says; in a task `gone-at-STEP` it is gone from that step on."""
 
-    def __init__(self, honest: Market, organisation: Organisation) -> None:
-        super().__init__(honest._contract)
+    def __init__(self, contract: Contract, organisation: Organisation) -> None:
+        super().__init__(contract)
         self.organisation = organisation
         self.hidden = b""
 
@@ -161,7 +161,7 @@ class BadSeat(Market):
 
 class BadOrganisation(Organisation):
     def market(self, user: str) -> Market:
-        return BadSeat(super().market(user), self)
+        return BadSeat(self.contract(user), self)
 
 
 def found(stage: Stage, task: str) -> list[b.Misconduct]:

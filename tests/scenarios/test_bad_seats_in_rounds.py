@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,10 @@ from quorumlearn.nodes.audit.records import Record
 from quorumlearn.nodes.audit.records import read as read_records
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.exchange import ExchangeError
-from quorumlearn.nodes.market import NO_OPTIONS, Market, StepOptions
+from quorumlearn.nodes.market import NO_OPTIONS, Contract, Market, StepOptions
 from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.training import Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
@@ -158,8 +159,8 @@ PLAYED = {TASK: CHEATS, GOES: GONE}
 class BadSeat(Market):
     """Seat 3's market: it passes on what CHEATS makes of the honest seat's step."""
 
-    def __init__(self, honest: Market, organisation: Organisation) -> None:
-        super().__init__(honest._contract)
+    def __init__(self, contract: Contract, organisation: Organisation) -> None:
+        super().__init__(contract)
         self.organisation = organisation
 
     def _spoilt(self, function: str, task: str, number: int, given: Any) -> Any:
@@ -194,24 +195,24 @@ class BadSeat(Market):
 
 class BadOrganisation(Organisation):
     def market(self, user: str) -> Market:
-        return BadSeat(super().market(user), self)
+        return BadSeat(self.contract(user), self)
 
 
 Trained = dict[tuple[str, int, str], np.ndarray]
 
 
-def recorded(file: Path, trained: Trained) -> NodeThread:
-    """The node, its miners' plain updates kept: what honest seats must come to without ever seeing them."""
-    node = NodeThread(file)
-    workshop = node._node._roles.workshop
-    leave = workshop.leave
+@contextmanager
+def recorded(trained: Trained) -> Iterator[None]:
+    """Miners' plain updates are kept: what honest seats must come to without ever seeing them."""
+    leave = Workshop.leave
 
-    def kept(task: str, number: int, miner: str, values: np.ndarray) -> None:
+    def kept(workshop: Workshop, task: str, number: int, miner: str, values: np.ndarray) -> None:
         trained[task, number, miner] = values
-        leave(task, number, miner, values)
+        leave(workshop, task, number, miner, values)
 
-    workshop.leave = kept  # type: ignore[method-assign]
-    return node
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Workshop, "leave", kept)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -220,9 +221,9 @@ def played(stage: Stage) -> tuple[Stage, Trained]:
     trained: Trained = {}
     files = stage.node_files("seat-3-*", MINERS, workers=1)
     bad = NodeThread(files.pop(SEATS[BAD - 1]), BadOrganisation)
-    started = [bad, *(recorded(file, trained) for file in files.values())]
+    started = [bad, *map(NodeThread, files.values())]
     nodes: list[AnyNode] = [*started]
-    with running(*started):
+    with recorded(trained), running(*started):
         for task, cheats in PLAYED.items():
             stage.publish(
                 task,
@@ -233,7 +234,7 @@ def played(stage: Stage) -> tuple[Stage, Trained]:
             )
         stage.wait(TASK, at(2, b.COMMIT), nodes)
         for node in started:
-            for pid in node._node._workers.pids:
+            for pid in node.node.workers.pids:
                 os.kill(pid, signal.SIGKILL)
         for task in PLAYED:
             view = stage.wait(task, lambda view: view.state.status not in LIVE, nodes, seconds=300)

@@ -61,7 +61,7 @@ class LaxMarket(Market):
 
 class LaxOrganisation(Organisation):
     def market(self, user: str) -> Market:
-        return LaxMarket(super().market(user)._contract)
+        return LaxMarket(self.contract(user))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from quorumlearn.learning import get_workload, to_bytes
 from quorumlearn.nodes import roles
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.feed import News, no_news
-from quorumlearn.nodes.market import NO_OPTIONS, Market, StepOptions
+from quorumlearn.nodes.market import NO_OPTIONS, Contract, Market, StepOptions
 from quorumlearn.nodes.miner import Miner
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn_proto import block_pb2 as b
@@ -97,8 +97,8 @@ def bad_seat(number: int) -> tuple[int, str] | None:
 class TurncoatSeat(Market):
     """A verifier's market: its step is left out or changed in the rounds in which its seat cheats."""
 
-    def __init__(self, honest: Market, seat: int) -> None:
-        super().__init__(honest._contract)
+    def __init__(self, contract: Contract, seat: int) -> None:
+        super().__init__(contract)
         self._seat = seat
 
     def _does(self, number: int, cheat: str) -> bool:
@@ -129,7 +129,7 @@ class TurncoatSeat(Market):
 
 class TurncoatOrganisation(Organisation):
     def market(self, user: str) -> Market:
-        return TurncoatSeat(super().market(user), 1 + SEATS.index(self.config.organisation.name))
+        return TurncoatSeat(self.contract(user), 1 + SEATS.index(self.config.organisation.name))
 
 
 class Turncoat(Miner):
@@ -156,7 +156,7 @@ class Turncoat(Miner):
     def _private_part(self, view: b.TaskView) -> bytes:
         spec = view.task.spec
         workload = get_workload(spec.workload.name, dict(spec.workload.config))
-        return to_bytes(self.trainer._private(workload, spec.workload.public_blocks, spec.seed))
+        return to_bytes(self.trainer.private_part(workload, spec.workload.public_blocks, spec.seed))
 
 
 def conserved(stage: Stage) -> bool:

@@ -32,11 +32,11 @@ class DyingDevice(Organisation):
 
     def shard(self, identity: IdentityConfig) -> learning.Split:
         part = super().shard(identity)
-        if identity.user == DYING and self._begun and not self.mended:
+        if identity.user == DYING and self.begun and not self.mended:
             raise RuntimeError("the device is gone")
         return part
 
-    _begun = False
+    begun = False
 
 
 def renamed(stage: Stage, file: Path) -> None:
@@ -58,7 +58,7 @@ def test_odd_folders_old_journals_and_a_dying_device(stage: Stage) -> None:
     with running(rough, *(NodeThread(file) for file in files.values())) as nodes:
         stage.publish(TASK, miners={"minimum": 2, "maximum": 3, "byzantine": 0}, timeouts={"commit": 15})
         stage.wait(TASK, lambda view: len(view.miners) == len(MINERS), nodes)
-        rough.organisation._begun = True  # type: ignore[attr-defined]
+        rough.organisation.begun = True  # type: ignore[attr-defined]
         stage.wait(TASK, at(1, b.BEACON), nodes)
         rough.organisation.mended = True  # type: ignore[attr-defined]
         view = stage.played(TASK, nodes)
@@ -72,6 +72,6 @@ def test_odd_folders_old_journals_and_a_dying_device(stage: Stage) -> None:
     assert lost == {stage.name(who): b.CONTRIBUTES for who in MINERS} | {dying: b.ABSENT}
     assert set(next_one.values()) == {b.CONTRIBUTES}
     assert_settled(stage, TASK, [*MINERS, *(f"{seat}/verifier" for seat in SEATS)])
-    genesis = read_block(stage._gateways["owner/owner"].network(stage.spec.channel).block(0))
+    genesis = read_block(stage.gateway().network(stage.spec.channel).block(0))
     assert (state / ".ledger").read_text().strip() == genesis.hash.hex()
     assert (state / f"@ledger-{EARLIER[:12]}" / FOLDER / TASK / "joined").exists()

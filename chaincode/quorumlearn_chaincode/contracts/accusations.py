@@ -1,6 +1,6 @@
 """Accusations in a round: a seat's word that another's shares are false.
 
-- SELECT: BAD_SKETCH_SHARES. PROPOSE and VALIDATE: BAD_PARTIAL. Each seat accuses each other once of each.
+- The protocol's table says in which phase of what (`ACCUSED`). Each seat accuses each other once of each.
 - The words of t seats that are still in the round, of one fault, put the accused out: a slash, a Misconduct with
   the shares that it rests on, and no part in the round from then on. The t accusers stay, so the round goes on;
   its phase has its whole time again, since what the others do next rests on who is left.
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quorumlearn_proto.block_pb2 import Accusation, Fault, Outcome, Phase, Round
+from quorumlearn_proto.protocol import ACCUSED
 from quorumlearn_proto.task_pb2 import Task
 
 from .arguments import bad, line
@@ -26,17 +27,11 @@ from .rounds import renew
 from .settlement import end_round
 from .tables import ACCUSATIONS
 
-FAULT_OF_PHASE: dict[Phase, Fault] = {
-    Phase.SELECT: Fault.BAD_SKETCH_SHARES,
-    Phase.PROPOSE: Fault.BAD_PARTIAL,
-    Phase.VALIDATE: Fault.BAD_PARTIAL,
-}
-
 
 def possible_accusations(round_: Round, seats: Sequence[int]) -> Possible[Accusation]:
     """What there may be of them by now; `seats` took part when the round began."""
     entered = {entry.phase for entry in round_.times}
-    faults = sorted({fault for phase, fault in FAULT_OF_PHASE.items() if phase in entered})
+    faults = sorted({fault for phase, fault in ACCUSED.items() if phase in entered})
     last = [
         (accuser, accused, fault)
         for accuser in seats
@@ -84,7 +79,7 @@ def _check(given: Accusation, kept: Accusation, round_: Round) -> None:
     for field in ("task_id", "round", "accuser", "verifier"):
         if getattr(given, field) not in (type(getattr(kept, field))(), getattr(kept, field)):
             raise bad(f"{field} is not the submitter's: leave it out, or give {getattr(kept, field)}")
-    expected = FAULT_OF_PHASE[round_.phase]
+    expected = ACCUSED[round_.phase]
     if given.fault != expected:
         phase = Phase.Name(round_.phase)
         raise bad(f"fault is not {Fault.Name(expected)}, which is what seats are accused of in {phase}")

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
+from quorumlearn_proto.accounts import NAME_IN_WORDS, is_account
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from .errors import Code, Refusal
@@ -26,9 +27,6 @@ MIN_SEALING_KEY = 32
 MAX_SEALING_KEY = 4096
 
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
-_IDENTITY = re.compile(f"{_NAME}/{_NAME}", re.ASCII)
-_MSP = re.compile(_NAME, re.ASCII)
 _TASK = re.compile(r"[a-z0-9][a-z0-9-]{2,62}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{0,1024}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -75,13 +73,9 @@ def task_id(text: str) -> str:
 
 def identity(name: str, text: str) -> str:
     """`MSP/name`."""
-    if not _IDENTITY.fullmatch(text):
-        raise bad(f"{name} {shown(text)} is not an identity: MSP/name, each 1 to 64 of A-Z a-z 0-9 . _ @ -")
+    if not is_account(text):
+        raise bad(f"{name} {shown(text)} is not an identity: MSP/name, each {NAME_IN_WORDS}")
     return text
-
-
-def is_msp(text: str) -> bool:
-    return _MSP.fullmatch(text) is not None
 
 
 def digest(name: str, text: str) -> str:

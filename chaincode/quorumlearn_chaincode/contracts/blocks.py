@@ -54,7 +54,7 @@ _SECRET = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def commit(call: Call, name: str, number: str, manifest_digest: str) -> None:
-    round_ = round_in(call, name, number, Phase.COMMIT)
+    round_ = round_in(call, name, number)
     digest("manifest digest", manifest_digest)
     if call.actor not in round_.miners:
         raise Refusal(Code.WRONG_ROLE, f"{call.actor} is no miner of round {round_.number} of {name}")
@@ -74,7 +74,7 @@ def commit(call: Call, name: str, number: str, manifest_digest: str) -> None:
 
 
 def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
-    round_ = round_in(call, name, number, Phase.REVEAL)
+    round_ = round_in(call, name, number)
     manifest = record(Manifest, text)
     digest("claim", claim)
     submission = call.ledger.get(SUBMISSIONS, name, round_.number, call.actor)
@@ -102,7 +102,7 @@ def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
 
 def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, seat, Phase.BEACON)
+    round_ = round_of_seat(call, name, number, seat)
     if not _SECRET.fullmatch(secret):
         raise bad("the beacon's part is not 32 bytes in lower-case hex")
     ceremony = call.ledger.get(CEREMONIES, name, round_.number)
@@ -121,7 +121,7 @@ def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
 
 def post_sketch(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, seat, Phase.SCREEN)
+    round_ = round_of_seat(call, name, number, seat)
     screening = call.ledger.get(SCREENINGS, name, round_.number, seat) or Screening(
         task_id=name, round=round_.number, seat=seat, verifier=call.actor
     )
@@ -134,7 +134,7 @@ def post_sketch(call: Call, name: str, number: str, text: str) -> None:
 
 def vote_selection(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, seat, Phase.SELECT)
+    round_ = round_of_seat(call, name, number, seat)
     selection = record(Selection, text)
     for verdict in selection.verdicts:
         line("a verdict's detail", verdict.detail)
@@ -151,14 +151,14 @@ def vote_selection(call: Call, name: str, number: str, text: str) -> None:
 
 def accuse(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, seat, *accusations.FAULT_OF_PHASE)
+    round_ = round_of_seat(call, name, number, seat)
     settled = accusations.accuse(call, task, round_, seat, record(Accusation, text))
     call.event.moved = advance(call, task, deadlines=False) or settled
 
 
 def post_partial(call: Call, name: str, number: str, aggregate: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, seat, Phase.OPEN)
+    round_ = round_of_seat(call, name, number, seat)
     screening = _screening(call, round_, seat)
     if ROUND[Phase.OPEN].done(screening):
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its partial decryption")
@@ -169,7 +169,7 @@ def post_partial(call: Call, name: str, number: str, aggregate: str, text: str) 
 
 
 def propose(call: Call, name: str, number: str, text: str) -> None:
-    round_ = round_in(call, name, number, Phase.PROPOSE)
+    round_ = round_in(call, name, number)
     candidate = record(Candidate, text)
     proposer = round_.proposers[round_.proposer_turn]
     if call.actor != proposer:
@@ -186,7 +186,7 @@ def propose(call: Call, name: str, number: str, text: str) -> None:
 
 def vote_block(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, seat, Phase.VALIDATE)
+    round_ = round_of_seat(call, name, number, seat)
     key = (name, round_.number, round_.proposer_turn, seat)
     ballot = _ballot(call, text, name, round_.number, seat, round_.candidate.model.digest)
     if call.ledger.get(BALLOTS, *key) is not None:

@@ -46,6 +46,11 @@ class Call:
     event: LedgerEvent
     pending: bool = False
 
+    @property
+    def function(self) -> str:
+        """What is called, with its contract."""
+        return self.event.kind
+
     def passed(self, deadline_ms: int) -> bool:
         """Whether a deadline has passed."""
         if self.now_ms < deadline_ms:

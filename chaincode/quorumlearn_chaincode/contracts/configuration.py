@@ -7,11 +7,12 @@ lacks is not given.
 
 from __future__ import annotations
 
+from quorumlearn_proto.accounts import NAME_IN_WORDS, is_name
 from quorumlearn_proto.common_pb2 import Config
 
 from quorumlearn_chaincode.runtime import ClientIdentity
 
-from .arguments import bad, is_msp, shown
+from .arguments import bad, shown
 
 TREASURY = "treasury"
 OWNER = "owner"
@@ -29,8 +30,8 @@ def check_config(config: Config) -> None:
     roles: dict[str, set[str]] = {}
     for organisation in config.organisations:
         msp_id = organisation.msp_id
-        if not is_msp(msp_id):
-            raise bad(f"organisations names {shown(msp_id)}: an MSP id is 1 to 64 of A-Z a-z 0-9 . _ @ -")
+        if not is_name(msp_id):
+            raise bad(f"organisations names {shown(msp_id)}: an MSP id is {NAME_IN_WORDS}")
         if msp_id in roles:
             raise bad(f"organisations names {msp_id} twice")
         if len(set(organisation.roles)) != len(organisation.roles):

@@ -20,7 +20,17 @@ from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import CeremonyStep, Phase
 from quorumlearn_proto.common_pb2 import Config
 from quorumlearn_proto.event_pb2 import LedgerEvent
-from quorumlearn_proto.protocol import BINARY, CARRIED, CEREMONY, OF_SEATS, PENDING, ROUND, KeyStep, RoundStep
+from quorumlearn_proto.protocol import (
+    ACCUSE,
+    BINARY,
+    CARRIED,
+    CEREMONY,
+    OF_SEATS,
+    PENDING,
+    ROUND,
+    KeyStep,
+    RoundStep,
+)
 
 from quorumlearn_chaincode.runtime import (
     ChaincodeStub,
@@ -133,7 +143,7 @@ FUNCTIONS = {
         _acts(ROUND[Phase.BEACON], "task round secret", blocks.reveal_beacon),
         _acts(ROUND[Phase.SCREEN], "task round sketch_shares", blocks.post_sketch),
         _acts(ROUND[Phase.SELECT], "task round selection", blocks.vote_selection),
-        _changes("blocks:Accuse", "task round accusation", blocks.accuse, VERIFIER),
+        _changes(ACCUSE, "task round accusation", blocks.accuse, VERIFIER),
         _acts(ROUND[Phase.OPEN], "task round aggregate partial", blocks.post_partial),
         _acts(ROUND[Phase.PROPOSE], "task round candidate", blocks.propose),
         _acts(ROUND[Phase.VALIDATE], "task round ballot", blocks.vote_block),

@@ -12,11 +12,12 @@ it answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from google.protobuf.message import Message
 from quorumlearn_proto.block_pb2 import KeyContribution, Manifest, Phase, Round, Screening, Submission
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION
-from quorumlearn_proto.protocol import ROUND, STEPS, Actor
+from quorumlearn_proto.protocol import ACCUSE, ROUND, STEPS, Actor
 from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .arguments import digest, identity, record, task_id, whole
@@ -25,7 +26,7 @@ from .call import Call, submission_places
 from .ceremony import under_way
 from .challenges import possible_challenges
 from .errors import Refusal
-from .ledger import Place
+from .ledger import Place, Possible
 from .seats import own_seat, seat_numbers, seat_places
 from .specification import MAX_ROUNDS, MAX_SEATS
 from .tables import (
@@ -79,7 +80,7 @@ FIRST_READS: dict[str, tuple[Place, ...]] = {
     "tasks:Miners": ((TASKS, "task"),),
     **{step.call: _READS.get(step.record, _ROUND) for step in STEPS.values()},
     ROUND[Phase.REVEAL].call: (*_SUBMISSION, (UPDATES, "task", "update")),
-    "blocks:Accuse": _ROUND,
+    ACCUSE: _ROUND,
     "blocks:Advance": _TASK,
     "blocks:Challenge": _CHALLENGE,
     "blocks:VoteChallenge": _CHALLENGE,
@@ -182,17 +183,21 @@ def load_begin(call: Call, task: Task, round_: Round, opens_next: bool, deadline
     call.ledger.load(*places)
 
 
-def _acts(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
-    """The records with which seats act in the round's phase."""
-    at = (round_.task_id, round_.number)
+def acts(call: Call, round_: Round, seats: Sequence[int]) -> Possible[Any] | None:
+    """The records with which these seats act in the round's phase; None in a phase that is not theirs."""
     step = ROUND.get(round_.phase)
     if step is None or step.actor is not Actor.SEATS:
-        return []
+        return None
     if step.record is KeyContribution:
         return _beacons(call, round_, seats)
     if step.record is Screening:
-        return [(SCREENINGS, *at, seat) for seat in seats]
-    return [(BALLOTS, *at, round_.proposer_turn, seat) for seat in seats]
+        return Possible(SCREENINGS, (round_.task_id, round_.number), seats)
+    return Possible(BALLOTS, (round_.task_id, round_.number, round_.proposer_turn), seats)
+
+
+def _acts(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
+    found = acts(call, round_, seats)
+    return [] if found is None else found.places()
 
 
 def _closing(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
@@ -200,7 +205,7 @@ def _closing(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
     at = (round_.task_id, round_.number)
     match round_.phase:
         case Phase.COMMIT:
-            return submission_places(round_) + _beacons(call, round_, seats)
+            return submission_places(round_) + _beacons(call, round_, seats).places()
         case Phase.BEACON:
             return submission_places(round_)
         case Phase.REVEAL:
@@ -213,11 +218,11 @@ def _closing(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
             return []
 
 
-def _beacons(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
+def _beacons(call: Call, round_: Round, seats: Sequence[int]) -> Possible[KeyContribution]:
     at = (round_.task_id, round_.number)
     ceremony = call.ledger.get(CEREMONIES, *at)
     attempt = ceremony.attempt if ceremony else 0
-    return [(CONTRIBUTIONS, *at, attempt, seat) for seat in seats]
+    return Possible(CONTRIBUTIONS, (*at, attempt), seats)
 
 
 def _authorisation(round_: Round, purpose: int) -> Place:

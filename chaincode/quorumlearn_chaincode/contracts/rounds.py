@@ -9,12 +9,13 @@ deadline, so that nobody is slashed for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, Outcome, Phase, PhaseTime, Round, Submission
 from quorumlearn_proto.protocol import CEREMONY, ROUND
-from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
+from quorumlearn_proto.task_pb2 import Task, TaskSpec, TaskState, TaskStatus
 
 from .authorisation import authorise_aggregate, authorise_sketches
 from .call import Call
@@ -36,7 +37,7 @@ from .phases import (
     close_validate,
     ended,
 )
-from .reads import load_begin, load_due
+from .reads import acts, load_begin, load_due
 from .seats import seat_numbers, seat_places, seats
 from .settlement import (
     TOO_FEW_VERIFIERS,
@@ -48,13 +49,20 @@ from .settlement import (
     open_round,
     participation,
 )
-from .tables import ACCOUNTS, BALLOTS, CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, SCREENINGS, STAKES
+from .tables import ACCOUNTS, CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, STAKES
 from .tokens import slash
 
 Move = Callable[[], None]
 CLOSED_BY_ADVANCE = frozenset(phase for phase, step in ROUND.items() if step.record is Submission)
 """The phases that miners fill, any number of them in one block."""
-_CLOSING_OF_SEATS = {Phase.SCREEN: close_screen, Phase.SELECT: close_select, Phase.OPEN: close_open}
+_CLOSING_OF_SEATS: dict[Phase, Callable[[TaskSpec, Round, Mapping[int, Any], bool], Closing | None]] = {
+    Phase.BEACON: close_beacon,
+    Phase.SCREEN: close_screen,
+    Phase.SELECT: close_select,
+    Phase.OPEN: close_open,
+    Phase.VALIDATE: close_validate,
+}
+"""By the phases that seats fill: from what they did in it, by seat."""
 
 
 def advance(call: Call, task: Task, deadlines: bool) -> bool:
@@ -224,28 +232,16 @@ def _begin(
 
 
 def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | None:
-    ledger, at = call.ledger, (round_.task_id, round_.number)
-    spec, numbers = task.spec, seat_numbers(task)
-    match round_.phase:
-        case Phase.COMMIT:
-            return close_commit(spec, round_, call.submissions(round_), expired)
-        case Phase.REVEAL:
-            return close_reveal(spec, call.submissions(round_), expired)
-        case Phase.BEACON:
-            ceremony = ledger.get(CEREMONIES, *at)
-            attempt = ceremony.attempt if ceremony else 0
-            given = ledger.among(CONTRIBUTIONS, *at, attempt, last=numbers)
-            return close_beacon(spec, round_, {entry.seat: entry for entry in given}, expired)
-        case Phase.SCREEN | Phase.SELECT | Phase.OPEN:
-            posted = {entry.seat: entry for entry in ledger.among(SCREENINGS, *at, last=numbers)}
-            return _CLOSING_OF_SEATS[round_.phase](spec, round_, posted, expired)
-        case Phase.PROPOSE:
-            return close_propose(round_, expired)
-        case Phase.VALIDATE:
-            cast = ledger.among(BALLOTS, *at, round_.proposer_turn, last=numbers)
-            return close_validate(spec, round_, {ballot.seat: ballot for ballot in cast}, expired)
-        case _:
-            return None
+    spec, phase = task.spec, round_.phase
+    acting = acts(call, round_, seat_numbers(task))
+    if acting is not None:
+        acted = {entry.seat: entry for entry in call.ledger.every(acting)}
+        return _CLOSING_OF_SEATS[phase](spec, round_, acted, expired)
+    if phase == Phase.COMMIT:
+        return close_commit(spec, round_, call.submissions(round_), expired)
+    if phase == Phase.REVEAL:
+        return close_reveal(spec, call.submissions(round_), expired)
+    return close_propose(round_, expired) if phase == Phase.PROPOSE else None
 
 
 def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quorumlearn_proto.block_pb2 import Phase, Round
+from quorumlearn_proto.protocol import PHASES
 from quorumlearn_proto.task_pb2 import Task
 
 from .arguments import task_id, whole
@@ -13,13 +14,14 @@ from .specification import MAX_ROUNDS
 from .tables import MINERS, ROUNDS
 
 
-def round_in(call: Call, name: str, number: str, *phases: Phase) -> Round:
-    """The round of this number if it is in one of these phases; else refused. Reads nothing more unless it refuses."""
+def round_in(call: Call, name: str, number: str) -> Round:
+    """The round of this number if it is in a phase of the function that is called; else refused. Reads nothing more unless it refuses."""
     wanted = whole("round", number, 1, MAX_ROUNDS)
     round_ = call.ledger.get(ROUNDS, task_id(name), wanted)
     if round_ is None:
         call.state(name)
         raise Refusal(Code.NO_SUCH_ROUND, f"{name} has had no round {wanted} yet")
+    phases = PHASES[call.function]
     if round_.phase not in phases:
         places = " or ".join(Phase.Name(phase) for phase in phases)
         raise Refusal(
@@ -39,9 +41,9 @@ def seat_of(call: Call, name: str) -> tuple[Task, int]:
     return task, seat.seat
 
 
-def round_of_seat(call: Call, name: str, number: str, seat: int, *phases: Phase) -> Round:
+def round_of_seat(call: Call, name: str, number: str, seat: int) -> Round:
     """As `round_in`; refused also if the seat has left the round."""
-    round_ = round_in(call, name, number, *phases)
+    round_ = round_in(call, name, number)
     if seat not in round_.seats:
         raise Refusal(Code.WRONG_ROLE, f"seat {seat} does not take part in round {number} of {name} any more")
     return round_

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from google.protobuf.message import Message
-from quorumlearn_proto.block_pb2 import Block, Ceremony, Phase, Round, TaskView
+from quorumlearn_proto.block_pb2 import Ballot, Block, Ceremony, Round, Screening, TaskView
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Head
 from quorumlearn_proto.page_pb2 import (
     AuthorisationPage,
@@ -13,6 +13,7 @@ from quorumlearn_proto.page_pb2 import (
     RoundPage,
     SubmissionPage,
 )
+from quorumlearn_proto.protocol import ACCUSED, ROUND
 from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .accusations import possible_accusations
@@ -161,13 +162,14 @@ def _of_round(task: Task, round_: Round, ceremony: Ceremony | None) -> list[tupl
     """What there may be of the round by now, by the view's field."""
     name, number, numbers = round_.task_id, round_.number, seat_numbers(task)
     entered = {entry.phase for entry in round_.times}
+    made = {step.record for phase, step in ROUND.items() if phase in entered}
     found: list[tuple[str, Possible[Message]]] = []
-    if Phase.SCREEN in entered:
+    if Screening in made:
         found.append(("screenings", Possible(SCREENINGS, (name, number), numbers)))
         found.append(("authorisations", Possible(AUTHORISATIONS, (name, number), _PURPOSES)))
-    if Phase.SELECT in entered and ceremony is not None:
+    if not entered.isdisjoint(ACCUSED) and ceremony is not None:
         found.append(("accusations", possible_accusations(round_, ceremony.seats)))
-    if Phase.VALIDATE in entered:
+    if Ballot in made:
         found.append(("ballots", Possible(BALLOTS, (name, number, round_.proposer_turn), numbers)))
     return found
 

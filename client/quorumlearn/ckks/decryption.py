@@ -109,7 +109,7 @@ def open_partials(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) 
     the result is not an opened sum or the partial decryptions disagree, with the seats at fault where more
     than t are there to tell; ParameterError for fewer than t.
     """
-    parts, public = _read_all(p, c, partials), _public(p, c)
+    parts, public = read_partials(p, c, partials), public_part(p, c)
     steps = _plausible_steps(p, public, parts)
     if steps is None:
         bad = blame(p, parts, lambda some: _plausible_steps(p, public, some) is not None)
@@ -122,7 +122,7 @@ def open_partials(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) 
 
 def check_partial(p: Parameters, c: Ciphertexts, partial: bytes) -> None:
     """Raises MalformedShare unless the bytes are a partial decryption of `c`; whether a right one, they do not show."""
-    _read(p, c, partial)
+    read_partial(p, c, partial)
 
 
 def consistent(p: Parameters, parts: Mapping[int, r.Residues], std: float) -> bool:
@@ -191,26 +191,29 @@ def check_enough(p: Parameters, seats: Sequence[int]) -> None:
         raise ParameterError(f"seats {sorted(seats)}: need numbers from 1 to {p.seats}")
 
 
-def _read_all(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> dict[int, r.Residues]:
+def read_partials(p: Parameters, c: Ciphertexts, partials: Mapping[int, bytes]) -> dict[int, r.Residues]:
+    """Partial decryptions by seat, as `read_partial` reads them. Raises as `open_partials` does for what it cannot read."""
     _same(p, c)
     check_enough(p, list(partials))
     out = {}
     for seat, data in sorted(partials.items()):
         try:
-            out[seat] = _read(p, c, data)
+            out[seat] = read_partial(p, c, data)
         except MalformedShare as error:
             raise MalformedShare(f"seat {seat}: {error}") from None
     return out
 
 
-def _read(p: Parameters, c: Ciphertexts, partial: bytes) -> r.Residues:
+def read_partial(p: Parameters, c: Ciphertexts, partial: bytes) -> r.Residues:
+    """A partial decryption of `c` as residues (chunks, primes, N), coefficients. Raises MalformedShare."""
     (parts,), binding = read(p, Kind.PARTIAL, partial, MalformedShare, counts=((len(c.c1), len(p.primes)),))
     if binding != c.digest():
         raise MalformedShare("this partial decryption is of other ciphertexts")
     return parts
 
 
-def _public(p: Parameters, c: Ciphertexts) -> r.Residues:
+def public_part(p: Parameters, c: Ciphertexts) -> r.Residues:
+    """The c0 of `c` modulo all primes, (chunks, primes, N), coefficients: what the partial decryptions are added to."""
     return lifted(p, seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, c.c0, p.dropped))
 
 

@@ -153,7 +153,7 @@ class Parameters:
 
     def check(self, minimum_security_bits: int = 128) -> None:
         """Raises ParameterError that names the first thing that does not fit, its value and its limit."""
-        self._check_numbers()
+        self.check_numbers()
         level = security(self.poly_modulus_degree, sum(self.coeff_modulus_bits))
         if level < minimum_security_bits:
             raise ParameterError(
@@ -173,7 +173,8 @@ class Parameters:
                 f"coeff_modulus_bits, or lower scale_bits, bound_steps, max_weight_sum or flooding_bits"
             )
 
-    def _check_numbers(self) -> None:
+    def check_numbers(self) -> None:
+        """Raises ParameterError unless each number by itself lies within its limits."""
         security(self.poly_modulus_degree, 0)
         clearing(self.seats, self.threshold)
         limits = {
@@ -214,7 +215,8 @@ class Parameters:
         return seal.primes(self.poly_modulus_degree, self.coeff_modulus_bits)
 
     @cached_property
-    def _storable_bits(self) -> int:
+    def storable_bits(self) -> int:
+        """How many bits of a c0 may be divided away before it is stored."""
         return storable_bits(
             degree=self.poly_modulus_degree,
             update_size=self.update_size,
@@ -227,7 +229,7 @@ class Parameters:
     @cached_property
     def dropped(self) -> int:
         """How many leading primes a stored c0 is divided by; c0 is kept modulo the others."""
-        room = self._storable_bits
+        room = self.storable_bits
         count = 0
         while count < len(self.coeff_modulus_bits) - 1 and sum(self.coeff_modulus_bits[: count + 1]) <= room:
             count += 1
@@ -303,10 +305,10 @@ def _smallest(draft: Parameters, minimum_security_bits: int) -> Parameters:
 
     Each prime more makes everything slower in proportion, so it has to save a twentieth of the size.
     """
-    draft._check_numbers()
+    draft.check_numbers()
     best: Parameters | None = None
     refusal: ParameterError | None = None
-    for first in _leading(draft._storable_bits):
+    for first in _leading(draft.storable_bits):
         found = _with_primes(draft, first)
         if found is None:
             continue

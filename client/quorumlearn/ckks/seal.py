@@ -1,52 +1,30 @@
-"""The only module that touches Microsoft SEAL (TenSEAL's `sealapi`).
+"""The only module that computes with Microsoft SEAL (TenSEAL's `sealapi`); how SEAL keeps its objects, `seal_layout` knows.
 
 Rules:
 - SEAL finds the primes, draws a seat's secret and transforms; it sees own secrets, own messages and residues already
   checked to be below their primes, never foreign bytes;
-- coefficients are written to a new ciphertext, and residues copied out of one, where SEAL keeps them, if it keeps them as
-  this module knows (`_in_place`): SEAL's save compresses with zstd, which takes three times as long as a transform;
-- else, and for all other objects, SEAL's own save and load, which know file names only: each call has a file
-  of its own in memory (memfd) where the system has it, else in a private temporary folder; nothing is shared
-  between calls, threads or processes;
+- coefficients are written to a new ciphertext, and residues copied out of one, where SEAL keeps them, if `seal_layout` knows
+  where; otherwise, and for all other objects, by SEAL's own save and load;
 - arrays here are (polynomials, primes, N) residues; "NTT form" is SEAL's: value i is the polynomial at
   psi^(2 * bitreverse(i) + 1), psi the smallest primitive 2N-th root of unity modulo the prime.
-
-Layout of a saved object, SEAL 4: a header of 16 bytes (magic 0xA15E, header size, version, compression mode,
-total size as uint64), then the body, compressed by zstd on save, accepted plain on load. Body of a
-ciphertext: parms_id 32, NTT flag 1, polynomials 8, N 8, primes 8, scale 8, correction 8, then an array: header 16,
-count 8, residues. Body of a secret key: parms_id 32, count 8, scale 8, then an array.
 """
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
 import struct
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tenseal.sealapi as api
-import zstandard
 
-from quorumlearn.ckks.errors import CkksError, ParameterError
+from quorumlearn.ckks import seal_layout as layout
+from quorumlearn.ckks.errors import ParameterError
 from quorumlearn.ckks.residues import Residues
 
-_FIELDS = struct.Struct("<4Q?7x3Qd6Q")
-"""A ciphertext of SEAL 4 in memory: parms_id, NTT flag, polynomials, N, primes, scale, correction factor, then the array of its
-residues: memory pool (two words), capacity, size, address."""
-_PYBIND = "__pybind11_module_local_v4_"
-"""pybind11 of this version keeps a C++ object's address in the first word after the Python object's header."""
-_MAGIC = b"\x5e\xa1"
-_HEADER = 16
-_CIPHERTEXT = 97
-_SECRET = 72
 _BATCH = 15
 """SEAL takes ciphertexts of up to 16 polynomials; one may be needed to keep them from looking transparent."""
 
@@ -58,86 +36,6 @@ class Ring:
     context: Any
     degree: int
     primes: tuple[int, ...]
-
-
-@lru_cache(maxsize=1)
-def _descriptors_have_names() -> bool:
-    return Path("/proc/self/fd").is_dir()
-
-
-@contextmanager
-def _private_file() -> Iterator[str]:
-    if hasattr(os, "memfd_create") and _descriptors_have_names():
-        descriptor = os.memfd_create("quorumlearn", os.MFD_CLOEXEC)
-        try:
-            yield f"/proc/self/fd/{descriptor}"
-        finally:
-            os.close(descriptor)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield str(Path(folder) / "object")
-
-
-def _save(thing: Any, body_size: int) -> bytes:
-    """The body of an object, which has this many bytes."""
-    with _private_file() as path:
-        thing.save(path)
-        data = Path(path).read_bytes()
-    size = struct.unpack_from("<Q", data, 8)[0] if len(data) >= _HEADER else -1
-    if data[:2] != _MAGIC or size != len(data):
-        raise CkksError("SEAL saved an object in a form this version does not know; use tenseal 0.3.18")
-    if data[5] == 0:
-        return data[_HEADER:]
-    if data[5] == 2:
-        body = memoryview(data)[_HEADER:]
-        return zstandard.ZstdDecompressor().decompress(body, max_output_size=body_size)
-    raise CkksError(f"SEAL saved with compression mode {data[5]}; only none and zstd are known")
-
-
-@lru_cache(maxsize=1)
-def _prefix() -> bytes:
-    """Magic, header size and version as this SEAL writes them, and compression mode none."""
-    with _private_file() as path:
-        api.Plaintext().save(path)
-        return Path(path).read_bytes()[:5] + bytes(3)
-
-
-def _wrap(size: int) -> bytes:
-    """The header of a body of this many bytes, not compressed."""
-    return _prefix() + struct.pack("<Q", _HEADER + size)
-
-
-def _load(thing: Any, context: Any, *pieces: bytes | Residues) -> Any:
-    """`thing` from a body that is written piece by piece, without a copy of what is large."""
-    parts: list[bytes | memoryview] = [
-        piece if isinstance(piece, bytes) else piece.data.cast("B") for piece in pieces
-    ]
-    with _private_file() as path:
-        with Path(path).open("wb", buffering=0) as file:
-            parts.insert(0, _wrap(sum(len(part) for part in parts)))
-            for part in parts:
-                if file.write(part) != len(part):
-                    raise CkksError("no room for a ciphertext in memory or in the temporary folder")
-        thing.load(context, path)
-    return thing
-
-
-def _ciphertext_body(
-    parms_id: Sequence[int], *polynomials: Residues, ntt: bool
-) -> tuple[bytes | Residues, ...]:
-    """The body, in pieces, of a ciphertext of (size, primes, N) polynomials, given in one array or in several."""
-    _, primes, degree = polynomials[0].shape
-    size = sum(len(part) for part in polynomials)
-    head = struct.pack("<4QB3QdQ", *parms_id, int(ntt), size, degree, primes, 1.0, 1)
-    count = size * primes * degree
-    head += _wrap(8 + 8 * count) + struct.pack("<Q", count)
-    return (head, *(np.ascontiguousarray(part, dtype="<u8") for part in polynomials if len(part)))
-
-
-def _polynomials(body: bytes) -> Residues:
-    size, degree, primes = struct.unpack_from("<3Q", body, 33)
-    values = np.frombuffer(body, dtype="<u8", offset=_CIPHERTEXT)
-    return values.reshape(size, primes, degree).astype(np.uint64, copy=False)
 
 
 def _context(degree: int, moduli: list[Any], *, chain: bool = False) -> Any:
@@ -200,45 +98,22 @@ def _loaded(where: Ring, polynomials: Residues, order: Sequence[int], *, ntt: bo
     parms_id, ciphertext = where.context.first_parms_id(), api.Ciphertext()
     if not ntt:
         ciphertext.resize(where.context, parms_id, len(polynomials) + len(guard))
-        residues = _in_place(ciphertext)
+        residues = layout.in_place(ciphertext)
         if residues is not None:
             for i, prime in enumerate(order):
                 residues[: len(polynomials), i] = polynomials[:, prime]
             residues[len(polynomials) :] = guard
             return ciphertext
-    body = _ciphertext_body(parms_id, np.take(polynomials, order, axis=1), guard, ntt=ntt)
-    return _load(ciphertext, where.context, *body)
-
-
-def _in_place(ciphertext: Any) -> Residues | None:
-    """The residues (polynomials, primes, N) where SEAL keeps them, to be used no longer than the ciphertext; None where this module does
-    not know how they are kept.
-
-    No residue is read unless all that stands before them is what SEAL itself says of the ciphertext.
-    """
-    if not any(name.startswith(_PYBIND) for name in dir(type(ciphertext))):
-        return None
-    address = ctypes.c_size_t.from_address(id(ciphertext) + object.__basicsize__).value
-    *parms_id, ntt, size, degree, primes, scale, _, _, _, capacity, count, data = _FIELDS.unpack(
-        ctypes.string_at(address, _FIELDS.size)
-    )
-    shape = (ciphertext.size(), ciphertext.coeff_modulus_size(), ciphertext.poly_modulus_degree())
-    told = (list(ciphertext.parms_id()), ciphertext.is_ntt_form(), ciphertext.scale)
-    if (
-        (parms_id, ntt, scale) != told
-        or (size, primes, degree) != shape
-        or not math.prod(shape) == count <= capacity
-    ):
-        return None
-    return np.ctypeslib.as_array((ctypes.c_uint64 * count).from_address(data)).reshape(shape)
+    body = layout.ciphertext_body(parms_id, np.take(polynomials, order, axis=1), guard, ntt=ntt)
+    return layout.load(ciphertext, where.context, *body)
 
 
 def _read_out(ciphertext: Any, out: Residues, order: Sequence[int]) -> None:
     """The first polynomials of a ciphertext into `out`, whose primes it has in this order."""
-    residues = _in_place(ciphertext)
+    residues = layout.in_place(ciphertext)
     if residues is None:
         size = ciphertext.size() * out[0].size
-        residues = _polynomials(_save(ciphertext, _CIPHERTEXT + 8 * size))
+        residues = layout.polynomials_of(layout.save(ciphertext, layout.CIPHERTEXT + 8 * size))
     for i, prime in enumerate(order):
         out[:, prime] = residues[: len(out), i]
 
@@ -286,9 +161,9 @@ def encrypted(
     where = _encryption_ring(degree, bits, dropped)
     evaluator, parms_id = api.Evaluator(where.context), where.context.first_parms_id()
     order = _kept_first(len(bits), dropped)
-    head = struct.pack("<4QQd", *parms_id, key[0].size, 1.0) + _wrap(8 + 8 * key[0].size)
+    head = struct.pack("<4QQd", *parms_id, key[0].size, 1.0) + layout.wrap(8 + 8 * key[0].size)
     head += struct.pack("<Q", key[0].size)
-    b, a = (_load(api.Plaintext(), where.context, head, one[order]) for one in key)
+    b, a = (layout.load(api.Plaintext(), where.context, head, one[order]) for one in key)
     heads = np.empty((len(factors), len(bits) - dropped, degree), dtype=np.uint64)
     masks = np.empty_like(factors)
     for at in range(0, len(factors), _BATCH):
@@ -325,5 +200,5 @@ def _encryption_ring(degree: int, bits: tuple[int, ...], dropped: int) -> Ring:
 def new_secret(degree: int, bits: tuple[int, ...]) -> Residues:
     """A fresh uniform ternary secret key of SEAL's, (primes, N), NTT form."""
     where = ring(degree, bits)
-    body = _save(api.KeyGenerator(where.context).secret_key(), _SECRET + 8 * len(bits) * degree)
-    return np.frombuffer(body, dtype="<u8", offset=_SECRET).reshape(len(bits), degree).astype(np.uint64)
+    body = layout.save(api.KeyGenerator(where.context).secret_key(), layout.SECRET + 8 * len(bits) * degree)
+    return np.frombuffer(body, dtype="<u8", offset=layout.SECRET).reshape(len(bits), degree).astype(np.uint64)

@@ -181,7 +181,7 @@ def sketch_rounding(p: Parameters) -> float:
 
 def check_sketch_share(p: Parameters, s: SketchCiphertext, share: bytes) -> None:
     """Raises MalformedShare unless the bytes are a share of this sketch; whether a right one, they do not show."""
-    _read(p, s, share)
+    read_sketch_share(p, s, share)
 
 
 def sketch_shares_agree(p: Parameters, s: SketchCiphertext, shares: Mapping[int, bytes]) -> bool:
@@ -197,7 +197,7 @@ def read_sketch_shares(
     out = {}
     for seat, data in sorted(shares.items()):
         try:
-            out[seat] = _read(p, s, data)
+            out[seat] = read_sketch_share(p, s, data)
         except MalformedShare as error:
             raise MalformedShare(f"seat {seat}: {error}") from None
     return out
@@ -308,7 +308,8 @@ def _off_grid(p: Parameters) -> float:
     return noise.sketch_square_limit * (noise.sketch_std / 2.0**p.shift) ** 2
 
 
-def _read(p: Parameters, s: SketchCiphertext, share: bytes) -> r.Residues:
+def read_sketch_share(p: Parameters, s: SketchCiphertext, share: bytes) -> r.Residues:
+    """A share of this sketch as residues (primes, k). Raises MalformedShare."""
     counts = ((1, len(p.primes)),)
     (parts,), binding = read(p, Kind.SKETCH_SHARE, share, MalformedShare, counts=counts, length=p.sketch_size)
     if binding != s.digest:

@@ -102,7 +102,7 @@ class TaskWatch:
         self._shown_at = 0.0
         self._whole = False
         self._live = Live(
-            console=console, refresh_per_second=4, get_renderable=self._render, vertical_overflow="crop"
+            console=console, refresh_per_second=4, get_renderable=self.__rich__, vertical_overflow="crop"
         )
 
     def __enter__(self) -> TaskWatch:
@@ -153,7 +153,8 @@ class TaskWatch:
         weak = f"; {row.weak}" if row.weak else ""
         return f"{head} {b.Outcome.Name(row.outcome)} in {seconds:.1f} s, {how}{score}{rejected}{weak}"
 
-    def _render(self) -> RenderableType:
+    def __rich__(self) -> RenderableType:
+        """What the console shows now."""
         width, height = self._console.size
         rows = list(self._rows.values())
         doing = next((DOING[row.phase] for row in reversed(rows) if row.phase in DOING), "")

@@ -1,4 +1,4 @@
-"""`quorumlearn task`: publish, list, show, watch and cancel tasks; challenge a block."""
+"""`quorumlearn task`: publish, watch and cancel tasks; challenge a block. How a task is shown stands in `task_show`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Annotated
 
 import typer
 import yaml
-from google.protobuf.json_format import MessageToDict
 from quorumlearn_network.spec import Role
 from quorumlearn_network.up import read_network
-from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
-from quorumlearn.analysis import outcome_of, why_round, why_task
+from quorumlearn.analysis import why_task
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_feed, open_market
 from quorumlearn.cli.audit import audit
 from quorumlearn.cli.example import task_example
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.signing import Signer, signer
+from quorumlearn.cli.task_show import TaskId, list_tasks, show
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
@@ -34,8 +33,6 @@ from quorumlearn.cli.terminal import (
 from quorumlearn.nodes import tasksettings
 
 app = typer.Typer(no_args_is_help=True, help="Publish tasks, and see what becomes of them.")
-
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
 
 
 @app.command(
@@ -147,101 +144,8 @@ def presets(as_json: AsJson = False) -> None:
     print_text("What a task's file says itself wins. What differs from the systems: docs/presets.md")
 
 
-@app.command("list", epilog=f"Example: quorumlearn task list.  {EXIT_CODES}")
-def list_tasks(folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
-    """All tasks on the ledger."""
-    with open_market(folder, who) as market:
-        found = list(market.tasks())
-    if as_json:
-        print_json({"tasks": [_dict(one) for one in found]})
-        return
-    rows = [
-        (
-            one.task.spec.task_id,
-            t.TaskStatus.Name(one.state.status),
-            f"{one.state.round}/{one.task.spec.rounds}",
-            one.state.head.height,
-            one.task.spec.reward.per_round,
-            one.task.owner,
-            one.task.spec.title,
-        )
-        for one in found
-    ]
-    print_table(("task", "status", "round", "blocks", "reward a round", "owner", "title"), rows)
-
-
-@app.command(epilog=f"Example: quorumlearn task show mnist-1.  {EXIT_CODES}")
-def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
-    """One task: its rules, where it stands, its blocks, and why rounds failed."""
-    from quorumlearn.nodes.guarantee import round_lacks, task_lacks
-
-    with open_market(folder, who) as market:
-        view = market.view(task)
-        blocks = list(market.blocks(task))
-        rounds = list(market.rounds(task))
-    spec, state = view.task.spec, view.state
-    lacks = task_lacks(spec)
-    weak = {one.number: why for one in rounds if (why := round_lacks(spec, one.selection))}
-    if as_json:
-        print_json(
-            {
-                "task": _dict(view.task),
-                "state": _dict(view.state),
-                "rounds": [
-                    {
-                        "round": one.number,
-                        "outcome": outcome_of(one),
-                        "reason": one.reason,
-                        "weak": weak.get(one.number, ""),
-                    }
-                    for one in rounds
-                ],
-                "warnings": [lacks] if lacks else [],
-                "blocks": [_dict(one) for one in blocks],
-            }
-        )
-        return
-    print_text(f"{task}  {t.TaskStatus.Name(state.status)}  {spec.title}")
-    facts = {
-        "owner": view.task.owner,
-        "workload": f"{spec.workload.name}, public: {', '.join(spec.workload.public_blocks)}",
-        "rounds": f"{state.round} of {spec.rounds}"
-        + (f", in {b.Phase.Name(view.round.phase)}" if state.round else ""),
-        "miners": f"{len(view.miners)} joined; {spec.min_miners} to {spec.max_miners}, {spec.byzantine} may cheat",
-        "rule": spec.rule.name,
-        "committee": f"any {spec.committee.threshold} of {', '.join(spec.committee.msp_ids)}"
-        + (
-            f"; in reserve: {', '.join(spec.committee.reserve_msp_ids)}"
-            if spec.committee.reserve_msp_ids
-            else ""
-        ),
-        "reward": f"{spec.reward.per_round} a round: {spec.reward.miners_bp / 100:g} % miners, "
-        f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
-    }
-    if state.reason:
-        facts["ended"] = why_task(state.reason)
-    if lacks:
-        facts["warning"] = lacks
-    for name, value in facts.items():
-        print_text(f"  {name:<10} {value}")
-    print_text("")
-    rows = [
-        (
-            one.core.height,
-            one.digest[:12],
-            one.core.round,
-            b.BlockStatus.Name(one.status),
-            sum(verdict.weight > 0 for verdict in one.core.verdicts),
-            one.core.proposer,
-        )
-        for one in blocks
-    ]
-    print_table(("block", "digest", "round", "status", "contributors", "proposer"), rows)
-    for one in rounds:
-        if one.reason:
-            print_text(f"round {one.number} was {outcome_of(one).lower()}: {why_round(one)}")
-        if one.number in weak:
-            print_text(f"round {one.number}: {weak[one.number]}", style="yellow")
+app.command("list", epilog=f"Example: quorumlearn task list.  {EXIT_CODES}")(list_tasks)
+app.command(epilog=f"Example: quorumlearn task show mnist-1.  {EXIT_CODES}")(show)
 
 
 @app.command(epilog=f"Example: quorumlearn task watch mnist-1.  {EXIT_CODES}")
@@ -340,8 +244,3 @@ def _written(value: object) -> str:
     """As a task's file writes it."""
     written: str = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
     return written
-
-
-def _dict(message: object) -> dict[str, object]:
-    fields: dict[str, object] = MessageToDict(message, preserving_proto_field_name=True)  # type: ignore[arg-type]
-    return fields

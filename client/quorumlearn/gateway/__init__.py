@@ -25,7 +25,7 @@ from quorumlearn.gateway.blocks import (
     read_transaction,
 )
 from quorumlearn.gateway.checkpoint import Checkpoint, Checkpointer, FileCheckpointer, MemoryCheckpointer
-from quorumlearn.gateway.contract import Commit, Contract, Proposal, Status, Transaction
+from quorumlearn.gateway.contract import Commit, Contract, Endorsers, Proposal, Status, Transaction
 from quorumlearn.gateway.errors import (
     CheckpointError,
     ClosedError,
@@ -64,6 +64,7 @@ __all__ = [
     "Contract",
     "CredentialError",
     "EndorseError",
+    "Endorsers",
     "EvaluateError",
     "EventsError",
     "FileCheckpointer",

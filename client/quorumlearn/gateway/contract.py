@@ -11,7 +11,7 @@ early, the block, or a pause between them:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fabric_protos.common import common_pb2
@@ -32,7 +32,14 @@ from quorumlearn.gateway.proposal import MismatchError, SignedBytes, build_propo
 
 CONFLICTS = frozenset({"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"})
 """Validation codes of a transaction that lost a race; the same call, endorsed anew, may succeed."""
+NEW_KEY_RACE = "ENDORSEMENT_POLICY_FAILURE"
+"""Of two transactions in one block that make the same key under a policy of its own, Fabric holds the second to that policy, which
+its endorsers did not know of. Mostly the code means what it says, so the call is endorsed anew once, and not again."""
 VALID = "VALID"
+
+Endorsers = Callable[[EndorseError | None], Sequence[str] | None]
+"""Names the organisations (MSP ids) that are to endorse a call, at each attempt anew. It is given the error of those that it named
+last; None where they endorsed, or nobody was named yet. `()` leaves it to the peer; None names nobody else, and the error stands."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,10 @@ class Status:
     @property
     def successful(self) -> bool:
         return self.code == VALID
+
+
+def _only(organisations: Sequence[str]) -> Endorsers:
+    return lambda failure: organisations if failure is None else None
 
 
 class Contract:
@@ -74,32 +85,32 @@ class Contract:
         function: str,
         *args: str | bytes,
         transient: Mapping[str, bytes] | None = None,
-        endorsing_organisations: Sequence[str] = (),
+        endorsing_organisations: Sequence[str] | Endorsers = (),
     ) -> bytes:
         """Call a function, have it endorsed, ordered and committed, and return its result.
 
-        A transaction that lost a race (MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, or peers that endorsed
-        different results because they were not at the same block) is endorsed and submitted again as a new one,
-        after a wait, up to `Options.conflict` and `Options.disagreement` attempts. Else SizeError, EndorseError, SubmitError,
-        CommitStatusError or CommitError.
+        A transaction that lost a race (MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, once ENDORSEMENT_POLICY_FAILURE, or peers
+        that endorsed different results because they were not at the same block) is endorsed and submitted again as a new
+        one, after a wait, up to `Options.conflict` and `Options.disagreement` attempts. `endorsing_organisations` may name
+        others where those named do not endorse. Else SizeError, EndorseError, SubmitError, CommitStatusError or CommitError.
         """
         races = self._connection.options.conflict.delays(self._connection.random)
+        once = {NEW_KEY_RACE}
         while True:
             transaction = self._endorsed(function, args, transient or {}, endorsing_organisations)
             status = transaction.commit()
             if status.successful:
                 return transaction.result
-            delay = next(races, None) if status.code in CONFLICTS else None
+            delay = next(races, None) if status.code in CONFLICTS | once else None
             if delay is None:
                 raise CommitError(status.transaction_id, status.code, status.block, self._connection.endpoint)
+            once -= {status.code}
             self._pause(delay)
 
     def evaluate_jointly(
         self, function: str, *args: str | bytes, endorsing_organisations: Sequence[str] = ()
     ) -> bytes:
-        """Call a function on a peer of each of these organisations and return the result that all of them have,
-        changing nothing; else SizeError or EndorseError.
-        """
+        """The result that a peer of each of these organisations has, changing nothing; else SizeError or EndorseError."""
         return self._endorsed(function, args, {}, endorsing_organisations).result
 
     def _endorsed(
@@ -107,20 +118,23 @@ class Contract:
         function: str,
         args: Sequence[str | bytes],
         transient: Mapping[str, bytes],
-        organisations: Sequence[str],
+        organisations: Sequence[str] | Endorsers,
     ) -> Transaction:
-        """An endorsed call; peers that are not at the same block are asked again."""
-        delays = self._connection.options.disagreement.delays(self._connection.random)
+        """An endorsed call; peers that are not at the same block are asked again, and then others, if any are named."""
+        disagreement, random = self._connection.options.disagreement, self._connection.random
+        choose = organisations if callable(organisations) else _only(organisations)
+        named, delays = choose(None) or (), disagreement.delays(random)
         while True:
-            proposal = self.propose(
-                function, *args, transient=transient, endorsing_organisations=organisations
-            )
+            proposal = self.propose(function, *args, transient=transient, endorsing_organisations=named)
             try:
                 return proposal.endorse()
             except EndorseError as error:
                 delay = next(delays, None) if error.disagreement else None
                 if delay is None:
-                    raise
+                    others = choose(error)
+                    if others is None:
+                        raise
+                    named, delays, delay = others, disagreement.delays(random), 0.0
             self._pause(delay)
 
     def _pause(self, seconds: float) -> None:

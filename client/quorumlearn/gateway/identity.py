@@ -62,22 +62,22 @@ class Signer:
     def __repr__(self) -> str:
         return "Signer(...)"
 
-    @classmethod
-    def from_pem(cls, pem: bytes) -> Signer:
+    @staticmethod
+    def from_pem(pem: bytes) -> Signer:
         """The signer of an unencrypted PEM private key: P-256, P-384 or Ed25519; else CredentialError."""
-        return cls._of(_read_key(pem))
+        return _signer(_read_key(pem))
 
-    @classmethod
-    def _of(cls, key: _Key) -> Signer:
-        if isinstance(key, ed25519.Ed25519PrivateKey):
-            return cls(key.sign)
-        order = _ORDERS[key.curve.name]
 
-        def sign(message: bytes) -> bytes:
-            r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
-            return utils.encode_dss_signature(r, min(s, order - s))
+def _signer(key: _Key) -> Signer:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return Signer(key.sign)
+    order = _ORDERS[key.curve.name]
 
-        return cls(sign)
+    def sign(message: bytes) -> bytes:
+        r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
+        return utils.encode_dss_signature(r, min(s, order - s))
+
+    return Signer(sign)
 
 
 def load_msp(folder: Path, msp_id: str) -> tuple[Identity, Signer]:
@@ -99,7 +99,7 @@ def load_msp(folder: Path, msp_id: str) -> tuple[Identity, Signer]:
             refused = error
             continue
         if key.public_key() == certificate.public_key():
-            return Identity(msp_id, certificates[0]), Signer._of(key)
+            return Identity(msp_id, certificates[0]), _signer(key)
     named = f"none of the {len(keys)} keys in {folder / 'keystore'} belongs to the certificate in signcerts"
     raise CredentialError(f"{named}: {refused}" if refused is not None else named)
 

@@ -25,6 +25,7 @@ class Network:
 
     def __init__(self, connection: Connection, channel: str) -> None:
         self._connection = connection
+        self._bound: Checkpointer | None = None
         self.channel = channel
 
     def contract(self, chaincode: str, contract_name: str = "") -> Contract:
@@ -92,15 +93,23 @@ class Network:
 
     def _start(self, start: int | None, checkpoint: Checkpointer | None) -> Checkpoint:
         if checkpoint is not None:
-            if isinstance(checkpoint, LedgerBound):
-                checkpoint.bind(self._ledger())
-            saved = checkpoint.load()
+            saved = self._saved(checkpoint)
             if saved is not None:
                 self._check_there(saved)
                 return saved
         # Asked for now and not left to the peer ("next commit"), so that a connection lost before the first
         # event is resumed at the same place.
         return Checkpoint(self.chain_info().height if start is None else start)
+
+    def _saved(self, checkpoint: Checkpointer) -> Checkpoint | None:
+        """What is saved. A checkpointer is told the ledger when it first comes; later a transaction behind which to go on tells it
+        as well, and a stream that is opened again and again asks for nothing else.
+        """
+        known = checkpoint.load() if checkpoint is self._bound else None
+        if isinstance(checkpoint, LedgerBound) and (known is None or not known.transaction_id):
+            checkpoint.bind(self._ledger())
+            self._bound = checkpoint
+        return checkpoint.load()
 
     def _ledger(self) -> str:
         """The genesis block's hash in hex; `""` at a peer that began with a snapshot and does not have that block."""
@@ -113,23 +122,29 @@ class Network:
 
     def _check_there(self, saved: Checkpoint) -> None:
         """CheckpointError if nothing can come after it: the peer would wait without a word."""
+        if saved.transaction_id and self._holds(saved.transaction_id):
+            return
         height = self.chain_info().height
         wrong = ""
         if saved.block > height:
             wrong = f"is in block {saved.block}, and the ledger has {height} blocks"
         elif saved.transaction_id:
-            try:
-                self.transaction(saved.transaction_id)
-            except EvaluateError as error:
-                if _NO_TRANSACTION not in str(error):
-                    raise
-                wrong = f"is behind transaction {saved.transaction_id}, which the ledger does not hold"
+            wrong = f"is behind transaction {saved.transaction_id}, which the ledger does not hold"
         if wrong:
             raise CheckpointError(
                 f"the checkpoint {wrong}, at {self._connection.endpoint}: it is of another ledger, or the peer has yet "
                 "to catch up; wait for the peer, or remove the checkpoint to begin at the start",
                 endpoint=self._connection.endpoint,
             )
+
+    def _holds(self, transaction_id: str) -> bool:
+        try:
+            self.transaction(transaction_id)
+        except EvaluateError as error:
+            if _NO_TRANSACTION not in str(error):
+                raise
+            return False
+        return True
 
     def _query(self, kind: type[M], function: str, *args: str) -> M:
         data = self.contract("qscc").evaluate(function, self.channel, *args)

@@ -42,7 +42,7 @@ class Options:
     """Of a gateway. `seed` makes the jitter repeatable.
 
     `unavailable` is for calls to a peer that is not there, `conflict` for transactions that lost a race, `disagreement` for
-    endorsers that are not at the same block, `reconnect` for streams.
+    endorsers that are not at the same block (for each choice of endorsers anew), `reconnect` for streams.
 
     `submissions` is how often a transaction is submitted while neither its submission nor its commit is heard of
     within the deadlines: an orderer that hangs or fails may have lost it, and it commits at most once.

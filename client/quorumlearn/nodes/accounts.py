@@ -5,15 +5,11 @@ Whatever the folder is called that the certificate lies in, this is who has sign
 
 from __future__ import annotations
 
-import re
-
 from cryptography import x509
 from cryptography.x509.oid import NameOID
+from quorumlearn_proto.accounts import NAME_IN_WORDS, is_name
 
 from quorumlearn.gateway import CredentialError, Identity
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
-"""What the contracts take as an MSP id, and as a common name."""
 
 
 def account_of(identity: Identity, where: str) -> str:
@@ -26,9 +22,6 @@ def account_of(identity: Identity, where: str) -> str:
     if len(names) != 1:
         raise CredentialError(f"{where}: the certificate has {len(names)} common names, an account has one")
     for what, name in (("MSP id", identity.msp_id), ("common name", names[0])):
-        if not NAME.fullmatch(name):
-            raise CredentialError(
-                f"{where}: the {what} {name!r} is no part of an account: 1 to 64 of A-Z a-z 0-9 . _ @ -, "
-                "the first a letter or a digit"
-            )
+        if not is_name(name):
+            raise CredentialError(f"{where}: the {what} {name!r} is no part of an account: {NAME_IN_WORDS}")
     return f"{identity.msp_id}/{names[0]}"

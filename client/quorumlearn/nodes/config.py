@@ -28,6 +28,7 @@ from typing import Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
 from quorumlearn.learning import ShardError, ShardSpec
@@ -45,7 +46,7 @@ class IdentityConfig(_Strict):
     """One identity of the organisation and what it does."""
 
     user: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$",
+        pattern=f"^{NAME}$",
         description="the folder below users; its account is its certificate's",
     )
     role: Literal["owner", "miner", "verifier"]

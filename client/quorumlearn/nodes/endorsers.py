@@ -10,6 +10,9 @@ Rules:
   exception: meanwhile a query is answered by a quorum of verifiers, who must agree, for none of them is trusted alone;
 - those named are not believed when they refuse, whatever they say: the peer then chooses, which goes by its own ledger and around
   whoever refuses what others endorse, and the next time others are named.
+
+Nothing is sent a second time here: the gateway makes the attempts, and asks for each who is to endorse (`Choice`). A query that the own
+peer did not answer is put to others once, as another kind of question.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import structlog
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import Config
 
-from quorumlearn.gateway import EndorseError, EvaluateError
+from quorumlearn.gateway import EndorseError, Endorsers, EvaluateError
 from quorumlearn.nodes.market import refusal
 
 NAMED_FOR = "blocks:"
@@ -52,7 +55,9 @@ class GatewayContract(Protocol):
         self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()
     ) -> bytes: ...
 
-    def submit(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes: ...
+    def submit(
+        self, function: str, *args: str, endorsing_organisations: Sequence[str] | Endorsers = ()
+    ) -> bytes: ...
 
 
 class Answering:
@@ -86,6 +91,45 @@ class Answering:
         with self._lock:
             times, _, until = self._silent.get(organisation, NEVER)
             return times if self._clock() < until else 0
+
+
+class Choice:
+    """Who is to endorse one call, for the gateway, which asks at each of its attempts: a quorum of verifiers, others where some of
+    these did not answer, and at last whom the peer chooses."""
+
+    def __init__(self, function: str, config: Config, me: str, turn: int, answering: Answering) -> None:
+        self._function = function
+        self._config, self._me, self._turn, self._answering = config, me, turn, answering
+        self._missed: Counter[str] = Counter()
+        self._left = CHOICES
+        self.named = self._next()
+        """Who was named last; nobody where the peer chooses."""
+        self.refused = False
+        """Whether those named have refused."""
+
+    def __call__(self, failure: EndorseError | None) -> Sequence[str] | None:
+        if failure is None:
+            return self.named
+        if failure.unreachable or not self.named:
+            return None
+        suspects = failure.suspects(self.named)
+        if suspects:
+            self._missed.update(suspects)
+            self._answering.missed(suspects)
+            log.warning(
+                "others are named", function=self._function, instead_of=sorted(suspects), why=str(failure)
+            )
+        else:
+            self.refused = True
+            if refusal(failure) is None:
+                log.info("the peer chooses", function=self._function, named=self.named, why=str(failure))
+        self.named = self._next() if suspects and self._left else []
+        return self.named
+
+    def _next(self) -> list[str]:
+        self._left -= 1
+        doubt = self._answering.doubt
+        return endorsers(self._config, self._me, self._turn, lambda one: (self._missed[one], doubt(one)))
 
 
 class QuorumContract:
@@ -131,31 +175,13 @@ class QuorumContract:
     def submit(self, function: str, *args: str) -> bytes:
         if not function.startswith(NAMED_FOR):
             return self._contract.submit(function, *args)
-        missed: Counter[str] = Counter()
-        for _ in range(CHOICES):
-            named = endorsers(
-                self._config(), self._me, self._turn, lambda one: (missed[one], self._answering.doubt(one))
-            )
-            try:
-                result = self._contract.submit(function, *args, endorsing_organisations=named)
-            except EndorseError as error:
-                if error.unreachable:
-                    raise
-                suspects = error.suspects(named)
-                if not suspects:
-                    self._turn += 1
-                    if refusal(error) is None:
-                        log.info("the peer chooses", function=function, named=named, why=str(error))
-                    break
-                missed.update(suspects)
-                self._answering.missed(suspects)
-                log.warning(
-                    "others are named", function=function, instead_of=sorted(suspects), why=str(error)
-                )
-            else:
-                self._answering.heard(named)
-                return result
-        return self._contract.submit(function, *args)
+        choice = Choice(function, self._config(), self._me, self._turn, self._answering)
+        try:
+            result = self._contract.submit(function, *args, endorsing_organisations=choice)
+        finally:
+            self._turn += choice.refused
+        self._answering.heard(choice.named)
+        return result
 
     def _config(self) -> Config:
         """Only owners and miners are admitted after the ledger was initialised."""

@@ -47,6 +47,11 @@ class Health:
         """Why nothing can be written, as last seen; empty if all is well."""
         return list(self._problems.values())
 
+    @property
+    def doubted(self) -> bool:
+        """Whether something failed since the last look that calls for another one at once."""
+        return self._doubted.is_set()
+
     def may_begin(self) -> bool:
         """Whether something new may be begun, by a finding that is no older than a few seconds."""
         with self._looking:

@@ -14,7 +14,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*(/[A-Za-z0-9][A-Za-z0-9._@-]*)*")
+from quorumlearn_proto.accounts import NAME, NAME_IN_WORDS
+
+_ENTRY = re.compile(f"{NAME}(/{NAME})*", re.ASCII)
+"""Each part of an entry's name may be what a part of an account may be, so that an account names a folder."""
 
 
 class JournalError(Exception):
@@ -98,8 +101,10 @@ class Journal:
         self._forgotten = before or 0
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise JournalError(f"{name!r} is no name of a journal entry")
+        if not _ENTRY.fullmatch(name):
+            raise JournalError(
+                f"{name!r} is no name of a journal entry: parts between slashes, each {NAME_IN_WORDS}"
+            )
         return self.folder / name
 
 

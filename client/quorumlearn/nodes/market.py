@@ -45,19 +45,16 @@ from quorumlearn_proto.page_pb2 import (
     TaskPage,
     TaskSummary,
 )
-from quorumlearn_proto.protocol import BINARY, CONTRACT, PENDING, ROUND
+from quorumlearn_proto.protocol import ACCUSE, BINARY, CONTRACT, PENDING, ROUND
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from quorumlearn.gateway import CommitError, EndorseError, EvaluateError, GatewayError
+from quorumlearn.gateway import EndorseError, EvaluateError, GatewayError
 from quorumlearn.nodes import metrics
 
 M = TypeVar("M", bound=Message)
 
 PAGE = 100
-NEW_KEY_RACE = "ENDORSEMENT_POLICY_FAILURE"
-"""Of two transactions in one block that make the same key, Fabric judges the second by the key's policy, which its endorsers
-did not know of: a lost race, so it is tried once more."""
 _REFUSAL = re.compile(r"\[([A-Z][A-Z0-9_]+)\] (.*)", re.DOTALL)
 
 
@@ -221,7 +218,7 @@ class Market:
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
         """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""
-        self._submit("blocks:Accuse", task, str(number), _json(accusation))
+        self._submit(ACCUSE, task, str(number), _json(accusation))
 
     def post_partial(
         self, task: str, number: int, aggregate: str, partial: ArtifactRef, options: StepOptions = NO_OPTIONS
@@ -290,12 +287,7 @@ class Market:
 
     def _submit(self, function: str, *args: str) -> None:
         with metrics.timed(metrics.TRANSACTIONS, function):
-            try:
-                _refusals(function, lambda: self._contract.submit(function, *args))
-            except CommitError as error:
-                if error.code != NEW_KEY_RACE:
-                    raise
-                _refusals(function, lambda: self._contract.submit(function, *args))
+            _refusals(function, lambda: self._contract.submit(function, *args))
 
     def _ask(self, kind: type[M], function: str, *args: str) -> M:
         answer = _refusals(function, lambda: self._contract.evaluate(function, *args, BINARY))

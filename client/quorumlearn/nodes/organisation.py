@@ -62,9 +62,13 @@ class Organisation:
     def network(self, user: str) -> Network:
         return self.gateway(user).network(self.config.channel)
 
-    def market(self, user: str) -> Market:
+    def contract(self, user: str) -> QuorumContract:
+        """The contracts for one of the organisation's users."""
         contract = self.network(user).contract(self.config.chaincode)
-        return Market(QuorumContract(contract, self.name(user), self._answering))
+        return QuorumContract(contract, self.name(user), self._answering)
+
+    def market(self, user: str) -> Market:
+        return Market(self.contract(user))
 
     def name(self, user: str) -> str:
         """The account `MSP/name` of one of the organisation's users, whatever its folder is called; CredentialError if it has none."""

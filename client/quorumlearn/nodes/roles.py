@@ -11,7 +11,8 @@ from quorumlearn.ckks import Workers
 from quorumlearn.nodes.committee.judge import Judge
 from quorumlearn.nodes.committee.keyholder import KeyHolder
 from quorumlearn.nodes.committee.scoring import Scorer
-from quorumlearn.nodes.committee.tray import Tray
+from quorumlearn.nodes.committee.sending import Sender
+from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.health import Health
@@ -68,19 +69,20 @@ class Roles:
         """Its rounds, its keys and its challenges."""
         org = self.organisation
         me, msp_id, market = org.name(identity.user), org.msp_id(identity.user), org.market(identity.user)
-        journal, tray, scorer = self.journal(identity, task), Tray(), Scorer(partial(org.test_set, identity))
+        journal, sender = self.journal(identity, task), Sender(me, market)
+        scorer = Scorer(partial(org.test_set, identity))
         rounds = Verifier(
             me=me,
             msp_id=msp_id,
             market=market,
             store=org.store,
             journal=journal,
-            scorer=scorer,
+            sender=sender,
+            validator=Validator(org.store, scorer),
             position=partial(org.position, identity.user),
             workers=self.workers,
-            tray=tray,
             leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
             may_begin=self.health.may_begin,
         )
-        keys = KeyHolder(me, msp_id, market, org.store, journal, tray, org.beacon_key(identity))
+        keys = KeyHolder(me, msp_id, org.store, journal, sender, org.beacon_key(identity))
         return rounds, keys, Judge(me, msp_id, market, org.store, scorer)

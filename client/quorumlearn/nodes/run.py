@@ -58,11 +58,11 @@ class Node:
         self._over: set[str] = set()
         self._challenged: set[str] = set()
         workshop = Workshop(threading.Semaphore(organisation.config.compute_slots), stop)
-        self._workers = Workers(organisation.config.workers)
+        self.workers = Workers(organisation.config.workers)
         self._look = threading.Event()
         self._fault: BaseException | None = None
         self.health = Health(organisation.journal, organisation.store)
-        self._roles = Roles(organisation, workshop, self._workers, self.health)
+        self._roles = Roles(organisation, workshop, self.workers, self.health)
         self._settled = False
         self._anyone = organisation.config.identities[0].user
 
@@ -118,7 +118,7 @@ class Node:
         self.organisation.close()
         for thread in self._threads.values():
             thread.join()
-        self._workers.close()
+        self.workers.close()
 
     def end(self) -> None:
         """Tell the node to stop, from any thread; `run` returns within seconds."""
@@ -140,7 +140,7 @@ class Node:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
                 threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if identity.role == "verifier":
-                self._workers.start()
+                self.workers.start()
             thread = threading.Thread(
                 target=self._guarded,
                 args=(self._work(identity, task),),

@@ -83,10 +83,10 @@ def verifier_steps(
     steps = []
     if leaving and not next(one for one in view.seats if one.seat == seat).leaves_after:
         steps.append((Step.LEAVE_SEAT, 0))
-    if (step := _round_step(view, seat)) is not None:
+    if (step := round_step(view, seat)) is not None:
         steps.append((step, view.round.number))
     for ceremony in sorted(view.ceremonies, key=lambda one: one.round):
-        if (step := _key_step(view, ceremony, seat)) is not None:
+        if (step := key_step(view, ceremony, seat)) is not None:
             steps.append((step, ceremony.round))
     return steps + _challenge_steps(view, seat)
 
@@ -110,7 +110,8 @@ def _challenge_steps(view: b.TaskView, seat: int) -> list[tuple[Step, int]]:
     ]
 
 
-def _round_step(view: b.TaskView, seat: int) -> Step | None:
+def round_step(view: b.TaskView, seat: int) -> Step | None:
+    """What is open to the seat in the round under way."""
     now = view.round
     if seat not in now.seats:
         return None
@@ -132,7 +133,8 @@ def seats_record(view: b.TaskView, step: RoundStep, seat: int) -> Message | None
     return next((one for one in view.ballots if (one.seat, one.model) == (seat, model)), None)
 
 
-def _key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
+def key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:
+    """What is open to the seat in a ceremony."""
     step = CEREMONY.get(ceremony.step)
     if step is None or seat not in ceremony.seats or step.done(contribution(view, ceremony.round, seat)):
         return None
@@ -143,51 +145,18 @@ KEY_STEPS = {Step[step.name]: step for step in CEREMONY.values()}
 """What an identity does in a ceremony, and the protocol's step that it is."""
 
 
-def to_be_carried(view: b.TaskView, seat: int, step: Step, number: int, now_ms: int) -> bool:
-    """Whether this step of a ceremony is to be sent with the seat's next step in the round under way, and not alone: while
-    the round has as many steps left for the seat as the ceremony has, and half of the ceremony's time has not passed.
-    """
-    now, key = view.round, KEY_STEPS.get(step)
-    if key is None or not key.carried or number != now.number + 1 or seat not in now.seats:
-        return False
-    first = now.phase if _round_step(view, seat) is not None else now.phase + 1
-    carriers = [phase for phase, one in ROUND.items() if one.carries and phase >= first]
-    left = [one for one in CEREMONY.values() if one.carried and one.at >= key.at]
-    if now.phase == b.KEY or len(carriers) < len(left):
-        return False
-    return now_ms < carried_until_ms(view, number)
-
-
-def carried_until_ms(view: b.TaskView, number: int) -> int:
-    """When half of the time of the ceremony's step has passed, in milliseconds since 1970: what is not on its way then goes alone."""
-    ceremony = ceremony_of(view, number)
-    return ceremony.deadline_ms - CEREMONY[ceremony.step].seconds(view.task.spec.timeouts) * 500
-
-
-def carried_step(view: b.TaskView, seat: int, now_ms: int) -> Step | None:
-    """The step of the next round's key that is open to the seat, and goes along."""
-    number = view.round.number + 1
-    for ceremony in view.ceremonies:
-        if ceremony.round == number and (step := _key_step(view, ceremony, seat)) is not None:
-            return step if to_be_carried(view, seat, step, number, now_ms) else None
-    return None
-
-
-def may_be_carried(view: b.TaskView, seat: int, step: Step, number: int, attempt: int) -> bool:
-    """Whether a step of the next round's key can still be open, by a view that may be older than the step."""
-    if number != view.round.number + 1:
-        return False
-    seen = max((one.attempt for one in view.ceremonies if one.round == number), default=attempt)
-    part = contribution(view, number, seat)
-    return attempt > seen or (attempt == seen and not KEY_STEPS[step].done(part))
-
-
 def yet_to_act(view: b.TaskView, number: int) -> set[str]:
     """The verifiers that have yet to do what is open in this round, or, while it waits for its key, in its ceremony."""
     if number == view.round.number and view.round.phase != b.KEY:
-        return {seat.verifier for seat in view.seats if _round_step(view, seat.seat) is not None}
+        return {seat.verifier for seat in view.seats if round_step(view, seat.seat) is not None}
     ceremony = ceremony_of(view, number)
-    return {seat.verifier for seat in view.seats if _key_step(view, ceremony, seat.seat) is not None}
+    return {seat.verifier for seat in view.seats if key_step(view, ceremony, seat.seat) is not None}
+
+
+def seconds_of(view: b.TaskView, at: b.Round | b.Ceremony) -> int:
+    """How long the phase that a round is in may take, or the step that a ceremony is at."""
+    step = ROUND[at.phase] if isinstance(at, b.Round) else CEREMONY[at.step]
+    return step.seconds(view.task.spec.timeouts)
 
 
 def seat_of(view: b.TaskView, me: str) -> int | None:

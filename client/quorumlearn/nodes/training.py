@@ -96,8 +96,8 @@ class Trainer:
         ):
             return self._learned[2], self._learned[3]
         base = load_public(self.store, spec, now.base.model)
-        private = self._private(workload, spec.workload.public_blocks, spec.seed)
-        own_seed = self._noise_seed(now) if workload.config.private else seed
+        private = self.private_part(workload, spec.workload.public_blocks, spec.seed)
+        own_seed = self.noise_seed(now) if workload.config.private else seed
         try:
             with self.workshop.slots:
                 self._spend(now)
@@ -182,7 +182,7 @@ class Trainer:
         log.info("late update", task=now.task_id, round=now.number, identity=self.me, learned_in=number)
         return True
 
-    def _noise_seed(self, now: b.Round) -> int:
+    def noise_seed(self, now: b.Round) -> int:
         """The seed of a private training: from a secret of this round, else everybody could take the noise off again.
 
         The same after a restart; the secret goes with the round's other entries.
@@ -199,7 +199,7 @@ class Trainer:
         if self.workshop.stop.is_set():
             raise _Stopped
 
-    def _private(
+    def private_part(
         self, workload: learning.Workload, public_blocks: Sequence[str], seed: int
     ) -> learning.Model:
         """This miner's own private blocks: as its last training left them, or as the task's seed begins them."""

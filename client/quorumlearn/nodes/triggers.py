@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
-from quorumlearn_proto.protocol import CEREMONY, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
+from quorumlearn_proto.protocol import ACCUSE, CEREMONY, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
 
 from quorumlearn.nodes.steps import yet_to_act
 
@@ -25,7 +25,7 @@ FOR_MINERS = FOR_OWNERS | {phase for phase, step in ROUND.items() if step.actor 
 AFTER_SCREEN = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.SCREEN)})
 """Where a round is that has gone on from SCREEN; KEY and COMMIT are the next round's."""
 CHALLENGE = "blocks:Challenge"
-FOR_EVERY_SEAT = {"blocks:Accuse", CHALLENGE}
+FOR_EVERY_SEAT = {ACCUSE, CHALLENGE}
 """What other seats answer although nothing moved."""
 
 

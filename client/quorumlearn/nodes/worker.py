@@ -1,10 +1,10 @@
 """The loop of one identity in one task: read, derive the next step, do it, again.
 
-A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself (a
-peer or a store that is away, a neighbour's artifact that is late) is tried again with growing pauses, shorter ones again as the
-deadline comes near, and so is what a task has got wrong (a model or a rule that is none): that is no reason to leave other tasks
-alone. Meanwhile what is due is advanced all the same. Anything else (no memory, a fault of a driver or of ours) costs this identity the
-step: it is logged with its type, message and place, counted, and tried again in the same way.
+A refusal means that the ledger moved on or that the step is already done: the view is read anew. What may pass by itself, and what a
+task has got wrong, which is no reason to leave other tasks alone, is in one table (`CURED_BY_WAITING`). It is tried again with growing
+pauses, shorter ones again as the deadline comes near. Meanwhile what is due is advanced all the same. Anything else (no memory, a fault
+of a driver or of ours) costs this identity the step: it is logged with its type, message and place, counted, and tried again in the same
+way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -37,16 +37,23 @@ from quorumlearn.robust import RuleError
 
 log = structlog.get_logger()
 
-TRANSIENT = (
-    GatewayError,
-    ArtifactError,
-    ExchangeError,
-    CkksError,
-    LostSecretError,
-    KeptClosedError,
-    JournalError,
-)
-TASK_FAULTS = (WorkloadError, ModelError, RuleError)
+OF_ONE_STEP: Mapping[type[Exception], str] = {
+    GatewayError: "the peer, its chaincode, enough endorsers and the orderers answer",
+    ArtifactError: "the store answers, and has what another owes it",
+    ExchangeError: "another's part is as the ledger says, or the step is over",
+    CkksError: "the parts of others can be used, or the step is over",
+    KeptClosedError: "the ledger has gone on to another attempt at the key",
+    LostSecretError: "the round is over: this seat sits it out",
+}
+"""Other steps of the same identity go on meanwhile."""
+CURED_BY_WAITING: Mapping[type[Exception], str] = {
+    **OF_ONE_STEP,
+    JournalError: "the state folder can be read and written",
+    WorkloadError: "the task is over: its workload cannot be had",
+    ModelError: "the task is over: its model cannot be used",
+    RuleError: "the task is over: its rule cannot be had",
+}
+"""What is foreseen, and until when it is tried again. Nothing between the gateway and the worker catches it to do so."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 SHORTEST_PAUSE = 0.1
 AFTER_ACTING = 1.0
@@ -190,8 +197,9 @@ class Worker:
         self.doubt(error)
         metrics.RETRIES.labels(self.feed.task).inc()
         about = {"identity": self.me, "task": self.feed.task, "seconds": round(pause, 1)}
-        if isinstance(error, (*TRANSIENT, *TASK_FAULTS)):
-            log.warning("will try again", **about, error=str(error))
+        until = next((until for kind, until in CURED_BY_WAITING.items() if isinstance(error, kind)), None)
+        if until is not None:
+            log.warning("will try again", **about, until=until, error=str(error))
         else:
             log.error("failed, will try again", **about, **counted(self.feed.task, error))
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float64]
 
-_BLOCK = 1 << 22  # numbers held at a time in one difference
+BLOCK = 1 << 22  # numbers held at a time in one difference
 
 
 def halving_sum(values: Vectors) -> Vectors:
@@ -32,7 +32,7 @@ def _row_sums(left: Vectors, right: Vectors) -> Vectors:
     """sum_j left_ij right_ij of two (n, k), as (n,)."""
     count, size = left.shape
     sums = np.empty(count)
-    rows = max(1, _BLOCK // max(1, size))
+    rows = max(1, BLOCK // max(1, size))
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, count, rows):
             sums[start : start + rows] = halving_sum(left[start : start + rows] * right[start : start + rows])
@@ -48,7 +48,7 @@ def squared_distances(vectors: Vectors) -> Vectors:
     """|x_i - x_j|^2 of the rows of (n, k), as a symmetric (n, n) matrix with zeros on its diagonal."""
     count, size = vectors.shape
     distances = np.zeros((count, count))
-    rows = max(1, _BLOCK // max(1, size))
+    rows = max(1, BLOCK // max(1, size))
     with np.errstate(over="ignore", invalid="ignore"):
         for i in range(count):
             for start in range(i + 1, count, rows):

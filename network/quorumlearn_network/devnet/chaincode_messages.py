@@ -8,8 +8,9 @@ collection that the chaincode's definition does not have, with a word on why; ri
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from fabric_protos.peer import chaincode_shim_pb2 as shim
 from google.protobuf.message import DecodeError, Message
@@ -41,7 +42,7 @@ class TransactionLedger:
 
     def answer(self, message: shim.ChaincodeMessage) -> bytes:
         """The payload of the RESPONSE to a request. SimulationError is its refusal."""
-        handler = _HANDLERS.get(message.type)
+        handler = self._HANDLERS.get(message.type)
         if handler is None:
             raise SimulationError(f"unknown message type {message.type}")
         kind, respond = handler
@@ -173,6 +174,23 @@ class TransactionLedger:
             ).SerializeToString()
         return _bytes(response)
 
+    _HANDLERS: ClassVar[Mapping[int, tuple[type[Message], Callable[..., bytes]]]] = {
+        shim.ChaincodeMessage.GET_STATE: (shim.GetState, _get),
+        shim.ChaincodeMessage.GET_STATE_MULTIPLE: (shim.GetStateMultiple, _get_multiple),
+        shim.ChaincodeMessage.PUT_STATE: (shim.PutState, _put),
+        shim.ChaincodeMessage.DEL_STATE: (shim.DelState, _delete),
+        shim.ChaincodeMessage.GET_STATE_METADATA: (shim.GetStateMetadata, _get_metadata),
+        shim.ChaincodeMessage.PUT_STATE_METADATA: (shim.PutStateMetadata, _put_metadata),
+        shim.ChaincodeMessage.WRITE_BATCH_STATE: (shim.WriteBatchState, _write_batch),
+        shim.ChaincodeMessage.GET_STATE_BY_RANGE: (shim.GetStateByRange, _range),
+        shim.ChaincodeMessage.GET_HISTORY_FOR_KEY: (shim.GetHistoryForKey, _history),
+        shim.ChaincodeMessage.QUERY_STATE_NEXT: (shim.QueryStateNext, _next),
+        shim.ChaincodeMessage.QUERY_STATE_CLOSE: (shim.QueryStateClose, _close),
+        shim.ChaincodeMessage.GET_QUERY_RESULT: (shim.GetQueryResult, _rich_query),
+        shim.ChaincodeMessage.GET_PRIVATE_DATA_HASH: (shim.GetState, _private_hash),
+        shim.ChaincodeMessage.PURGE_PRIVATE_DATA: (shim.PurgePrivateState, _purge),
+    }
+
 
 def _results(batch: list[bytes]) -> list[shim.QueryResultBytes]:
     return [shim.QueryResultBytes(resultBytes=entry) for entry in batch]
@@ -180,23 +198,3 @@ def _results(batch: list[bytes]) -> list[shim.QueryResultBytes]:
 
 def _bytes(message: Message) -> bytes:
     return message.SerializeToString()
-
-
-_M = shim.ChaincodeMessage
-_Handler = tuple[type[Message], Callable[[TransactionLedger, Message], bytes]]
-_HANDLERS: dict[int, _Handler] = {
-    _M.GET_STATE: (shim.GetState, TransactionLedger._get),
-    _M.GET_STATE_MULTIPLE: (shim.GetStateMultiple, TransactionLedger._get_multiple),
-    _M.PUT_STATE: (shim.PutState, TransactionLedger._put),
-    _M.DEL_STATE: (shim.DelState, TransactionLedger._delete),
-    _M.GET_STATE_METADATA: (shim.GetStateMetadata, TransactionLedger._get_metadata),
-    _M.PUT_STATE_METADATA: (shim.PutStateMetadata, TransactionLedger._put_metadata),
-    _M.WRITE_BATCH_STATE: (shim.WriteBatchState, TransactionLedger._write_batch),
-    _M.GET_STATE_BY_RANGE: (shim.GetStateByRange, TransactionLedger._range),
-    _M.GET_HISTORY_FOR_KEY: (shim.GetHistoryForKey, TransactionLedger._history),
-    _M.QUERY_STATE_NEXT: (shim.QueryStateNext, TransactionLedger._next),
-    _M.QUERY_STATE_CLOSE: (shim.QueryStateClose, TransactionLedger._close),
-    _M.GET_QUERY_RESULT: (shim.GetQueryResult, TransactionLedger._rich_query),
-    _M.GET_PRIVATE_DATA_HASH: (shim.GetState, TransactionLedger._private_hash),
-    _M.PURGE_PRIVATE_DATA: (shim.PurgePrivateState, TransactionLedger._purge),
-}

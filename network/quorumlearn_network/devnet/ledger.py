@@ -88,7 +88,7 @@ class Snapshot:
             self._open = False
             for scan in self._scans:
                 scan.close()
-            self._ledger._give_back(self._connection)
+            self._ledger.give_back(self._connection)
 
 
 class Ledger:
@@ -216,7 +216,8 @@ class Ledger:
         connection.execute("PRAGMA mmap_size = 268435456")
         return connection
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        """Take back a reader's connection once it reads no more."""
         try:
             connection.execute("COMMIT")
         except sqlite3.Error:

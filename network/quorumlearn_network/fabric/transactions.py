@@ -112,7 +112,7 @@ def call(
 ) -> bytes:
     """One peer's answer to a function."""
     proposal = propose(signer, channel, chaincode, function, *args)
-    payload: bytes = _endorsed(peer, proposal).response.payload
+    payload: bytes = endorsed(peer, proposal).response.payload
     return payload
 
 
@@ -127,7 +127,7 @@ def transact(
     DisagreementError if they endorse different results; UnreachableError if it is not committed in time, for an orderer that
     ends may lose what it took: ask whether it is done, and else do it again.
     """
-    answers = [_endorsed(peer, proposal) for peer in peers]
+    answers = [endorsed(peer, proposal) for peer in peers]
     first = answers[0]
     for peer, answer in zip(peers, answers, strict=True):
         if answer.payload != first.payload:
@@ -190,7 +190,8 @@ def persist(attempt: Callable[[], T], waiting: Waiting, also: tuple[type[FabricE
             waiting.pause(str(error))
 
 
-def _endorsed(peer: Target, proposal: Proposal) -> proposal_response_pb2.ProposalResponse:
+def endorsed(peer: Target, proposal: Proposal) -> proposal_response_pb2.ProposalResponse:
+    """One peer's signed answer to a proposal."""
     with _channel(peer) as channel, _reached(peer, proposal.asked):
         answer = peer_pb2_grpc.EndorserStub(channel).ProcessProposal(proposal.signed, timeout=CALL_S)
     if not 200 <= answer.response.status < 400:

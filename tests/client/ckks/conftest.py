@@ -41,7 +41,7 @@ class Committee:
         q = r.column(self.p.primes)
         total = np.zeros((len(self.p.primes), self.p.poly_modulus_degree), dtype=np.uint64)
         for share in self.keys.values():
-            total = r.add(total, share.secret._residues, q)
+            total = r.add(total, share.secret.residues(), q)
         return total
 
     def plus(self, c: ckks.Ciphertexts, chunk: int, coefficients: dict[int, int]) -> ckks.Ciphertexts:

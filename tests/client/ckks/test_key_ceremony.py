@@ -19,6 +19,7 @@ import tenseal.sealapi as api
 from quorumlearn import ckks
 from quorumlearn.ckks import keys, packing, seal
 from quorumlearn.ckks import residues as r
+from quorumlearn.ckks import seal_layout as layout
 from quorumlearn.ckks.ciphertexts import lifted
 
 from tests.client.ckks.conftest import Committee
@@ -67,26 +68,24 @@ def test_seal_itself_decrypts_what_was_encrypted(real: Committee) -> None:
     values = real.values(11)
     c = real.encrypt(values)
     degree, bits = p.poly_modulus_degree, p.coeff_modulus_bits
-    ring = seal._transform_ring(degree, bits, 0, len(bits))  # its data level has all of our primes
-    size = seal._SECRET + 8 * degree * len(ring.primes)
-    template = seal._save(api.KeyGenerator(ring.context).secret_key(), size)
+    spare = next(size for size in range(60, 30, -1) if size not in bits)
+    ring = seal.ring(
+        degree, (*bits, spare)
+    )  # SEAL keeps the last prime for the keys, the data has all of ours
     small = r.centred(seal.from_ntt(degree, bits, real.raw_secret()[None]), p.primes).astype(np.int64)
-    moduli = [api.Modulus(ring.primes[-1]), api.Modulus(ring.primes[0])]
-    spare = seal.Ring(seal._context(degree, moduli), degree, ring.primes[-1:])
-    last = seal._transform(spare, r.from_integers(small, r.column(spare.primes)), forward=True)[0]
-    residues = np.concatenate([real.raw_secret(), last]).astype("<u8")
-    secret = seal._load(api.SecretKey(), ring.context, template[: seal._SECRET] + residues.tobytes())
+    residues = seal.to_ntt(degree, (*bits, spare), r.from_integers(small, r.column(ring.primes)))
+    body_size = layout.SECRET + residues.nbytes
+    template = layout.save(api.KeyGenerator(ring.context).secret_key(), body_size)
+    secret = layout.load(api.SecretKey(), ring.context, template[: layout.SECRET], residues)
     decryptor = api.Decryptor(ring.context, secret)
     for chunk in range(p.chunks):
-        body = seal._ciphertext_body(
+        body = layout.ciphertext_body(
             ring.context.first_parms_id(), np.stack([lifted(p, c.c0)[chunk], c.c1[chunk]]), ntt=True
         )
         plain = api.Plaintext()
-        decryptor.decrypt(seal._load(api.Ciphertext(), ring.context, *body), plain)
-        polynomial = np.frombuffer(seal._save(plain, size), dtype="<u8", offset=seal._SECRET)
-        coefficients = seal.from_ntt(
-            p.poly_modulus_degree, p.coeff_modulus_bits, polynomial.reshape(1, len(p.primes), -1)
-        )
+        decryptor.decrypt(layout.load(api.Ciphertext(), ring.context, *body), plain)
+        polynomial = np.frombuffer(layout.save(plain, body_size), dtype="<u8", offset=layout.SECRET)
+        coefficients = seal.from_ntt(degree, bits, polynomial.reshape(1, len(p.primes), -1))
         steps = np.rint(r.centred(coefficients[0], p.primes) / 2.0**p.shift).astype(np.int64)
         assert np.array_equal(steps, packing.lay_out(p, values)[chunk])
 
@@ -115,25 +114,25 @@ def test_a_secret_survives_its_own_journal_and_is_erased(small: Callable[..., Co
     c = small()
     secret = c.keys[1].secret
     back = ckks.SecretPolynomial.restore(c.p, secret.reveal(c.p))
-    assert np.array_equal(back._residues, secret._residues)
+    assert np.array_equal(back.residues(), secret.residues())
     with pytest.raises(ckks.MalformedShare):
         ckks.SecretPolynomial.restore(c.p, c.shares[1])
     back.erase()
-    assert not back._residues.any()
-    assert secret._residues.any()
+    assert not back.residues().any()
+    assert secret.residues().any()
 
 
 def test_secrets_are_ternary_errors_gaussian_and_public_shares_fit(real: Committee) -> None:
     p = real.p
     q = r.column(p.primes)
-    seed = keys._seed(b"task/1/round/1")
+    common = keys.common_polynomial(p, b"task/1/round/1")
     for share in real.keys.values():
-        secret = share.secret._residues
+        secret = share.secret.residues()
         coefficients = seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, secret[None])[0]
         values = r.centred(coefficients, p.primes)
         assert set(np.unique(values)) == {-1.0, 0.0, 1.0}
         public = keys.read_public(p, share.public)
-        noise = r.negate(r.add(public, r.multiply(keys._common(p, seed), secret, q), q), q)
+        noise = r.negate(r.add(public, r.multiply(common, secret, q), q), q)
         error = r.centred(
             seal.from_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, noise[None])[0], p.primes
         )

@@ -72,8 +72,8 @@ def test_measured_noise_stays_within_the_budget(real: Committee) -> None:
     assert 0.97 < away.std() / budget.stored_std < 1.03
 
     total = ckks.aggregate(p, [(p.max_weight_sum, c)])
-    public = decryption._public(p, total)
-    parts = decryption._read_all(p, total, real.partials(total))
+    public = decryption.public_part(p, total)
+    parts = decryption.read_partials(p, total, real.partials(total))
     for some in itertools.combinations((1, 2, 3), 2):
         steps = decryption.scaled(p, public, {s: parts[s] for s in some})
         away = (steps - np.rint(steps)) * 2.0**p.shift
@@ -93,9 +93,9 @@ def test_fewer_than_t_seats_are_refused_and_their_partials_hold_nothing(
     partials = c.partials(total)
     with pytest.raises(ckks.ParameterError, match="1 seats answered, 2 are needed"):
         ckks.open_partials(c.p, total, {1: partials[1]})
-    part = decryption._read_all(c.p, total, partials)[1]
+    part = decryption.read_partials(c.p, total, partials)[1]
     q = r.column(c.p.primes)
-    public = decryption._public(c.p, total)
+    public = decryption.public_part(c.p, total)
     for factor in (1, 2, -1, 3):
         guess = r.add(public, r.multiply(part, r.constant(factor, c.p.primes), q), q)
         steps = r.centred(guess, c.p.primes) / 2.0**c.p.shift
@@ -158,7 +158,7 @@ def test_a_wrong_partial_is_named_when_more_than_t_tell(small: Callable[..., Com
     total = ckks.aggregate(c.p, [(2, c.encrypt(c.values(3)))])
     other = ckks.aggregate(c.p, [(1, c.encrypt(c.values(4)))])
     partials = c.partials(total)
-    parts = decryption._read_all(c.p, other, c.partials(other))[2]
+    parts = decryption.read_partials(c.p, other, c.partials(other))[2]
     forged = partials | {2: write(c.p, Kind.PARTIAL, parts, binding=total.digest())}
     with pytest.raises(ckks.BadPartial, match=r"seats \[2\] are at fault") as caught:
         ckks.open_partials(c.p, total, forged)
@@ -173,7 +173,7 @@ def test_a_partial_shifted_by_whole_steps_is_seen_and_named_by_two_spare_seats(
     c = small(5, 3)
     total = ckks.aggregate(c.p, [(1, c.encrypt(c.values(3)))])
     partials = c.partials(total)
-    parts = decryption._read_all(c.p, total, partials)[4].copy()
+    parts = decryption.read_partials(c.p, total, partials)[4].copy()
     q = r.column(c.p.primes)
     step = shamir.clearing(5, 3).share_factor << c.p.shift
     at = parts[0, :, 7:8]
@@ -192,7 +192,7 @@ def test_one_garbled_coefficient_of_a_partial_does_not_open_quietly(small: Calla
     c = small(3, 2)
     total = ckks.aggregate(c.p, [(1, c.encrypt(c.values(3)))])
     partials = c.partials(total)
-    parts = decryption._read_all(c.p, total, partials)[1].copy()
+    parts = decryption.read_partials(c.p, total, partials)[1].copy()
     parts[1, 0, 5] ^= np.uint64(1 << 40)
     parts[1, 0, 5] %= np.uint64(c.p.primes[0])
     forged = partials | {1: write(c.p, Kind.PARTIAL, parts, binding=total.digest())}

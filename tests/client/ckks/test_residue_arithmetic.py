@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from quorumlearn import ckks
 from quorumlearn.ckks import residues as r
 from quorumlearn.ckks import seal
+from quorumlearn.ckks import seal_layout as layout
 from quorumlearn.ckks.ciphertexts import stored
 
 PRIMES = [
@@ -201,9 +202,9 @@ def test_seal_encrypts_as_plain_arithmetic_does(preset: str, count: int) -> None
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("_PYBIND", "__pybind11_module_local_v99_"),
-        ("_FIELDS", struct.Struct("<?7x3Q4Qd6Q")),
-        ("_FIELDS", struct.Struct("<4Q?7x3Qd8x6Q")),
+        ("PYBIND", "__pybind11_module_local_v99_"),
+        ("FIELDS", struct.Struct("<?7x3Q4Qd6Q")),
+        ("FIELDS", struct.Struct("<4Q?7x3Qd8x6Q")),
     ],
 )
 def test_where_seal_keeps_residues_is_believed_only_if_seal_says_the_same(
@@ -222,10 +223,10 @@ def test_where_seal_keeps_residues_is_believed_only_if_seal_says_the_same(
 
     ciphertext = api.Ciphertext()
     ciphertext.resize(seal.ring(degree, bits).context, seal.ring(degree, bits).context.first_parms_id(), 3)
-    residues = seal._in_place(ciphertext)
+    residues = layout.in_place(ciphertext)
     assert residues is not None and residues.shape == (3, len(p.primes) - 1, degree)
     known = all_ways()
-    monkeypatch.setattr(seal, name, value)
-    assert seal._in_place(ciphertext) is None
+    monkeypatch.setattr(layout, name, value)
+    assert layout.in_place(ciphertext) is None
     for found, wanted in zip(all_ways(), known, strict=True):
         np.testing.assert_array_equal(found, wanted)

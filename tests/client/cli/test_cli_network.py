@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
@@ -423,9 +425,15 @@ def test_a_group_says_how_its_errors_end(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "error: the account has 3, the task needs 5\n"
 
 
-def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_that_is_printed_is_the_newest_in_the_changelog(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = Path(__file__).parents[3]
     assert run(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("quorumlearn ")
+    printed = capsys.readouterr().out.removeprefix("quorumlearn ").strip()
+    assert printed == tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    headings = re.findall(r"^## (\S+)", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert next(one for one in headings if one != "Unreleased") == printed
 
 
 def test_what_is_on_a_ledger_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

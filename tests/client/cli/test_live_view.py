@@ -43,7 +43,7 @@ def view(number: int, phase: b.Phase, why: str = "") -> b.TaskView:
 def frame(watch: TaskWatch, console: Console) -> list[str]:
     """The lines that are on the screen now."""
     with console.capture() as capture:
-        console.print(watch._live.get_renderable(), end="")
+        console.print(watch, end="")
     return capture.get().splitlines()
 
 

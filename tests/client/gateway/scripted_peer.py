@@ -3,8 +3,8 @@ dictionary.
 
 It keeps a chain of real blocks and checks what a peer checks of a client's bytes: transaction ids,
 signatures (low S), signed requests. `plan` holds errors to be answered before the real answers, by RPC name;
-`hanging` how many of the next calls get no answer; `silent` the organisations behind the peer that give none; `losing` how many
-of the next submissions the orderer takes and loses.
+`hanging` how many of the next calls get no answer; `silent` the organisations behind the peer that give none; `behind` those
+whose result is another; `losing` how many of the next submissions the orderer takes and loses.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         )
         self.hanging: dict[str, int] = {}
         self.silent: set[str] = set()
+        self.behind: set[str] = set()
         self.losing = 0
         self.codes: deque[int] = deque()
         self.calls: list[str] = []
@@ -68,7 +69,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self.state: dict[str, bytes] = {}
         self.tamper: Any = None
         self.cut_after: int | None = None
-        self._statuses: dict[str, tuple[int, int]] = {}
+        self.statuses: dict[str, tuple[int, int]] = {}
         self._changed = threading.Condition()
         self._stopping = False
         self._server = grpc.server(
@@ -118,6 +119,9 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
     def Endorse(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._begin("Endorse", request, context)
         self._reach(request.endorsing_organizations or ["OrgMSP"], context)
+        if self.behind & set(request.endorsing_organizations):
+            odd = ("p:1", request.endorsing_organizations[-1], "ProposalResponsePayloads do not match")
+            _abort(context, grpc.StatusCode.ABORTED, "failed to collect enough endorsements", [odd])
         args, proposal = self._proposal(request)
         event = chaincode_event_pb2.ChaincodeEvent(
             chaincode_id="cc", tx_id=request.transaction_id, event_name="called", payload=args[-1][:64]
@@ -149,9 +153,9 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         with self._changed:
             if self.losing:
                 self.losing -= 1
-            elif request.transaction_id not in self._statuses:
+            elif request.transaction_id not in self.statuses:
                 self.add_block([envelope.SerializeToString()], [code])
-                self._statuses[request.transaction_id] = (code, len(self.blocks) - 1)
+                self.statuses[request.transaction_id] = (code, len(self.blocks) - 1)
         return gateway_pb2.SubmitResponse()
 
     def CommitStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -159,11 +163,11 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         inner = gateway_pb2.CommitStatusRequest.FromString(request.request)
         check_signature(inner.identity, request.request, request.signature)
         with self._changed:
-            while inner.transaction_id not in self._statuses:
+            while inner.transaction_id not in self.statuses:
                 if self._stopping or not context.is_active():
                     context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
                 self._changed.wait(0.05)
-        code, number = self._statuses[inner.transaction_id]
+        code, number = self.statuses[inner.transaction_id]
         return gateway_pb2.CommitStatusResponse(result=code, block_number=number)
 
     def ChaincodeEvents(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
@@ -216,16 +220,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         self.calls.append(rpc)
         self.requests[rpc].append(request)
         if self.plan[rpc]:
-            status, message, details = self.plan[rpc].popleft()
-            if details:
-                body = status_pb2.Status(code=status.value[0], message=message)
-                for address, msp_id, text in details:
-                    packed = any_pb2.Any()
-                    packed.Pack(gateway_pb2.ErrorDetail(address=address, msp_id=msp_id, message=text))
-                    body.details.append(packed)
-                context.set_trailing_metadata((("grpc-status-details-bin", body.SerializeToString()),))
-            context.abort(status, message)
-
+            _abort(context, *self.plan[rpc].popleft())
         if self.hanging.get(rpc):
             self.hanging[rpc] -= 1
             self._hang(context)
@@ -255,7 +250,7 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         return list(spec.input.args), proposal
 
     def _qscc(self, args: list[bytes], context: grpc.ServicerContext) -> bytes:
-        if args[0].endswith(b"ID") and args[2].decode() not in self._statuses:
+        if args[0].endswith(b"ID") and args[2].decode() not in self.statuses:
             txid = args[2].decode()
             context.abort(grpc.StatusCode.UNKNOWN, f"error no such transaction ID [{txid}] in index")
         if args[0] == b"GetChainInfo":
@@ -263,12 +258,12 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
         elif args[0] == b"GetBlockByNumber":
             data = self.blocks[int(args[2])].SerializeToString()
         elif args[0] == b"GetTransactionByID":
-            code, number = self._statuses[args[2].decode()]
+            code, number = self.statuses[args[2].decode()]
             envelope = common_pb2.Envelope.FromString(self.blocks[number].data.data[0])
             read = transaction_pb2.ProcessedTransaction(transactionEnvelope=envelope, validationCode=code)
             data = read.SerializeToString()
         else:
-            data = self.blocks[self._statuses[args[2].decode()][1]].SerializeToString()
+            data = self.blocks[self.statuses[args[2].decode()][1]].SerializeToString()
         return data
 
     def _delivered(self, rpc: str, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
@@ -291,6 +286,22 @@ class ScriptedPeer(gateway_pb2_grpc.GatewayServicer, events_pb2_grpc.DeliverServ
                 block = self.blocks[number]
             yield block
             number += 1
+
+
+def _abort(
+    context: grpc.ServicerContext,
+    status: grpc.StatusCode,
+    message: str,
+    details: Iterable[tuple[str, str, str]],
+) -> None:
+    body = status_pb2.Status(code=status.value[0], message=message)
+    for address, msp_id, text in details:
+        packed = any_pb2.Any()
+        packed.Pack(gateway_pb2.ErrorDetail(address=address, msp_id=msp_id, message=text))
+        body.details.append(packed)
+    if body.details:
+        context.set_trailing_metadata((("grpc-status-details-bin", body.SerializeToString()),))
+    context.abort(status, message)
 
 
 def _response(payload: bytes) -> Any:

@@ -122,6 +122,49 @@ def test_a_checkpoint_of_another_ledger_says_so(
         assert next(events).block == 2
 
 
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_a_stream_that_is_opened_again_asks_only_for_the_transaction_behind_which_it_goes_on(
+    gateway: Gateway, peer: ScriptedPeer, tmp_path: Path, kind: str
+) -> None:
+    """And one that the gateway resumes by itself asks for nothing."""
+    ids = submit(gateway, 4)
+    checkpointer = MemoryCheckpointer() if kind == "memory" else FileCheckpointer(tmp_path / "c.json")
+    network = gateway.network(CHANNEL)
+    seen, asked = [], []
+    for cut_after in (None, 1, 1):
+        peer.cut_after = cut_after
+        before = peer.calls.count("Evaluate")
+        with network.chaincode_events("cc", start=0, checkpoint=checkpointer) as events:
+            for event in islice(events, 2 if cut_after else 1):
+                seen.append(event.transaction_id)
+                checkpointer.save(event.checkpoint)
+        asked.append(peer.calls.count("Evaluate") - before)
+        submit(gateway, 1)
+    assert seen[:4] == ids
+    assert asked[1:] == [1, 1]
+    assert peer.calls.count("ChaincodeEvents") > 3
+
+
+def test_a_ledger_made_anew_is_told_although_its_first_block_is_not_asked_for_again(
+    alice: tuple[Identity, Signer],
+) -> None:
+    """Whether the checkpoint is behind a transaction or only in a block."""
+    for behind in (True, False):
+        checkpointer = MemoryCheckpointer()
+        with ScriptedPeer() as first:
+            gateway = connect(first.address, *alice, tls_root=None, options=QUICK)
+            network = gateway.network(CHANNEL)
+            submit(gateway, 2)
+            with network.chaincode_events("cc", start=0, checkpoint=checkpointer) as events:
+                place = next(events).checkpoint
+            checkpointer.save(place if behind else Checkpoint(place.block))
+            network.chaincode_events("cc", checkpoint=checkpointer).close()
+        with gateway, ScriptedPeer(first.address):
+            submit(gateway, 5)
+            with pytest.raises(CheckpointError, match="another ledger"):
+                network.chaincode_events("cc", checkpoint=checkpointer)
+
+
 class Kept:
     """A checkpointer of somebody's own."""
 

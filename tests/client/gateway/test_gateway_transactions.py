@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -34,7 +34,7 @@ from quorumlearn.gateway import (
 from tests.client.gateway.conftest import QUICK
 from tests.client.gateway.scripted_peer import CHANNEL, ScriptedPeer
 
-MVCC, PHANTOM, POLICY = 11, 12, 10
+MVCC, PHANTOM, POLICY, BAD_RWSET = 11, 12, 10, 22
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
@@ -185,12 +185,64 @@ def test_a_race_lost_too_often_is_a_commit_error(gateway: Gateway, peer: Scripte
     assert peer.calls.count("Endorse") == QUICK.conflict.attempts
 
 
+@pytest.mark.parametrize(
+    ("codes", "calls"), [([POLICY], 2), ([POLICY, MVCC], 3), ([MVCC, POLICY, PHANTOM], 4)]
+)
+def test_the_race_for_a_new_key_may_be_lost_once(
+    gateway: Gateway, peer: ScriptedPeer, codes: list[int], calls: int
+) -> None:
+    peer.codes.extend([*codes, 0])
+    assert contract(gateway).submit("put", "k", "v") == b"done:v"
+    assert len({request.transaction_id for request in peer.requests["Endorse"]}) == calls
+
+
+@pytest.mark.parametrize("codes", [[POLICY, POLICY, 0], [POLICY, MVCC, POLICY, 0]])
+def test_endorsements_that_do_not_suffice_are_not_asked_for_again_and_again(
+    gateway: Gateway, peer: ScriptedPeer, codes: list[int]
+) -> None:
+    peer.codes.extend(codes)
+    with pytest.raises(CommitError, match="ENDORSEMENT_POLICY_FAILURE"):
+        contract(gateway).submit("put", "k", "v")
+    assert peer.calls.count("Endorse") == len(codes) - 1
+
+
 def test_any_other_invalid_transaction_is_not_tried_again(gateway: Gateway, peer: ScriptedPeer) -> None:
-    peer.codes.append(POLICY)
+    peer.codes.append(BAD_RWSET)
     with pytest.raises(CommitError) as caught:
         contract(gateway).submit("put", "k", "v")
-    assert (caught.value.code, caught.value.block) == ("ENDORSEMENT_POLICY_FAILURE", 0)
+    assert (caught.value.code, caught.value.block) == ("BAD_RWSET", 0)
     assert peer.calls.count("Endorse") == 1
+
+
+def test_who_is_to_endorse_is_asked_at_each_attempt(gateway: Gateway, peer: ScriptedPeer) -> None:
+    """The one asked hears why those that it named did not, and names others, or nobody."""
+    failures: list[str] = []
+
+    def name(failure: EndorseError | None) -> Sequence[str] | None:
+        if failure is not None:
+            failures.append(str(failure))
+        return (["BMSP"], ["CMSP"], None)[len(failures)]
+
+    peer.fail("Endorse", grpc.StatusCode.ABORTED, "first")
+    peer.codes.extend([MVCC, 0])
+    assert contract(gateway).submit("put", "k", "v", endorsing_organisations=name) == b"done:v"
+    named = ["".join(request.endorsing_organizations) for request in peer.requests["Endorse"]]
+    assert named == ["BMSP", "CMSP", "CMSP"]
+    peer.fail("Endorse", grpc.StatusCode.ABORTED, "second")
+    with pytest.raises(EndorseError, match="second"):
+        contract(gateway).submit("put", "k", "v", endorsing_organisations=name)
+    assert failures == ["endorsing put: first", "endorsing put: second"]
+
+
+def test_those_at_another_block_are_waited_for_before_others_are_named(
+    gateway: Gateway, peer: ScriptedPeer
+) -> None:
+    peer.behind = {"BMSP"}
+    names = iter([["AMSP", "BMSP"], ["AMSP", "CMSP"]])
+    result = contract(gateway).submit("put", "k", "v", endorsing_organisations=lambda _: next(names))
+    assert result == b"done:v"
+    named = ["".join(request.endorsing_organizations) for request in peer.requests["Endorse"]]
+    assert named == ["AMSPBMSP"] * QUICK.disagreement.attempts + ["AMSPCMSP"]
 
 
 def test_a_transaction_too_large_is_refused_before_anyone_is_asked(
@@ -391,6 +443,6 @@ def test_a_position_that_the_peer_does_not_back_is_an_error(gateway: Gateway, pe
     network = gateway.network(CHANNEL)
     first = network.contract("cc").propose("put", "k", "v").endorse().submit()
     network.contract("cc").submit("put", "k", "w")
-    peer._statuses[first.transaction_id] = (0, 1)
+    peer.statuses[first.transaction_id] = (0, 1)
     with pytest.raises(EvaluateError, match="does not hold"):
         network.position(first.transaction_id)

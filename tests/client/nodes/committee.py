@@ -88,7 +88,7 @@ class Committee:
         for miner, by in steps.items():
             ciphertext = sketched[miner]
             assert ciphertext is not None
-            share = sketches._read(self.parameters, ciphertext, out[miner])
+            share = sketches.read_sketch_share(self.parameters, ciphertext, out[miner])
             share = moved(self.parameters, share, by, scale)
             out[miner] = write(self.parameters, Kind.SKETCH_SHARE, share[None], binding=ciphertext.digest)
         return Shares(posted.reasons, out)

@@ -13,6 +13,8 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.nodes.committee.keyholder import KeyHolder
 from quorumlearn.nodes.committee.scoring import Scorer
+from quorumlearn.nodes.committee.sending import GATHER_SECONDS, Sender
+from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
@@ -54,34 +56,38 @@ def view_of_seats(phase: b.Phase) -> b.TaskView:
 
 
 def verifier_in_seat(
-    number: int, folder: Path, market: object, clock: Callable[[], float] = time.time
+    number: int,
+    folder: Path,
+    market: object,
+    clock: Callable[[], float] = time.time,
+    gather_seconds: float = GATHER_SECONDS,
 ) -> Verifier:
     """The node of a seat that has its part of round 1's beacon."""
+    me, store = f"V{number}/v", ArtifactStore((folder / "store").as_uri(), create=True)
     journal = Journal(folder / f"seat-{number}")
     journal.put("round-1/attempt-1/beacon", bytes(32))
-    (folder / "store").mkdir(exist_ok=True)
     return Verifier(
-        me=f"V{number}/v",
+        me=me,
         msp_id=f"V{number}",
         market=market,  # type: ignore[arg-type]
-        store=ArtifactStore((folder / "store").as_uri()),
+        store=store,
         journal=journal,
-        scorer=Scorer(no_test_set),
+        sender=Sender(me, market, clock, gather_seconds),  # type: ignore[arg-type]
+        validator=Validator(store, Scorer(no_test_set)),
         position=lambda _: (0, 0),
         workers=ckks.Workers(0),
         clock=clock,
     )
 
 
-def keys_of(seat: Verifier, market: object) -> KeyHolder:
+def keys_of(seat: Verifier) -> KeyHolder:
     """The other thread of the same seat: what it makes is carried by what the first sends."""
     return KeyHolder(
         me=seat.me,
         msp_id=seat.msp_id,
-        market=market,  # type: ignore[arg-type]
         store=seat.store,
         journal=seat.journal,
-        tray=seat.tray,
+        sender=seat.sender,
         clock=seat.clock,
     )
 

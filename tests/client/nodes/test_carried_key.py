@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from quorumlearn.nodes.committee.lanes import WAITS_FOR_OTHERS
+from quorumlearn.gateway import CommitStatusError
+from quorumlearn.nodes.committee.sending import MOST_CARRIER_WAITS
+from quorumlearn.nodes.feed import no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import NO_OPTIONS, CarriedKey, Refused, StepOptions
 from quorumlearn.nodes.steps import Step
+from quorumlearn.nodes.worker import OF_ONE_STEP
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
@@ -21,15 +25,17 @@ ELSEWHERE = ArtifactRef(digest="ab" * 32, size=7)
 
 
 class Recorder:
-    """A market that keeps what it is sent, and refuses what goes along if told to."""
+    """A market that keeps what it is sent, and refuses what goes along if told to. `meanwhile` is done while a beacon is under way."""
 
     def __init__(self, refusing: str = "") -> None:
         self.beacons: list[StepOptions] = []
         self.alone: list[str] = []
         self.refusing = refusing
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
         self.beacons.append(options)
+        self.meanwhile()
         if self.refusing and (options.key is not None or self.refusing == "DIGEST_MISMATCH"):
             raise Refused("blocks:RevealBeacon", self.refusing, "no")
 
@@ -57,7 +63,12 @@ class Seat:
     def __init__(self, folder: Path, market: Recorder, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.rounds = verifier_in_seat(2, folder, market, clock=lambda: self.seconds)
-        self.keys = keys_of(self.rounds, market)
+        self.keys = keys_of(self.rounds)
+
+    def offer(self, step: Step, given: b.KeyContribution) -> float | None:
+        """What the thread of the keys does that sees the ceremony of round 2 at this step."""
+        view = view_in(b.BEACON, getattr(b, step.name))
+        return self.rounds.sender.offer(view, no_news, step, view.ceremonies[1], lambda: given)
 
 
 def test_a_key_step_is_made_while_miners_train_and_sent_with_the_beacon(tmp_path: Path) -> None:
@@ -97,16 +108,16 @@ def test_the_rounds_step_takes_what_was_made_while_it_was_computed(tmp_path: Pat
     """By its own view, which is as old as the computation is long, the ceremony was a step behind."""
     market = Recorder()
     seat = Seat(tmp_path, market)
-    carried = CarriedKey("RevealKey", 1, b.KeyContribution(sealed_shares=ELSEWHERE))
-    seat.rounds.tray.put((Step.KEY_REVEAL, 2, 1), carried)
+    given = b.KeyContribution(sealed_shares=ELSEWHERE)
+    assert seat.offer(Step.KEY_REVEAL, given) == KEY_SECONDS / 2
     assert seat.rounds.act(view_in(b.BEACON))
-    assert [one.key for one in market.beacons] == [carried]
+    assert [one.key for one in market.beacons] == [CarriedKey("RevealKey", 1, given)]
 
 
 def test_a_key_step_that_is_done_is_not_sent_again(tmp_path: Path) -> None:
     market = Recorder()
     seat = Seat(tmp_path, market)
-    seat.rounds.tray.put((Step.KEY_REVEAL, 2, 1), CarriedKey("RevealKey", 1, b.KeyContribution()))
+    seat.offer(Step.KEY_REVEAL, b.KeyContribution(sealed_shares=ELSEWHERE))
     view = view_in(b.BEACON, b.KEY_TEST)
     view.ceremonies[1].step = b.KEY_READY
     assert seat.rounds.act(view)
@@ -130,14 +141,55 @@ def test_a_key_step_that_is_on_its_way_does_not_go_alone_before_its_grace_is_ove
     seat = Seat(tmp_path, market)
     view = view_in(b.BEACON)
     assert not seat.keys.act(view)
-    seat.seconds = KEY_SECONDS / 2
-    with seat.rounds.tray.taken(lambda _: True, 0) as key:
-        assert key is not None
+
+    def late() -> None:
+        seat.seconds = KEY_SECONDS / 2
         assert not seat.keys.act(view)
+        assert market.alone == []
         assert seat.keys.next_look == KEY_SECONDS * 2 / 3
         seat.seconds = seat.keys.next_look
         assert seat.keys.act(view)
+
+    market.meanwhile = late
+    assert seat.rounds.act(view)
+    assert [one.key is not None for one in market.beacons] == [True]
     assert market.alone == ["CommitKey"]
+
+
+def test_a_key_step_that_is_on_its_way_is_not_carried_twice(tmp_path: Path) -> None:
+    """The thread of the keys offers it again, by a view that does not show it yet, and so does the next step of the round."""
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    view = view_in(b.BEACON)
+    assert not seat.keys.act(view)
+
+    def offered_again() -> None:
+        assert not seat.keys.act(view)
+
+    market.meanwhile = offered_again
+    assert seat.rounds.act(view)
+    assert seat.rounds.act(view)
+    assert [one.key is not None for one in market.beacons] == [True, False]
+
+
+def test_a_key_step_whose_transaction_failed_is_carried_by_the_next(tmp_path: Path) -> None:
+    market = Recorder()
+    seat = Seat(tmp_path, market)
+    view = view_in(b.BEACON)
+
+    def failing() -> None:
+        raise CommitStatusError("nobody knows what became of it")
+
+    assert not seat.keys.act(view)
+    market.meanwhile = failing
+    with pytest.raises(CommitStatusError):
+        seat.rounds.act(view)
+    assert not seat.keys.act(view)
+    market.meanwhile = lambda: None
+    assert seat.rounds.act(view)
+    first, second = market.beacons
+    assert first == second
+    assert second.key is not None
 
 
 def test_the_rounds_step_is_sent_again_without_what_the_ledger_refuses(tmp_path: Path) -> None:
@@ -153,10 +205,13 @@ def test_the_rounds_step_is_sent_again_without_what_the_ledger_refuses(tmp_path:
 def test_a_rounds_step_that_is_refused_itself_is_refused(tmp_path: Path) -> None:
     market = Recorder("DIGEST_MISMATCH")
     seat = Seat(tmp_path, market)
+    with pytest.raises(Refused):
+        seat.rounds.act(view_in(b.BEACON))
+    assert len(market.beacons) == 1
     seat.keys.act(view_in(b.BEACON))
     with pytest.raises(Refused):
         seat.rounds.act(view_in(b.BEACON))
-    assert len(market.beacons) == 2
+    assert len(market.beacons) == 3
 
 
 @pytest.mark.parametrize("step", [b.KEY_REVEAL, b.KEY_TEST])
@@ -166,9 +221,10 @@ def test_a_key_step_that_cannot_be_made_holds_up_nothing(tmp_path: Path, step: b
     seat = Seat(tmp_path, market)
     view = view_in(b.BEACON, step)
     view.task.spec.timeouts.beacon = 6000
-    with pytest.raises(WAITS_FOR_OTHERS):
+    with pytest.raises(tuple(OF_ONE_STEP)):
         seat.keys.act(view)
-    assert seat.rounds.act(view)
-    (options,) = market.beacons
-    assert options.key is None
+    acting = threading.Thread(target=seat.rounds.act, args=(view,), daemon=True)
+    acting.start()
+    acting.join(MOST_CARRIER_WAITS / 2)
+    assert [one.key for one in market.beacons] == [None]
     assert market.alone == []

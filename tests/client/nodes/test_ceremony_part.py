@@ -16,7 +16,7 @@ from quorumlearn.nodes import exchange
 from quorumlearn.nodes.committee.attempt import Faulty
 from quorumlearn.nodes.committee.ceremony_part import KeptClosedError, LostSecretError, complaint, grace_over
 from quorumlearn.nodes.committee.keyholder import KeyHolder
-from quorumlearn.nodes.committee.tray import Tray
+from quorumlearn.nodes.committee.sending import Sender
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn_proto import block_pb2 as b
@@ -148,10 +148,9 @@ def acting(c: Ceremony, step: int, now: SimpleNamespace) -> tuple[KeyHolder, b.T
     node = KeyHolder(
         me="V1MSP/v",
         msp_id="V1MSP",
-        market=told,  # type: ignore[arg-type]
         store=c.store,
         journal=Journal(c.folder / "node"),
-        tray=Tray(),
+        sender=Sender("V1MSP/v", told, lambda: now.seconds),  # type: ignore[arg-type]
         clock=lambda: now.seconds,
     )
     spec = t.TaskSpec(task_id=TASK, ckks=record_of(c.p), timeouts=t.Timeouts(key=30))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import groupby
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quorumlearn.gateway import EndorseError, PeerError
+from quorumlearn.gateway import EndorseError, Gateway
 from quorumlearn.nodes.endorsers import QuorumContract, endorsers
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import Config
+
+from tests.client.gateway.conftest import alice, gateway, organisation, peer
+from tests.client.gateway.scripted_peer import CHANNEL, ScriptedPeer
+
+__all__ = ["alice", "gateway", "organisation", "peer"]
+
+MVCC_READ_CONFLICT = 11
 
 CONFIG = Config(treasury_msp="T", verifier_msps=["V1", "V2", "V3"], verifier_quorum=2)
 
@@ -34,76 +42,73 @@ def test_the_work_is_spread_and_another_turn_names_others() -> None:
     assert endorsers(CONFIG, "V1/v", 0) != endorsers(CONFIG, "V1/v", 1)
 
 
-class Scripted:
-    """Fails while it has errors left; records who was named."""
-
-    def __init__(self, *errors: EndorseError) -> None:
-        self.errors = list(errors)
-        self.named: list[tuple[str, tuple[str, ...]]] = []
-        self.asked: list[str] = []
-
-    def evaluate(self, function: str, *args: str) -> bytes:
-        self.asked.append(function)
-        return canonical.to_json(CONFIG)
-
-    def evaluate_jointly(
-        self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()
-    ) -> bytes:
-        raise AssertionError(f"{function} was asked of {endorsing_organisations}")
-
-    def submit(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes:
-        self.named.append((function, tuple(endorsing_organisations)))
-        if self.errors:
-            raise self.errors.pop(0)
-        return b"done"
+REFUSED = ("p:1", "V2", "chaincode response 500, [WRONG_PHASE] too late")
 
 
-REFUSED = "chaincode response 500, [WRONG_PHASE] too late"
+@pytest.fixture
+def quorum(gateway: Gateway, peer: ScriptedPeer) -> QuorumContract:
+    """For a verifier of V1."""
+    peer.state["rewards:Config"] = canonical.to_json(CONFIG)
+    return QuorumContract(gateway.network(CHANNEL).contract("cc"), "V1/v")
 
 
-def test_those_named_are_not_believed_the_peer_chooses_and_then_others_are_named() -> None:
+def named(peer: ScriptedPeer) -> list[tuple[str, ...]]:
+    """Who was named by the calls of Endorse, each choice once however often its peers were asked."""
+    every = (tuple(request.endorsing_organizations) for request in peer.requests["Endorse"])
+    return [one for one, _ in groupby(every)]
+
+
+def test_those_named_are_not_believed_the_peer_chooses_and_then_others_are_named(
+    quorum: QuorumContract, peer: ScriptedPeer
+) -> None:
     """One dishonest verifier's refusals shall keep nobody out."""
-    contract = Scripted(EndorseError("aborted", details=(PeerError("peer", "V2", REFUSED),)))
-    quorum = QuorumContract(contract, "V1/v")
-    assert quorum.submit("blocks:Commit", "a") == b"done"
-    assert quorum.submit("blocks:Commit", "a") == b"done"
-    (_, first), (_, none), (_, second) = contract.named
+    peer.fail("Endorse", grpc.StatusCode.ABORTED, "aborted", REFUSED)
+    assert quorum.submit("blocks:Commit", "a") == b"done:a"
+    assert quorum.submit("blocks:Commit", "a") == b"done:a"
+    first, none, second = named(peer)
     assert none == ()
     assert first[0] == second[0] == "V1"
     assert first != second
-    assert contract.asked == ["rewards:Config"]
+    assert peer.calls.count("Evaluate") == 1
 
 
-def test_what_the_peers_choice_refuses_is_refused() -> None:
-    refused = EndorseError("aborted", details=(PeerError("peer", "V1", REFUSED),))
-    contract = Scripted(refused, refused)
-    with pytest.raises(EndorseError):
-        QuorumContract(contract, "M/m").submit("blocks:Commit", "a")
-    assert [bool(named) for _, named in contract.named] == [True, False]
+def test_what_the_peers_choice_refuses_is_refused_and_the_next_time_others_are_named(
+    quorum: QuorumContract, peer: ScriptedPeer
+) -> None:
+    for _ in range(2):
+        peer.fail("Endorse", grpc.StatusCode.ABORTED, "aborted", REFUSED)
+    with pytest.raises(EndorseError, match="WRONG_PHASE"):
+        quorum.submit("blocks:Commit", "a")
+    quorum.submit("blocks:Commit", "a")
+    first, none, second = named(peer)
+    assert none == ()
+    assert first != second
 
 
-def test_what_is_under_other_policies_is_left_to_the_peer() -> None:
-    contract = Scripted()
-    QuorumContract(contract, "M/m").submit("tasks:Publish", "{}")
-    assert contract.named == [("tasks:Publish", ())]
+def test_what_is_under_other_policies_is_left_to_the_peer(quorum: QuorumContract, peer: ScriptedPeer) -> None:
+    quorum.submit("tasks:Publish", "{}")
+    assert named(peer) == [()]
 
 
 @pytest.mark.parametrize("behind", ["V1", "V2", "V3"])
-def test_around_a_peer_that_is_behind_the_others_are_named(behind: str) -> None:
+def test_around_a_peer_that_is_behind_the_others_are_named(
+    quorum: QuorumContract, peer: ScriptedPeer, behind: str
+) -> None:
     """Its results differ from those of the others, and of two nobody can tell which is behind."""
+    peer.behind = {behind}
+    assert quorum.submit("blocks:Commit", "a") == b"done:a"
+    assert len(named(peer)) <= 3
+    peer.requests["Endorse"].clear()
+    assert quorum.submit("blocks:Commit", "b") == b"done:b"
+    (endorsed,) = named(peer)
+    assert set(endorsed) == {"V1", "V2", "V3"} - {behind}
 
-    class Differing(Scripted):
-        def submit(self, function: str, *args: str, endorsing_organisations: Sequence[str] = ()) -> bytes:
-            if behind in endorsing_organisations:
-                odd = PeerError("peer", endorsing_organisations[-1], "ProposalResponsePayloads do not match")
-                self.errors = [EndorseError("aborted", details=(odd,))]
-            return super().submit(function, *args, endorsing_organisations=endorsing_organisations)
 
-    contract = Differing()
-    quorum = QuorumContract(contract, "V1/v")
-    assert quorum.submit("blocks:Commit", "a") == b"done"
-    assert len(contract.named) <= 3
-    contract.named.clear()
-    assert quorum.submit("blocks:Commit", "b") == b"done"
-    ((_, named),) = contract.named
-    assert set(named) == {"V1", "V2", "V3"} - {behind}
+def test_a_lost_race_is_endorsed_anew_by_those_who_answered(
+    quorum: QuorumContract, peer: ScriptedPeer
+) -> None:
+    peer.behind = {"V1"}
+    peer.codes.extend([MVCC_READ_CONFLICT, 0])
+    quorum.submit("blocks:Commit", "a")
+    assert set(named(peer)[-1]) == {"V2", "V3"}
+    assert len(peer.blocks) == 2

@@ -116,7 +116,7 @@ def test_a_finding_counts_for_a_while(
 )
 def test_a_write_that_failed_is_looked_into_at_once(health: Health, error: Exception, looks: bool) -> None:
     health.doubt(error)
-    assert health._doubted.is_set() == looks
+    assert health.doubted == looks
 
 
 def test_the_watch_sees_a_store_that_comes_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.nodes import candidate
 from quorumlearn.nodes.committee.scoring import Scorer
+from quorumlearn.nodes.committee.sending import Sender
+from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
 from quorumlearn_proto import block_pb2 as b
@@ -81,7 +84,8 @@ class Validated(Played):
             market=market,  # type: ignore[arg-type]
             store=self.store,
             journal=self.task_journal(seat),
-            scorer=Scorer(few_samples),
+            sender=Sender(f"V{seat}/v", market),  # type: ignore[arg-type]
+            validator=Validator(self.store, Scorer(few_samples)),
             position=lambda _: (0, 0),
             workers=ckks.Workers(0),
         )
@@ -122,6 +126,42 @@ def test_no_seat_votes_for_another_model_or_another_aggregate(round_: Validated)
         assert ballot.model == model.digest
         assert ballot.reason == b.WRONG_MODEL
         assert not ballot.total
+
+
+def test_what_was_scored_early_is_no_longer_expected_once_the_aggregate_opens_to_something_else(
+    round_: Validated,
+) -> None:
+    """As when a seat whose partial decryption was false has been put out."""
+    round_.propose(round_.model, round_.aggregate)
+    validator = Validator(round_.store, Scorer(few_samples))
+    validator.score_early(round_.view, round_.values + 1)
+    assert validator.ballot(round_.view, 1, round_.values).reason == b.GOOD
+    assert validator.ballot(round_.view, 1, round_.values + 1).reason == b.WRONG_MODEL
+
+
+class Counting(Scorer):
+    """Finds one sample more correct with each model that it is asked of for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__(few_samples)
+        self.asked: list[str] = []
+
+    def score(self, spec: t.TaskSpec, public: learning.Model) -> learning.Score:
+        digest = hashlib.sha256(learning.to_bytes(public)).hexdigest()
+        if digest not in self.asked:
+            self.asked.append(digest)
+        return learning.Score(correct=1 + self.asked.index(digest), total=20, loss=0.0)
+
+
+def test_the_candidate_is_scored_before_it_is_named_and_beside_its_base(round_: Validated) -> None:
+    round_.propose(round_.model, round_.aggregate)
+    scorer = Counting()
+    validator = Validator(round_.store, scorer)
+    validator.score_early(round_.view, round_.values)
+    assert scorer.asked == [round_.model.digest]
+    ballot = validator.ballot(round_.view, 1, round_.values)
+    assert scorer.asked == [round_.model.digest, round_.view.round.base.model.digest]
+    assert (ballot.correct, ballot.base_correct, ballot.total) == (1, 2, 20)
 
 
 def test_a_seat_to_which_the_aggregate_does_not_open_says_so_and_votes_for_no_model(

@@ -65,7 +65,7 @@ class OfOnePeer(Organisation):
                 identities=(IdentityConfig(user="vera", role="verifier", seed=None),),
             )
         )
-        self.contract = OnPeer(play, self.name("vera"), told)
+        self.on_peer = OnPeer(play, self.name("vera"), told)
 
     def name(self, user: str) -> str:
         return f"{MSP}/{user}"
@@ -74,7 +74,7 @@ class OfOnePeer(Organisation):
         return MSP
 
     def market(self, user: str) -> Market:
-        return Market(self.contract)
+        return Market(self.on_peer)
 
     def network(self, user: str) -> Network:
         return NoEvents()  # type: ignore[return-value]
@@ -108,7 +108,7 @@ class Away:
 
         organisation = OfOnePeer(self.folder, self.play, told)
         Node(organisation, stop).run()
-        return organisation.contract.asked
+        return organisation.on_peer.asked
 
 
 def listings(asked: Asked) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from google.protobuf.message import Message
-from quorumlearn.gateway import CommitError, EvaluateError
-from quorumlearn.nodes.market import NEW_KEY_RACE, CarriedKey, Market, StepOptions
+from quorumlearn.gateway import EvaluateError
+from quorumlearn.nodes.market import CarriedKey, Market, StepOptions
 from quorumlearn_chaincode.contracts import FUNCTIONS
 from quorumlearn_proto.block_pb2 import (
     Accusation,
@@ -151,28 +151,3 @@ def test_a_seat_accuses_and_leaves_by_the_client() -> None:
     assert [one.fault for one in market.misconducts(TASK)] == [Fault.BAD_SKETCH_SHARES]
     market.leave_committee(TASK)
     assert [one.leaves_after for one in market.view(TASK).seats] == [0, 2, 0]
-
-
-class Invalidated(Recorder):
-    """Its first transactions, as many as there are codes, are in a block and not valid."""
-
-    def __init__(self, *codes: str) -> None:
-        super().__init__()
-        self.codes = list(codes)
-
-    def submit(self, function: str, *args: str) -> bytes:
-        super().submit(function, *args)
-        if self.codes:
-            raise CommitError("a" * 64, self.codes.pop(0), 7)
-        return b""
-
-
-def test_who_loses_the_race_for_a_new_key_tries_once_more() -> None:
-    contract = Invalidated(NEW_KEY_RACE)
-    Market(contract).advance(TASK)
-    assert [call[0] for call in contract.calls] == ["blocks:Advance"] * 2
-    for codes, tried in (((NEW_KEY_RACE, NEW_KEY_RACE), 2), (("MVCC_READ_CONFLICT",), 1)):
-        contract = Invalidated(*codes)
-        with pytest.raises(CommitError, match=codes[-1]):
-            Market(contract).advance(TASK)
-        assert len(contract.calls) == tried

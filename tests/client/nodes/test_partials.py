@@ -40,7 +40,7 @@ class Opening:
 
     def shifted(self, seat: int, steps: Steps, scale: Fraction = Fraction(2)) -> bytes:
         p = self.committee.parameters
-        residues = decryption._read(p, self.total, self.partials[seat])
+        residues = decryption.read_partial(p, self.total, self.partials[seat])
         return write(p, Kind.PARTIAL, moved(p, residues, steps, scale), binding=self.total.digest())
 
     def verified(self, partials: Mapping[int, bytes], *, contested: bool = False, off: int = 0) -> Verified:

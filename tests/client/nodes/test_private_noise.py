@@ -37,17 +37,17 @@ def now(number: int = 1, base: str = "aa") -> b.Round:
 
 def test_two_miners_of_one_name_draw_other_noise_unless_an_experiment_fixes_it(tmp_path: Path) -> None:
     one, other = miner(tmp_path / "one"), miner(tmp_path / "other")
-    assert one._noise_seed(now()) != other._noise_seed(now())
+    assert one.noise_seed(now()) != other.noise_seed(now())
     fixed, again = miner(tmp_path / "fixed", b"k" * 32), miner(tmp_path / "again", b"k" * 32)
-    assert fixed._noise_seed(now()) == again._noise_seed(now())
+    assert fixed.noise_seed(now()) == again.noise_seed(now())
     assert fixed.journal.names() == []
-    assert fixed._noise_seed(now()) != miner(tmp_path / "x", b"k" * 32, "AMSP/miner2")._noise_seed(now())
+    assert fixed.noise_seed(now()) != miner(tmp_path / "x", b"k" * 32, "AMSP/miner2").noise_seed(now())
 
 
 def test_a_restarted_miner_draws_the_same_noise_and_every_round_and_base_other(tmp_path: Path) -> None:
-    seed = miner(tmp_path)._noise_seed(now())
-    assert miner(tmp_path)._noise_seed(now()) == seed
-    assert len({seed, miner(tmp_path)._noise_seed(now(2)), miner(tmp_path)._noise_seed(now(base="bb"))}) == 3
+    seed = miner(tmp_path).noise_seed(now())
+    assert miner(tmp_path).noise_seed(now()) == seed
+    assert len({seed, miner(tmp_path).noise_seed(now(2)), miner(tmp_path).noise_seed(now(base="bb"))}) == 3
 
 
 def test_the_secret_shows_in_no_repr(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from quorumlearn.nodes.steps import Step, miner_step, to_be_carried, verifier_steps
+from quorumlearn.nodes.steps import Step, miner_step, verifier_steps
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -184,75 +184,6 @@ def test_a_challenge_is_judged_beside_the_round() -> None:
 
 def test_every_step_of_the_protocol_is_something_that_an_identity_does() -> None:
     assert set(STEPS) <= set(Step.__members__)
-
-
-KEY_SECONDS = 100
-ORDER = (b.COMMIT, b.BEACON, b.REVEAL, b.SCREEN, b.SELECT, b.OPEN, b.PROPOSE, b.VALIDATE)
-
-
-def with_ceremony(phase: b.Phase, step: b.CeremonyStep) -> b.TaskView:
-    """Round 1 in this phase, all that came before done; the ceremony of round 2 in this step since 1970, for 100 s."""
-    view = running(phase)
-    view.task.spec.timeouts.key = KEY_SECONDS
-    for seat in (1, 2):
-        view.contributions.add(round=1, attempt=1, seat=seat)
-        screening = view.screenings.add(seat=seat)
-        if phase > b.SCREEN:
-            screening.sketch_shares.CopyFrom(REF)
-        if phase > b.SELECT:
-            screening.selection.SetInParent()
-        if phase > b.OPEN:
-            screening.partial.CopyFrom(REF)
-        if step != b.KEY_COMMIT:
-            part = view.contributions.add(round=2, attempt=1, seat=seat)
-            part.public_share.CopyFrom(REF)
-            if step != b.KEY_REVEAL:
-                part.sealed_shares.CopyFrom(REF)
-    view.ceremonies.add(round=2, attempt=1, step=step, seats=[1, 2], deadline_ms=1000 * KEY_SECONDS)
-    return view
-
-
-@pytest.mark.parametrize(
-    ("step", "last"),
-    [
-        (Step.KEY_COMMIT, b.SCREEN),
-        (Step.KEY_REVEAL, b.SELECT),
-        (Step.KEY_TEST, b.OPEN),
-        (Step.KEY_CONFIRM, b.VALIDATE),
-    ],
-)
-def test_a_key_step_is_carried_while_the_round_has_as_many_steps_left_as_the_ceremony(
-    step: Step, last: b.Phase
-) -> None:
-    for phase in ORDER:
-        view = with_ceremony(phase, getattr(b, step.name))
-        assert (step, 2) in verifier_steps(view, "V1MSP/v", "V1MSP")
-        assert to_be_carried(view, 1, step, 2, 0) == (phase <= last)
-
-
-def test_a_key_step_goes_alone_where_no_step_of_the_round_is_left_to_the_seat() -> None:
-    view = with_ceremony(b.VALIDATE, b.KEY_CONFIRM)
-    assert to_be_carried(view, 1, Step.KEY_CONFIRM, 2, 0)
-    view.ballots.add(seat=1, model=view.round.candidate.model.digest)
-    assert not to_be_carried(view, 1, Step.KEY_CONFIRM, 2, 0)
-    view = with_ceremony(b.BEACON, b.KEY_COMMIT)
-    view.round.seats.remove(1)
-    assert not to_be_carried(view, 1, Step.KEY_COMMIT, 2, 0)
-    assert to_be_carried(view, 2, Step.KEY_COMMIT, 2, 0)
-
-
-def test_a_key_step_goes_alone_once_half_of_its_time_is_over_and_in_the_rounds_own_ceremony() -> None:
-    view = with_ceremony(b.COMMIT, b.KEY_COMMIT)
-    assert to_be_carried(view, 1, Step.KEY_COMMIT, 2, 500 * KEY_SECONDS - 1)
-    assert not to_be_carried(view, 1, Step.KEY_COMMIT, 2, 500 * KEY_SECONDS)
-    view.round.phase = b.KEY
-    view.ceremonies[0].round = 1
-    assert not to_be_carried(view, 1, Step.KEY_COMMIT, 1, 0)
-
-
-@pytest.mark.parametrize("step", [Step.KEY_OPEN, Step.KEY_BLAME, Step.BEACON])
-def test_nothing_else_is_carried(step: Step) -> None:
-    assert not to_be_carried(with_ceremony(b.COMMIT, b.KEY_OPEN), 1, step, 2, 0)
 
 
 @pytest.mark.parametrize("status", [t.RUNNING, t.COMPLETED])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.nodes.committee.lanes import GATHER_SECONDS
-from quorumlearn.nodes.committee.verifier import CARRIER_WAITS, MOST_CARRIER_WAITS
+from quorumlearn.nodes.committee.sending import CARRIER_WAITS, GATHER_SECONDS, MOST_CARRIER_WAITS
 from quorumlearn_chaincode.contracts.dispatch import KNOWN_QUERIES
 from quorumlearn_proto.protocol import BINARY, PENDING
 

@@ -141,6 +141,8 @@ def test_whatever_a_step_dies_of_is_logged_counted_and_tried_again(monkeypatch: 
     assert [one["kind"] for one in failed] == ["RuntimeError", "MemoryError", "KeyError"]
     assert [one["error"] for one in failed] == ["CUDA error", "7 GiB", "'conv1'"]
     assert all("test_worker.py:" in one["at"] for one in failed)
+    (foreseen,) = (one for one in logs if one["event"] == "will try again")
+    assert (foreseen["error"], foreseen["until"]) == ("no space", "the state folder can be read and written")
     assert doubted == list(errors[:-1])
     for error in unforeseen:
         labels = {"task": "died", "kind": type(error).__name__}

@@ -55,7 +55,7 @@ def test_distances_and_norms_are_those_of_linear_algebra(seed: int, count: int, 
 def test_distances_in_blocks_are_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     x = vectors(1, 12, 33)
     whole = squared_distances(x)
-    monkeypatch.setattr("quorumlearn.robust.geometry._BLOCK", 70)
+    monkeypatch.setattr("quorumlearn.robust.geometry.BLOCK", 70)
     assert squared_distances(x).tobytes() == whole.tobytes()
 
 

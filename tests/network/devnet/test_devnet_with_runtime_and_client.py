@@ -8,7 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from quorumlearn.gateway import CommitError, EndorseError, EvaluateError, Gateway, connect, load_msp
+from quorumlearn.gateway import (
+    CommitError,
+    EndorseError,
+    EvaluateError,
+    Gateway,
+    connect,
+    load_msp,
+    read_block,
+)
+from quorumlearn.gateway.contract import NEW_KEY_RACE
 from quorumlearn_chaincode.runtime import (
     ChaincodeService,
     ChaincodeStub,
@@ -129,6 +138,23 @@ def test_key_policies_of_the_runtime_decide_who_endorses(gateways: dict[str, Gat
     with pytest.raises(CommitError) as failed:
         contract.submit("guard", "kept", *peers, endorsing_organisations=["V1MSP", "V2MSP"])
     assert "ENDORSEMENT_POLICY_FAILURE" in str(failed.value)
+
+
+def test_of_two_who_make_a_key_with_a_policy_at_the_same_time_nobody_fails(
+    gateways: dict[str, Gateway],
+) -> None:
+    """Played until one has lost the race: in one block the second is held to the policy that the first has just set."""
+    networks = [gateways[name].network(CHANNEL) for name in ("V1MSP", "V2MSP")]
+    begin = networks[0].chain_info().height
+    numbers = iter(range(50))
+    codes: list[str] = []
+    while NEW_KEY_RACE not in codes:
+        args = ("guard", f"new {next(numbers)}", "OwnerMSP", "V2MSP")
+        with ThreadPoolExecutor(2) as pool:
+            made = [pool.submit(one.contract("kv").submit, *args) for one in networks]
+        assert [one.result() for one in made] == [b"", b""]
+        blocks = map(networks[0].block, range(begin, networks[0].chain_info().height))
+        codes = [one.code for block in blocks for one in read_block(block).transactions]
 
 
 def test_errors_carry_the_peers_words(gateways: dict[str, Gateway]) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from quorumlearn_network.fabric import lifecycle, native, transactions, up
 from quorumlearn_network.fabric.errors import DisagreementError
-from quorumlearn_network.fabric.layout import Layout, plan
+from quorumlearn_network.fabric.layout import plan
 from quorumlearn_network.folder import UpError, step
 from quorumlearn_network.ports import choose_ports
 from quorumlearn_network.spec import dump_spec, parse_spec
@@ -150,26 +150,27 @@ def test_peers_that_disagree_while_one_is_behind_are_asked_again(
     """Two machines that commit the chaincode at the same time: for a moment one peer knows more than another."""
     asked: list[str] = []
 
-    def commit(layout: Layout) -> None:
-        asked.append("commit")
+    def committed(*_: object) -> lifecycle.Definition:
+        asked.append("committed")
         if len(asked) < 3:
             raise DisagreementError("peer0.b and peer0.a disagree")
+        return lifecycle.Definition(layout.spec.chaincode.sequence, "", b"", ())
 
     layout = plan(choose_ports(parse_spec(DESCRIPTION, "x"), None), tmp_path)
     for name in ("install", "approve"):
         monkeypatch.setattr(lifecycle, name, lambda *_: True)
     monkeypatch.setattr(up, "admin", lambda *_: None)
-    monkeypatch.setattr(up, "_commit", commit)
+    monkeypatch.setattr(lifecycle, "committed", committed)
     nodes = SimpleNamespace(stale=list, running=dict)
     upkeep = Upkeep(nodes, [], lambda _: None, time.monotonic() + 60)
     up.deploy(layout, nodes, upkeep)
-    assert asked == ["commit"] * 3
+    assert asked == ["committed"] * 3
 
 
 def test_endorsements_of_different_results_are_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
     results = iter((b"one", b"other"))
     monkeypatch.setattr(
-        transactions, "_endorsed", lambda peer, proposal: SimpleNamespace(payload=next(results))
+        transactions, "endorsed", lambda peer, proposal: SimpleNamespace(payload=next(results))
     )
     peers = [SimpleNamespace(name=f"peer{i}") for i in range(2)]
     with pytest.raises(DisagreementError, match="peer1 and peer0 disagree about CommitChaincodeDefinition"):

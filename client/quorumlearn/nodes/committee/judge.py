@@ -10,7 +10,7 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import metrics, steps, triggers
-from quorumlearn.nodes.committee.lanes import each
+from quorumlearn.nodes.committee.each_open_step import do_each
 from quorumlearn.nodes.committee.scoring import Scorer
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.market import Market
@@ -44,7 +44,7 @@ class Judge:
                 self.market.vote_challenge(task, height, self._judge_block(view, height))
             return True
 
-        return each(challenged, judge, view, self.me)
+        return do_each(challenged, judge, view, self.me)
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return triggers.challenged(events)

@@ -1,8 +1,7 @@
-"""A seat's part in the key ceremonies: makes each step when it is open, and has it carried by the seat's next step in the round.
+"""A seat's part in the key ceremonies: makes each step when it is open, and offers it to nodes.committee.sending.
 
-It has a thread of its own, so that what the seat computes for a round holds up no key. A step waits for the round's next transaction
-while `steps.to_be_carried` says that there is time, and then leaves alone. The same thread moves the task on when something is due, for it
-is never at work for long.
+It has a thread of its own, so that what the seat computes for a round holds up no key. The same thread moves the task on when something
+is due, for it is never at work for long.
 """
 
 from __future__ import annotations
@@ -22,13 +21,12 @@ from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
 from quorumlearn.nodes import metrics, steps, triggers
 from quorumlearn.nodes.committee import blame
 from quorumlearn.nodes.committee.attempt import Attempt, Faulty
-from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint_of, grace_ends_ms, grace_over
-from quorumlearn.nodes.committee.lanes import WAITS_FOR_OTHERS, each, gather
-from quorumlearn.nodes.committee.tray import Tray, Which
+from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint_of, grace_over
+from quorumlearn.nodes.committee.each_open_step import do_each
+from quorumlearn.nodes.committee.sending import KeyStepAt, Sender
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.market import CarriedKey, Market
 from quorumlearn.nodes.steps import KEY_STEPS, Step
 
 log = structlog.get_logger()
@@ -42,15 +40,14 @@ class KeyHolder:
 
     me: str
     msp_id: str
-    market: Market
     store: ArtifactStore
     journal: Journal
-    tray: Tray
+    sender: Sender
     beacon_key: bytes | None = field(default=None, repr=False)
     clock: Callable[[], float] = time.time
     advance_delay: float = 0.0
     next_look: float | None = None
-    _contributed: tuple[Which, b.KeyContribution] | None = None
+    _contributed: tuple[KeyStepAt, b.KeyContribution] | None = None
     _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
 
     @property
@@ -69,7 +66,7 @@ class KeyHolder:
         self._remember(view, seat)
         open_steps = steps.verifier_steps(view, self.me, self.msp_id)
         mine = [one for one in open_steps if one[0] in KEY_STEPS]
-        return each(mine, lambda step, number: self._step(step, number, view, seat, news), view, self.me)
+        return do_each(mine, lambda step, number: self._step(step, number, view, seat, news), view, self.me)
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         """The first seat also closes the steps that miners complete, or seats that act at the same time."""
@@ -81,44 +78,33 @@ class KeyHolder:
         return self.advance_delay == 0.0 and triggers.completed(view, events)
 
     def _step(self, step: Step, number: int, view: b.TaskView, seat: int, news: News) -> bool:
-        """Make it, and send it unless it waits to be carried."""
+        """Whether it was sent, and not left to be carried."""
         ceremony = steps.ceremony_of(view, number)
-        which = step, number, ceremony.attempt
-        try:
-            contribution = self._contribution(which, view, seat)
-        except WAITS_FOR_OTHERS:
-            self.tray.put(which, None)
-            raise
-        if steps.to_be_carried(view, seat, step, number, self._now_ms):
-            self.tray.put(which, CarriedKey(KEY_STEPS[step].function, ceremony.attempt, contribution))
-            self._look(steps.carried_until_ms(view, number))
-            return False
-        if not self.tray.withdraw(which) and not self._grace_over(view, number):
-            self._look(grace_ends_ms(ceremony, _seconds_of(view, ceremony)))
-            return False
-        gather(view, number, seat, self.me, news)
-        pending = triggers.others_pending(view, number, self.me, news())
-        place = (view.task.spec.task_id, number, ceremony.attempt)
-        self.market.key_step(KEY_STEPS[step].function, place, contribution, pending)
-        return True
+        again = self.sender.offer(
+            view, news, step, ceremony, lambda: self._contribution(step, ceremony, view, seat)
+        )
+        if again is not None:
+            self.next_look = min(again, self.next_look or math.inf)
+        return again is None
 
-    def _look(self, at_ms: int) -> None:
-        self.next_look = min(at_ms / 1000, self.next_look or math.inf)
-
-    def _contribution(self, which: Which, view: b.TaskView, seat: int) -> b.KeyContribution:
+    def _contribution(
+        self, step: Step, ceremony: b.Ceremony, view: b.TaskView, seat: int
+    ) -> b.KeyContribution:
         """What this seat has to say in a ceremony's step, made once if it may wait; a complaint where another's part cannot be used."""
+        which = step, ceremony.round, ceremony.attempt
         if self._contributed is not None and self._contributed[0] == which:
             return self._contributed[1]
-        step, number, _ = which
-        part = self._part(view, number, seat)
-        giving_up = self._grace_over(view, number)
+        part = self._part(view, ceremony, seat)
+        giving_up = grace_over(ceremony, steps.seconds_of(view, ceremony), self._now_ms)
         try:
             with metrics.timed(metrics.STEPS, step.value):
-                made = self._key_contribution(step, part, steps.ceremony_of(view, number), giving_up)
+                made = self._key_contribution(step, part, ceremony, giving_up)
         except Faulty as fault:
             if fault.withheld is not None and not giving_up:
                 raise
-            log.warning("complains", task=part.attempt.task, round=number, identity=self.me, why=str(fault))
+            log.warning(
+                "complains", task=part.attempt.task, round=ceremony.round, identity=self.me, why=str(fault)
+            )
             made = complaint_of(fault)
         if KEY_STEPS[step].carried:
             self._contributed = which, made
@@ -138,6 +124,8 @@ class KeyHolder:
             return part.confirm(list(ceremony.seats))
         if step is Step.KEY_OPEN:
             return part.open()
+        if step is not Step.KEY_BLAME:
+            raise NotImplementedError(f"no seat knows how to {step.value}")
         if not giving_up and (absent := blame.absent(part.attempt)):
             raise ArtifactMissing(f"{len(absent)} artifacts of a failed ceremony are not in the store (yet)")
         return b.KeyContribution(blame=blame.vote(blame.judge(part.attempt)))
@@ -146,37 +134,26 @@ class KeyHolder:
         """Which attempts became rounds' keys must outlive a restart. What was read in ceremonies that are over is let go."""
         for ceremony in view.ceremonies:
             if ceremony.step == b.KEY_READY and steps.contribution(view, ceremony.round, seat) is not None:
-                self._part(view, ceremony.round, seat).note_ready()
+                self._part(view, ceremony, seat).note_ready()
         under_way = {(one.round, one.attempt) for one in view.ceremonies if one.step in CEREMONY}
         self._seen = {which: seen for which, seen in self._seen.items() if which in under_way}
 
-    def _grace_over(self, view: b.TaskView, number: int) -> bool:
-        ceremony = steps.ceremony_of(view, number)
-        return grace_over(ceremony, _seconds_of(view, ceremony), self._now_ms)
-
-    def _part(self, view: b.TaskView, number: int, seat: int) -> CeremonyPart:
-        attempt = steps.ceremony_of(view, number).attempt
-        seen = self._seen.setdefault((number, attempt), {})
-        return ceremony_part(view, number, seat, self.store, self.journal, seen, self.beacon_key)
-
-
-def _seconds_of(view: b.TaskView, ceremony: b.Ceremony) -> int:
-    """How long the ceremony's step may take."""
-    return CEREMONY[ceremony.step].seconds(view.task.spec.timeouts)
+    def _part(self, view: b.TaskView, ceremony: b.Ceremony, seat: int) -> CeremonyPart:
+        seen = self._seen.setdefault((ceremony.round, ceremony.attempt), {})
+        return ceremony_part(view, ceremony, seat, self.store, self.journal, seen, self.beacon_key)
 
 
 def ceremony_part(
     view: b.TaskView,
-    number: int,
+    ceremony: b.Ceremony,
     seat: int,
     store: ArtifactStore,
     journal: Journal,
     seen: dict[str, bytes],
     beacon_key: bytes | None = None,
 ) -> CeremonyPart:
-    """A seat's part in the current attempt at a round's key; `journal` is the task's, `seen` what was read in the attempt."""
-    spec = view.task.spec
-    attempt = steps.ceremony_of(view, number).attempt
+    """A seat's part in the current attempt of a ceremony; `journal` is the task's, `seen` what was read in the attempt."""
+    spec, number, attempt = view.task.spec, ceremony.round, ceremony.attempt
     return CeremonyPart(
         attempt=Attempt(
             parameters=parameters_of(spec),

@@ -1,0 +1,125 @@
+"""`quorumlearn task list` and `task show`: what the ledger says of tasks, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import task_pb2 as t
+
+from quorumlearn.analysis import outcome_of, why_round, why_task
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
+from quorumlearn.cli.terminal import AsJson, print_json, print_table, print_text
+
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
+
+
+def list_tasks(folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+    """All tasks on the ledger."""
+    with open_market(folder, who) as market:
+        found = list(market.tasks())
+    if as_json:
+        print_json({"tasks": [_dict(one) for one in found]})
+        return
+    rows = [
+        (
+            one.task.spec.task_id,
+            t.TaskStatus.Name(one.state.status),
+            f"{one.state.round}/{one.task.spec.rounds}",
+            one.state.head.height,
+            one.task.spec.reward.per_round,
+            one.task.owner,
+            one.task.spec.title,
+        )
+        for one in found
+    ]
+    print_table(("task", "status", "round", "blocks", "reward a round", "owner", "title"), rows)
+
+
+def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+    """One task: its rules, where it stands, its blocks, and why rounds failed."""
+    from quorumlearn.nodes.guarantee import round_lacks, task_lacks
+
+    with open_market(folder, who) as market:
+        view = market.view(task)
+        blocks = list(market.blocks(task))
+        rounds = list(market.rounds(task))
+    spec = view.task.spec
+    lacks = task_lacks(spec)
+    weak = {one.number: why for one in rounds if (why := round_lacks(spec, one.selection))}
+    if as_json:
+        print_json(
+            {
+                "task": _dict(view.task),
+                "state": _dict(view.state),
+                "rounds": [
+                    {
+                        "round": one.number,
+                        "outcome": outcome_of(one),
+                        "reason": one.reason,
+                        "weak": weak.get(one.number, ""),
+                    }
+                    for one in rounds
+                ],
+                "warnings": [lacks] if lacks else [],
+                "blocks": [_dict(one) for one in blocks],
+            }
+        )
+        return
+    print_text(f"{task}  {t.TaskStatus.Name(view.state.status)}  {spec.title}")
+    for name, value in (_facts(view) | ({"warning": lacks} if lacks else {})).items():
+        print_text(f"  {name:<10} {value}")
+    print_text("")
+    _print_blocks(blocks)
+    _print_failed(rounds, weak)
+
+
+def _facts(view: b.TaskView) -> dict[str, str]:
+    """What is said of the task, a line each."""
+    spec, state = view.task.spec, view.state
+    under_way = f", in {b.Phase.Name(view.round.phase)}" if state.round else ""
+    reserves = ", ".join(spec.committee.reserve_msp_ids)
+    facts = {
+        "owner": view.task.owner,
+        "workload": f"{spec.workload.name}, public: {', '.join(spec.workload.public_blocks)}",
+        "rounds": f"{state.round} of {spec.rounds}{under_way}",
+        "miners": f"{len(view.miners)} joined; {spec.min_miners} to {spec.max_miners}, {spec.byzantine} may cheat",
+        "rule": spec.rule.name,
+        "committee": f"any {spec.committee.threshold} of {', '.join(spec.committee.msp_ids)}"
+        + (f"; in reserve: {reserves}" if reserves else ""),
+        "reward": f"{spec.reward.per_round} a round: {spec.reward.miners_bp / 100:g} % miners, "
+        f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
+    }
+    return facts | ({"ended": why_task(state.reason)} if state.reason else {})
+
+
+def _print_blocks(blocks: Sequence[b.Block]) -> None:
+    rows = [
+        (
+            one.core.height,
+            one.digest[:12],
+            one.core.round,
+            b.BlockStatus.Name(one.status),
+            sum(verdict.weight > 0 for verdict in one.core.verdicts),
+            one.core.proposer,
+        )
+        for one in blocks
+    ]
+    print_table(("block", "digest", "round", "status", "contributors", "proposer"), rows)
+
+
+def _print_failed(rounds: Sequence[b.Round], weak: Mapping[int, str]) -> None:
+    """Why rounds failed, and which ones had no guarantee."""
+    for one in rounds:
+        if one.reason:
+            print_text(f"round {one.number} was {outcome_of(one).lower()}: {why_round(one)}")
+        if one.number in weak:
+            print_text(f"round {one.number}: {weak[one.number]}", style="yellow")
+
+
+def _dict(message: object) -> dict[str, object]:
+    fields: dict[str, object] = MessageToDict(message, preserving_proto_field_name=True)  # type: ignore[arg-type]
+    return fields
