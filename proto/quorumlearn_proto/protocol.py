@@ -232,7 +232,7 @@ _ROUND = (
         accused=Fault.BAD_SKETCH_SHARES,
         leads_to=(Phase.OPEN, Phase.ENDED),
         closing="A seat that voted otherwise than t equal votes is slashed and leaves too (FALSE_VOTE). Without t equal votes: aborted. "
-        "If they give fewer than `min_aggregate` miners a weight: rejected.",
+        "If they give nobody a weight: rejected.",
     ),
     RoundStep(
         at=Phase.OPEN,
