@@ -65,7 +65,7 @@ def publish(
 ) -> None:
     from quorumlearn.artifacts import ArtifactStore, reference_of
     from quorumlearn.learning import DataSource
-    from quorumlearn.nodes import taskfile
+    from quorumlearn.nodes import randomness, taskfile
     from quorumlearn.nodes.encryption import parameters_of
     from quorumlearn.nodes.exposure import exposure_of
     from quorumlearn.nodes.guarantee import task_lacks
@@ -86,9 +86,9 @@ def publish(
                         artifacts.put(data_of)
                 market.publish(spec)
     lines = parameters_of(spec).explain().lines
-    lacks, exposed = task_lacks(spec), exposure_of(spec)
+    exposed = exposure_of(spec)
+    warnings = [one for one in (task_lacks(spec), randomness.warning(spec)) if one]
     if as_json:
-        warnings = [lacks] if lacks else []
         print_json(
             {
                 "task": spec.task_id,
@@ -105,8 +105,8 @@ def publish(
     for line in lines:
         print_text(f"  {line}")
     print_text(f"  {exposed.sentence}")
-    if lacks:
-        print_text(f"warning: {lacks}", style="yellow")
+    for warning in warnings:
+        print_text(f"warning: {warning}", style="yellow")
     if not dry_run:
         print_text(f"next: quorumlearn task watch {spec.task_id}")
 
