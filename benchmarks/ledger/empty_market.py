@@ -87,7 +87,7 @@ class Ledger:
             "id": name,
             "workload": {"name": "mnist-cnn"},
             "rounds": 1,
-            "miners": {"minimum": 1, "maximum": 10, "byzantine": 0},
+            "miners": {"minimum": 2, "maximum": 10, "byzantine": 0},
             "committee": {"organisations": [f"Org{seat}MSP" for seat in range(1, SEATS + 1)], "threshold": 2},
             "rule": {"name": "mean"},
             "timeouts": dict.fromkeys(

@@ -66,7 +66,8 @@ def adapt(scene: Scene, samples: int, shard_samples: int, task: Mapping[str, obj
     """Change the written scene: these fields of its task, and so many samples for each miner. Its f is what multi-Krum withstands."""
     file = scene.folder / "task.yaml"
     fields = yaml.safe_load(file.read_text()) | task
-    fields["miners"]["byzantine"] = (len(scene.miners) - 3) // 2
+    f = (len(scene.miners) - 3) // 2
+    fields["miners"] |= {"byzantine": f, "minimum": 2 * f + 3}
     file.write_text(yaml.safe_dump(fields, sort_keys=False))
     for path in scene.node_files:
         node = yaml.safe_load(path.read_text())

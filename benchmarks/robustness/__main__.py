@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     setting = QUICK if quick else Setting()
     asked = {
         name: getattr(chosen, name)
-        for name in ("miners", "byzantine", "rounds", "samples", "tests", "sketch_size", "data")
+        for name in ("miners", "byzantine", "rounds", "samples", "tests", "sketch_size", "data", "least")
     }
     setting = replace(setting, **{name: value for name, value in asked.items() if value is not None})
     rules = _listed(chosen.rules) or (QUICK_RULES if quick else RULES)
@@ -150,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, help="of one miner, on average")
     parser.add_argument("--tests", type=int, help="test samples")
     parser.add_argument("--sketch-size", type=int, help="k")
+    parser.add_argument(
+        "--least", type=int, help="miners of each weight; attackers + 2, as the contracts ask, if left out"
+    )
     parser.add_argument(
         "--data", help="folder with MNIST's four files; without it see quorumlearn.learning.load"
     )

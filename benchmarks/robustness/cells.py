@@ -216,6 +216,7 @@ class _Round:
             norm_limit=float(np.sqrt(self.world.parameters.update_size)) * BOUND,
             rounding=ckks.sketch_rounding(self.world.parameters),
             max_weight_sum=min(self.world.room, robust.weight_room(name, self.setting.miners)),
+            levels=self.setting.levels,
         )
 
     def _expected_weights(self, sketches: Floats) -> Floats:
@@ -229,6 +230,7 @@ class _Round:
             rule=robust.make_rule(rule, {}, self.setting.byzantine),
             norm_limit=float(np.sqrt(self.world.parameters.update_size)) * BOUND,
             max_weight_sum=robust.weight_room(rule, len(sketches)),
+            levels=self.setting.levels,
         )
         return np.array([float(finding.weight) for finding in findings])
 

@@ -22,7 +22,7 @@ BOUND = 0.5
 @dataclass(frozen=True)
 class Setting:
     """What all cells of a run have in common. samples: of one miner's shard, on average. head_start: samples that the
-    owner has trained the task's initial model on, so that few rounds show something; 0 starts from nothing."""
+    owner has trained the task's initial model on, so that few rounds show something; 0 starts from nothing. least: see `levels`."""
 
     miners: int = 20
     byzantine: int = 4
@@ -32,6 +32,12 @@ class Setting:
     tests: int = 2000
     sketch_size: int = 256
     data: str | None = None
+    least: int | None = None
+
+    @property
+    def levels(self) -> robust.Levels:
+        """Of how many miners each weight must be; by default as the contracts ask, 1 to see what that costs."""
+        return robust.Levels(self.byzantine + 2 if self.least is None else self.least)
 
 
 @dataclass(frozen=True, eq=False)

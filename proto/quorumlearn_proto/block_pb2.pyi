@@ -340,6 +340,22 @@ class Authorisation(_message.Message):
     at_ms: int
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., updates: _Optional[_Iterable[_Union[_common_pb2.ArtifactRef, _Mapping]]] = ..., weights: _Optional[_Iterable[int]] = ..., beacon: _Optional[str] = ..., openings: _Optional[int] = ..., at_ms: _Optional[int] = ...) -> None: ...
 
+class OpenedBase(_message.Message):
+    __slots__ = ("task_id", "base", "groups")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    base: str
+    groups: _containers.RepeatedCompositeFieldContainer[MinerGroup]
+    def __init__(self, task_id: _Optional[str] = ..., base: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[MinerGroup, _Mapping]]] = ...) -> None: ...
+
+class MinerGroup(_message.Message):
+    __slots__ = ("miners",)
+    MINERS_FIELD_NUMBER: _ClassVar[int]
+    miners: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, miners: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Submission(_message.Message):
     __slots__ = ("task_id", "round", "miner", "manifest_digest", "commit_tx", "manifest", "claim")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -511,7 +527,7 @@ class Challenge(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., height: _Optional[int] = ..., challenger: _Optional[str] = ..., deposit: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., status: _Optional[_Union[ChallengeStatus, str]] = ..., burnt: _Optional[int] = ...) -> None: ...
 
 class TaskView(_message.Message):
-    __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms", "accusations", "authorisations", "misconducts", "free_seats")
+    __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms", "accusations", "authorisations", "misconducts", "free_seats", "opened")
     TASK_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
@@ -529,6 +545,7 @@ class TaskView(_message.Message):
     AUTHORISATIONS_FIELD_NUMBER: _ClassVar[int]
     MISCONDUCTS_FIELD_NUMBER: _ClassVar[int]
     FREE_SEATS_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
     task: _task_pb2.Task
     state: _task_pb2.TaskState
     round: Round
@@ -546,4 +563,5 @@ class TaskView(_message.Message):
     authorisations: _containers.RepeatedCompositeFieldContainer[Authorisation]
     misconducts: _containers.RepeatedCompositeFieldContainer[Misconduct]
     free_seats: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ..., accusations: _Optional[_Iterable[_Union[Accusation, _Mapping]]] = ..., authorisations: _Optional[_Iterable[_Union[Authorisation, _Mapping]]] = ..., misconducts: _Optional[_Iterable[_Union[Misconduct, _Mapping]]] = ..., free_seats: _Optional[_Iterable[int]] = ...) -> None: ...
+    opened: OpenedBase
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ..., accusations: _Optional[_Iterable[_Union[Accusation, _Mapping]]] = ..., authorisations: _Optional[_Iterable[_Union[Authorisation, _Mapping]]] = ..., misconducts: _Optional[_Iterable[_Union[Misconduct, _Mapping]]] = ..., free_seats: _Optional[_Iterable[int]] = ..., opened: _Optional[_Union[OpenedBase, _Mapping]] = ...) -> None: ...

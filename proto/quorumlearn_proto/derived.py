@@ -1,6 +1,12 @@
 """What contracts and nodes must derive alike from the same records: votes as they are compared, a round's beacon, what may be opened,
 by which digest a specification is known, whether tokens are conserved.
 
+An opened sum is a sum of many. Weights are public, so a sum of few updates with unequal weights is a knapsack: whole numbers of a
+known range can be told apart again. So of each weight above zero there are at least as many miners as a sum must hold, and what
+any sum, or any combination of sums, shows of one of them it shows of all of them together. Updates of one miner on one base are much
+alike, also in two rounds, so this is asked of all the sums that were opened on a base together: miners whom all of them weigh alike are
+a group, and a group with weight in any of them has as many members.
+
 The beacon is SHA-256 over `seat (4 bytes, big endian) || secret (32 bytes)` of the seats that revealed, by seat. Each seat
 committed to SHA-256 of its secret together with its key, before a miner committed to anything.
 """
@@ -8,13 +14,16 @@ committed to SHA-256 of its secret together with its key, before a miner committ
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from . import canonical
-from .block_pb2 import Blame, BlameVote, KeyContribution, Selection, Verdict
+from .block_pb2 import Blame, BlameVote, KeyContribution, OpenedBase, Selection, Verdict
 from .reward_pb2 import Totals
 from .task_pb2 import TaskSpec
+
+WEIGHT_A_MINER = 8
+"""What the whole weights of a sum may add up to, for each miner of the round."""
 
 
 def bare_selection(selection: Selection) -> Selection:
@@ -47,8 +56,51 @@ def spec_digest(spec: TaskSpec) -> str:
 
 
 def least_aggregate(spec: TaskSpec) -> int:
-    """How many miners an aggregate must hold to be opened."""
-    return spec.min_aggregate or min(2, spec.min_miners)
+    """How many miners a sum must hold to be opened, and as many of each weight: of f + 2 what f take out still mixes two."""
+    return spec.min_aggregate or spec.byzantine + 2
+
+
+def weights_of(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """The weights above zero, by miner."""
+    return {verdict.miner: verdict.weight for verdict in verdicts if verdict.weight}
+
+
+def miner_groups(opened: OpenedBase) -> list[list[str]]:
+    """Its groups, each the names of its miners."""
+    return [list(group.miners) for group in opened.groups]
+
+
+def weighed_alike(groups: Iterable[Sequence[str]], weights: Mapping[str, int]) -> list[list[str]]:
+    """The groups of miners whom all sums on a base weigh alike, once one more sum is opened, of these weights by miner.
+
+    Both are sorted; a miner that no sum has is in no group. The same sum once more changes nothing.
+    """
+    group_of = {miner: number for number, group in enumerate(groups, 1) for miner in group}
+    split: dict[tuple[int, int], list[str]] = {}
+    for miner in sorted(group_of.keys() | weights.keys()):
+        split.setdefault((group_of.get(miner, 0), weights.get(miner, 0)), []).append(miner)
+    split.pop((0, 0), None)
+    return sorted(split.values())
+
+
+def sum_fault(
+    spec: TaskSpec, miners: int, groups: Iterable[Sequence[str]], weights: Mapping[str, int]
+) -> str:
+    """Why a sum of these weights by miner may not be opened in a round of so many miners, after others on its base; "" if it may.
+
+    `groups` are `weighed_alike` by the sums opened on that base before, also with this one already among them.
+    """
+    total, most = sum(weights.values()), min(spec.ckks.max_weight_sum, WEIGHT_A_MINER * miners)
+    if total > most:
+        return f"its weights add up to {total}: at most {most}"
+    least = least_aggregate(spec)
+    few = min(weighed_alike(groups, weights), key=len, default=[])
+    if few and len(few) < least:
+        return (
+            f"only {len(few)} miners are weighed like {few[0]} by all sums on its base: at least {least}, "
+            "or their updates could be told apart"
+        )
+    return ""
 
 
 def conserved(totals: Totals) -> bool:

@@ -233,7 +233,7 @@ _ROUND = (
         accused=Fault.BAD_SKETCH_SHARES,
         leads_to=(Phase.OPEN, Phase.ENDED),
         closing="A seat that voted otherwise than t equal votes leaves too (FALSE_VOTE). Without t equal votes: aborted. "
-        "If they give fewer than `min_aggregate` miners a weight: rejected.",
+        "If they give nobody a weight: rejected.",
     ),
     RoundStep(
         at=Phase.OPEN,

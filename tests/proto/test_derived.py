@@ -74,8 +74,8 @@ def test_an_attempt_has_failed_by_a_complaint_or_by_two_keys(
     assert attempt_failed(parts) is failed
 
 
-@pytest.mark.parametrize(("named", "miners", "least"), [(0, 1, 1), (0, 2, 2), (0, 9, 2), (4, 9, 4)])
-def test_the_least_aggregate_is_two_unless_the_task_names_it_or_has_one_miner(
-    named: int, miners: int, least: int
+@pytest.mark.parametrize(("named", "f", "least"), [(0, 0, 2), (0, 3, 5), (7, 3, 7)])
+def test_the_least_aggregate_mixes_two_besides_those_who_may_cheat_unless_the_task_names_more(
+    named: int, f: int, least: int
 ) -> None:
-    assert least_aggregate(TaskSpec(min_aggregate=named, min_miners=miners)) == least
+    assert least_aggregate(TaskSpec(min_aggregate=named, byzantine=f)) == least

@@ -286,6 +286,7 @@ class Stage:
                 "state": str(self.folder / "state" / organisation),
                 "data": str(self.data),
                 "workers": workers,
+                "data_budget": 10_000,  # a stage plays many tasks on the same few shards
                 "identities": [{**part, "tasks": [task]} for part in parts],
             }
             files[organisation].write_text(yaml.safe_dump(node, sort_keys=False))

@@ -186,11 +186,12 @@ def ceremonies(stage: Stage, pattern: str, tasks: Iterable[str], key: int) -> It
             stage.publish(
                 task,
                 rounds=1,
-                miners={"minimum": 1, "maximum": 1, "byzantine": 0},
+                miners={"minimum": 2, "maximum": 2, "byzantine": 0},
                 timeouts={"key": key},
                 **SMALL,
             )
-            stage.market("miners1/miner1").join(task)
+            for who in ("miners1/miner1", "miners2/miner1"):
+                stage.market(who).join(task)
         for task in tasks:
             view = stage.wait(task, lambda view: view.round.phase > b.KEY, nodes)
             assert (view.round.phase, list(view.round.seats)) == (b.COMMIT, [1, 2])

@@ -219,14 +219,15 @@ def test_a_node_that_was_away_when_its_task_ended_erases_what_is_left(stage: Sta
     stage.publish(
         task,
         rounds=1,
-        miners={"minimum": 1, "maximum": 1, "byzantine": 0},
+        miners={"minimum": 2, "maximum": 2, "byzantine": 0},
         timeouts={"commit": 2},
         **SMALL,
     )
     files = stage.node_files(task, {}, EVERYBODY[:3], owner=False)
     left = stage.folder / "state" / "verifier1" / "verifier" / task
     with running(*(NodeThread(file) for file in files.values())) as nodes:
-        stage.market("miners1/miner1").join(task)
+        for who in ("miners1/miner1", "miners2/miner1"):
+            stage.market(who).join(task)
         stage.wait(task, at(1, b.COMMIT), nodes)
     assert list(left.glob("round-1/*/share"))
     ended(stage, task)

@@ -11,7 +11,7 @@ from tests.scenarios.stage import SEATS, NodeThread, Stage, assert_settled, runn
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
+MINERS = dict.fromkeys(("miners1/miner1", "miners1/miner2", "miners2/miner1", "miners2/miner2"), "honest")
 ROUNDS = 2
 
 
@@ -22,7 +22,7 @@ def test_learningchain_trains_privately_and_says_what_it_costs(stage: Stage) -> 
             task,
             preset="learningchain",
             workload={"config": {}},
-            miners={"minimum": 3, "maximum": 3},
+            miners={"minimum": 4, "maximum": 4},
             rounds=ROUNDS,
         )
         view = stage.played(task, nodes)
@@ -50,7 +50,7 @@ def test_learningchain_trains_privately_and_says_what_it_costs(stage: Stage) -> 
     assert all(f"epsilon={round(one_round, 4)}" in line for line in trained)
     text = stage.on_ledger("task", "report", task)
     assert "epsilon" in text.out
-    weak = "its guarantee does not hold: l-nearest withstands no cheat, and 1 of 3 might be one"
+    weak = "its guarantee does not hold: l-nearest withstands no cheat, and 1 of 4 might be one"
     assert told.fields["weak"] == [weak] * ROUNDS
     assert sum(weak in line and "weak round" in line for line in lines) >= ROUNDS
     shown = stage.on_ledger("task", "show", task).out

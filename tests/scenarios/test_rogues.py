@@ -89,7 +89,7 @@ def played(stage: Stage) -> Played:
         spec = stage.publish(
             TASK,
             rounds=1,
-            miners={"minimum": 3, "maximum": count, "byzantine": (count - 1) // 2},
+            miners={"minimum": 5, "maximum": count, "byzantine": 1},
             timeouts={"reveal": 15, "screen": 30},
         )
         for who in rogues:

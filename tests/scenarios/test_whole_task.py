@@ -52,7 +52,7 @@ def played(stage: Stage) -> Stage:
     stage.publish(
         TASK,
         rounds=ROUNDS,
-        miners={"minimum": 6, "maximum": 8, "byzantine": 2},
+        miners={"minimum": 7, "maximum": 8, "byzantine": 2},
         title="eight miners, two cheat",
     )
     before = {step: transactions(step) for step in CARRIED}

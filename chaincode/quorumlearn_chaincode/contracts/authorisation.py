@@ -2,17 +2,19 @@
 
 - When REVEAL closes: one sketch of each revealed update, by this round's beacon. An update is revealed once in a
   task, so it is sketched once.
-- When SELECT closes and the round goes on: one weighted sum. `phases.close_select` lets none of fewer miners
-  than the least aggregate pass.
+- When SELECT closes and the round goes on: one weighted sum. `phases.selection_fault` lets no vote pass for one that
+  shows too few, together with those opened on the same base before; what it adds to them is kept for the next.
 """
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import Authorisation, Round
+from quorumlearn_proto.block_pb2 import Authorisation, MinerGroup, OpenedBase, Round
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
+from quorumlearn_proto.derived import miner_groups, weighed_alike, weights_of
 
 from .call import Call
-from .tables import AUTHORISATIONS
+from .ledger import Place
+from .tables import AUTHORISATIONS, OPENED
 
 
 def authorise_sketches(call: Call, round_: Round) -> None:
@@ -29,18 +31,33 @@ def authorise_sketches(call: Call, round_: Round) -> None:
 
 def authorise_aggregate(call: Call, round_: Round) -> None:
     """The sum of the contributing updates by the selection's weights, in the order of their miners."""
-    updates = _updates(call, round_)
-    contributing = [verdict for verdict in round_.selection.verdicts if verdict.weight]
+    updates, weights = _updates(call, round_), weights_of(round_.selection.verdicts)
+    opened = opened_on(call, round_)
+    groups = weighed_alike(miner_groups(opened), weights)
+    opened.ClearField("groups")
+    opened.groups.extend(MinerGroup(miners=group) for group in groups)
+    call.ledger.put(OPENED, opened, *opened_place(round_)[1:])
     _write(
         call,
         round_,
         Authorisation(
             purpose=AGGREGATE_DECRYPTION,
-            updates=[updates[verdict.miner] for verdict in contributing],
-            weights=[verdict.weight for verdict in contributing],
+            updates=[updates[miner] for miner in weights],
+            weights=weights.values(),
             openings=1,
         ),
     )
+
+
+def opened_place(round_: Round) -> Place:
+    """Where it stands what was opened on a round's base."""
+    return OPENED, round_.task_id, round_.base.digest
+
+
+def opened_on(call: Call, round_: Round) -> OpenedBase:
+    """What was opened on the round's base so far."""
+    known = call.ledger.get(OPENED, round_.task_id, round_.base.digest)
+    return known or OpenedBase(task_id=round_.task_id, base=round_.base.digest)
 
 
 def _updates(call: Call, round_: Round) -> dict[str, ArtifactRef]:

@@ -25,13 +25,14 @@ from quorumlearn_proto.block_pb2 import (
     Submission,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
-from quorumlearn_proto.derived import beacon_commitment
+from quorumlearn_proto.derived import beacon_commitment, miner_groups
 from quorumlearn_proto.gate import counts_fault, score_fell
 from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
 
 from . import accusations, challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
+from .authorisation import opened_on
 from .call import Call
 from .errors import Code, Refusal
 from .phases import selection_fault
@@ -140,9 +141,10 @@ def vote_selection(call: Call, name: str, number: str, text: str) -> None:
     for verdict in selection.verdicts:
         line("a verdict's detail", verdict.detail)
     submissions = {entry.miner: entry for entry in call.submissions(round_)}
-    fault = selection_fault(selection, round_, submissions, task.spec.ckks.max_weight_sum)
+    groups = miner_groups(opened_on(call, round_))
+    fault = selection_fault(task.spec, selection, round_, submissions, groups)
     if fault:
-        raise bad(f"the selection contradicts the ledger: {fault}")
+        raise bad(f"the selection is refused: {fault}")
     screening = _screening(call, round_, seat)
     screening.selection.CopyFrom(selection)
     call.ledger.put(SCREENINGS, screening, name, round_.number, seat)

@@ -29,7 +29,7 @@ from quorumlearn_proto.block_pb2 import (
     Selection,
     Submission,
 )
-from quorumlearn_proto.derived import bare_selection, beacon_of, least_aggregate
+from quorumlearn_proto.derived import bare_selection, beacon_of, sum_fault, weights_of
 from quorumlearn_proto.protocol import ROUND, RoundStep
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -147,10 +147,10 @@ def close_select(
         slashed_miners=slashed_by(selection.verdicts),
         selection=selection,
     )
-    contributing = sum(verdict.weight > 0 for verdict in selection.verdicts)
-    if contributing >= least_aggregate(spec):
+    if weights_of(selection.verdicts):
         return closing
-    why = Why.TOO_FEW_CONTRIBUTIONS if contributing else Why.NO_CONTRIBUTION
+    passed_over = any(verdict.reason == Reason.NOT_SELECTED for verdict in selection.verdicts)
+    why = Why.TOO_FEW_CONTRIBUTIONS if passed_over else Why.NO_CONTRIBUTION
     return replace(closing, next=Phase.ENDED, outcome=Outcome.REJECTED, reason=why)
 
 
@@ -199,9 +199,14 @@ def close_validate(
 
 
 def selection_fault(
-    selection: Selection, round_: Round, submissions: Mapping[str, Submission], max_weight_sum: int
+    spec: TaskSpec,
+    selection: Selection,
+    round_: Round,
+    submissions: Mapping[str, Submission],
+    opened: Sequence[Sequence[str]],
 ) -> str:
-    """What contradicts the ledger in a selection, "" if nothing does."""
+    """What contradicts the ledger in a selection, or forbids to open its sum, "" if nothing does. `opened` are the groups of miners
+    whom the sums that were opened on the round's base weigh alike."""
     if [verdict.miner for verdict in selection.verdicts] != list(round_.miners):
         return f"the verdicts must name the round's {len(round_.miners)} miners in their order"
     for verdict in selection.verdicts:
@@ -213,10 +218,7 @@ def selection_fault(
             return f"{verdict.miner} submitted: its reason must be one of the judgements"
         if (verdict.weight > 0) != (reason == Reason.CONTRIBUTES):
             return f"{verdict.miner} has weight {verdict.weight}: above zero exactly when it CONTRIBUTES"
-    total = sum(verdict.weight for verdict in selection.verdicts)
-    if total > max_weight_sum:
-        return f"the weights add up to {total}: at most {max_weight_sum}"
-    return ""
+    return sum_fault(spec, len(round_.miners), opened, weights_of(selection.verdicts))
 
 
 _JUDGEMENTS = frozenset(Reason.values()) - {Reason.REASON_UNSPECIFIED, Reason.ABSENT, Reason.WITHHELD}

@@ -21,6 +21,7 @@ from quorumlearn_proto.protocol import ACCUSE, ROUND, STEPS, Actor
 from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .arguments import digest, identity, record, task_id, whole
+from .authorisation import opened_place
 from .call import Call, submission_places
 from .ceremony import under_way
 from .challenges import possible_challenges
@@ -144,7 +145,7 @@ def step_reads(call: Call, named: Given) -> list[Place]:
     elif round_ is not None:
         places += _acts(call, round_, seats)
         if round_.phase == Phase.SELECT:
-            places += submission_places(round_)
+            places += [*submission_places(round_), opened_place(round_)]
             places += [] if call.pending else [_authorisation(round_, AGGREGATE_DECRYPTION)]
     return places
 
@@ -211,7 +212,8 @@ def _closing(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
             screenings: list[Place] = [(SCREENINGS, *at, seat) for seat in seats]
             return [*submission_places(round_), *screenings, _authorisation(round_, SKETCH_DECRYPTION)]
         case Phase.SELECT:
-            return [*submission_places(round_), _authorisation(round_, AGGREGATE_DECRYPTION)]
+            authorised = _authorisation(round_, AGGREGATE_DECRYPTION)
+            return [*submission_places(round_), opened_place(round_), authorised]
         case _:
             return []
 

@@ -10,6 +10,8 @@ import re
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import Config
+from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate
+from quorumlearn_proto.rules import least_miners
 from quorumlearn_proto.task_pb2 import CkksParameters, Committee, RewardSplit, Stakes, TaskSpec, Timeouts
 from quorumlearn_proto.task_pb2 import VerificationMode as Mode
 
@@ -63,15 +65,20 @@ def check_bounds(spec: TaskSpec) -> None:
     _within("byzantine", spec.byzantine, 0, (spec.max_miners - 1) // 2)
     _rule_name(spec.rule.name)
     _map("rule.parameters", dict(spec.rule.parameters))
+    _enough_miners(spec)
     _mode(spec.mode)
     _committee(spec.committee)
     _ckks(spec.ckks)
+    _within(
+        "ckks.max_weight_sum",
+        spec.ckks.max_weight_sum,
+        least_aggregate(spec),
+        WEIGHT_A_MINER * spec.max_miners,
+    )
     _timeouts(spec.timeouts)
     _reward(spec.reward, spec.rounds)
     _stakes(spec.stakes)
     _within("tolerance_bp", spec.tolerance_bp, 0, WHOLE_BP)
-    if spec.min_aggregate:
-        _within("min_aggregate, unless it is left out,", spec.min_aggregate, 2, spec.min_miners)
     _within("challenge_window_seconds", spec.challenge_window_seconds, 0, MAX_CHALLENGE_WINDOW)
 
 
@@ -91,6 +98,25 @@ def _rule_name(text: str) -> None:
     _within("the number of parts of rule.name", len(parts), 1, MAX_RULE_PARTS)
     for part in parts:
         _word("rule.name" if len(parts) == 1 else "a part of rule.name", part)
+
+
+def _enough_miners(spec: TaskSpec) -> None:
+    """A round must have as many miners as its rule needs for the task's f, and a sum f + 2 of them: no round makes do with less."""
+    f, least = spec.byzantine, least_miners(spec)
+    if spec.min_miners < least:
+        fewer = (lower for lower in reversed(range(f)) if _miners_for(spec, lower) <= spec.min_miners)
+        or_fewer = next((f", or byzantine to {lower}" for lower in fewer), "")
+        raise bad(
+            f"min_miners is {spec.min_miners}: {spec.rule.name} with byzantine = {f} needs {least} in every round; "
+            f"set it to {least} at least{or_fewer}"
+        )
+    if spec.min_aggregate:
+        _within("min_aggregate, unless it is left out,", spec.min_aggregate, f + 2, spec.min_miners)
+
+
+def _miners_for(spec: TaskSpec, byzantine: int) -> int:
+    other = TaskSpec(rule=spec.rule, byzantine=byzantine)
+    return least_miners(other)
 
 
 def _map(name: str, entries: dict[str, str]) -> None:
@@ -154,7 +180,6 @@ def _ckks(ckks: CkksParameters) -> None:
     _within("ckks.sign_scale_bits", ckks.sign_scale_bits, 0, 60)
     _within("ckks.step_bits", ckks.step_bits, 0, 52)
     _within("ckks.bound_steps", ckks.bound_steps, 1, 2**31 - 1)
-    _within("ckks.max_weight_sum", ckks.max_weight_sum, 1, 2**20)
     _within("ckks.flooding_bits", ckks.flooding_bits, 0, data_bits)
     _within("ckks.sketch_size", ckks.sketch_size, 1, degree)
     _within("ckks.update_size", ckks.update_size, 1, MAX_UPDATE_SIZE)

@@ -19,6 +19,7 @@ from quorumlearn_proto.block_pb2 import (
     Challenge,
     KeyContribution,
     Misconduct,
+    OpenedBase,
     Round,
     Screening,
     Submission,
@@ -58,6 +59,7 @@ SCREENINGS = Table("screening", Screening)  # (task, round, seat)
 ACCUSATIONS = Table("accusation", Accusation)  # (task, round, accuser, accused, fault)
 MISCONDUCTS = Table("misconduct", Misconduct)  # (task, round, attempt, seat, fault)
 AUTHORISATIONS = Table("authorisation", Authorisation)  # (task, round, purpose)
+OPENED = Table("opened", OpenedBase)  # (task, digest of the base block)
 BALLOTS = Table("ballot", Ballot)  # (task, round, proposer's turn, seat)
 BLOCKS = Table("block", Block)  # (task, height)
 CHALLENGES = Table("challenge", Challenge)  # (task, height)

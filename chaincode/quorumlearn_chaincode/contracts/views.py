@@ -18,6 +18,7 @@ from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .accusations import possible_accusations
 from .arguments import page, task_id, whole
+from .authorisation import opened_place
 from .call import Call, submission_places
 from .challenges import possible_challenges, undecided
 from .errors import Code, Refusal
@@ -34,6 +35,7 @@ from .tables import (
     CONTRIBUTIONS,
     MINERS,
     MISCONDUCTS,
+    OPENED,
     ROUNDS,
     SCREENINGS,
     SUBMISSIONS,
@@ -127,8 +129,13 @@ def _view(call: Call, name: str, number: int) -> TaskView:
                 answer.ceremonies.append(ceremony)
                 possible += _of_ceremony(call, task, ceremony)
         ledger.load(
-            *submission_places(round_), *(place for _, records in possible for place in records.places())
+            *submission_places(round_),
+            opened_place(round_),
+            *(place for _, records in possible for place in records.places()),
         )
+        opened = ledger.get(OPENED, name, round_.base.digest)
+        if opened is not None:
+            answer.opened.CopyFrom(opened)
         answer.submissions.extend(call.submissions(round_))
         for field, records in possible:
             getattr(answer, field).extend(ledger.every(records))

@@ -11,6 +11,7 @@ from quorumlearn.cli.terminal import Exit, Failure
 
 WORKING = (Role.OWNER, Role.MINER, Role.VERIFIER)
 TEST_PARTS = 5  # an owner scores each block on one of so many parts of the test set
+FEWEST = 2  # miners of any round
 LEAVING = 1  # miners that may be missing in a round of the task
 
 Member = tuple[str, str]
@@ -74,9 +75,13 @@ def task_example(spec: NetworkSpec) -> str:
 
     miners = len(members(spec, Role.MINER))
     seats = [one.msp_id for one in spec.verifiers]
-    if not miners:
-        raise Failure("no user is a miner in network.yaml; `quorumlearn network up` makes some", Exit.USAGE)
-    minimum = max(1, miners - LEAVING)
+    if miners < FEWEST:
+        raise Failure(
+            f"network.yaml has {miners} miners, and a task needs {FEWEST}: no update is opened alone; "
+            "`quorumlearn network up` makes some",
+            Exit.USAGE,
+        )
+    minimum = max(FEWEST, miners - LEAVING)
     return f"""\
 # What `quorumlearn task publish` reads; `quorumlearn task publish --help` shows all that may stand here.
 id: mnist-1

@@ -94,7 +94,7 @@ class Scene:
             },
             "rounds": self.rounds,
             "miners": {
-                "minimum": len(self.miners) - 2,
+                "minimum": max(len(self.miners) - 2, 2 * len(self.cheats) + 3),
                 "maximum": len(self.miners),
                 "byzantine": len(self.cheats),
             },

@@ -67,6 +67,7 @@ def publish(
     from quorumlearn.learning import DataSource
     from quorumlearn.nodes import randomness, taskfile
     from quorumlearn.nodes.encryption import parameters_of
+    from quorumlearn.nodes.exposure import exposure_of
     from quorumlearn.nodes.guarantee import task_lacks
 
     wanted = taskfile.load(file)
@@ -88,6 +89,7 @@ def publish(
                         artifacts.put(data_of)
                 market.publish(spec)
     lines = parameters_of(spec).explain().lines
+    exposed = exposure_of(spec)
     warnings = [one for one in (task_lacks(spec), randomness.warning(spec)) if one]
     if as_json:
         print_json(
@@ -95,6 +97,7 @@ def publish(
                 "task": spec.task_id,
                 "published": not dry_run,
                 "encryption": list(lines),
+                "exposure": exposed.as_fields(),
                 "warnings": warnings,
             }
         )
@@ -104,6 +107,7 @@ def publish(
     )
     for line in lines:
         print_text(f"  {line}")
+    print_text(f"  {exposed.sentence}")
     for warning in warnings:
         print_text(f"warning: {warning}", style="yellow")
     if not dry_run:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.derived import least_aggregate
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning, robust, seeds
@@ -125,6 +126,7 @@ def _weights(spec: TaskSpec, sketches: NDArray[np.float64]) -> NDArray[np.float6
         rule=rule,
         max_weight_sum=spec.ckks.max_weight_sum,
         already_found=0,
+        levels=robust.Levels(least_aggregate(spec)),
         **limits,
     )
     return np.array([float(finding.weight) for finding in findings])

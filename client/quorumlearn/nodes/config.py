@@ -7,6 +7,7 @@ state: state/hospital-a                                      # journals; private
 data: data/mnist                                             # IDX folder; without it see `quorumlearn task publish --help`
 compute_slots: 1                                             # trainings at the same time
 live_tasks: 16                                               # tasks that it plays at the same time; others are left out
+data_budget: 200                                             # rounds that one data set may take part in, over all tasks
 workers: 2                                                   # processes for encrypted updates; 0: in the node itself
 identities:
   - user: miner1                                               # the folder users/miner1; the account is the certificate's
@@ -86,6 +87,7 @@ class NodeConfig(_Strict):
     download: bool = False
     compute_slots: int = Field(1, ge=1, le=64)
     live_tasks: int = Field(16, ge=1, le=1000)
+    data_budget: int = Field(200, ge=0)
     workers: int = Field(min(2, os.cpu_count() or 1), ge=0, le=64)
     identities: tuple[IdentityConfig, ...] = Field(min_length=1)
 

@@ -24,6 +24,7 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
 from quorumlearn.nodes import adversary, candidate, exchange, metrics, salts
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
+from quorumlearn.nodes.exposure import exposure_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
@@ -113,11 +114,15 @@ class Miner:
             self._told = True
             return False  # joining again is the user's decision
         check_playable(self.store, view.task.spec, training=True)
-        if self.behaviour.trains:
-            self.trainer.shard()  # who has no data stakes nothing, and the first round waits for nobody's reading
+        if self.behaviour.trains and (why := self.trainer.spent()):  # who has no data stakes nothing either
+            if not self._told:
+                log.warning("does not join", task=view.task.spec.task_id, identity=self.me, why=why)
+            self._told = True
+            return False
         self.market.join(view.task.spec.task_id)
         self.journal.put("joined", b"1")
-        log.info("joined", task=view.task.spec.task_id, identity=self.me)
+        exposed = exposure_of(view.task.spec).sentence
+        log.info("joined", task=view.task.spec.task_id, identity=self.me, exposed=exposed)
         return True
 
     def _train(self, view: b.TaskView) -> bool:

@@ -24,7 +24,10 @@ from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.spending import DataBudget
 
+BUDGETS = "@data"
+"""Begins as no user's folder may, and no journals of another ledger."""
 OPTIONS = Options(
     timeouts=Timeouts(evaluate_s=4.0, endorse_s=4.0, submit_s=4.0, commit_status_s=4.0),
     disagreement=Backoff(attempts=6, initial_s=0.02, cap_s=1.0),
@@ -139,6 +142,11 @@ class Organisation:
                 part.labels.setflags(write=False)
                 self._parts[which, shard] = part
             return self._parts[which, shard]
+
+    @cached_property
+    def data_budget(self) -> DataBudget:
+        """How many rounds each data set may take part in; it stays with the data, whatever ledger the journals are of."""
+        return DataBudget(Journal(self.config.state / BUDGETS), self.config.data_budget)
 
     def close(self) -> None:
         for gateway in self._gateways.values():

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from quorumlearn import robust
 
 Byzantine = Callable[[int], int]
+LEAST = "f + 2"
+"""A parameter of a preset's rule that stands for this number."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ def _nobody(_: int) -> int:
     return 0
 
 
-def _under_half(miners: int) -> int:
-    return max(0, (miners - 1) // 2)
+def _with_two_more(miners: int) -> int:
+    return max(0, (miners - 2) // 2)
 
 
 _KRUM_NEEDS = "the most that multi-Krum's guarantee allows, miners.minimum > 2f + 2"
@@ -76,17 +78,16 @@ PRESETS: Mapping[str, Preset] = {
             ),
             Setting(
                 "rule",
-                {"name": "multi-krum", "parameters": {"selected": "2"}},
-                "Krum takes the one update nearest to its neighbours; here two, for one opened alone would be read",
+                {"name": "multi-krum", "parameters": {"selected": LEAST}},
+                "Krum takes the one update nearest to its neighbours; here as many as a sum must hold, or it would be read",
             ),
-            Setting("min_aggregate", 2, "what the rule takes"),
             _NO_GATE,
         ),
     ),
     "learningchain": Preset(
         "Chen et al., When machine learning meets blockchain, IEEE Big Data 2018",
-        _under_half,
-        "fewer than half of miners.minimum",
+        _with_two_more,
+        "the most of which a sum of f + 2 is left if f are kept out, miners.minimum >= 2f + 2",
         (
             Setting("workload.name", "mnist-cnn", "every parameter is shared"),
             Setting("workload.config.batch_size", "64", "larger batches drown less in the noise"),
@@ -153,6 +154,10 @@ def with_preset(fields: object) -> object:
     miners = filled.get("miners")
     if isinstance(miners, dict) and isinstance(miners.get("minimum"), int):
         miners.setdefault("byzantine", preset.byzantine(miners["minimum"]))
+        if isinstance(miners["byzantine"], int) and isinstance(filled.get("rule"), dict):
+            parameters = filled["rule"].get("parameters")
+            for name in [name for name, value in (parameters or {}).items() if value == LEAST]:
+                parameters[name] = str(miners["byzantine"] + 2)
     return filled
 
 

@@ -63,6 +63,7 @@ class Roles:
             shard=partial(org.shard, identity),
             behaviour=behaviour,
             repeatable=org.repeatable,
+            budget=org.data_budget,
         )
         return Miner(me, market, org.store, journal, trainer, behaviour, self.workers, self.health.may_begin)
 

@@ -3,8 +3,8 @@
 Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
 - Which sketches the seats' shares give, and which submissions have none, is said in nodes.committee.openings.
-- Everything else is a function of the opened sketches, the round's beacon, the task's rule, and where there are copies the order
-  of the commits on the chain.
+- Everything else is a function of the opened sketches, the round's beacon, the task's rule, what was opened on the round's base
+  before, and where there are copies the order of the commits on the chain.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import Coverage
+from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, robust
@@ -122,15 +123,16 @@ def select(
     position: Callable[[str], tuple[int, int]],
     root: Sketch | None = None,
     rounding: float = 0.0,
+    groups: Sequence[Sequence[str]] = (),
 ) -> b.Selection:
     """One verdict for each miner of the round. `position` gives a transaction's place on the chain, asked only if some update is a
     copy; `root` is the sketch (k,) of the root update, where the task's rule compares with one; `rounding` is the task's
-    `ckks.sketch_rounding`."""
+    `ckks.sketch_rounding`; `groups` are the miners whom the sums that were opened on the round's base weigh alike."""
     verdicts = {miner: _unranked(miner, submissions, opened) for miner in round_.miners}
     ranked = [miner for miner in round_.miners if not isinstance(opened.get(miner, UNCOVERED), int)]
     faulty = sum(verdict.reason in FAULTS for verdict in verdicts.values())
     for finding, miner in zip(
-        _findings(spec, round_, ranked, submissions, opened, position, faulty, root, rounding),
+        _findings(spec, round_, ranked, submissions, opened, position, faulty, root, rounding, groups),
         ranked,
         strict=True,
     ):
@@ -164,6 +166,7 @@ def _findings(
     faulty: int,
     root: Sketch | None,
     rounding: float,
+    groups: Sequence[Sequence[str]],
 ) -> list[b.Verdict]:
     if not ranked:
         return []
@@ -178,9 +181,10 @@ def _findings(
         sketches,
         commit_order=order,
         rule=rule,
-        max_weight_sum=spec.ckks.max_weight_sum,
+        max_weight_sum=min(spec.ckks.max_weight_sum, WEIGHT_A_MINER * len(round_.miners)),
         rounding=rounding,
         already_found=faulty,
+        levels=levels_of(spec, ranked, groups),
         **limits,
     )
     return [
@@ -192,6 +196,16 @@ def _findings(
         )
         for miner, finding in zip(ranked, findings, strict=True)
     ]
+
+
+def levels_of(spec: TaskSpec, miners: Sequence[str], groups: Sequence[Sequence[str]] = ()) -> robust.Levels:
+    """What the weights of these miners keep to, after sums on the same base that weigh each of the groups alike."""
+    group_of = {miner: number for number, group in enumerate(groups) for miner in group}
+    return robust.Levels(
+        least_aggregate(spec),
+        tuple(group_of.get(miner) for miner in miners),
+        tuple(len(group) for group in groups),
+    )
 
 
 def rule_of(spec: TaskSpec, root: Sketch | None = None) -> tuple[robust.Rule, dict[str, float]]:

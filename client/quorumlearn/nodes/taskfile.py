@@ -6,9 +6,8 @@ encryption's budget cannot carry.
 
 Values beyond `encryption.bound` (1.0 if it is left out) are clipped; a miner of whose update more than 1 % is beyond it sits the round out.
 
-An aggregate of fewer than `min_aggregate` miners is never opened. By default that is byzantine + 2, so that it is the sum of two
-honest updates even if every Byzantine miner is in it, but no more than miners.minimum - byzantine, which is what a rule lets
-through when no more come; and two at least, where there are two.
+A sum of fewer than `min_aggregate` miners, or of fewer of one weight, is never opened. By default that is byzantine + 2, the least that the
+ledger takes, so that what all Byzantine miners take out of it is still the sum of two honest updates.
 """
 
 from __future__ import annotations
@@ -84,20 +83,18 @@ def parameters_of_file(file: TaskFile) -> ckks.Parameters:
 
 
 def min_aggregate_of(file: TaskFile) -> int:
-    """The fewest miners whose sum may be opened; 0 where a round may have one miner. ConfigError for what can never be met."""
-    few, byzantine = file.miners.minimum, file.miners.byzantine
-    wanted = file.min_aggregate
-    if wanted is None:
-        wanted = 0 if few < 2 else max(2, min(byzantine + 2, few - byzantine))
+    """The fewest miners whose sum may be opened. ConfigError for what can never be met."""
+    few, wanted = file.miners.minimum, file.min_aggregate or file.miners.byzantine + 2
     if wanted > few:
         raise ConfigError(
-            f"min_aggregate is {wanted}, miners.minimum {few}: lower the one or raise the other"
+            f"min_aggregate is {wanted}, miners.minimum {few}: raise miners.minimum, or lower "
+            f"{'miners.byzantine' if file.min_aggregate is None else 'min_aggregate (to no less than byzantine + 2)'}"
         )
     chosen = file.rule.parameters.get(_CHOOSING.get(file.rule.name, ""), "")
     if re.fullmatch(r"[0-9]{1,9}", chosen) and int(chosen) < wanted:
         raise ConfigError(
             f"{file.rule.name} takes {chosen} updates and min_aggregate is {wanted}: nothing would ever be opened; "
-            "take more updates, or lower min_aggregate (to no less than 2)"
+            "take more updates, or lower min_aggregate (to no less than byzantine + 2)"
         )
     return wanted
 

@@ -62,7 +62,8 @@ class WorkloadPart(_Strict):
 
 class MinersPart(_Strict):
     minimum: int = Field(
-        ge=1, description="a round needs so many; multi-krum withstands f of 2 f + 3 or more"
+        ge=1,
+        description="a round needs so many: 2 byzantine + 2 at least, and what the rule needs; multi-krum 2 byzantine + 3",
     )
     maximum: int = Field(ge=1, description="no more take part in a round")
     byzantine: int = Field(0, ge=0, description="so many of them may cheat, together")
@@ -148,7 +149,7 @@ class TaskFile(_Strict):
     min_aggregate: int | None = Field(
         None,
         ge=2,
-        description="the sum of fewer miners is not opened; by default byzantine + 2, at most miners.minimum - byzantine, at least 2",
+        description="the sum of fewer miners, or of fewer of one weight, is not opened; by default byzantine + 2, which is the least",
     )
     encryption: EncryptionPart = EncryptionPart.model_validate({})
     timeouts: TimeoutsPart = TimeoutsPart.model_validate({})

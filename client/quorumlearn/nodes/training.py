@@ -4,7 +4,8 @@ Rules:
 - whatever training or reading the data dies of costs this miner the round, and nothing else; the next round is tried again;
 - an update of which more than MOST_CLIPPED lies beyond the task's bound is not sent: it is counted, logged, and the round is sat out;
 - neither is one whose every value is nearer to zero than to a step: it would cost stake;
-- what is drawn in training and rounding comes from nodes.randomness: nobody else can do it again.
+- what is drawn in training and rounding comes from nodes.randomness: nobody else can do it again;
+- a round of data of which the node's budget is spent is sat out, too (nodes.spending).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import load_public, workload_of
+from quorumlearn.nodes.spending import DataBudget
 
 log = structlog.get_logger()
 
@@ -77,6 +79,7 @@ class Trainer:
     shard: Callable[[], learning.Split]
     behaviour: Behaviour
     repeatable: bool = False
+    budget: DataBudget | None = None
     _learned: tuple[int, str, Values, int] | None = None
     _gave_up: tuple[int, str] | None = None
 
@@ -104,6 +107,7 @@ class Trainer:
             )
         try:
             with self.workshop.slots:
+                self._spend(now)
                 data = adversary.poisoned(
                     self.behaviour, self.shard(), adversary.seed_of(spec, self.me, now.number)
                 )
@@ -132,6 +136,19 @@ class Trainer:
             **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
         )
         return values, shown
+
+    def spent(self) -> str:
+        """Why these data take part in nothing any more; "" if they may. What `shard` raises, and JournalError."""
+        data = self.shard()
+        if self.budget is None or self.budget.left(data):
+            return ""
+        return f"its data were used in {self.budget.most} rounds, the most that data_budget allows"
+
+    def _spend(self, now: b.Round) -> None:
+        """Count this round of the data, once also after a restart. When it began tells rounds of different ledgers apart."""
+        if self.budget is not None:
+            began = now.times[0].entered_ms if now.times else 0
+            self.budget.spend(self.shard(), f"{now.task_id}-{now.number}-{began}")
 
     def _sit_out(self, now: b.Round, error: Exception) -> None:
         """Leave this round to the others; the next is tried again."""

@@ -5,13 +5,13 @@ from quorumlearn.robust.clipping import CentredClipping, GeometricMedian, NormCl
 from quorumlearn.robust.clustering import Clustering
 from quorumlearn.robust.errors import RobustError, RuleError, TooFewVectors, VectorError
 from quorumlearn.robust.geometry import squared_distances, squared_norms
+from quorumlearn.robust.levels import Levels
 from quorumlearn.robust.mixing import Bucketing, Mixed, Mixture, NearestNeighbours
 from quorumlearn.robust.registry import (
     FRACTIONS,
     MIXTURES,
     RULES,
     make_rule,
-    miners_needed,
     needs_root,
     weight_room,
 )
@@ -38,6 +38,7 @@ __all__ = [
     "Finding",
     "GeometricMedian",
     "LNearest",
+    "Levels",
     "Mean",
     "Mixed",
     "Mixture",
@@ -54,7 +55,6 @@ __all__ = [
     "Weights",
     "largest_byzantine",
     "make_rule",
-    "miners_needed",
     "needs_root",
     "order_matters",
     "select",

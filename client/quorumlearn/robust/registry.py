@@ -1,5 +1,5 @@
-"""Rules by name, as a task writes them. A new one stands in RULES, _RULE and _NEEDED, and in both tables here.
-The ledger takes any name.
+"""Rules by name, as a task writes them. A new one stands in RULES, _RULE and the table here, and in
+`quorumlearn_proto.rules`. The ledger takes any name.
 
 A name is a rule's, or pre-aggregations and a rule joined by `+`, the first applied first:
 `nnm+multi-krum`, `bucketing+nnm+geometric-median`. Each part takes its own parameters from the task's, as text:
@@ -18,18 +18,8 @@ A name is a rule's, or pre-aggregations and a rule joined by `+`, the first appl
 | `nnm` (before a rule) | |
 | `bucketing` (before a rule) | `bucket_size` (whole, default 2) |
 
-`multi-krum`, `l-nearest` and `nnm` use the task's f; the others need none. How many vectors it takes to withstand f Byzantine
-ones, `miners_needed` says; * marks a breakdown point, at which a bound on the harm ends, where the source proves no more of weights:
-
-| rule | vectors | from |
-| --- | --- | --- |
-| `multi-krum` | 2 f + 3 | Blanchard et al. 2017: n > 2 f + 2 |
-| `geometric-median` | 2 f + 1 | Pillutla et al. 2019: f < n / 2 |
-| `centred-clipping`, `clustering`, `agreement` | 2 f + 1 * | what is usual is a median or a majority, which half of all turn |
-| `trust-scores` | f + 1 | Cao et al. 2020: any f, with one honest vector to move along |
-| `mean`, `l-nearest`, `norm-clipping` | | one vector turns the mean or the sum, and a clipped one still points anywhere: none is enough |
-| `nnm` before a rule | the rule's, at least 2 f + 1 | Allouah et al. 2023: f < n / 2 |
-| `bucketing` before a rule | s (m - 1) + 1 | f vectors spoil f buckets of s, and the rule needs m of those |
+`multi-krum`, `l-nearest` and `nnm` use the task's f; the others need none. How many vectors it takes to withstand f Byzantine ones,
+`quorumlearn_proto.rules` says, since the contracts ask for as many.
 """
 
 from __future__ import annotations
@@ -131,28 +121,6 @@ def weight_room(name: str, miners: int) -> int:
     return miners if parts[0] in _EQUAL else miners * FRACTIONS
 
 
-def miners_needed(name: str, parameters: Mapping[str, str], byzantine: int) -> int | None:
-    """The fewest vectors among which a rule withstands `byzantine` Byzantine ones, see the table above; None if no number is enough.
-
-    RuleError for an unknown name, or a parameter that this depends on and that it refuses.
-    """
-    *before, last = _parts(name)
-    if byzantine == 0:
-        return 1
-    needed = _NEEDED[last](byzantine)
-    for part in reversed(before):
-        if needed is None:
-            return None
-        if part == "bucketing":
-            size = Bucketing().bucket_size
-            if "bucket_size" in parameters:
-                size = _Settings(dict(parameters), []).whole("bucket_size") or size
-            needed = size * (needed - 1) + 1
-        else:
-            needed = max(needed, 2 * byzantine + 1)
-    return needed
-
-
 def _parts(name: str) -> list[str]:
     parts = name.split("+")
     if len(parts) > _MOST_PARTS:
@@ -226,16 +194,5 @@ _RULE: Mapping[str, Callable[[_Settings, int], Rule]] = {
     "geometric-median": _geometric_median,
     "clustering": _clustering,
     "agreement": _agreement,
-}
-_NEEDED: Mapping[str, Callable[[int], int | None]] = {
-    "mean": lambda f: None,
-    "multi-krum": lambda f: 2 * f + 3,
-    "l-nearest": lambda f: None,
-    "norm-clipping": lambda f: None,
-    "centred-clipping": lambda f: 2 * f + 1,
-    "geometric-median": lambda f: 2 * f + 1,
-    "trust-scores": lambda f: f + 1,
-    "clustering": lambda f: 2 * f + 1,
-    "agreement": lambda f: 2 * f + 1,
 }
 _MIXTURE: Mapping[str, Callable[[_Settings, int], Mixture]] = {"nnm": _nnm, "bucketing": _bucketing}

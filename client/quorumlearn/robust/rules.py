@@ -115,12 +115,8 @@ class MultiKrum:
         return max(-(-most // 2), min(most, int((scores < line).sum())))
 
     def for_remaining(self, count: int, excluded: int) -> Self:
-        """f less those found already, and at most what n > 2f + 2 allows of the `count` left: f' = min(f -
-        excluded, floor((count - 3) / 2)), at least 0. With f' below f - excluded fewer Byzantine vectors
-        are withstood than the task assumed; the other choice would be to drop a round because miners stayed
-        away."""
-        left = max(0, self.byzantine - excluded)
-        return replace(self, byzantine=min(left, largest_byzantine(count)))
+        """f less those found already, and no less: too few vectors for it are weighed by nobody."""
+        return replace(self, byzantine=max(0, self.byzantine - excluded))
 
 
 @dataclass(frozen=True)

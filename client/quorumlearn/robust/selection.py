@@ -13,8 +13,8 @@ will do: `order_matters`):
    the median of those to whom the rule gave weight, of their scores or of their squared norms, whichever is larger: where most
    updates are nearly the same, their distances say nothing of how far is far. It is one also if the rule left it a sliver, as
    rules that only shorten do: what is slashed does not depend on how an integer is rounded.
-5. The weights of the others become integers that add up to at most `max_weight_sum` (`whole_weights`); a miner whose
-   integer is 0 is NOT_SELECTED.
+5. The weights of the others become integers that add up to at most `max_weight_sum` (`whole_weights`), in levels of which none
+   has few members (`robust.levels`); a miner whose integer is 0 is NOT_SELECTED. So are all if the rule says nothing of so few.
 
 A pure function: the same sketches give the same findings on every machine, and who is which row does not
 matter.
@@ -29,8 +29,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from quorumlearn.robust.errors import VectorError
+from quorumlearn.robust.errors import TooFewVectors, VectorError
 from quorumlearn.robust.geometry import Vectors, lower_median, squared_distances, squared_norms
+from quorumlearn.robust.levels import Levels
 from quorumlearn.robust.rounding import whole_weights
 from quorumlearn.robust.rules import Rule, Weights
 
@@ -62,12 +63,14 @@ def select(
     rounding: float = 0.0,
     outlier_factor: float = OUTLIER_FACTOR,
     already_found: int = 0,
+    levels: Levels | None = None,
 ) -> list[Finding]:
     """A finding for each row of `sketches`, float64 (n, k), in the order of the rows.
 
     `commit_order` lists the rows from the earliest commit to the latest. `norm_limit` and `rounding` are lengths in the
-    sketches' units; `already_found` counts Byzantine miners without a sketch (malformed or withheld updates). VectorError if
-    the sketches are no matrix, the order no permutation, or a limit no positive number.
+    sketches' units; `already_found` counts Byzantine miners without a sketch (malformed or withheld updates); `levels` are the
+    rows', by default without a least. VectorError if the sketches are no matrix, the order no permutation, or a limit no positive
+    number.
     """
     order = _checked_order(sketches, commit_order)
     limits = {
@@ -92,10 +95,14 @@ def select(
     left = [place for place, finding in enumerate(findings) if finding is None]
     if left:
         excluded = already_found + len(rows) - len(left)
-        weights = rule.for_remaining(len(left), excluded).weights(rows[left])
-        for place, finding in zip(
-            left, _weigh(weights, squares[left], outlier_factor, max_weight_sum), strict=True
-        ):
+        levels = (levels or Levels()).of([order[place] for place in left])
+        try:
+            weights = rule.for_remaining(len(left), excluded).weights(rows[left])
+        except TooFewVectors as error:
+            weighed = [Finding(0, "NOT_SELECTED", str(error))] * len(left)
+        else:
+            weighed = _weigh(weights, squares[left], outlier_factor, max_weight_sum, levels)
+        for place, finding in zip(left, weighed, strict=True):
             findings[place] = finding
 
     found: dict[int, Finding] = {
@@ -153,7 +160,9 @@ def _find_out_of_range(
             findings[place] = Finding(0, "OUT_OF_RANGE", "an update of nothing")
 
 
-def _weigh(weights: Weights, squares: Vectors, outlier_factor: float, max_weight_sum: int) -> list[Finding]:
+def _weigh(
+    weights: Weights, squares: Vectors, outlier_factor: float, max_weight_sum: int, levels: Levels
+) -> list[Finding]:
     """A finding for each of the vectors of these weights and squared norms (n,)."""
     chosen = weights.values > 0
     far = float("inf")
@@ -164,7 +173,7 @@ def _weigh(weights: Weights, squares: Vectors, outlier_factor: float, max_weight
     values = np.where(outlying, 0.0, weights.values)
     findings = []
     for whole, weight, out in zip(
-        whole_weights(values, weights.scores, max_weight_sum).tolist(),
+        whole_weights(values, weights.scores, max_weight_sum, levels).tolist(),
         values.tolist(),
         outlying.tolist(),
         strict=True,
@@ -176,5 +185,5 @@ def _weigh(weights: Weights, squares: Vectors, outlier_factor: float, max_weight
         elif weight == 0:
             findings.append(Finding(0, "NOT_SELECTED", "not among the most central"))
         else:
-            findings.append(Finding(0, "NOT_SELECTED", f"the weights may add up to {max_weight_sum} only"))
+            findings.append(Finding(0, "NOT_SELECTED", "too few have its weight to be added up"))
     return findings

@@ -86,7 +86,7 @@ def config(verifier_count: int = 3) -> Config:
 
 
 def spec(**changes: object) -> TaskSpec:
-    """A valid TaskSpec for 3 seats, 2 of them a quorum, 3 to 4 miners, 2 rounds of 1000 tokens."""
+    """A valid TaskSpec for 3 seats, 2 of them a quorum, 3 to 4 honest miners, 2 rounds of 1000 tokens."""
     made = TaskSpec(
         task_id=TASK,
         title="Digits",
@@ -95,7 +95,6 @@ def spec(**changes: object) -> TaskSpec:
         rounds=2,
         min_miners=3,
         max_miners=4,
-        byzantine=1,
         rule=RobustRule(name="multi-krum"),
         mode=VerificationMode.ROBUST,
         committee=Committee(msp_ids=["V1MSP", "V2MSP", "V3MSP"], threshold=2),

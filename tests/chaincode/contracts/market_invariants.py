@@ -10,7 +10,7 @@ Rounds: each phase is one to which the phase before leads.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
 
@@ -125,6 +125,27 @@ def no_update_is_sketched_twice(peer: Peer) -> None:
                 assert {ref["digest"] for ref in row["updates"]} <= set(sketched)
 
 
+def no_combination_of_the_sums_on_a_base_shows_fewer_than_the_least_aggregate(peer: Peer) -> None:
+    """Whatever is computed from opened sums, miners whom all of them weigh alike stay together; read from the rounds themselves."""
+    for task in rows(peer, "task"):
+        spec, sums = task["spec"], defaultdict(list)
+        name, least = spec["task_id"], spec.get("min_aggregate") or spec.get("byzantine", 0) + 2
+        opened = [
+            one for one in rows(peer, "authorisation", name) if one["purpose"] == "AGGREGATE_DECRYPTION"
+        ]
+        for authorised in opened:
+            round_ = rows(peer, "round", name, f"{authorised['round']:05d}")[0]
+            verdicts = round_["selection"]["verdicts"]
+            weights = {one["miner"]: one["weight"] for one in verdicts if one.get("weight")}
+            assert list(weights.values()) == authorised["weights"]
+            assert sum(weights.values()) <= 8 * len(verdicts)
+            sums[round_["base"]["digest"]].append(weights)
+        for on_base in sums.values():
+            miners = {miner for weights in on_base for miner in weights}
+            alike = Counter(tuple(weights.get(miner, 0) for weights in on_base) for miner in miners)
+            assert min(alike.values()) >= least
+
+
 def a_view_shows_all_that_there_is(peer: Peer) -> None:
     """Of the round and of its ceremony and the next, found by whatever keys or ranges."""
     for state in rows(peer, "state"):
@@ -161,6 +182,8 @@ def _shows(peer: Peer, view: dict[str, Any], task: str, number: int) -> None:
     for field in ("submission", "screening", "accusation", "authorisation"):
         assert view.get(f"{field}s", []) == rows(peer, field, task, at)
     assert view.get("ballots", []) == rows(peer, "ballot", task, at, turn)
+    opened = rows(peer, "opened", task, view["round"]["base"]["digest"])
+    assert ([view["opened"]] if "opened" in view else []) == opened
     misconducts = [row for n in (at, following) for row in rows(peer, "misconduct", task, n)]
     assert view.get("misconducts", []) == misconducts
 
@@ -173,6 +196,7 @@ INVARIANTS = (
     who_takes_part_has_kept_its_seat_since_its_key_was_made,
     what_verifiers_lost_is_what_misconducts_say,
     no_update_is_sketched_twice,
+    no_combination_of_the_sums_on_a_base_shows_fewer_than_the_least_aggregate,
     a_view_shows_all_that_there_is,
     a_round_goes_where_the_protocols_table_leads,
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from quorumlearn_chaincode.contracts import Code, Refusal
 from quorumlearn_chaincode.contracts.specification import check_spec
-from quorumlearn_proto.task_pb2 import TaskSpec, Timeouts, VerificationMode
+from quorumlearn_proto.task_pb2 import RobustRule, TaskSpec, Timeouts, VerificationMode
 
 from tests.chaincode.contracts.market_actors import config, spec
 
@@ -44,6 +44,8 @@ WITHIN: list[tuple[str, object]] = [
     ("committee.threshold", 3),
     ("ckks.coeff_modulus_bits", [58, 60, 60, 40]),
     ("ckks.sketch_size", 8192),
+    ("ckks.max_weight_sum", 2),
+    ("ckks.max_weight_sum", 32),
     ("stakes.miner_slash", 0),
     ("stakes.miner_slash", 100),
     ("reward.per_round", 10**15),
@@ -106,7 +108,8 @@ BEYOND: list[tuple[str, object]] = [
     ("ckks.step_bits", 53),
     ("ckks.bound_steps", 0),
     ("ckks.bound_steps", 2**31),
-    ("ckks.max_weight_sum", 0),
+    ("ckks.max_weight_sum", 1),
+    ("ckks.max_weight_sum", 33),
     ("ckks.flooding_bits", 157),
     ("ckks.sketch_size", 0),
     ("ckks.sketch_size", 8193),
@@ -177,12 +180,40 @@ def test_no_more_reserves_than_seats_may_ever_be() -> None:
     assert "reserve_msp_ids" in caught.value.sentence
 
 
-def test_a_task_of_one_miner_has_no_least_aggregate_to_choose() -> None:
-    made = changed("min_miners", 1)
+@pytest.mark.parametrize(
+    ("rule", "f", "least"),
+    [
+        ("multi-krum", 0, 2),
+        ("mean", 0, 2),
+        ("multi-krum", 2, 7),
+        ("agreement", 2, 6),
+        ("trust-scores", 2, 6),
+        ("l-nearest", 2, 6),
+        ("bucketing+multi-krum", 1, 9),
+        ("nnm+multi-krum", 3, 9),
+        ("of-the-future", 2, 7),
+    ],
+)
+def test_a_round_has_the_miners_that_its_rule_needs_and_a_sum_two_more_than_may_cheat(
+    rule: str, f: int, least: int
+) -> None:
+    made = spec(min_miners=least, max_miners=16, byzantine=f, rule=RobustRule(name=rule))
     check_spec(made, NETWORK)
-    made.min_aggregate = 2
-    with pytest.raises(Refusal):
-        check_spec(made, NETWORK)
+    made.min_aggregate = f + 2
+    check_spec(made, NETWORK)
+    for field, too_few in (("min_aggregate", f + 1), ("min_miners", least - 1)):
+        few = spec()
+        few.CopyFrom(made)
+        setattr(few, field, too_few)
+        with pytest.raises(Refusal, match=f"{field}.* is {too_few}"):
+            check_spec(few, NETWORK)
+
+
+def test_a_refusal_for_want_of_miners_says_what_would_do() -> None:
+    with pytest.raises(Refusal) as caught:
+        check_spec(spec(min_miners=6, max_miners=8, byzantine=2), NETWORK)
+    assert "multi-krum with byzantine = 2 needs 7 in every round" in caught.value.sentence
+    assert "set it to 7 at least, or byzantine to 1" in caught.value.sentence
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION
 from tests.client.nodes.committee import Committee
 
 SEATS = (1, 2, 3)
-WEIGHTS = {"M/a": 3, "M/b": 1, "M/c": 2}
+WEIGHTS = dict.fromkeys(("M/a", "M/b", "M/c"), 2)
 
 
 class Played:
@@ -38,7 +38,8 @@ class Played:
             self.journal(seat).put("attempt-1/sealing", keys[seat])
         self.spec = t.TaskSpec(task_id="t-1", min_miners=3, ckks=record_of(self.committee.parameters))
         self.spec.committee.CopyFrom(t.Committee(msp_ids=["A", "B", "C"], threshold=2))
-        now = b.Round(task_id="t-1", number=4, seats=SEATS, beacon=self.committee.plan.beacon.hex())
+        beacon = self.committee.plan.beacon.hex()
+        now = b.Round(task_id="t-1", number=4, miners=WEIGHTS, seats=SEATS, beacon=beacon)
         self.view = b.TaskView(task=t.Task(spec=self.spec), round=now)
         for seat, part in self.parts.items():
             self.view.contributions.add(round=4, attempt=1, seat=seat).MergeFrom(part)

@@ -1,4 +1,4 @@
-"""What a rule withstands is said where a task is published and shown, and of each round that fewer came to."""
+"""How many miners rules need; what a rule withstands is said where a task is published and shown, and of each round."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from quorumlearn.robust import (
     MIXTURES,
     RULES,
     MultiKrum,
-    RuleError,
     TooFewVectors,
     largest_byzantine,
     make_rule,
-    miners_needed,
 )
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.rules import NEEDED, UnknownNeed, vectors_needed
 from rich.console import Console
 
 
@@ -55,7 +54,7 @@ def selection(**counts: int) -> b.Selection:
 
 @pytest.mark.parametrize("f", range(1, 6))
 def test_multi_krum_weighs_as_many_as_it_needs_and_not_one_less(f: int) -> None:
-    needed = miners_needed("multi-krum", {}, f)
+    needed = vectors_needed("multi-krum", {}, f)
     assert needed is not None
     x = np.random.default_rng(f).normal(size=(needed, 16))
     MultiKrum(f).weights(x)
@@ -66,19 +65,20 @@ def test_multi_krum_weighs_as_many_as_it_needs_and_not_one_less(f: int) -> None:
 
 @pytest.mark.parametrize("name", [*RULES, *(f"{before}+{rule}" for before in MIXTURES for rule in RULES)])
 def test_every_rule_says_what_it_needs_and_more_for_more_cheats(name: str) -> None:
-    needed = [miners_needed(name, {}, f) for f in range(5)]
+    assert set(NEEDED) == set(RULES)
+    needed = [vectors_needed(name, {}, f) for f in range(5)]
     assert needed[0] == 1
     if None in needed:
         assert needed[1:] == [None] * 4
     else:
-        assert needed == sorted(set(needed))  # type: ignore[type-var]
+        assert needed == sorted({one for one in needed if one is not None})
 
 
 def test_with_too_few_a_majority_of_copies_of_one_lie_wins_and_with_enough_it_does_not() -> None:
     """The line between 2 f and 2 f + 1, for rules that need an honest majority."""
     for name in ("geometric-median", "centred-clipping"):
         for f in (2, 3):
-            needed = miners_needed(name, {}, f)
+            needed = vectors_needed(name, {}, f)
             assert needed == 2 * f + 1
             honest = 1 + 0.01 * np.random.default_rng(f).normal(size=(needed - f, 8))
             x = np.vstack([np.full((f, 8), -50.0), honest])
@@ -87,22 +87,19 @@ def test_with_too_few_a_majority_of_copies_of_one_lie_wins_and_with_enough_it_do
 
 
 def test_buckets_need_as_many_as_the_rule_needs_buckets() -> None:
-    assert miners_needed("bucketing+multi-krum", {}, 2) == 2 * 6 + 1
-    assert miners_needed("bucketing+multi-krum", {"bucket_size": "3"}, 2) == 3 * 6 + 1
-    assert miners_needed("bucketing+nnm+geometric-median", {"bucket_size": "1"}, 2) == 5
-    with pytest.raises(RuleError, match="best"):
-        miners_needed("best", {}, 2)
+    assert vectors_needed("bucketing+multi-krum", {}, 2) == 2 * 6 + 1
+    assert vectors_needed("bucketing+multi-krum", {"bucket_size": "3"}, 2) == 3 * 6 + 1
+    assert vectors_needed("bucketing+nnm+geometric-median", {"bucket_size": "1"}, 2) == 5
+    for name, parameters in (("best", {}), ("best+mean", {}), ("bucketing+multi-krum", {"bucket_size": "x"})):
+        with pytest.raises(UnknownNeed, match=r"best|bucket_size = 'x'"):
+            vectors_needed(name, parameters, 2)
 
 
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        (spec(4, 8, 3), "needs 9 miners to withstand byzantine: 3, and at most 8 may come"),
-        (spec(6, 8, 2), "needs 7 miners to withstand byzantine: 2, and 6 are enough for a round"),
-        (spec(6, 8, 2), "raise miners.minimum to 7, or lower byzantine to 1"),
-        (spec(2, 8, 2), "or lower byzantine to 0"),
         (spec(9, 9, 2, "mean"), "mean withstands no cheat"),
-        (spec(9, 9, 2, "bucketing+multi-krum"), "needs 13 miners"),
+        (spec(9, 9, 2, "nnm+l-nearest"), "nnm+l-nearest withstands no cheat"),
         (spec(9, 9, 2, "of-the-future"), "not known here"),
     ],
 )
@@ -120,27 +117,21 @@ def test_a_task_that_lacks_nothing_says_nothing(task: t.TaskSpec) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "says"),
     [
-        (selection(CONTRIBUTES=5, NOT_SELECTED=2), ""),
-        (
-            selection(CONTRIBUTES=4, NOT_SELECTED=2),
-            "needs 7 updates for f = 2, and 6 were weighed",
-        ),
-        (selection(CONTRIBUTES=5, NOT_SELECTED=1, ABSENT=2), "needs 7 updates"),
-        (selection(CONTRIBUTES=5, OUTLIER=1), "needs 7 updates"),
-        (selection(CONTRIBUTES=5, DUPLICATE=1), ""),  # the other one is one of 5
-        (selection(CONTRIBUTES=4, WITHHELD=1), "needs 5 updates for f = 1, and 4 were weighed"),
-        (selection(CONTRIBUTES=1, WITHHELD=1, MALFORMED=1), ""),
+        (selection(CONTRIBUTES=4, NOT_SELECTED=2), "l-nearest withstands no cheat, and 2 of 6 might be one"),
+        (selection(CONTRIBUTES=5, DUPLICATE=1, ABSENT=1), "and 1 of 5 might be one"),
+        (selection(CONTRIBUTES=4, WITHHELD=1, MALFORMED=1), ""),
         (selection(), ""),
     ],
 )
-def test_a_round_says_when_too_few_came(verdicts: b.Selection, says: str) -> None:
-    found = round_lacks(spec(4, 8, 2), verdicts)
+def test_a_round_says_how_many_cheats_its_rule_may_have_missed(verdicts: b.Selection, says: str) -> None:
+    found = round_lacks(spec(6, 8, 2, "l-nearest"), verdicts)
     assert says in found
     assert bool(says) == bool(found)
+    assert round_lacks(spec(7, 8, 2), verdicts) == ""
 
 
 def test_the_report_and_the_live_view_tell_of_a_weak_round(capsys: pytest.CaptureFixture[str]) -> None:
-    task = spec(4, 8, 2)
+    task = spec(6, 8, 2, "l-nearest")
     task.ckks.update_size = 10
     view = b.TaskView(task=t.Task(spec=task))
     view.round.number, view.round.phase, view.round.outcome = 1, b.ENDED, b.ACCEPTED
@@ -175,17 +166,36 @@ def dry_run(folder: Path, miners: dict[str, int], **fields: object) -> int:
 
 
 def test_a_dry_run_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert dry_run(tmp_path, {"minimum": 4, "maximum": 8, "byzantine": 3}) == 0
+    miners = {"minimum": 8, "maximum": 8, "byzantine": 3}
+    assert dry_run(tmp_path, miners, rule={"name": "l-nearest"}) == 0
     (warning,) = json.loads(capsys.readouterr().out)["warnings"]
-    assert "no round has its guarantee" in warning
+    assert "l-nearest withstands no cheat" in warning
     assert dry_run(tmp_path, {"minimum": 7, "maximum": 8, "byzantine": 2}) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
+def test_a_dry_run_says_what_colluders_can_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dry_run(tmp_path, {"minimum": 7, "maximum": 8, "byzantine": 2}, min_aggregate=5) == 0
+    exposed = json.loads(capsys.readouterr().out)["exposure"]
+    assert (exposed["colluders"], exposed["level"], exposed["honest"]) == (2, 5, 3)
+    assert (exposed["bound"], exposed["step"], exposed["noise"]) == (1.0, 2.0**-14, 0.0)
+    assert exposed["sentence"] == (
+        "the owner and 2 colluders read of an honest value at best the sum of 3 honest ones, each within ±1 in steps of 6.1e-05; "
+        "training adds no noise"
+    )
+    private = {"name": "mnist-cnn", "config": {"dp_clip": "0.5", "dp_noise": "3"}}
+    assert dry_run(tmp_path, {"minimum": 2, "maximum": 8}, workload=private) == 0
+    exposed = json.loads(capsys.readouterr().out)["exposure"]
+    assert (exposed["honest"], exposed["noise"]) == (2, 1.5)
+    assert "noise of deviation 1.5 to each step's sum of gradients" in exposed["sentence"]
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"miners": {"minimum": 4, "maximum": 8, "byzantine": 4}}, "byzantine is 4: 0 to 3"),
+        ({"miners": {"minimum": 6, "maximum": 8, "byzantine": 4}}, "byzantine is 4: 0 to 3"),
+        ({"miners": {"minimum": 6, "maximum": 8, "byzantine": 2}}, "needs 7 in every round"),
+        ({"min_aggregate": 3}, "min_aggregate, unless it is left out, is 3: 4 to 7"),
         ({"rounds": 10_001}, "rounds is 10001: 1 to 10000"),
         ({"challenge_window": 10**8}, "challenge_window_seconds is 100000000"),
         ({"id": "Some task"}, "is not a task id"),

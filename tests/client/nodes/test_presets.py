@@ -12,6 +12,7 @@ from quorumlearn.learning import get_workload
 from quorumlearn.nodes import taskfile
 from quorumlearn.nodes.config import ConfigError
 from quorumlearn.nodes.presets import PRESETS
+from quorumlearn_chaincode.contracts.specification import check_bounds
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
@@ -37,7 +38,7 @@ def spec(tmp_path: Path, **fields: object) -> t.TaskSpec:
 def test_every_preset_alone_makes_a_task(tmp_path: Path, name: str) -> None:
     made = spec(tmp_path, preset=name)
     assert made.byzantine == PRESETS[name].byzantine(7)
-    assert made.byzantine <= (made.max_miners - 1) // 2
+    check_bounds(made)
     workload = get_workload(made.workload.name, dict(made.workload.config))
     assert set(made.workload.public_blocks) <= set(workload.blocks)
 
@@ -54,11 +55,11 @@ def test_each_system_has_its_own_rule_and_means(tmp_path: Path) -> None:
     assert {name: one.byzantine for name, one in made.items()} == {
         "chainfl": 0,
         "krum": 2,
-        "learningchain": 3,
+        "learningchain": 2,
         "omnilytics": 2,
         "veiled": 2,
     }
-    assert (dict(made["krum"].rule.parameters), made["krum"].min_aggregate) == ({"selected": "2"}, 2)
+    assert (dict(made["krum"].rule.parameters), made["krum"].min_aggregate) == ({"selected": "4"}, 4)
     assert list(made["omnilytics"].workload.public_blocks) == ["top"]
     assert made["chainfl"].workload.config["late_rounds"] == "1"
     private = {

@@ -35,7 +35,7 @@ def file_of(**rule: object) -> TaskFile:
             "workload": {"name": "mnist-cnn", "config": {"dp_clip": "1.0", "dp_noise": "1.0"}},
             "public_blocks": ["bottom"],
             "rounds": 1,
-            "miners": {"minimum": 3, "maximum": 6, "byzantine": 1},
+            "miners": {"minimum": 3, "maximum": 6, "byzantine": 0},
             "rule": {"name": "trust-scores", **rule},
             "committee": {"organisations": ["AMSP", "BMSP", "CMSP"], "threshold": 2},
             "encryption": {"preset": "fast"},

@@ -101,6 +101,7 @@ def test_each_miner_of_the_round_has_one_verdict_in_the_rounds_order(committee: 
     chain = {miner: (1, place) for place, miner in enumerate(["M/h0", *(m for m in miners if m != "M/h0")])}
     spec = _spec(committee, norm_limit="1000")
     spec.byzantine = 6  # five of them are found by other means: the copy, the malformed, the missing, the liar and the hidden
+    spec.min_aggregate = 5
     selection = screening.select(
         spec,
         b.Round(miners=miners),

@@ -119,11 +119,16 @@ def test_multi_krum_refuses_fewer_than_2f_plus_3(count: int, f: int) -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(1, 60))
-def test_what_remains_can_always_be_weighed(f: int, excluded: int, count: int) -> None:
+def test_f_falls_by_those_found_only_and_too_few_for_it_are_not_weighed(
+    f: int, excluded: int, count: int
+) -> None:
     rule = MultiKrum(f).for_remaining(count, excluded)
-    assert rule.byzantine == max(0, min(f - excluded, (count - 3) // 2))
-    assert rule.byzantine <= largest_byzantine(count)
-    assert rule.weights(vectors(1, count, 4)).values.sum() == count - rule.byzantine
+    assert rule.byzantine == max(0, f - excluded)
+    if rule.byzantine <= largest_byzantine(count):
+        assert rule.weights(vectors(1, count, 4)).values.sum() == count - rule.byzantine
+    else:
+        with pytest.raises(TooFewVectors):
+            rule.weights(vectors(1, count, 4))
 
 
 @pytest.mark.parametrize(

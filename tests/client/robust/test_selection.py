@@ -185,13 +185,11 @@ def test_the_assumed_f_shrinks_by_those_found() -> None:
     assert reasons(find(x, rule=MultiKrum(2), already_found=1)).count("CONTRIBUTES") == 8
 
 
-def test_too_few_for_f_are_weighed_with_the_largest_f_that_holds() -> None:
-    x = honest(6, 7)
-    x[3] *= -8
-    findings = find(x, rule=MultiKrum(2))
-    assert findings[3].reason == "OUTLIER"
-    assert reasons(findings).count("CONTRIBUTES") == 5
-    assert reasons(find(honest(1, 7))) == ["CONTRIBUTES"]
+def test_too_few_for_f_are_selected_by_nobody_and_told_why() -> None:
+    findings = find(honest(6, 7), rule=MultiKrum(2))
+    assert reasons(findings) == ["NOT_SELECTED"] * 6
+    assert "to withstand f = 2; there are 6" in findings[0].detail
+    assert reasons(find(honest(7, 7), rule=MultiKrum(2))).count("CONTRIBUTES") == 5
 
 
 def test_weights_never_pass_their_sum() -> None:
@@ -199,7 +197,7 @@ def test_weights_never_pass_their_sum() -> None:
     ranked = np.argsort(MultiKrum(2).weights(x).scores)
     findings = find(x, max_weight_sum=3)
     assert {i for i in range(7) if findings[i].weight} == set(ranked[:3].tolist())
-    assert findings[ranked[3]].detail == "the weights may add up to 3 only"
+    assert findings[ranked[3]].detail == "too few have its weight to be added up"
 
 
 @settings(deadline=None)

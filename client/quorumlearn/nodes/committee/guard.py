@@ -2,7 +2,7 @@
 
 Rules:
 - before it makes a share of anything a seat compares the ledger's Authorisation with what it is about to do: the same updates, weights
-  and beacon, no fewer than the task's least aggregate;
+  and beacon, and a sum that shows no few of them, also beside those opened on the same base before;
 - it writes that to its journal first, and answers nothing else for the same round and purpose, whatever a ledger shows it later.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
-from quorumlearn_proto.derived import least_aggregate
+from quorumlearn_proto.derived import miner_groups, sum_fault, weights_of
 
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.journal import Journal
@@ -51,10 +51,8 @@ def fault(view: b.TaskView, given: b.Authorisation) -> str:
     if len({ref.digest for ref in given.updates}) != len(given.updates):
         return "it names an update twice"
     if given.purpose == AGGREGATE_DECRYPTION:
-        if len(given.updates) < least_aggregate(spec):
-            return f"it is of {len(given.updates)} updates, the least is {least_aggregate(spec)}"
-        if sum(given.weights) > spec.ckks.max_weight_sum:
-            return f"its weights add up to {sum(given.weights)}, the most is {spec.ckks.max_weight_sum}"
+        weights = weights_of(view.round.selection.verdicts)
+        return sum_fault(spec, len(view.round.miners), miner_groups(view.opened), weights)
     return ""
 
 

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
+from quorumlearn_proto.derived import miner_groups
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks
@@ -138,6 +139,7 @@ class RoundPart:
             self.position,
             root,
             ckks.sketch_rounding(self.parameters),
+            miner_groups(view.opened),
         )
         lacks = round_lacks(self.spec, selection)
         if lacks:
