@@ -6,7 +6,7 @@ that a replay outlives a restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,9 +66,10 @@ def formed(
     own: Values | None,
     others: list[Values],
     seed: int,
+    moved: Sequence[Values] = (),
 ) -> Values:
     """The update that this behaviour submits, grid steps (d,): formed in the update's units, then clipped and rounded as
-    anybody's."""
+    anybody's. `moved` holds the last public step, if there is one."""
     if behaviour.tampering == "replay-plaintext" and own is not None:
         journal.put(KEPT_PLAINTEXT, own.astype("<i8").tobytes())
 
@@ -80,6 +81,7 @@ def formed(
         seed=seed,
         own=None if own is None else units(own),
         others=np.stack([units(values) for values in others]) if others else None,
+        moved=units(moved[0]) if moved else None,
         byzantine=max(1, spec.byzantine),
         sketch_size=parameters.sketch_size,
         weigh=lambda sketches: _weights(spec, sketches),
@@ -120,6 +122,7 @@ def _weights(spec: TaskSpec, sketches: NDArray[np.float64]) -> NDArray[np.float6
         rule=rule,
         max_weight_sum=spec.ckks.max_weight_sum,
         already_found=0,
+        public_steps=None,
         **limits,
     )
     return np.array([float(finding.weight) for finding in findings])

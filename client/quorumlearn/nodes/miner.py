@@ -28,6 +28,7 @@ from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public
+from quorumlearn.nodes.public_steps import public_steps
 from quorumlearn.nodes.steps import Step, ended, miner_step
 from quorumlearn.nodes.training import Trainer, Values
 from quorumlearn.nodes.triggers import FOR_MINERS, entered
@@ -140,6 +141,7 @@ class Miner:
         )
         if others is None:
             return False
+        block = partial(self.market.block, spec.task_id)
         if own is None or self.behaviour.name != "honest":
             own = adversary.formed(
                 spec,
@@ -149,6 +151,7 @@ class Miner:
                 own=own,
                 others=others,
                 seed=seed,
+                moved=public_steps(self.store, spec, now.base, block, most=1) if self.behaviour.rides else [],
             )
         self._trained = (now.number, now.base.digest, own, samples)
         return True

@@ -3,8 +3,8 @@
 Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
 - Which sketches the seats' shares give, and which submissions have none, is said in nodes.committee.openings.
-- Everything else is a function of the opened sketches, the round's beacon, the task's rule, and where there are copies the order
-  of the commits on the chain.
+- Everything else is a function of the opened sketches, the round's beacon, the last public steps, the task's rule, and where there
+  are copies the order of the commits on the chain.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Reason = int
 UNCOVERED = b.REASON_UNSPECIFIED
 COVERAGES = (b.CONTRIBUTES, b.MISSING_ARTIFACT, b.MALFORMED)
 """What a seat may say of a submission before its sketch is opened."""
-LIMITS = ("norm_limit", "outlier_factor")
-"""Parameters of a task's rule that are the selection's, not the rule's own."""
+LIMITS = {"norm_limit": math.inf, "outlier_factor": math.inf, "least_new": 1.0}
+"""Parameters of a task's rule that are the selection's, not the rule's own: each is above 0 and below this."""
 ROOT = ("root_digest", "root_size")
 """Those that name the root set of a rule that compares with one (nodes.rootset)."""
 FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE, b.FALSE_CLAIM)
@@ -120,15 +120,16 @@ def select(
     position: Callable[[str], tuple[int, int]],
     root: Sketch | None = None,
     rounding: float = 0.0,
+    public_steps: Sequence[Sketch] = (),
 ) -> b.Selection:
     """One verdict for each miner of the round. `position` gives a transaction's place on the chain, asked only if some update is a
     copy; `root` is the sketch (k,) of the root update, where the task's rule compares with one; `rounding` is the task's
-    `ckks.sketch_rounding`."""
+    `ckks.sketch_rounding`; `public_steps` are the sketches (k,) of how the public model moved last."""
     verdicts = {miner: _unranked(miner, submissions, opened) for miner in round_.miners}
     ranked = [miner for miner in round_.miners if not isinstance(opened.get(miner, UNCOVERED), int)]
     faulty = sum(verdict.reason in FAULTS for verdict in verdicts.values())
     for finding, miner in zip(
-        _findings(spec, round_, ranked, submissions, opened, position, faulty, root, rounding),
+        _findings(spec, round_, ranked, submissions, opened, position, faulty, root, rounding, public_steps),
         ranked,
         strict=True,
     ):
@@ -162,6 +163,7 @@ def _findings(
     faulty: int,
     root: Sketch | None,
     rounding: float,
+    public_steps: Sequence[Sketch],
 ) -> list[b.Verdict]:
     if not ranked:
         return []
@@ -179,6 +181,7 @@ def _findings(
         max_weight_sum=spec.ckks.max_weight_sum,
         rounding=rounding,
         already_found=faulty,
+        public_steps=np.stack(public_steps) if public_steps else None,
         **limits,
     )
     return [
@@ -200,15 +203,20 @@ def rule_of(spec: TaskSpec, root: Sketch | None = None) -> tuple[robust.Rule, di
     """
     settings = dict(spec.rule.parameters)
     limits = {"norm_limit": math.sqrt(spec.ckks.update_size) * spec.ckks.bound_steps / 2**spec.ckks.step_bits}
-    for name in LIMITS:
+    for name, most in LIMITS.items():
         if name in settings:
             text = settings.pop(name)
             try:
                 limits[name] = float(text)
             except ValueError as error:
-                raise robust.RuleError(f"{name} = {text!r}; it must be a number above 0") from error
-            if not 0 < limits[name] < math.inf:
-                raise robust.RuleError(f"{name} = {text!r}; it must be a number above 0")
+                raise robust.RuleError(_wanted(name, text)) from error
+            if not 0 < limits[name] < most:
+                raise robust.RuleError(_wanted(name, text))
     if robust.needs_root(spec.rule.name):
         settings = {name: value for name, value in settings.items() if name not in ROOT}
     return robust.make_rule(spec.rule.name, settings, spec.byzantine, root), limits
+
+
+def _wanted(name: str, text: str) -> str:
+    below = "" if LIMITS[name] == math.inf else f" and below {LIMITS[name]:g}"
+    return f"{name} = {text!r}; it must be a number above 0{below}"

@@ -44,6 +44,7 @@ class Played:
             update = self.store.put(self.committee.update(self.committee.values[miner]))
             self.view.submissions.add(miner=miner, manifest=b.Manifest(update=update), claim=claim)
         self.authorise(SKETCH_DECRYPTION)
+        self.blocks: dict[int, b.Block] = {}
 
     def journal(self, seat: int) -> Journal:
         """What a seat keeps of this round."""
@@ -66,6 +67,7 @@ class Played:
             journal=journal,
             workers=ckks.Workers(0),
             position=lambda _: (0, 0),
+            block=self.blocks.__getitem__,
         )
 
     def screened(self) -> None:

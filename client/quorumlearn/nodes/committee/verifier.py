@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
@@ -154,6 +155,7 @@ class Verifier:
                 journal=self.journal.below(f"round-{number}"),
                 workers=self.workers,
                 position=self.position,
+                block=partial(self.market.block, view.task.spec.task_id),
             )
             self._playing = number, part
         return self._playing[1]
