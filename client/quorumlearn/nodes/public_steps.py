@@ -1,5 +1,8 @@
 """How a task's public model moved in its last accepted blocks: what everybody knows, and may send again in place of work.
 
+An update that a task takes late was learned before the last steps, and lies among them though it is work. So a task with `late_rounds`
+looks at the steps before those only: there the last ones can be sent again.
+
 The blocks are those that the round's base was built on, newest first; reverted ones are none of them. What is not on the ledger yet
 (the base is the initial model, say) gives fewer steps or none.
 """
@@ -18,23 +21,33 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes.encryption import parameters_of
-from quorumlearn.nodes.models import load_public
+from quorumlearn.nodes.models import load_public, workload_of
 
 MOST = 3
 """So many steps are looked at. Each takes one of the sketch's k dimensions from what honest updates show."""
 
 
-def public_steps(
-    store: ArtifactStore, spec: TaskSpec, base: Head, block: Callable[[int], b.Block], most: int = MOST
+def known_steps(
+    store: ArtifactStore, spec: TaskSpec, base: Head, block: Callable[[int], b.Block]
 ) -> list[NDArray[np.int64]]:
-    """The last `most` steps, newest first, in grid steps (d,). `block` gives the task's block of a height.
+    """The steps (d,) that every update of a round on this base must have been learned after; see `steps_before`."""
+    late = workload_of(spec).config.late_rounds
+    return steps_before(store, spec, base, block, slice(late, late + MOST))
+
+
+def steps_before(
+    store: ArtifactStore, spec: TaskSpec, base: Head, block: Callable[[int], b.Block], which: slice
+) -> list[NDArray[np.int64]]:
+    """Steps to this base, newest first, in grid steps (d,); `which` of them. `block` gives the task's block of a height.
 
     ArtifactError while one of the models is not in the store.
     """
-    if base.height == 0:
+    if base.height <= which.start:
         return []
     parameters = parameters_of(spec)
-    models = [load_public(store, spec, ref) for ref in islice(_models(base, block), most + 1)]
+    models = [
+        load_public(store, spec, ref) for ref in islice(_models(base, block), which.start, which.stop + 1)
+    ]
     return [
         ckks.quantise(learning.difference(after, before), parameters) for after, before in pairwise(models)
     ]

@@ -41,7 +41,7 @@ from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public
-from quorumlearn.nodes.public_steps import public_steps
+from quorumlearn.nodes.public_steps import known_steps
 from quorumlearn.nodes.rootset import root_sketch
 
 log = structlog.get_logger()
@@ -297,7 +297,7 @@ class RoundPart:
     def _public_steps(self, view: b.TaskView) -> list[screening.Sketch]:
         """The sketches of the last public steps, newest first."""
         if self._steps is None:
-            steps = public_steps(self.store, self.spec, view.round.base, self.block)
+            steps = known_steps(self.store, self.spec, view.round.base, self.block)
             self._steps = ckks.plain_sketches(self.parameters, self._plan(view), steps)
         return self._steps
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
@@ -144,7 +143,7 @@ class Verifier:
 
     def _round(self, view: b.TaskView) -> RoundPart:
         """This seat's part in the round under way."""
-        number = view.round.number
+        task, number = view.task.spec.task_id, view.round.number
         if self._playing is None or self._playing[0] != number:
             part = RoundPart(
                 spec=view.task.spec,
@@ -155,7 +154,7 @@ class Verifier:
                 journal=self.journal.below(f"round-{number}"),
                 workers=self.workers,
                 position=self.position,
-                block=partial(self.market.block, view.task.spec.task_id),
+                block=lambda height: self.market.block(task, height),
             )
             self._playing = number, part
         return self._playing[1]
