@@ -24,7 +24,7 @@ from benchmarks.free_riding.play import Setting, Size, play
 
 SETTINGS = (
     Setting("the defaults"),
-    Setting("the defaults, 24 rounds", rounds=24),
+    Setting("the defaults, 20 rounds", rounds=20),
     Setting("learning rate 0.3", {"learning_rate": "0.3"}),
     Setting("learning rate 0.01", {"learning_rate": "0.01"}),
     Setting("learning rate 0.001, no momentum", {"learning_rate": "0.001", "momentum": "0.0"}),

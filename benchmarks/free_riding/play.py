@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from quorumlearn.nodes.public_steps import MOST
 
 Values = NDArray[np.int64]
 
-ALPHA, TOLERANCE, TESTS = 0.3, 0.02, 2000
+ALPHA, TOLERANCE, TESTS = 0.3, 0.02, 1000
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Size:
 
     miners: int = 8
     byzantine: int = 2
-    rounds: int = 6
-    samples: int = 400
+    rounds: int = 5
+    samples: int = 300
     data: str | None = None
 
 
@@ -86,13 +87,19 @@ def play(size: Size, setting: Setting, riders: dict[int, str], least_new: float 
     return Played(np.array(parts), paid / rounds, tuple(accuracy[1:]))
 
 
+@lru_cache(maxsize=1)
+def _samples(folder: str | None) -> tuple[learning.Pixels, learning.Split]:
+    """What miners train on, and the test samples."""
+    data = learning.load(learning.DataSource(folder=None if folder is None else Path(folder)))
+    return data.train_pixels, data.test_pixels.take(np.arange(min(TESTS, len(data.test_pixels))))
+
+
 class _Task:
     """What the rounds of one play share."""
 
     def __init__(self, size: Size, setting: Setting) -> None:
-        data = learning.load(learning.DataSource(folder=None if size.data is None else Path(size.data)))
         self.size = size
-        self.pixels, self.tests = data.train_pixels, data.test_pixels.take(np.arange(TESTS) % len(data.test))
+        self.pixels, self.tests = _samples(size.data)
         self.workload = learning.get_workload(setting.workload, setting.config)
         self.blocks = setting.blocks or self.workload.blocks
         self.public, private = learning.split(self.workload.initial_model(1), self.blocks)
