@@ -3,8 +3,8 @@
     python -m benchmarks.free_riding --quick --json
     python -m benchmarks.free_riding --data FOLDER --tables FILE
 
-First, in settings of many kinds, the part of honest updates that lies outside the last public steps: `least_new` must be below the
-least of them. Then two riders among eight miners, by the noise that they put on the step they send again: how much of it is new, what
+First, in settings of many kinds, the part of honest updates that lies outside the last public steps, and the least of them beside what
+is usual: `least_new` must be below that. Then two riders among eight miners, by the noise that they put on the step they send again: how much of it is new, what
 they are paid with and without `least_new`, in parts of an honest miner's pay, and the accuracy that comes of it.
 """
 
@@ -82,9 +82,9 @@ def _honest(size: Size, setting: Setting) -> dict[str, object]:
     played = play(size, setting, {}, None)
     return {
         "setting": setting.name,
-        "least new part": round(float(np.nanmin(played.parts)), 2),
-        "median": round(float(np.nanmedian(played.parts)), 2),
-        "below the line": round(float((played.parts < robust.LEAST_NEW).mean()), 3),
+        "least new part": round(float(played.parts.min()), 2),
+        "median": round(float(np.median(played.parts)), 2),
+        "least beside the usual": round(played.lowest, 2),
         "accuracy": round(played.accuracy[-1], 3),
     }
 
@@ -99,7 +99,7 @@ def _riders(size: Size, noises: Iterable[str]) -> Iterable[dict[str, object]]:
         before, after = played[None], played[robust.LEAST_NEW]
         yield {
             "the last miners": does,
-            "new part": round(float(np.nanmedian(after.parts[:, last.start :])), 2),
+            "new part": round(float(np.median(after.parts[:, last.start :])), 2),
             "pay before": _pay(before.shares, last.start),
             "pay now": _pay(after.shares, last.start),
             "accuracy before": round(before.accuracy[-1], 3),

@@ -48,10 +48,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Played:
-    """parts: new part of each update, (rounds after the first, miners), NaN for one that was not weighed. shares: of the miners' part
+    """parts: new part of each update, (rounds after the first, miners). lowest: the least of them, each in parts of the (f + 1)-th
+    largest of its round. shares: of the miners' part
     of the reward of accepted rounds, by miner. accuracy: after each round."""
 
     parts: NDArray[np.float64]
+    lowest: float
     shares: NDArray[np.float64]
     accuracy: tuple[float, ...]
 
@@ -84,7 +86,8 @@ def play(size: Size, setting: Setting, riders: dict[int, str], least_new: float 
             steps.insert(0, task.quantised(model, base))
             base = model
         accuracy.append(task.accuracy(base))
-    return Played(np.array(parts), paid / rounds, tuple(accuracy[1:]))
+    usual = np.sort(parts, axis=1)[:, [-1 - size.byzantine]]
+    return Played(np.array(parts), float((parts / usual).min()), paid / rounds, tuple(accuracy[1:]))
 
 
 @lru_cache(maxsize=1)
@@ -154,6 +157,7 @@ class _Task:
             max_weight_sum=self.parameters.max_weight_sum,
             rounding=ckks.sketch_rounding(self.parameters),
             public_steps=known,
+            byzantine=self.size.byzantine,
             least_new=least_new or robust.LEAST_NEW,
         )
         return np.array([finding.weight for finding in findings])

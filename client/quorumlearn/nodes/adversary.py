@@ -123,6 +123,7 @@ def _weights(spec: TaskSpec, sketches: NDArray[np.float64]) -> NDArray[np.float6
         max_weight_sum=spec.ckks.max_weight_sum,
         already_found=0,
         public_steps=None,
+        byzantine=spec.byzantine,
         **limits,
     )
     return np.array([float(finding.weight) for finding in findings])

@@ -182,6 +182,7 @@ def _findings(
         rounding=rounding,
         already_found=faulty,
         public_steps=np.stack(public_steps) if public_steps else None,
+        byzantine=spec.byzantine,
         **limits,
     )
     return [

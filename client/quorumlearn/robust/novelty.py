@@ -8,6 +8,10 @@ in the eyes of a rule by distances, and no work in it. What counts is the part o
 A sketch keeps it, for it is linear and nearly keeps lengths and angles (Johnson and Lindenstrauss 1984): of k numbers an update that
 has nothing to do with the steps shows sqrt(1 - m / k).
 
+How much is usual depends on the training: with short steps honest updates, too, go nearly the way of the last ones. So an update is
+held against the others of its round, against the (f + 1)-th largest part: f cheats cannot raise that above an honest one, and riders
+cannot lower it while f + 1 miners work.
+
 Nothing is rounded: coordinates become whole numbers by a power of two, and whole numbers are added, multiplied and compared. So a last
 bit, which depends on the order of a machine's sums, decides nothing, and whether the steps are nearly the same does not matter.
 """
@@ -16,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import gcd
+from math import gcd, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +40,18 @@ def new_squares(vectors: Vectors, known: Vectors) -> list[Fraction]:
         inside = sum((Fraction(int(vector @ one) ** 2, int(one @ one)) for one in basis), Fraction(0))
         out.append(1 - inside / whole)
     return out
+
+
+def lacking(
+    vectors: Vectors, known: Vectors, byzantine: int, least: float
+) -> list[tuple[float, float] | None]:
+    """For each vector None, or if it brings less than `least` of what is usual what it brings and what is wanted, for people."""
+    squares = new_squares(vectors, known)
+    if not squares:
+        return []
+    usual = sorted(squares, reverse=True)[min(byzantine, len(squares) - 1)]
+    wanted = Fraction(least) ** 2 * usual
+    return [None if one >= wanted else (sqrt(one), sqrt(wanted)) for one in squares]
 
 
 def _whole(row: Vectors) -> Whole:

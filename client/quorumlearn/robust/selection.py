@@ -9,7 +9,7 @@ will do: `order_matters`):
    norms (docs/robustness.md has measurements), so whatever differs by more than noise is the rule's business.
 3. A norm over `norm_limit`, or one of at most `rounding`, is OUT_OF_RANGE. The second is an update of nothing, which a
    rule by distances would find central.
-4. Of what is left, who brings less than `least_new` beyond the public steps has NOTHING_NEW (`robust.novelty`).
+4. Of what is left, who brings less than `least_new` of what is usual beyond the public steps has NOTHING_NEW (`robust.novelty`).
 5. The robust rule weighs the rest, with f reduced by those already found. An OUTLIER has a score above `outlier_factor` times
    the median of those to whom the rule gave weight, of their scores or of their squared norms, whichever is larger: where most
    updates are nearly the same, their distances say nothing of how far is far. It is one also if the rule left it a sliver, as
@@ -23,10 +23,8 @@ matter.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -34,7 +32,7 @@ from numpy.typing import NDArray
 
 from quorumlearn.robust.errors import VectorError
 from quorumlearn.robust.geometry import Vectors, lower_median, squared_distances, squared_norms
-from quorumlearn.robust.novelty import new_squares
+from quorumlearn.robust.novelty import lacking
 from quorumlearn.robust.rounding import whole_weights
 from quorumlearn.robust.rules import Rule, Weights
 
@@ -44,7 +42,7 @@ Reason = Literal["CONTRIBUTES", "OUT_OF_RANGE", "DUPLICATE", "NOTHING_NEW", "OUT
 # with room. The highest score was 5.8 times the median of the selected (Dirichlet 0.1).
 OUTLIER_FACTOR = 8.0
 LEAST_NEW = 0.7
-"""The part of an update outside the public steps below which it is not paid: `python -m benchmarks.free_riding` measures it."""
+"""In parts of what is usual: `python -m benchmarks.free_riding` measures what honest updates bring."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,15 @@ def select(
     outlier_factor: float = OUTLIER_FACTOR,
     already_found: int = 0,
     public_steps: Vectors | None = None,
+    byzantine: int = 0,
     least_new: float = LEAST_NEW,
 ) -> list[Finding]:
     """A finding for each row of `sketches`, float64 (n, k), in the order of the rows.
 
     `commit_order` lists the rows from the earliest commit to the latest. `norm_limit` and `rounding` are lengths in the
     sketches' units; `already_found` counts Byzantine miners without a sketch (malformed or withheld updates).
-    `public_steps` are the sketches (m, k) of how the public model moved last. VectorError if the sketches are no matrix, the order
-    no permutation, or a limit no positive number.
+    `public_steps` are the sketches (m, k) of how the public model moved last, `byzantine` is the task's f, `least_new` what must be
+    new. VectorError if the sketches are no matrix, the order no permutation, or a limit no positive number.
     """
     order = _checked_order(sketches, commit_order)
     limits = {
@@ -98,7 +97,7 @@ def select(
     _find_duplicates(rows, rounding, order, findings)
     _find_out_of_range(np.sqrt(squares), norm_limit, rounding, findings)
     if public_steps is not None:
-        _find_nothing_new(rows, public_steps, least_new, findings)
+        _find_nothing_new(rows, public_steps, byzantine, least_new, findings)
 
     left = [place for place, finding in enumerate(findings) if finding is None]
     if left:
@@ -165,13 +164,13 @@ def _find_out_of_range(
 
 
 def _find_nothing_new(
-    rows: Vectors, public_steps: Vectors, least_new: float, findings: list[Finding | None]
+    rows: Vectors, public_steps: Vectors, byzantine: int, least_new: float, findings: list[Finding | None]
 ) -> None:
     left = [place for place, finding in enumerate(findings) if finding is None]
-    for place, square in zip(left, new_squares(rows[left], public_steps), strict=True):
-        if square < Fraction(least_new) ** 2:
+    for place, lacks in zip(left, lacking(rows[left], public_steps, byzantine, least_new), strict=True):
+        if lacks is not None:
             findings[place] = Finding(
-                0, "NOTHING_NEW", f"{math.sqrt(square):.2f} of it is new, {least_new:g} is wanted"
+                0, "NOTHING_NEW", "{:.2f} of it is new, {:.2f} is wanted".format(*lacks)
             )
 
 
