@@ -4,8 +4,8 @@
     python -m benchmarks.free_riding --data FOLDER --tables FILE
 
 First, in settings of many kinds, the part of honest updates that lies outside the last public steps, and the least of them beside what
-is usual: `least_new` must be below that. Then two riders among eight miners, by the noise that they put on the step they send again: how much of it is new, what
-they are paid with and without `least_new`, in parts of an honest miner's pay, and the accuracy that comes of it.
+is usual: `least_new` must be below that. Then two riders among eight miners, by the noise that they put on the step they send again: how
+much of it is new, what they are paid with and without the rule, in parts of an honest miner's pay, and the accuracy that comes of it.
 """
 
 from __future__ import annotations
