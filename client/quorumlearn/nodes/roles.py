@@ -60,7 +60,7 @@ class Roles:
             workshop=self.workshop,
             shard=partial(org.shard, identity),
             behaviour=behaviour,
-            noise_key=org.noise_key(identity),
+            repeatable=org.repeatable,
         )
         return Miner(me, market, org.store, journal, trainer, behaviour, self.workers, self.health.may_begin)
 
@@ -83,5 +83,5 @@ class Roles:
             leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
             may_begin=self.health.may_begin,
         )
-        keys = KeyHolder(me, msp_id, org.store, journal, sender, org.beacon_key(identity))
+        keys = KeyHolder(me, msp_id, org.store, journal, sender, org.repeatable)
         return rounds, keys, Judge(me, msp_id, market, org.store, scorer)
