@@ -56,8 +56,11 @@ class Outcome:
 
 
 def play(case: Case, folder: str | None, best: int = 8) -> Outcome:
-    """One round, and what is read of it."""
+    """One round, and what is read of it. ValueError if there are too few images."""
     pixels, public = _images(folder)
+    count = case.summed * case.samples
+    if len(pixels) < 2 * count:
+        raise ValueError(f"{case} needs {2 * count} images, there are {len(pixels)}: name a folder of MNIST")
     workload = _workload(case)
     base = workload.initial_model(1)
     if case.start == "trap":
@@ -70,7 +73,6 @@ def play(case: Case, folder: str | None, best: int = 8) -> Outcome:
         after = workload.train(base, data, seed=seeds.derive("inversion", miner)).model
         total += ckks.quantise(learning.difference(after, base), parameters)
     opened = learning.apply_update(base, ckks.dequantise(total, case.summed, parameters))
-    count = case.summed * case.samples
     found = _read(base, opened, 2.0**-parameters.step_bits / case.summed, case.start)
     inside, outside = (
         pixels.take(np.arange(first, first + count)).images.reshape(count, -1).astype(np.float64)
