@@ -68,6 +68,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTLIER: _ClassVar[Reason]
     NOT_SELECTED: _ClassVar[Reason]
     FALSE_CLAIM: _ClassVar[Reason]
+    NOTHING_NEW: _ClassVar[Reason]
 
 class BallotReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -135,6 +136,7 @@ DUPLICATE: Reason
 OUTLIER: Reason
 NOT_SELECTED: Reason
 FALSE_CLAIM: Reason
+NOTHING_NEW: Reason
 BALLOT_REASON_UNSPECIFIED: BallotReason
 GOOD: BallotReason
 WRONG_MODEL: BallotReason

@@ -73,6 +73,11 @@ MINERS: Mapping[Reason, Penalty] = MappingProxyType(
         Reason.NOT_SELECTED: Penalty(
             proof="statistics of the sketches, and t equal votes", seen_by=SEATS, cost=Cost.STANDING
         ),
+        Reason.NOTHING_NEW: Penalty(
+            proof="its sketch, which is sealed, the last public models, and t equal votes",
+            seen_by=SEATS,
+            cost=Cost.STANDING,
+        ),
         Reason.FALSE_CLAIM: Penalty(
             proof="its sketch, opened with a share to spare, and t equal votes",
             seen_by=SEATS,

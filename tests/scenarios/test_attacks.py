@@ -86,6 +86,16 @@ def test_forged_updates_get_little_under_a_rule_with_fractional_weights(stage: S
         assert verdicts["miners2/miner3"].weight < honest.min()
 
 
+def test_sending_the_last_public_step_again_earns_nothing_and_costs_no_stake(stage: Stage) -> None:
+    riders = {"miners1/miner3": "free-rider", "miners2/miner3": "free-rider:0.8"}
+    rounds = play(stage, "riders", riders, "multi-krum")
+    for who in riders:
+        assert reasons(rounds, who)[1] == "NOTHING_NEW"  # before the first block there is no step to send
+    for who in HONEST:
+        assert set(reasons(rounds, who)) <= {"CONTRIBUTES", "NOT_SELECTED"}
+        assert rounds[1][who].weight == 1
+
+
 def test_trust_scores_leave_out_cheats_that_are_half_of_all_by_a_public_root_set(stage: Stage) -> None:
     cheats = {
         "miners1/miner3": "sign-flip",

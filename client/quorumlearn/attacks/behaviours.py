@@ -6,6 +6,7 @@ A behaviour is text in a node's file: a name, then what it takes, separated by c
 | --- | --- |
 | `honest` | trains and submits what it learned |
 | `noise[:DEVIATION]` | submits Gaussian noise (0.5) |
+| `free-rider[:NOISE]` | submits the last public step again, with noise of NOISE (0.2) times its length; in round 1 a little noise |
 | `zero` | submits nothing but zeros: a free rider |
 | `sign-flip[:FACTOR]` | submits minus FACTOR (1) times its own update |
 | `scaling[:FACTOR]` | submits FACTOR (10) times its own update |
@@ -60,6 +61,7 @@ class _Kind:
 _KINDS = {
     "honest": _Kind(),
     "noise": _Kind(trains=False, strength=0.5),
+    "free-rider": _Kind(trains=False, strength=0.2),
     "zero": _Kind(trains=False),
     "sign-flip": _Kind(strength=1.0),
     "scaling": _Kind(strength=10.0),
@@ -89,6 +91,11 @@ class Behaviour:
     def trains(self) -> bool:
         """Whether it trains at all; on what, `poison` says."""
         return _KINDS[self.name].trains
+
+    @property
+    def rides(self) -> bool:
+        """Whether it needs to know how the public model moved last."""
+        return self.name == "free-rider"
 
     @property
     def waits_for_commits(self) -> bool:
@@ -121,6 +128,8 @@ class Behaviour:
         match self.name:
             case "noise":
                 return updates.noise(sight, self._strength)
+            case "free-rider":
+                return updates.free_ride(sight, self._strength)
             case "zero":
                 return np.zeros(sight.size)
             case "sign-flip":

@@ -20,14 +20,16 @@ class BehaviourError(ValueError):
 @dataclass(frozen=True, eq=False)
 class Sight:
     """size: d. seed: of this attacker, in this round. own: the update that it trained, (d,). others: those that it
-    watches, (m, d). byzantine: how many attackers it acts with, itself included. sketch_size: k. weigh: what the
-    task's selection would give each of n sketches, (n, k) to (n,); the attacker knows the rule but not the beacon.
+    watches, (m, d). moved: how the public model moved last, (d,), if it has. byzantine: how many attackers it acts with, itself
+    included. sketch_size: k. weigh: what the task's selection would give each of n sketches, (n, k) to (n,); the attacker knows the
+    rule but not the beacon.
     """
 
     size: int
     seed: int
     own: Floats | None = field(default=None, repr=False)
     others: Floats | None = field(default=None, repr=False)
+    moved: Floats | None = field(default=None, repr=False)
     byzantine: int = 1
     sketch_size: int = 256
     weigh: Callable[[Floats], Floats] | None = field(default=None, repr=False)

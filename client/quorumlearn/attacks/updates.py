@@ -16,6 +16,9 @@ from quorumlearn.attacks.sight import Floats, Sight
 APART = 0.01
 """The squared norm of a colluder's own noise, in parts of its update's; two of them are twice that apart."""
 
+LITTLE = 0.005
+"""The deviation of noise that is as short as an honest update."""
+
 
 def apart(update: Floats, seed: int, parts: float = APART) -> Floats:
     """`update` plus noise of `parts` times its squared norm."""
@@ -27,6 +30,13 @@ def apart(update: Floats, seed: int, parts: float = APART) -> Floats:
 def noise(sight: Sight, deviation: float) -> Floats:
     """Gaussian noise."""
     return np.random.default_rng(sight.seed).normal(0.0, deviation, sight.size)
+
+
+def free_ride(sight: Sight, factor: float) -> Floats:
+    """The last public step, and noise of `factor` times its norm to hide that; while there is no step, a little noise."""
+    if sight.moved is None:
+        return noise(sight, LITTLE)
+    return apart(sight.moved, sight.seed, factor**2)
 
 
 def mimic(sight: Sight) -> Floats:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -238,8 +238,16 @@ def sum_fits(
 
 def plain_sketch(p: Parameters, plan: SketchPlan, values: r.Integers) -> r.Floats:
     """The sketch (k,) of plain values (d,) by numpy's Fourier transform: the oracle of `open_sketch`."""
-    check_values(p, values)
-    return _own_units(p, _plain_steps(plan, values)[0].astype(np.float64))
+    return plain_sketches(p, plan, [values])[0]
+
+
+def plain_sketches(p: Parameters, plan: SketchPlan, many: Sequence[r.Integers]) -> list[r.Floats]:
+    """`plain_sketch` of each, for which the signs are transformed but once."""
+    if not many:
+        return []
+    for values in many:
+        check_values(p, values)
+    return [_own_units(p, steps.astype(np.float64)) for steps in _plain_steps(plan, *many)]
 
 
 def _plain_steps(plan: SketchPlan, *values: r.Integers) -> r.Integers:

@@ -1,7 +1,7 @@
 """`quorumlearn attack NAME`: the demo's market with two miners who attack it in this way, and what came of it.
 
 The last miner of each organisation attacks, each from a node of its own; where an attack watches others, it watches those of its
-organisation. Caught is a round in which an attacker's weight was zero for a reason that costs it a part of its stake. A
+organisation. Caught is a round in which an attacker's weight was zero because of what it did, and not for want of room. A
 backdoor's success is measured on the last model.
 """
 
@@ -29,6 +29,7 @@ from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_ta
 
 ATTACKS = {
     "noise": "Gaussian noise in place of an update",
+    "free-rider": "the last public step again, with noise: no training",
     "zero": "nothing but zeros: a free rider",
     "sign-flip": "its own update, turned round",
     "scaling": "its own update, ten times as long",
@@ -46,7 +47,18 @@ ATTACKS = {
     "malformed": "bytes that are no ciphertext",
     "overflow": "a ciphertext of values far over the bound",
 }
-COSTLY = {"WITHHELD", "MISSING_ARTIFACT", "MALFORMED", "OUT_OF_RANGE", "FALSE_CLAIM", "DUPLICATE", "OUTLIER"}
+COSTLY = {
+    *(
+        "WITHHELD",
+        "MISSING_ARTIFACT",
+        "MALFORMED",
+        "OUT_OF_RANGE",
+        "FALSE_CLAIM",
+        "DUPLICATE",
+        "NOTHING_NEW",
+        "OUTLIER",
+    ),
+}
 NEIGHBOURS = ("miner1,miner2,miner3", "miner3")
 
 

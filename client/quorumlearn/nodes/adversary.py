@@ -6,7 +6,7 @@ that a replay outlives a restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +72,10 @@ def formed(
     own: Values | None,
     others: list[Values],
     seed: int,
+    moved: Sequence[Values] = (),
 ) -> Values:
     """The update that this behaviour submits, grid steps (d,): formed in the update's units, then clipped and rounded as
-    anybody's."""
+    anybody's. `moved` holds the last public step, if there is one."""
     if behaviour.tampering == "replay-plaintext" and own is not None:
         journal.put(KEPT_PLAINTEXT, own.astype("<i8").tobytes())
 
@@ -86,6 +87,7 @@ def formed(
         seed=seed,
         own=None if own is None else units(own),
         others=np.stack([units(values) for values in others]) if others else None,
+        moved=units(moved[0]) if moved else None,
         byzantine=max(1, spec.byzantine),
         sketch_size=parameters.sketch_size,
         weigh=lambda sketches: _weights(spec, sketches),
@@ -127,6 +129,8 @@ def _weights(spec: TaskSpec, sketches: NDArray[np.float64]) -> NDArray[np.float6
         max_weight_sum=spec.ckks.max_weight_sum,
         already_found=0,
         levels=robust.Levels(least_aggregate(spec)),
+        public_steps=None,
+        byzantine=spec.byzantine,
         **limits,
     )
     return np.array([float(finding.weight) for finding in findings])

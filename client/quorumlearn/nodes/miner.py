@@ -29,6 +29,7 @@ from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public
+from quorumlearn.nodes.public_steps import steps_before
 from quorumlearn.nodes.steps import Step, ended, miner_step
 from quorumlearn.nodes.training import Trainer, Values
 from quorumlearn.nodes.triggers import FOR_MINERS, entered
@@ -153,9 +154,16 @@ class Miner:
                 own=own,
                 others=others,
                 seed=adversary.seed_of(spec, self.me, now.number),
+                moved=self._last_step(view) if self.behaviour.rides else [],
             )
         self._trained = (now.number, now.base.digest, own, samples)
         return True
+
+    def _last_step(self, view: b.TaskView) -> list[Values]:
+        """How the public model moved last, if it has."""
+        spec = view.task.spec
+        block = partial(self.market.block, spec.task_id)
+        return steps_before(self.store, spec, view.round.base, block, slice(0, 1))
 
     def _commit(self, view: b.TaskView) -> None:
         """Encrypt once, write ciphertext and manifest to the journal, then commit to the manifest's digest."""

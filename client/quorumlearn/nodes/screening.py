@@ -3,8 +3,8 @@
 Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
 - Which sketches the seats' shares give, and which submissions have none, is said in nodes.committee.openings.
-- Everything else is a function of the opened sketches, the round's beacon, the task's rule, what was opened on the round's base
-  before, and where there are copies the order of the commits on the chain.
+- Everything else is a function of the opened sketches, the round's beacon, the last public steps, the task's rule, what was opened
+  on the round's base before, and where there are copies the order of the commits on the chain.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Reason = int
 UNCOVERED = b.REASON_UNSPECIFIED
 COVERAGES = (b.CONTRIBUTES, b.MISSING_ARTIFACT, b.MALFORMED)
 """What a seat may say of a submission before its sketch is opened."""
-LIMITS = ("norm_limit", "outlier_factor")
-"""Parameters of a task's rule that are the selection's, not the rule's own."""
+LIMITS = {"norm_limit": math.inf, "outlier_factor": math.inf, "least_new": 1.0}
+"""Parameters of a task's rule that are the selection's, not the rule's own: each is above 0 and below this."""
 ROOT = ("root_digest", "root_size")
 """Those that name the root set of a rule that compares with one (nodes.rootset)."""
 FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE, b.FALSE_CLAIM)
@@ -124,15 +124,19 @@ def select(
     root: Sketch | None = None,
     rounding: float = 0.0,
     groups: Sequence[Sequence[str]] = (),
+    public_steps: Sequence[Sketch] = (),
 ) -> b.Selection:
     """One verdict for each miner of the round. `position` gives a transaction's place on the chain, asked only if some update is a
     copy; `root` is the sketch (k,) of the root update, where the task's rule compares with one; `rounding` is the task's
-    `ckks.sketch_rounding`; `groups` are the miners whom the sums that were opened on the round's base weigh alike."""
+    `ckks.sketch_rounding`; `groups` are the miners whom the sums that were opened on the round's base weigh alike;
+    `public_steps` are the sketches (k,) of how the public model moved last."""
     verdicts = {miner: _unranked(miner, submissions, opened) for miner in round_.miners}
     ranked = [miner for miner in round_.miners if not isinstance(opened.get(miner, UNCOVERED), int)]
     faulty = sum(verdict.reason in FAULTS for verdict in verdicts.values())
     for finding, miner in zip(
-        _findings(spec, round_, ranked, submissions, opened, position, faulty, root, rounding, groups),
+        _findings(
+            spec, round_, ranked, submissions, opened, position, faulty, root, rounding, groups, public_steps
+        ),
         ranked,
         strict=True,
     ):
@@ -167,6 +171,7 @@ def _findings(
     root: Sketch | None,
     rounding: float,
     groups: Sequence[Sequence[str]],
+    public_steps: Sequence[Sketch],
 ) -> list[b.Verdict]:
     if not ranked:
         return []
@@ -185,6 +190,8 @@ def _findings(
         rounding=rounding,
         already_found=faulty,
         levels=levels_of(spec, ranked, groups),
+        public_steps=np.stack(public_steps) if public_steps else None,
+        byzantine=spec.byzantine,
         **limits,
     )
     return [
@@ -216,15 +223,20 @@ def rule_of(spec: TaskSpec, root: Sketch | None = None) -> tuple[robust.Rule, di
     """
     settings = dict(spec.rule.parameters)
     limits = {"norm_limit": math.sqrt(spec.ckks.update_size) * spec.ckks.bound_steps / 2**spec.ckks.step_bits}
-    for name in LIMITS:
+    for name, most in LIMITS.items():
         if name in settings:
             text = settings.pop(name)
             try:
                 limits[name] = float(text)
             except ValueError as error:
-                raise robust.RuleError(f"{name} = {text!r}; it must be a number above 0") from error
-            if not 0 < limits[name] < math.inf:
-                raise robust.RuleError(f"{name} = {text!r}; it must be a number above 0")
+                raise robust.RuleError(_wanted(name, text)) from error
+            if not 0 < limits[name] < most:
+                raise robust.RuleError(_wanted(name, text))
     if robust.needs_root(spec.rule.name):
         settings = {name: value for name, value in settings.items() if name not in ROOT}
     return robust.make_rule(spec.rule.name, settings, spec.byzantine, root), limits
+
+
+def _wanted(name: str, text: str) -> str:
+    below = "" if LIMITS[name] == math.inf else f" and below {LIMITS[name]:g}"
+    return f"{name} = {text!r}; it must be a number above 0{below}"

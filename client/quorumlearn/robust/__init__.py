@@ -7,6 +7,7 @@ from quorumlearn.robust.errors import RobustError, RuleError, TooFewVectors, Vec
 from quorumlearn.robust.geometry import squared_distances, squared_norms
 from quorumlearn.robust.levels import Levels
 from quorumlearn.robust.mixing import Bucketing, Mixed, Mixture, NearestNeighbours
+from quorumlearn.robust.novelty import new_squares
 from quorumlearn.robust.registry import (
     FRACTIONS,
     MIXTURES,
@@ -18,6 +19,7 @@ from quorumlearn.robust.registry import (
 from quorumlearn.robust.rounding import whole_weights
 from quorumlearn.robust.rules import LNearest, Mean, MultiKrum, Rule, Weights, largest_byzantine
 from quorumlearn.robust.selection import (
+    LEAST_NEW,
     OUTLIER_FACTOR,
     Finding,
     Reason,
@@ -28,6 +30,7 @@ from quorumlearn.robust.trust import TrustScores
 
 __all__ = [
     "FRACTIONS",
+    "LEAST_NEW",
     "MIXTURES",
     "OUTLIER_FACTOR",
     "RULES",
@@ -56,6 +59,7 @@ __all__ = [
     "largest_byzantine",
     "make_rule",
     "needs_root",
+    "new_squares",
     "order_matters",
     "select",
     "squared_distances",

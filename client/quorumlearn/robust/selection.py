@@ -9,11 +9,12 @@ will do: `order_matters`):
    norms (docs/robustness.md has measurements), so whatever differs by more than noise is the rule's business.
 3. A norm over `norm_limit`, or one of at most `rounding`, is OUT_OF_RANGE. The second is an update of nothing, which a
    rule by distances would find central.
-4. The robust rule weighs the rest, with f reduced by those already found. An OUTLIER has a score above `outlier_factor` times
+4. Of what is left, who brings less than `least_new` of what is usual beyond the public steps has NOTHING_NEW (`robust.novelty`).
+5. The robust rule weighs the rest, with f reduced by those already found. An OUTLIER has a score above `outlier_factor` times
    the median of those to whom the rule gave weight, of their scores or of their squared norms, whichever is larger: where most
    updates are nearly the same, their distances say nothing of how far is far. It is one also if the rule left it a sliver, as
    rules that only shorten do: what is slashed does not depend on how an integer is rounded.
-5. The weights of the others become integers that add up to at most `max_weight_sum` (`whole_weights`), in levels of which none
+6. The weights of the others become integers that add up to at most `max_weight_sum` (`whole_weights`), in levels of which none
    has few members (`robust.levels`); a miner whose integer is 0 is NOT_SELECTED. So are all if the rule says nothing of so few.
 
 A pure function: the same sketches give the same findings on every machine, and who is which row does not
@@ -32,14 +33,17 @@ from numpy.typing import NDArray
 from quorumlearn.robust.errors import TooFewVectors, VectorError
 from quorumlearn.robust.geometry import Vectors, lower_median, squared_distances, squared_norms
 from quorumlearn.robust.levels import Levels
+from quorumlearn.robust.novelty import lacking
 from quorumlearn.robust.rounding import whole_weights
 from quorumlearn.robust.rules import Rule, Weights
 
-Reason = Literal["CONTRIBUTES", "OUT_OF_RANGE", "DUPLICATE", "OUTLIER", "NOT_SELECTED"]
+Reason = Literal["CONTRIBUTES", "OUT_OF_RANGE", "DUPLICATE", "NOTHING_NEW", "OUTLIER", "NOT_SELECTED"]
 
 # Set from honest mnist-cnn updates, three rounds from the start, two seeds a case, sketches of 256: few runs, so
 # with room. The highest score was 5.8 times the median of the selected (Dirichlet 0.1).
 OUTLIER_FACTOR = 8.0
+LEAST_NEW = 0.7
+"""In parts of what is usual: `python -m benchmarks.free_riding` measures what honest updates bring."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,16 @@ def select(
     outlier_factor: float = OUTLIER_FACTOR,
     already_found: int = 0,
     levels: Levels | None = None,
+    public_steps: Vectors | None = None,
+    byzantine: int = 0,
+    least_new: float = LEAST_NEW,
 ) -> list[Finding]:
     """A finding for each row of `sketches`, float64 (n, k), in the order of the rows.
 
     `commit_order` lists the rows from the earliest commit to the latest. `norm_limit` and `rounding` are lengths in the
     sketches' units; `already_found` counts Byzantine miners without a sketch (malformed or withheld updates); `levels` are the
-    rows', by default without a least. VectorError if the sketches are no matrix, the order no permutation, or a limit no positive
+    rows', by default without a least. `public_steps` are the sketches (m, k) of how the public model moved last, `byzantine` is the
+    task's f, `least_new` what must be new. VectorError if the sketches are no matrix, the order no permutation, or a limit no positive
     number.
     """
     order = _checked_order(sketches, commit_order)
@@ -91,6 +99,8 @@ def select(
     ]
     _find_duplicates(rows, rounding, order, findings)
     _find_out_of_range(np.sqrt(squares), norm_limit, rounding, findings)
+    if public_steps is not None:
+        _find_nothing_new(rows, public_steps, byzantine, least_new, findings)
 
     left = [place for place, finding in enumerate(findings) if finding is None]
     if left:
@@ -158,6 +168,17 @@ def _find_out_of_range(
             findings[place] = Finding(0, "OUT_OF_RANGE", "the norm is over the limit")
         elif norms[place] <= rounding:
             findings[place] = Finding(0, "OUT_OF_RANGE", "an update of nothing")
+
+
+def _find_nothing_new(
+    rows: Vectors, public_steps: Vectors, byzantine: int, least_new: float, findings: list[Finding | None]
+) -> None:
+    left = [place for place, finding in enumerate(findings) if finding is None]
+    for place, lacks in zip(left, lacking(rows[left], public_steps, byzantine, least_new), strict=True):
+        if lacks is not None:
+            findings[place] = Finding(
+                0, "NOTHING_NEW", "{:.2f} of it is new, {:.2f} is wanted".format(*lacks)
+            )
 
 
 def _weigh(

@@ -297,6 +297,16 @@ def test_a_miner_whose_stake_no_longer_covers_a_slash_is_passed_over() -> None:
     assert list(play.round().miners) == sorted(play.miners[:3])
 
 
+def test_who_brings_nothing_new_is_not_paid_and_loses_no_stake() -> None:
+    play = at(Phase.SELECT)
+    rider = play.miners[3]
+    stake, balance = play.stake(rider).amount, play.balance(rider)
+    play.select(play.selection(dict.fromkeys(play.miners[:3], 1), Reason.NOTHING_NEW))
+    play.whole_round()
+    assert (play.stake(rider).amount, play.balance(rider)) == (stake, balance)
+    play.check_tokens()
+
+
 def test_too_few_miners_for_the_next_round_end_the_task() -> None:
     play = at(Phase.SELECT)
     play.select(play.selection({}, Reason.MALFORMED))

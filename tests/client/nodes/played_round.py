@@ -49,6 +49,7 @@ class Played:
             manifest = b.Manifest(update=update, salts=sealed)
             self.view.submissions.add(miner=miner, manifest=manifest, claim=claim)
         self.authorise(SKETCH_DECRYPTION)
+        self.blocks: dict[int, b.Block] = {}
 
     def salt_anew(self, miner: str, artifact: bytes) -> None:
         """Have a miner name another artifact for the salt of its claim."""
@@ -76,6 +77,7 @@ class Played:
             journal=journal,
             workers=ckks.Workers(0),
             position=lambda _: (0, 0),
+            block=self.blocks.__getitem__,
         )
 
     def screened(self) -> None:

@@ -118,7 +118,18 @@ def test_a_tampering_that_leaves_bytes_alone_leaves_them_alone(journal: Journal)
 
 
 @pytest.mark.parametrize(
-    "text", ["noise:9", "zero", "sign-flip", "scaling:50", "copy:a", "mimic:a", "alie:a,b", "inner-product:a"]
+    "text",
+    [
+        "noise:9",
+        "free-rider",
+        "zero",
+        "sign-flip",
+        "scaling:50",
+        "copy:a",
+        "mimic:a",
+        "alie:a,b",
+        "inner-product:a",
+    ],
 )
 def test_whatever_is_formed_can_be_encrypted(journal: Journal, text: str) -> None:
     behaviour = make_behaviour(text)
@@ -135,6 +146,20 @@ def test_whatever_is_formed_can_be_encrypted(journal: Journal, text: str) -> Non
     expected = {"zero": np.zeros(SIZE), "sign-flip": -update(9), "copy:a": update(1)}
     if text in expected:
         np.testing.assert_array_equal(values, expected[text])
+
+
+def test_a_free_rider_sends_the_last_step_with_noise_and_noise_alone_before_there_is_one(
+    journal: Journal,
+) -> None:
+    def sent_on(*moved: np.ndarray) -> np.ndarray:
+        rider = make_behaviour("free-rider:0.5")
+        return adversary.formed(
+            spec(), parameters(), rider, journal, own=None, others=[], seed=3, moved=moved
+        ).astype(np.float64)
+
+    step, again = update(1).astype(np.float64), sent_on(update(1))
+    assert np.linalg.norm(again - step) == pytest.approx(0.5 * np.linalg.norm(step), rel=0.05)
+    assert 0 < np.linalg.norm(sent_on()) < np.linalg.norm(step)
 
 
 def test_an_adaptive_miner_works_against_the_tasks_own_rule(journal: Journal) -> None:

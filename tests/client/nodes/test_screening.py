@@ -144,6 +144,12 @@ def test_nobody_to_rank_is_a_selection_of_nobody(committee: Committee) -> None:
     assert [(one.miner, one.weight, one.reason) for one in selection.verdicts] == [("M/a", 0, b.ABSENT)]
 
 
+@pytest.mark.parametrize("value", ["0", "1", "1.5", "-0.1", "nan", "some"])
+def test_the_part_that_must_be_new_is_one(committee: Committee, value: str) -> None:
+    with pytest.raises(robust.RuleError, match=r"least_new = .*; it must be a number above 0 and below 1"):
+        screening.rule_of(_spec(committee, least_new=value))
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "much", ""])
 def test_a_limit_that_is_no_number_above_zero_is_refused(committee: Committee, value: str) -> None:
     with pytest.raises(robust.RuleError, match="norm_limit"):

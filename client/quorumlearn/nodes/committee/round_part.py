@@ -1,8 +1,8 @@
 """A verifier's part in one round, from the revealed updates to the opened aggregate (docs/protocol.md).
 
 SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
-read the others', open. OPEN: a partial decryption of the selected sum. PROPOSE, VALIDATE: hold all partial decryptions against each
-other and the sketches.
+read the others', open, compare with the last public steps, which are sketched while miners reveal. OPEN: a partial decryption of the
+selected sum. PROPOSE, VALIDATE: hold all partial decryptions against each other and the sketches.
 
 Rules: nothing is made but what the ledger authorised (nodes.committee.guard); shares and the partial decryption are written to the
 journal before they are shown, so that a restarted seat repeats itself; another seat's artifact that is not in the store is waited
@@ -43,6 +43,7 @@ from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public
+from quorumlearn.nodes.public_steps import known_steps
 from quorumlearn.nodes.rootset import root_sketch
 
 log = structlog.get_logger()
@@ -62,7 +63,8 @@ class RoundPart:
     journal: Journal
     workers: ckks.Workers
     position: Callable[[str], tuple[int, int]]
-    _prepared: bool = False
+    block: Callable[[int], b.Block]
+    _steps: list[screening.Sketch] | None = None
     _sketched: list[screening.Sketched] | None = None
     _opened: Opened | None = None
     _total: ckks.Ciphertexts | None = None
@@ -73,10 +75,11 @@ class RoundPart:
         return parameters_of(self.spec)
 
     def prepare(self, view: b.TaskView) -> None:
-        """Once the beacon is out, and miners are yet to reveal: have the workers make ready what all sketches need."""
-        if not self._prepared:
+        """Once the beacon is out, and miners are yet to reveal: have the workers make ready what all sketches need, and sketch the
+        public steps."""
+        if self._steps is None:
             self.workers.prepare(self._plan(view))
-            self._prepared = True
+            self._public_steps(view)
 
     def sketch_shares(
         self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never, *, grace_over: bool = False
@@ -140,6 +143,7 @@ class RoundPart:
             root,
             ckks.sketch_rounding(self.parameters),
             miner_groups(view.opened),
+            self._public_steps(view),
         )
         lacks = round_lacks(self.spec, selection)
         if lacks:
@@ -326,6 +330,13 @@ class RoundPart:
             known.update({one.coverage.miner: one for one in found})
         self._sketched = [known[one.miner] for one in submissions]
         return self._sketched
+
+    def _public_steps(self, view: b.TaskView) -> list[screening.Sketch]:
+        """The sketches of the last public steps, newest first."""
+        if self._steps is None:
+            steps = known_steps(self.store, self.spec, view.round.base, self.block)
+            self._steps = ckks.plain_sketches(self.parameters, self._plan(view), steps)
+        return self._steps
 
     def _plan(self, view: b.TaskView) -> ckks.SketchPlan:
         return ckks.round_plan(self.parameters, bytes.fromhex(view.round.beacon))

@@ -149,7 +149,7 @@ class Verifier:
 
     def _round(self, view: b.TaskView) -> RoundPart:
         """This seat's part in the round under way."""
-        number = view.round.number
+        task, number = view.task.spec.task_id, view.round.number
         if self._playing is None or self._playing[0] != number:
             part = RoundPart(
                 spec=view.task.spec,
@@ -160,6 +160,7 @@ class Verifier:
                 journal=self.journal.below(f"round-{number}"),
                 workers=self.workers,
                 position=self.position,
+                block=lambda height: self.market.block(task, height),
             )
             self._playing = number, part
         return self._playing[1]
