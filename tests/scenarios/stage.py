@@ -330,6 +330,7 @@ def where(view: b.TaskView) -> str:
 def raised(folder: Path, data: Path, miners_each: int = 4, verifiers: int = len(SEATS)) -> Stage:
     """A stage with its network up and every miner, verifier and the owner funded."""
     spec = default_spec(miner_organisations=2, miners_each=miners_each, verifiers=verifiers)
+    spec = spec.model_copy(update={"chaincode": spec.chaincode.model_copy(update={"clock_slack_ms": 500})})
     stage = Stage(folder, data, spec)
     stage.store_folder.mkdir(parents=True)
     stage.up()

@@ -10,7 +10,7 @@ Where each rule stands, by file:
 - what the functions do, by contract: `rewards`, `tasks`, `blocks`, and `contributions` for a key's steps; their queries: `views`
 - when a step closes and what follows: `ceremony`, `phases` (pure); `rounds` applies them, `settlement` ends rounds and tasks
 - whose seat is whose: `seats`; what a seat did wrong and what it costs: `misconduct`; t words against one: `accusations`
-- what may be decrypted: `authorisation`; what a task may ask for: `specification`
+- what may be decrypted: `authorisation`; what a task may ask for: `specification`, and of its rule: `rule_parameters`
 - who is paid: `payment`; every movement of tokens: `tokens`; what is reverted: `challenges`; who proposes: `lottery`
 - keys and records: `tables`; who must endorse a change of them: `ledger`, which writes them; what is read in one message: `reads`
 - one transaction: `call`; strict parsing: `arguments`; every code of a refusal: `errors`

@@ -69,13 +69,18 @@ def node_example(
 
 
 def task_example(spec: NetworkSpec) -> str:
-    """A small task for all miners and verifiers of the network; Failure if it has none."""
+    """A small task for all miners and verifiers of the network; Failure if it has too few."""
     from quorumlearn import robust
 
     miners = len(members(spec, Role.MINER))
     seats = [one.msp_id for one in spec.verifiers]
     if not miners:
         raise Failure("no user is a miner in network.yaml; `quorumlearn network up` makes some", Exit.USAGE)
+    if len(seats) < 2:
+        raise Failure(
+            "network.yaml has one verifier organisation: it would decrypt, and decide, alone; a task takes two at least",
+            Exit.USAGE,
+        )
     minimum = max(1, miners - LEAVING)
     return f"""\
 # What `quorumlearn task publish` reads; `quorumlearn task publish --help` shows all that may stand here.
