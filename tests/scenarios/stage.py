@@ -53,6 +53,8 @@ TIMEOUTS = {
 }
 PATIENCE = 150.0  # seconds until a scenario that does not get on has failed
 LIVE = (t.PUBLISHED, t.RUNNING)
+TERMS = {"shortest_timeouts": dict.fromkeys((name for name in TIMEOUTS if name != "join"), 4)}
+"""What a node here asks of a task, beside the defaults: phases of scenarios are short."""
 SEATS = ("verifier1", "verifier2", "verifier3")
 
 
@@ -252,6 +254,7 @@ class Stage:
         owner: bool = True,
         seed: int | None = 7,
         workers: int = 0,
+        accept: Mapping[str, object] | None = None,
     ) -> dict[str, Path]:
         """One node's file for each organisation with a part in the task, by organisation. `miners` behave as named.
 
@@ -282,6 +285,7 @@ class Stage:
                 "state": str(self.folder / "state" / organisation),
                 "data": str(self.data),
                 "workers": workers,
+                "accept": dict(TERMS if accept is None else accept),
                 "identities": [{**part, "tasks": [task]} for part in parts],
             }
             files[organisation].write_text(yaml.safe_dump(node, sort_keys=False))

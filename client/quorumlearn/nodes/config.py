@@ -7,6 +7,9 @@ state: state/hospital-a                                      # journals; private
 data: data/mnist                                             # IDX folder; without it see `quorumlearn task publish --help`
 compute_slots: 1                                             # trainings at the same time
 workers: 2                                                   # processes for encrypted updates; 0: in the node itself
+accept:                                                      # what it asks of a task (docs/terms.md); these are some of the defaults
+  largest_stake: 1000
+  shortest_timeouts: {commit: 60}
 identities:
   - user: miner1                                               # the folder users/miner1; the account is the certificate's
     role: miner
@@ -31,6 +34,7 @@ from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
 from quorumlearn.learning import ShardError, ShardSpec
+from quorumlearn.nodes.terms import Terms
 
 
 class ConfigError(Exception):
@@ -87,6 +91,7 @@ class NodeConfig(_Strict):
     data: Path | None = None
     download: bool = False
     compute_slots: int = Field(1, ge=1, le=64)
+    accept: Terms = Terms.model_validate({})
     workers: int = Field(min(2, os.cpu_count() or 1), ge=0, le=64)
     identities: tuple[IdentityConfig, ...] = Field(min_length=1)
 

@@ -18,6 +18,7 @@ from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn import ckks, learning, seeds
 from quorumlearn.artifacts import ArtifactStore
@@ -51,6 +52,7 @@ class Miner:
     behaviour: Behaviour
     workers: ckks.Workers
     may_begin: Callable[[], bool] = lambda: True
+    accepts: Callable[[Task, int | None], bool] = lambda _task, _samples: True
     advance_delay: float = ADVANCE_DELAY
     next_look: float | None = None
     _trained: tuple[int, str, Values, int] | None = None
@@ -112,9 +114,14 @@ class Miner:
                 )
             self._told = True
             return False  # joining again is the user's decision
-        check_playable(self.store, view.task.spec, training=True)
+        samples = None
         if self.behaviour.trains:
-            self.trainer.shard()  # who has no data stakes nothing, and the first round waits for nobody's reading
+            samples = len(
+                self.trainer.shard().labels
+            )  # who has no data stakes nothing, and the first round waits for nobody's reading
+        if not self.accepts(view.task, samples):
+            return False
+        check_playable(self.store, view.task.spec, training=True)
         self.market.join(view.task.spec.task_id)
         self.journal.put("joined", b"1")
         log.info("joined", task=view.task.spec.task_id, identity=self.me)

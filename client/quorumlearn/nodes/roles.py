@@ -15,6 +15,7 @@ from quorumlearn.nodes.committee.sending import Sender
 from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
+from quorumlearn.nodes.consent import Consent
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.miner import Miner
@@ -31,6 +32,7 @@ class Roles:
     workshop: Workshop
     workers: Workers
     health: Health
+    consent: Consent
 
     def journal(self, identity: IdentityConfig, task: str) -> Journal:
         """JournalError if its folder cannot be made."""
@@ -62,7 +64,17 @@ class Roles:
             behaviour=behaviour,
             noise_key=org.noise_key(identity),
         )
-        return Miner(me, market, org.store, journal, trainer, behaviour, self.workers, self.health.may_begin)
+        return Miner(
+            me,
+            market,
+            org.store,
+            journal,
+            trainer,
+            behaviour,
+            self.workers,
+            may_begin=self.health.may_begin,
+            accepts=partial(self.consent.given, identity),
+        )
 
     def seat(self, identity: IdentityConfig, task: str) -> tuple[Verifier, KeyHolder, Judge]:
         """Its rounds, its keys and its challenges."""
@@ -82,6 +94,7 @@ class Roles:
             workers=self.workers,
             leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
             may_begin=self.health.may_begin,
+            accepts=partial(self.consent.given, identity),
         )
         keys = KeyHolder(me, msp_id, org.store, journal, sender, org.beacon_key(identity))
         return rounds, keys, Judge(me, msp_id, market, org.store, scorer)
