@@ -10,9 +10,12 @@ import yaml
 from quorumlearn import learning
 from quorumlearn.artifacts import reference_of
 from quorumlearn.cli import run
+from quorumlearn.cli.example import task_example
+from quorumlearn.cli.scene import make_scene
 from quorumlearn.nodes import config, taskfile
 from quorumlearn.nodes.tasksettings import TaskFile, rows
 from quorumlearn.nodes.terms import Terms, broken_terms
+from quorumlearn_network.spec import default_spec
 from quorumlearn_proto import canonical
 from quorumlearn_proto.task_pb2 import Task
 
@@ -43,6 +46,18 @@ def terms(**accept: object) -> Terms:
 @pytest.mark.parametrize("role", ["miner", "verifier"])
 def test_a_task_of_default_settings_breaks_no_default_term(role: Any) -> None:
     assert broken_terms(task(), Terms(), role, 300) == []
+
+
+def test_the_demos_task_and_the_examples_break_no_default_term(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path / "demo", rounds=5, seed=7, data=None)
+    scene.write(samples=1437)
+    (tmp_path / "example.yaml").write_text(task_example(default_spec(2, 3, 3)))
+    for path in (scene.folder / "task.yaml", tmp_path / "example.yaml"):
+        file = taskfile.load(path)
+        model = reference_of(taskfile.initial_public_model(file))
+        made = Task(spec=taskfile.spec_of(file, model), owner=OWNER)
+        for role in ("miner", "verifier"):
+            assert broken_terms(made, Terms(), role, 1437 // 8) == []  # type: ignore[arg-type]
 
 
 BREACHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
