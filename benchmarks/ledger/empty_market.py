@@ -199,7 +199,7 @@ class Play:
             miner=miner,
             base_block=base,
             update=ref(f"update {miner} {self.task}"),
-            sample_count=100,
+            salts=ref(f"salts {miner} {self.task}"),
         )
 
     def commitment(self, who: str, base: str) -> Submission:

@@ -23,7 +23,7 @@ import psutil
 import yaml
 from quorumlearn.cli.access import open_market
 from quorumlearn.cli.confirm import confirm_ledger
-from quorumlearn.cli.processes import call, command
+from quorumlearn.cli.processes import REPEATABLE, call, command
 from quorumlearn.cli.scene import Scene
 from quorumlearn.gateway import GatewayError
 from quorumlearn.nodes.market import Market
@@ -142,7 +142,7 @@ class Campaign:
 
     def _start_node(self, name: str) -> None:
         file = self.scene.folder / "nodes" / f"{name.removeprefix(NODE)}.yaml"
-        self._nodes[name].start(command("node", "run", str(file)), {})
+        self._nodes[name].start(command("node", "run", str(file), REPEATABLE), {})
 
     def _victims(self) -> list[str]:
         return [*(one.name for one in status(self.scene.network).processes), *self._nodes]

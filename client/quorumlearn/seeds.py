@@ -18,6 +18,16 @@ def derive(*parts: int | str) -> int:
     return int.from_bytes(_hash(parts)[:8], "big") >> 1
 
 
+def public(*parts: int | str) -> bytes:
+    """32 bytes that anybody can derive, for the purpose that `parts` name."""
+    return _hash(parts)
+
+
+def stream(size: int, *parts: int | str) -> bytes:
+    """So many bytes for the purpose that `parts` name (SHAKE-256), the same on every machine."""
+    return hashlib.shake_256(_hash(parts)).digest(size)
+
+
 def secret(key: bytes, *parts: int | str) -> bytes:
     """32 bytes that nobody without `key` can guess, for the purpose that `parts` name (HMAC-SHA-256)."""
     return hmac.new(key, _hash(parts), hashlib.sha256).digest()

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from quorumlearn_proto import common_pb2 as quorumlearn__proto_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n quorumlearn_proto/artifact.proto\x12\x0bquorumlearn\x1a\x1equorumlearn_proto/common.proto\"`\n\x0bPublicShare\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x0c\n\x04seat\x18\x04 \x01(\r\x12\x12\n\npolynomial\x18\x05 \x01(\x0c\"\\\n\rCollectiveKey\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\r\n\x05seats\x18\x04 \x03(\r\x12\x0b\n\x03key\x18\x05 \x01(\x0c\".\n\tSealedBox\x12\x11\n\trecipient\x18\x01 \x01(\r\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"t\n\x0cSealedShares\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x0c\n\x04seat\x18\x04 \x01(\r\x12%\n\x05\x62oxes\x18\x05 \x03(\x0b\x32\x16.quorumlearn.SealedBox\"\xa1\x01\n\x11PartialDecryption\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0c\n\x04seat\x18\x03 \x01(\r\x12%\n\x07purpose\x18\x04 \x01(\x0e\x32\x14.quorumlearn.Purpose\x12\x12\n\nciphertext\x18\x05 \x01(\t\x12\x10\n\x08residues\x18\x06 \x01(\x0c\x12\x11\n\trehearsal\x18\x07 \x01(\x0c\"\x8c\x01\n\x0cSketchShares\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0c\n\x04seat\x18\x03 \x01(\r\x12\'\n\x08\x63overage\x18\x04 \x03(\x0b\x32\x15.quorumlearn.Coverage\x12%\n\x05\x62oxes\x18\x05 \x03(\x0b\x32\x16.quorumlearn.SealedBox\"9\n\x08\x43overage\x12\r\n\x05miner\x18\x01 \x01(\t\x12\x0e\n\x06update\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\r\"\x1f\n\rSketchPayload\x12\x0e\n\x06shares\x18\x01 \x03(\x0c\"/\n\tAggregate\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\x12\n\nweight_sum\x18\x02 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n quorumlearn_proto/artifact.proto\x12\x0bquorumlearn\x1a\x1equorumlearn_proto/common.proto\"`\n\x0bPublicShare\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x0c\n\x04seat\x18\x04 \x01(\r\x12\x12\n\npolynomial\x18\x05 \x01(\x0c\"\\\n\rCollectiveKey\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\r\n\x05seats\x18\x04 \x03(\r\x12\x0b\n\x03key\x18\x05 \x01(\x0c\".\n\tSealedBox\x12\x11\n\trecipient\x18\x01 \x01(\r\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"t\n\x0cSealedShares\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x0c\n\x04seat\x18\x04 \x01(\r\x12%\n\x05\x62oxes\x18\x05 \x03(\x0b\x32\x16.quorumlearn.SealedBox\"c\n\x0bSealedSalts\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\r\n\x05miner\x18\x03 \x01(\t\x12%\n\x05\x62oxes\x18\x04 \x03(\x0b\x32\x16.quorumlearn.SealedBox\"\xa1\x01\n\x11PartialDecryption\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0c\n\x04seat\x18\x03 \x01(\r\x12%\n\x07purpose\x18\x04 \x01(\x0e\x32\x14.quorumlearn.Purpose\x12\x12\n\nciphertext\x18\x05 \x01(\t\x12\x10\n\x08residues\x18\x06 \x01(\x0c\x12\x11\n\trehearsal\x18\x07 \x01(\x0c\"\x8c\x01\n\x0cSketchShares\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0c\n\x04seat\x18\x03 \x01(\r\x12\'\n\x08\x63overage\x18\x04 \x03(\x0b\x32\x15.quorumlearn.Coverage\x12%\n\x05\x62oxes\x18\x05 \x03(\x0b\x32\x16.quorumlearn.SealedBox\"9\n\x08\x43overage\x12\r\n\x05miner\x18\x01 \x01(\t\x12\x0e\n\x06update\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\r\".\n\rSketchPayload\x12\x0e\n\x06shares\x18\x01 \x03(\x0c\x12\r\n\x05salts\x18\x02 \x03(\x0c\"/\n\tAggregate\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\x12\n\nweight_sum\x18\x02 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,14 +40,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEALEDBOX']._serialized_end=319
   _globals['_SEALEDSHARES']._serialized_start=321
   _globals['_SEALEDSHARES']._serialized_end=437
-  _globals['_PARTIALDECRYPTION']._serialized_start=440
-  _globals['_PARTIALDECRYPTION']._serialized_end=601
-  _globals['_SKETCHSHARES']._serialized_start=604
-  _globals['_SKETCHSHARES']._serialized_end=744
-  _globals['_COVERAGE']._serialized_start=746
-  _globals['_COVERAGE']._serialized_end=803
-  _globals['_SKETCHPAYLOAD']._serialized_start=805
-  _globals['_SKETCHPAYLOAD']._serialized_end=836
-  _globals['_AGGREGATE']._serialized_start=838
-  _globals['_AGGREGATE']._serialized_end=885
+  _globals['_SEALEDSALTS']._serialized_start=439
+  _globals['_SEALEDSALTS']._serialized_end=538
+  _globals['_PARTIALDECRYPTION']._serialized_start=541
+  _globals['_PARTIALDECRYPTION']._serialized_end=702
+  _globals['_SKETCHSHARES']._serialized_start=705
+  _globals['_SKETCHSHARES']._serialized_end=845
+  _globals['_COVERAGE']._serialized_start=847
+  _globals['_COVERAGE']._serialized_end=904
+  _globals['_SKETCHPAYLOAD']._serialized_start=906
+  _globals['_SKETCHPAYLOAD']._serialized_end=952
+  _globals['_AGGREGATE']._serialized_start=954
+  _globals['_AGGREGATE']._serialized_end=1001
 # @@protoc_insertion_point(module_scope)

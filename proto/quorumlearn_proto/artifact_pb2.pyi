@@ -56,6 +56,18 @@ class SealedShares(_message.Message):
     boxes: _containers.RepeatedCompositeFieldContainer[SealedBox]
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., boxes: _Optional[_Iterable[_Union[SealedBox, _Mapping]]] = ...) -> None: ...
 
+class SealedSalts(_message.Message):
+    __slots__ = ("task_id", "round", "miner", "boxes")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    MINER_FIELD_NUMBER: _ClassVar[int]
+    BOXES_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    round: int
+    miner: str
+    boxes: _containers.RepeatedCompositeFieldContainer[SealedBox]
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., boxes: _Optional[_Iterable[_Union[SealedBox, _Mapping]]] = ...) -> None: ...
+
 class PartialDecryption(_message.Message):
     __slots__ = ("task_id", "round", "seat", "purpose", "ciphertext", "residues", "rehearsal")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -99,10 +111,12 @@ class Coverage(_message.Message):
     def __init__(self, miner: _Optional[str] = ..., update: _Optional[str] = ..., reason: _Optional[int] = ...) -> None: ...
 
 class SketchPayload(_message.Message):
-    __slots__ = ("shares",)
+    __slots__ = ("shares", "salts")
     SHARES_FIELD_NUMBER: _ClassVar[int]
+    SALTS_FIELD_NUMBER: _ClassVar[int]
     shares: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, shares: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    salts: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, shares: _Optional[_Iterable[bytes]] = ..., salts: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Aggregate(_message.Message):
     __slots__ = ("values", "weight_sum")

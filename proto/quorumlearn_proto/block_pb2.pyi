@@ -359,7 +359,7 @@ class Submission(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., commit_tx: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., claim: _Optional[str] = ...) -> None: ...
 
 class Manifest(_message.Message):
-    __slots__ = ("task_id", "round", "miner", "base_block", "update", "sample_count", "trace_root")
+    __slots__ = ("task_id", "round", "miner", "base_block", "update", "sample_count", "trace_root", "salts")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     MINER_FIELD_NUMBER: _ClassVar[int]
@@ -367,6 +367,7 @@ class Manifest(_message.Message):
     UPDATE_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
     TRACE_ROOT_FIELD_NUMBER: _ClassVar[int]
+    SALTS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     miner: str
@@ -374,7 +375,8 @@ class Manifest(_message.Message):
     update: _common_pb2.ArtifactRef
     sample_count: int
     trace_root: str
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., base_block: _Optional[str] = ..., update: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_count: _Optional[int] = ..., trace_root: _Optional[str] = ...) -> None: ...
+    salts: _common_pb2.ArtifactRef
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., base_block: _Optional[str] = ..., update: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_count: _Optional[int] = ..., trace_root: _Optional[str] = ..., salts: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("miner", "weight", "reason", "detail")

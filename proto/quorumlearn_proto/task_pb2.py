@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from quorumlearn_proto import common_pb2 as quorumlearn__proto_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquorumlearn_proto/task.proto\x12\x0bquorumlearn\x1a\x1equorumlearn_proto/common.proto\"\xe8\x04\n\x08TaskSpec\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\'\n\x08workload\x18\x03 \x01(\x0b\x32\x15.quorumlearn.Workload\x12/\n\rinitial_model\x18\x04 \x01(\x0b\x32\x18.quorumlearn.ArtifactRef\x12\x18\n\x10\x64\x61taset_manifest\x18\x05 \x01(\t\x12\x0e\n\x06rounds\x18\x06 \x01(\r\x12\x12\n\nmin_miners\x18\x07 \x01(\r\x12\x12\n\nmax_miners\x18\x08 \x01(\r\x12\x11\n\tbyzantine\x18\t \x01(\r\x12%\n\x04rule\x18\n \x01(\x0b\x32\x17.quorumlearn.RobustRule\x12+\n\x04mode\x18\x0b \x01(\x0e\x32\x1d.quorumlearn.VerificationMode\x12)\n\tcommittee\x18\x0c \x01(\x0b\x32\x16.quorumlearn.Committee\x12)\n\x04\x63kks\x18\r \x01(\x0b\x32\x1b.quorumlearn.CkksParameters\x12\'\n\x08timeouts\x18\x0e \x01(\x0b\x32\x15.quorumlearn.Timeouts\x12(\n\x06reward\x18\x0f \x01(\x0b\x32\x18.quorumlearn.RewardSplit\x12#\n\x06stakes\x18\x10 \x01(\x0b\x32\x13.quorumlearn.Stakes\x12\x14\n\x0ctolerance_bp\x18\x11 \x01(\r\x12 \n\x18\x63hallenge_window_seconds\x18\x12 \x01(\r\x12\x0c\n\x04seed\x18\x13 \x01(\x04\x12\x15\n\rmin_aggregate\x18\x14 \x01(\r\"\x91\x01\n\x08Workload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x06\x63onfig\x18\x02 \x03(\x0b\x32!.quorumlearn.Workload.ConfigEntry\x12\x15\n\rpublic_blocks\x18\x03 \x03(\t\x1a-\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8a\x01\n\nRobustRule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nparameters\x18\x02 \x03(\x0b\x32\'.quorumlearn.RobustRule.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\tCommittee\x12\x0f\n\x07msp_ids\x18\x01 \x03(\t\x12\x11\n\tthreshold\x18\x02 \x01(\r\x12\x17\n\x0freserve_msp_ids\x18\x03 \x03(\t\"\xf7\x01\n\x0e\x43kksParameters\x12\x1b\n\x13poly_modulus_degree\x18\x01 \x01(\r\x12\x1a\n\x12\x63oeff_modulus_bits\x18\x02 \x03(\r\x12\x12\n\nscale_bits\x18\x03 \x01(\r\x12\x17\n\x0fsign_scale_bits\x18\x04 \x01(\r\x12\x11\n\tstep_bits\x18\x05 \x01(\r\x12\x13\n\x0b\x62ound_steps\x18\x06 \x01(\r\x12\x16\n\x0emax_weight_sum\x18\x07 \x01(\r\x12\x15\n\rflooding_bits\x18\x08 \x01(\r\x12\x13\n\x0bsketch_size\x18\t \x01(\r\x12\x13\n\x0bupdate_size\x18\n \x01(\r\"\xa6\x01\n\x08Timeouts\x12\x0c\n\x04join\x18\x01 \x01(\r\x12\x0b\n\x03key\x18\x02 \x01(\r\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\r\x12\x0e\n\x06reveal\x18\x04 \x01(\r\x12\x0e\n\x06\x62\x65\x61\x63on\x18\x05 \x01(\r\x12\x0e\n\x06screen\x18\x06 \x01(\r\x12\x0e\n\x06select\x18\x07 \x01(\r\x12\x0c\n\x04open\x18\x08 \x01(\r\x12\x0f\n\x07propose\x18\t \x01(\r\x12\x10\n\x08validate\x18\n \x01(\r\"^\n\x0bRewardSplit\x12\x11\n\tper_round\x18\x01 \x01(\x03\x12\x11\n\tminers_bp\x18\x02 \x01(\r\x12\x14\n\x0cverifiers_bp\x18\x03 \x01(\r\x12\x13\n\x0bproposer_bp\x18\x04 \x01(\r\"i\n\x06Stakes\x12\r\n\x05miner\x18\x01 \x01(\x03\x12\x13\n\x0bminer_slash\x18\x02 \x01(\x03\x12\x10\n\x08verifier\x18\x03 \x01(\x03\x12\x16\n\x0everifier_slash\x18\x04 \x01(\x03\x12\x11\n\tchallenge\x18\x05 \x01(\x03\"{\n\x04Task\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.quorumlearn.TaskSpec\x12\x13\n\x0bspec_digest\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x11\n\towner_msp\x18\x04 \x01(\t\x12\x17\n\x0fpublished_at_ms\x18\x05 \x01(\x03\"\xb9\x01\n\tTaskState\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\'\n\x06status\x18\x02 \x01(\x0e\x32\x17.quorumlearn.TaskStatus\x12\r\n\x05round\x18\x03 \x01(\r\x12\x1f\n\x04head\x18\x04 \x01(\x0b\x32\x11.quorumlearn.Head\x12\x18\n\x10join_deadline_ms\x18\x05 \x01(\x03\x12\x18\n\x10\x63\x61ncel_requested\x18\x06 \x01(\x08\x12\x0e\n\x06reason\x18\x07 \x01(\t\"w\n\rParticipation\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05miner\x18\x02 \x01(\t\x12\x14\n\x0cjoined_at_ms\x18\x03 \x01(\x03\x12\x0c\n\x04work\x18\x04 \x01(\x04\x12\x0c\n\x04left\x18\x05 \x01(\x08\x12\x14\n\x0cleaves_after\x18\x06 \x01(\r\"c\n\x04Seat\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\r\x12\x10\n\x08verifier\x18\x03 \x01(\t\x12\x14\n\x0cjoined_at_ms\x18\x04 \x01(\x03\x12\x14\n\x0cleaves_after\x18\x05 \x01(\r*j\n\x10VerificationMode\x12!\n\x1dVERIFICATION_MODE_UNSPECIFIED\x10\x00\x12\n\n\x06ROBUST\x10\x01\x12\r\n\tRECOMPUTE\x10\x02\x12\x18\n\x14ROBUST_AND_RECOMPUTE\x10\x03*p\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\r\n\tPUBLISHED\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\r\n\tCANCELLED\x10\x04\x12\x0b\n\x07\x45XPIRED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquorumlearn_proto/task.proto\x12\x0bquorumlearn\x1a\x1equorumlearn_proto/common.proto\"\xfc\x04\n\x08TaskSpec\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\'\n\x08workload\x18\x03 \x01(\x0b\x32\x15.quorumlearn.Workload\x12/\n\rinitial_model\x18\x04 \x01(\x0b\x32\x18.quorumlearn.ArtifactRef\x12\x18\n\x10\x64\x61taset_manifest\x18\x05 \x01(\t\x12\x0e\n\x06rounds\x18\x06 \x01(\r\x12\x12\n\nmin_miners\x18\x07 \x01(\r\x12\x12\n\nmax_miners\x18\x08 \x01(\r\x12\x11\n\tbyzantine\x18\t \x01(\r\x12%\n\x04rule\x18\n \x01(\x0b\x32\x17.quorumlearn.RobustRule\x12+\n\x04mode\x18\x0b \x01(\x0e\x32\x1d.quorumlearn.VerificationMode\x12)\n\tcommittee\x18\x0c \x01(\x0b\x32\x16.quorumlearn.Committee\x12)\n\x04\x63kks\x18\r \x01(\x0b\x32\x1b.quorumlearn.CkksParameters\x12\'\n\x08timeouts\x18\x0e \x01(\x0b\x32\x15.quorumlearn.Timeouts\x12(\n\x06reward\x18\x0f \x01(\x0b\x32\x18.quorumlearn.RewardSplit\x12#\n\x06stakes\x18\x10 \x01(\x0b\x32\x13.quorumlearn.Stakes\x12\x14\n\x0ctolerance_bp\x18\x11 \x01(\r\x12 \n\x18\x63hallenge_window_seconds\x18\x12 \x01(\r\x12\x0c\n\x04seed\x18\x13 \x01(\x04\x12\x15\n\rmin_aggregate\x18\x14 \x01(\r\x12\x12\n\nrepeatable\x18\x15 \x01(\x08\"\x91\x01\n\x08Workload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x06\x63onfig\x18\x02 \x03(\x0b\x32!.quorumlearn.Workload.ConfigEntry\x12\x15\n\rpublic_blocks\x18\x03 \x03(\t\x1a-\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8a\x01\n\nRobustRule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nparameters\x18\x02 \x03(\x0b\x32\'.quorumlearn.RobustRule.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\tCommittee\x12\x0f\n\x07msp_ids\x18\x01 \x03(\t\x12\x11\n\tthreshold\x18\x02 \x01(\r\x12\x17\n\x0freserve_msp_ids\x18\x03 \x03(\t\"\xf7\x01\n\x0e\x43kksParameters\x12\x1b\n\x13poly_modulus_degree\x18\x01 \x01(\r\x12\x1a\n\x12\x63oeff_modulus_bits\x18\x02 \x03(\r\x12\x12\n\nscale_bits\x18\x03 \x01(\r\x12\x17\n\x0fsign_scale_bits\x18\x04 \x01(\r\x12\x11\n\tstep_bits\x18\x05 \x01(\r\x12\x13\n\x0b\x62ound_steps\x18\x06 \x01(\r\x12\x16\n\x0emax_weight_sum\x18\x07 \x01(\r\x12\x15\n\rflooding_bits\x18\x08 \x01(\r\x12\x13\n\x0bsketch_size\x18\t \x01(\r\x12\x13\n\x0bupdate_size\x18\n \x01(\r\"\xa6\x01\n\x08Timeouts\x12\x0c\n\x04join\x18\x01 \x01(\r\x12\x0b\n\x03key\x18\x02 \x01(\r\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\r\x12\x0e\n\x06reveal\x18\x04 \x01(\r\x12\x0e\n\x06\x62\x65\x61\x63on\x18\x05 \x01(\r\x12\x0e\n\x06screen\x18\x06 \x01(\r\x12\x0e\n\x06select\x18\x07 \x01(\r\x12\x0c\n\x04open\x18\x08 \x01(\r\x12\x0f\n\x07propose\x18\t \x01(\r\x12\x10\n\x08validate\x18\n \x01(\r\"^\n\x0bRewardSplit\x12\x11\n\tper_round\x18\x01 \x01(\x03\x12\x11\n\tminers_bp\x18\x02 \x01(\r\x12\x14\n\x0cverifiers_bp\x18\x03 \x01(\r\x12\x13\n\x0bproposer_bp\x18\x04 \x01(\r\"i\n\x06Stakes\x12\r\n\x05miner\x18\x01 \x01(\x03\x12\x13\n\x0bminer_slash\x18\x02 \x01(\x03\x12\x10\n\x08verifier\x18\x03 \x01(\x03\x12\x16\n\x0everifier_slash\x18\x04 \x01(\x03\x12\x11\n\tchallenge\x18\x05 \x01(\x03\"{\n\x04Task\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.quorumlearn.TaskSpec\x12\x13\n\x0bspec_digest\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x11\n\towner_msp\x18\x04 \x01(\t\x12\x17\n\x0fpublished_at_ms\x18\x05 \x01(\x03\"\xb9\x01\n\tTaskState\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\'\n\x06status\x18\x02 \x01(\x0e\x32\x17.quorumlearn.TaskStatus\x12\r\n\x05round\x18\x03 \x01(\r\x12\x1f\n\x04head\x18\x04 \x01(\x0b\x32\x11.quorumlearn.Head\x12\x18\n\x10join_deadline_ms\x18\x05 \x01(\x03\x12\x18\n\x10\x63\x61ncel_requested\x18\x06 \x01(\x08\x12\x0e\n\x06reason\x18\x07 \x01(\t\"w\n\rParticipation\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05miner\x18\x02 \x01(\t\x12\x14\n\x0cjoined_at_ms\x18\x03 \x01(\x03\x12\x0c\n\x04work\x18\x04 \x01(\x04\x12\x0c\n\x04left\x18\x05 \x01(\x08\x12\x14\n\x0cleaves_after\x18\x06 \x01(\r\"c\n\x04Seat\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\r\x12\x10\n\x08verifier\x18\x03 \x01(\t\x12\x14\n\x0cjoined_at_ms\x18\x04 \x01(\x03\x12\x14\n\x0cleaves_after\x18\x05 \x01(\r*j\n\x10VerificationMode\x12!\n\x1dVERIFICATION_MODE_UNSPECIFIED\x10\x00\x12\n\n\x06ROBUST\x10\x01\x12\r\n\tRECOMPUTE\x10\x02\x12\x18\n\x14ROBUST_AND_RECOMPUTE\x10\x03*p\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\r\n\tPUBLISHED\x10\x01\x12\x0b\n\x07RUNNING\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\r\n\tCANCELLED\x10\x04\x12\x0b\n\x07\x45XPIRED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,36 +36,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKLOAD_CONFIGENTRY']._serialized_options = b'8\001'
   _globals['_ROBUSTRULE_PARAMETERSENTRY']._loaded_options = None
   _globals['_ROBUSTRULE_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_VERIFICATIONMODE']._serialized_start=2216
-  _globals['_VERIFICATIONMODE']._serialized_end=2322
-  _globals['_TASKSTATUS']._serialized_start=2324
-  _globals['_TASKSTATUS']._serialized_end=2436
+  _globals['_VERIFICATIONMODE']._serialized_start=2236
+  _globals['_VERIFICATIONMODE']._serialized_end=2342
+  _globals['_TASKSTATUS']._serialized_start=2344
+  _globals['_TASKSTATUS']._serialized_end=2456
   _globals['_TASKSPEC']._serialized_start=78
-  _globals['_TASKSPEC']._serialized_end=694
-  _globals['_WORKLOAD']._serialized_start=697
-  _globals['_WORKLOAD']._serialized_end=842
-  _globals['_WORKLOAD_CONFIGENTRY']._serialized_start=797
-  _globals['_WORKLOAD_CONFIGENTRY']._serialized_end=842
-  _globals['_ROBUSTRULE']._serialized_start=845
-  _globals['_ROBUSTRULE']._serialized_end=983
-  _globals['_ROBUSTRULE_PARAMETERSENTRY']._serialized_start=934
-  _globals['_ROBUSTRULE_PARAMETERSENTRY']._serialized_end=983
-  _globals['_COMMITTEE']._serialized_start=985
-  _globals['_COMMITTEE']._serialized_end=1057
-  _globals['_CKKSPARAMETERS']._serialized_start=1060
-  _globals['_CKKSPARAMETERS']._serialized_end=1307
-  _globals['_TIMEOUTS']._serialized_start=1310
-  _globals['_TIMEOUTS']._serialized_end=1476
-  _globals['_REWARDSPLIT']._serialized_start=1478
-  _globals['_REWARDSPLIT']._serialized_end=1572
-  _globals['_STAKES']._serialized_start=1574
-  _globals['_STAKES']._serialized_end=1679
-  _globals['_TASK']._serialized_start=1681
-  _globals['_TASK']._serialized_end=1804
-  _globals['_TASKSTATE']._serialized_start=1807
-  _globals['_TASKSTATE']._serialized_end=1992
-  _globals['_PARTICIPATION']._serialized_start=1994
-  _globals['_PARTICIPATION']._serialized_end=2113
-  _globals['_SEAT']._serialized_start=2115
-  _globals['_SEAT']._serialized_end=2214
+  _globals['_TASKSPEC']._serialized_end=714
+  _globals['_WORKLOAD']._serialized_start=717
+  _globals['_WORKLOAD']._serialized_end=862
+  _globals['_WORKLOAD_CONFIGENTRY']._serialized_start=817
+  _globals['_WORKLOAD_CONFIGENTRY']._serialized_end=862
+  _globals['_ROBUSTRULE']._serialized_start=865
+  _globals['_ROBUSTRULE']._serialized_end=1003
+  _globals['_ROBUSTRULE_PARAMETERSENTRY']._serialized_start=954
+  _globals['_ROBUSTRULE_PARAMETERSENTRY']._serialized_end=1003
+  _globals['_COMMITTEE']._serialized_start=1005
+  _globals['_COMMITTEE']._serialized_end=1077
+  _globals['_CKKSPARAMETERS']._serialized_start=1080
+  _globals['_CKKSPARAMETERS']._serialized_end=1327
+  _globals['_TIMEOUTS']._serialized_start=1330
+  _globals['_TIMEOUTS']._serialized_end=1496
+  _globals['_REWARDSPLIT']._serialized_start=1498
+  _globals['_REWARDSPLIT']._serialized_end=1592
+  _globals['_STAKES']._serialized_start=1594
+  _globals['_STAKES']._serialized_end=1699
+  _globals['_TASK']._serialized_start=1701
+  _globals['_TASK']._serialized_end=1824
+  _globals['_TASKSTATE']._serialized_start=1827
+  _globals['_TASKSTATE']._serialized_end=2012
+  _globals['_PARTICIPATION']._serialized_start=2014
+  _globals['_PARTICIPATION']._serialized_end=2133
+  _globals['_SEAT']._serialized_start=2135
+  _globals['_SEAT']._serialized_end=2234
 # @@protoc_insertion_point(module_scope)

@@ -34,7 +34,7 @@ CANCELLED: TaskStatus
 EXPIRED: TaskStatus
 
 class TaskSpec(_message.Message):
-    __slots__ = ("task_id", "title", "workload", "initial_model", "dataset_manifest", "rounds", "min_miners", "max_miners", "byzantine", "rule", "mode", "committee", "ckks", "timeouts", "reward", "stakes", "tolerance_bp", "challenge_window_seconds", "seed", "min_aggregate")
+    __slots__ = ("task_id", "title", "workload", "initial_model", "dataset_manifest", "rounds", "min_miners", "max_miners", "byzantine", "rule", "mode", "committee", "ckks", "timeouts", "reward", "stakes", "tolerance_bp", "challenge_window_seconds", "seed", "min_aggregate", "repeatable")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class TaskSpec(_message.Message):
     CHALLENGE_WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     MIN_AGGREGATE_FIELD_NUMBER: _ClassVar[int]
+    REPEATABLE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     title: str
     workload: Workload
@@ -75,7 +76,8 @@ class TaskSpec(_message.Message):
     challenge_window_seconds: int
     seed: int
     min_aggregate: int
-    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., dataset_manifest: _Optional[str] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ..., min_aggregate: _Optional[int] = ...) -> None: ...
+    repeatable: bool
+    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., dataset_manifest: _Optional[str] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ..., min_aggregate: _Optional[int] = ..., repeatable: bool = ...) -> None: ...
 
 class Workload(_message.Message):
     __slots__ = ("name", "config", "public_blocks")

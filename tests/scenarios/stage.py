@@ -75,11 +75,14 @@ class Told:
 
 
 class NodeThread:
-    """One organisation's node in a thread of this process."""
+    """One organisation's node in a thread of this process, started with `--repeatable` or without."""
 
-    def __init__(self, file: Path, kind: type[Organisation] = Organisation) -> None:
+    def __init__(
+        self, file: Path, kind: type[Organisation] = Organisation, *, repeatable: bool = True
+    ) -> None:
         self._failure: BaseException | None = None
         self.organisation = kind(load(file))
+        self.organisation.repeatable = repeatable
         self.node = Node(self.organisation, threading.Event())
         self._thread = threading.Thread(target=self._run, name=f"node {file.stem}", daemon=True)
         self._thread.start()
@@ -107,7 +110,7 @@ class NodeProcess:
 
     def __init__(self, file: Path) -> None:
         self.log = file.with_suffix(".log")
-        self._command = [sys.executable, "-m", "quorumlearn.cli", "node", "run", str(file)]
+        self._command = [sys.executable, "-m", "quorumlearn.cli", "node", "run", str(file), "--repeatable"]
         self._process = self._started()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -229,6 +232,7 @@ class Stage:
             "stakes": STAKES,
             "tolerance": "100%",
             "seed": 7,
+            "repeatable": True,
             **changes,
         }
         path = self.folder / f"{task}.yaml"
@@ -252,7 +256,6 @@ class Stage:
         verifiers: tuple[str, ...] = SEATS,
         *,
         owner: bool = True,
-        seed: int | None = 7,
         workers: int = 0,
         accept: Mapping[str, object] | None = None,
     ) -> dict[str, Path]:
@@ -273,8 +276,9 @@ class Stage:
             }
             identities.setdefault(organisation, []).append(part)
         for index, organisation in enumerate(verifiers):
-            part = {"user": "verifier", "role": "verifier", "shard": f"iid:{index}/20@7"}
-            identities[organisation] = [part if seed is None else {**part, "seed": seed}]
+            identities[organisation] = [
+                {"user": "verifier", "role": "verifier", "shard": f"iid:{index}/20@7"}
+            ]
         files = {}
         for organisation, parts in identities.items():
             files[organisation] = self.folder / "nodes" / task / f"{organisation}.yaml"

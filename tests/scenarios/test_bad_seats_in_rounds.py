@@ -56,7 +56,8 @@ def reposted(
     assert private is not None
     record = SketchShares.FromString(own)
     honest = exchange.unseal_from(list(record.boxes), private, context, BAD, BAD)
-    changed = SketchPayload(shares=[change(share) for share in SketchPayload.FromString(honest).shares])
+    payload = SketchPayload.FromString(honest)
+    changed = SketchPayload(shares=[change(share) for share in payload.shares], salts=payload.salts)
     keys = {seat: part.sealing_key for seat, part in steps.contributions(view, number).items()}
     payloads = {seat: changed.SerializeToString() if seat in victims else honest for seat in keys}
     del record.boxes[:]

@@ -35,6 +35,7 @@ def test_learningchain_trains_privately_and_says_what_it_costs(stage: Stage) -> 
     told = stage.on_ledger("task", "report", task, "--json")
     assert told.code == 0, told.err
     counts = [sub.manifest.sample_count for sub in stage.market().submissions(task, 1)]
+    assert counts == [300] * len(MINERS)
     expected = workload.epsilon([counts[0]] * ROUNDS)
     assert expected is not None
     assert told.fields["delta"] == 1e-5

@@ -25,7 +25,7 @@ def blocks(folder: Path, data: Path, seed: int, rounds: int = 2) -> list[b.Block
     """The blocks of one task on a network of its own, the initial model's first."""
     stage = raised(folder, data, miners_each=3)
     try:
-        files = stage.node_files(TASK, MINERS, owner=False, seed=seed)
+        files = stage.node_files(TASK, MINERS, owner=False)
         with running(*(NodeThread(file) for file in files.values())) as nodes:
             stage.publish(TASK, seed=seed, rounds=rounds, miners={"minimum": 5, "maximum": 5, "byzantine": 1})
             stage.played(TASK, nodes)

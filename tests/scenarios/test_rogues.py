@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from quorumlearn import ckks
-from quorumlearn.nodes import exchange
+from quorumlearn.nodes import exchange, salts
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.market import Refused
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.artifact_pb2 import CollectiveKey
+from quorumlearn_proto.artifact_pb2 import CollectiveKey, SealedSalts
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from tests.scenarios import crafted
@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TASK = "rogues"
 NO_CLAIM = "00" * 32
+SALT = bytes(salts.BYTES)
+TRUE_CLAIMS_OF_ONES = ("adds to its mask", "keeps its salt")
 HONEST = {f"miners1/miner{number}": "honest" for number in (1, 2, 3)}
 Update = Callable[[ckks.Parameters, bytes], bytes]
 
@@ -49,6 +51,7 @@ ROGUES: dict[str, tuple[str, Update, b.Reason]] = {
     "sends zeros": ("miners2/miner9", crafted.zeros, b.OUT_OF_RANGE),
     "adds to its mask": ("miners1/miner4", crafted.with_a_foreign_mask, b.FALSE_CLAIM),
     "claims what it has not": ("miners1/miner5", crafted.ones, b.FALSE_CLAIM),
+    "keeps its salt": ("miners1/miner6", crafted.ones, b.FALSE_CLAIM),
     "reveals the update of another": ("miners1/miner8", crafted.zeros, b.WITHHELD),
     "reveals something else": ("miners1/miner9", crafted.zeros, b.WITHHELD),
 }
@@ -101,7 +104,8 @@ def played(stage: Stage) -> Played:
 
 def _commit_all(stage: Stage, spec: t.TaskSpec, outcome: Played) -> dict[str, b.Manifest]:
     parameters = parameters_of(spec)
-    round_ = stage.market().view(TASK).round
+    view = stage.market().view(TASK)
+    round_ = view.round
     record = exchange.get(stage.store, CollectiveKey, round_.collective_key, polynomial_bytes(parameters))
     manifests: dict[str, b.Manifest] = {}
     for name, (who, make, _) in ROGUES.items():
@@ -119,7 +123,7 @@ def _commit_all(stage: Stage, spec: t.TaskSpec, outcome: Played) -> dict[str, b.
             miner=stage.name(who),
             base_block=round_.base.digest,
             update=ref,
-            sample_count=1,
+            salts=stage.store.put(_salts(view, stage.name(who), name)),
         )
     first = next(iter(ROGUES))
     early, digest = stage.market(ROGUES[first][0]), canonical.digest(manifests[first])
@@ -137,6 +141,12 @@ def _commit_all(stage: Stage, spec: t.TaskSpec, outcome: Played) -> dict[str, b.
         if name == first:
             outcome.refused("second commit", lambda: early.commit(TASK, 1, "cd" * 32))
     return manifests
+
+
+def _salts(view: b.TaskView, who: str, name: str) -> bytes:
+    if name == "keeps its salt":
+        return SealedSalts(task_id=TASK, round=1, miner=who).SerializeToString()
+    return salts.sealed(view, who, SALT)
 
 
 def _reveal_all(stage: Stage, manifests: dict[str, b.Manifest], outcome: Played) -> None:
@@ -166,9 +176,9 @@ def _claimed(stage: Stage, name: str) -> str:
     view = stage.market().view(TASK)
     parameters = parameters_of(view.task.spec)
     plan = ckks.SketchPlan.from_beacon(parameters, bytes.fromhex(view.round.beacon))
-    fill = 1 if name == "adds to its mask" else 0
+    fill = 1 if name in TRUE_CLAIMS_OF_ONES else 0
     values = np.full(parameters.update_size, fill, dtype=np.int64)
-    return ckks.claim(parameters, plan, values, stage.name(ROGUES[name][0])).hex()
+    return ckks.claim(parameters, plan, values, stage.name(ROGUES[name][0]), SALT).hex()
 
 
 @pytest.mark.parametrize("name", ROGUES)

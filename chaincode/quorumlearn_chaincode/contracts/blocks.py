@@ -257,8 +257,9 @@ def _check_manifest(call: Call, manifest: Manifest, round_: Round) -> None:
                 f"the manifest's {field} is {shown(value)}: it must be {wanted or 'left out in robust mode'}"
             )
     artifact("update", manifest.update)
-    if not 1 <= manifest.sample_count <= MAX_COUNT:
-        raise bad(f"the manifest's sample_count is {manifest.sample_count}: 1 to {MAX_COUNT}")
+    artifact("salts", manifest.salts)
+    if manifest.sample_count > MAX_COUNT:
+        raise bad(f"the manifest's sample_count is {manifest.sample_count}: 0 to {MAX_COUNT}")
 
 
 def _ballot(call: Call, text: str, name: str, number: int, seat: int, model: str) -> Ballot:

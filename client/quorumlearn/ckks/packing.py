@@ -1,7 +1,8 @@
 """Fixed point: a vector as integers of grid steps, integers as polynomials.
 
 Rules:
-- values are clipped to the bound, then rounded half to even onto the grid of 2^-step_bits;
+- values are clipped to the bound, then rounded onto the grid of 2^-step_bits: half to even, or from a secret up or down at random,
+  so that a value comes out right on average and nobody who guesses it knows how it was rounded;
 - N values a ciphertext, in the polynomial's *coefficients*, each times 2^shift: exact integers from end to
   end, no Fourier transform rounds them, so no miner's rounding hides in the low bits of an opened sum;
 - each value's sign is flipped or not by a public pattern that follows from the parameters (`whitening`).
@@ -21,8 +22,9 @@ from quorumlearn.ckks.errors import QuantiseError
 from quorumlearn.ckks.parameters import Parameters
 
 
-def quantise(update: NDArray[np.floating[Any]], p: Parameters) -> r.Integers:
-    """A vector (d,) in its own units as int64 grid steps (d,) within +-bound_steps.
+def quantise(update: NDArray[np.floating[Any]], p: Parameters, secret: bytes | None = None) -> r.Integers:
+    """A vector (d,) in its own units as int64 grid steps (d,) within +-bound_steps: the nearest, or with a `secret` one of the two
+    nearest, drawn from it (SHAKE-256) with chances that make its mean the value.
 
     Raises QuantiseError for another shape, for NaN and for infinity.
     """
@@ -36,9 +38,17 @@ def quantise(update: NDArray[np.floating[Any]], p: Parameters) -> r.Integers:
         raise QuantiseError(
             f"value {at} of the update is {update[at]}: the training diverged, lower its step size"
         )
-    scaled = np.ldexp(update.astype(np.float64), p.step_bits)
-    steps: r.Integers = np.rint(np.clip(scaled, -p.bound_steps, p.bound_steps)).astype(np.int64)
+    scaled = np.clip(np.ldexp(update.astype(np.float64), p.step_bits), -p.bound_steps, p.bound_steps)
+    rounded = np.rint(scaled) if secret is None else np.floor(scaled + _chances(p.update_size, secret))
+    steps: r.Integers = rounded.astype(np.int64)
     return steps
+
+
+def _chances(size: int, secret: bytes) -> r.Floats:
+    """Numbers (size,) in [0, 1), multiples of 2^-32."""
+    words = np.frombuffer(r.stream("rounding", secret, size=4 * size), dtype="<u4")
+    chances: r.Floats = np.ldexp(words.astype(np.float64), -32)
+    return chances
 
 
 def dequantise(values: r.Integers, weight_sum: int, p: Parameters) -> r.Floats:

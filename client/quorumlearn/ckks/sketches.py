@@ -166,7 +166,7 @@ def open_sketch(
 def sketch_rounding(p: Parameters) -> float:
     """How far apart opened sketches of one and the same update may lie: an L2 norm in the update's own units.
 
-    Quantising is a function of the update, so equal updates are equal whole steps, and so are their sketches s. What is opened is
+    Equal updates are equal whole steps, as their miner rounded them, and so are their sketches s. What is opened is
     rint(s + e), where e is the noise of encryption, storing and flooding. Honest noise is rounded away (budget: it fails once in
     2^40). The test for the grid lets pass what has a mean square of at most L steps^2 (`_off_grid`), be it a cheat's own. By Chebyshev
     such noise reaches half a step, and turns its number by a whole one, in at most 4 L k of the k numbers, and
@@ -203,20 +203,20 @@ def read_sketch_shares(
     return out
 
 
-def claim(p: Parameters, plan: SketchPlan, values: r.Integers, who: str) -> bytes:
-    """What a miner says, once the beacon is out, of the sketch that its own values (d,) have: 32 bytes.
+def claim(p: Parameters, plan: SketchPlan, values: r.Integers, who: str, salt: bytes) -> bytes:
+    """What a miner says, once the beacon is out, of the sketch that its own values (d,) have: 32 bytes. Who has not the salt learns
+    nothing from it, not even whether a guess of the values is right.
 
     A ciphertext made from something its miner does not know, a share's or the secret's own coefficients say,
     has a sketch that its miner cannot foretell. To be asked for before any share of a sketch is shown.
     """
-    return claim_of(p, plan, plain_sketch(p, plan, values), who)
+    return claim_of(p, plan, plain_sketch(p, plan, values), who, salt)
 
 
-def claim_of(p: Parameters, plan: SketchPlan, opened: r.Floats, who: str) -> bytes:
+def claim_of(p: Parameters, plan: SketchPlan, opened: r.Floats, who: str, salt: bytes) -> bytes:
     """The `claim` of an update with this sketch (k,): what the miner's must equal once the sketch is opened."""
-    return r.stream(
-        "sketch claim", plan.digest, who.encode(), _steps(p, opened).astype("<i8").tobytes(), size=32
-    )
+    steps = _steps(p, opened).astype("<i8").tobytes()
+    return r.stream("sketch claim", plan.digest, who.encode(), salt, steps, size=32)
 
 
 def sum_fits(

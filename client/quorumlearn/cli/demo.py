@@ -19,12 +19,16 @@ from rich.console import Console
 from quorumlearn.cli.access import open_feed, open_market
 from quorumlearn.cli.account import check_place, collect, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch, follow
-from quorumlearn.cli.processes import MemoryPeak, Nodes, call
+from quorumlearn.cli.processes import REPEATABLE, MemoryPeak, Nodes, call
 from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
 from quorumlearn.nodes.market import Market
 
 MARK = "this-folder-belongs-to-quorumlearn-demo"
+REPEATS = (
+    "This run is repeatable: training and beacons follow from a public seed, so that it gives the same blocks each time. "
+    "Real data needs a task and nodes without it."
+)
 
 
 def demo(
@@ -85,6 +89,7 @@ def end(console: Console, scene: Scene, nodes: Nodes, keep: bool) -> None:
 def play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
     """Everything from the network to the end of the task; the most memory that all processes held together."""
     network, log = str(scene.network), scene.folder / "logs" / "demo.log"
+    console.print(REPEATS, style="yellow", soft_wrap=True)
     for arguments in (
         ("network", "up", "--folder", network, "--spec", str(scene.folder / "network.yaml")),
         (
@@ -95,7 +100,7 @@ def play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
         _say(console, f"quorumlearn {' '.join(arguments)}")
         call(*arguments, log=log)
     for file in scene.node_files:
-        _say(console, f"quorumlearn node run {file} &")
+        _say(console, f"quorumlearn node run {file} {REPEATABLE} &")
         nodes.start(file)
     store = str(scene.folder / "artifacts")
     publish = (

@@ -55,6 +55,14 @@ def run(
             help="Serve /metrics in Prometheus' form there, and /healthz: whether it can write.",
         ),
     ] = "",
+    repeatable: Annotated[
+        bool,
+        typer.Option(
+            "--repeatable",
+            help="For experiments, never for real data: in tasks that ask for it too, draw training and beacons from the task's "
+            "public seed, so that anybody can do them again.",
+        ),
+    ] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
 ) -> None:
     """Run the identities of one organisation from one file until Ctrl-C (or SIGTERM, or SIGHUP).
@@ -77,7 +85,7 @@ def run(
 
     config = load(file)
     _log_to_stderr(log_json)
-    organisation = Organisation(config)
+    organisation = Organisation(config, repeatable=repeatable)
     try:
         node = Node(organisation, threading.Event())
         if metrics:

@@ -17,6 +17,8 @@ from quorumlearn_network.processes import Detached, stop_all, undisturbed, with_
 from quorumlearn.cli.terminal import Failure
 
 SAMPLE_SECONDS, SAMPLES_A_LOOK = 1.0, 5
+REPEATABLE = "--repeatable"
+"""With it the demo's nodes and the benchmarks' are started; their tasks ask for it too."""
 
 
 def command(*arguments: str) -> list[str]:
@@ -81,10 +83,10 @@ class Nodes:
         self._signals = contextlib.ExitStack()
 
     def start(self, file: Path) -> None:
-        """Run the node of a file; it writes to `logs/<file's name>.log` in the folder."""
+        """Run the node of a file, repeatably; it writes to `logs/<file's name>.log` in the folder."""
         process = Detached(self._folder, file.stem)
         with undisturbed():
-            process.start(command("node", "run", str(file.resolve())), {}, bound=True)
+            process.start(command("node", "run", str(file.resolve()), REPEATABLE), {}, bound=True)
             self._running.append(process)
 
     def check(self) -> None:

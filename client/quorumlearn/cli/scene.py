@@ -3,7 +3,7 @@
 Two miner organisations of four miners each, three verifier organisations, an owner and a treasury.
 miners1/miner4 sends noise, miners2/miner4 copies its neighbour miner3. Everything is written as files that
 `quorumlearn network up`, `quorumlearn node run` and `quorumlearn task publish` read, so that the folder can
-be read as an example.
+be read as an example. The task is `repeatable` and its nodes are started with `--repeatable`: whoever has the seed can do all of it again.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ class Scene:
             "timeouts": {"join": 120, "commit": 120, "reveal": 60},
             "reward": {"per_round": 1000},
             "seed": self.seed,
+            "repeatable": True,
         }
 
     def _node(self, name: str) -> dict[str, object]:
@@ -124,8 +125,6 @@ class Scene:
         identity = part_of(self.spec, (organisation, user), self.seed) or {"user": user}
         if (organisation, user) in self.cheats:
             identity["behaviour"] = self.cheats[organisation, user]
-        if identity.get("role") == Role.VERIFIER:
-            identity["seed"] = self.seed
         return identity
 
     def _organisations(self) -> list[str]:

@@ -65,7 +65,7 @@ def publish(
 ) -> None:
     from quorumlearn.artifacts import ArtifactStore, reference_of
     from quorumlearn.learning import DataSource
-    from quorumlearn.nodes import taskfile
+    from quorumlearn.nodes import randomness, taskfile
     from quorumlearn.nodes.encryption import parameters_of
     from quorumlearn.nodes.guarantee import task_lacks
 
@@ -85,9 +85,8 @@ def publish(
                         artifacts.put(data_of)
                 market.publish(spec)
     lines = parameters_of(spec).explain().lines
-    lacks = task_lacks(spec)
+    warnings = [one for one in (task_lacks(spec), randomness.warning(spec)) if one]
     if as_json:
-        warnings = [lacks] if lacks else []
         print_json(
             {
                 "task": spec.task_id,
@@ -102,8 +101,8 @@ def publish(
     )
     for line in lines:
         print_text(f"  {line}")
-    if lacks:
-        print_text(f"warning: {lacks}", style="yellow")
+    for warning in warnings:
+        print_text(f"warning: {warning}", style="yellow")
     if not dry_run:
         print_text(f"next: quorumlearn task watch {spec.task_id}")
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from quorumlearn.learning.datasets import CLASSES, SIDE, Split
-from quorumlearn.learning.determinism import generator, repeatable
+from quorumlearn.learning.determinism import generator, repeatable, uniform
 from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
@@ -128,11 +128,12 @@ class MnistWorkload:
         """Weights by He et al. (https://arxiv.org/abs/1502.01852), uniform; biases zero."""
         model: Model = {}
         for name, shape in self.shapes.items():
-            tensor = torch.zeros(shape)
             if name.endswith(".weight"):
-                bound = math.sqrt(6 / math.prod(shape[1:]))
-                tensor.uniform_(-bound, bound, generator=generator(seed, f"initial model {name}"))
-            model[name] = tensor.numpy()
+                model[name] = uniform(
+                    seed, f"initial model {name}", shape, math.sqrt(6 / math.prod(shape[1:]))
+                )
+            else:
+                model[name] = np.zeros(shape, dtype=np.float32)
         return model
 
     def train(self, model: Model, data: Split, *, seed: int, on_step: OnStep | None = None) -> TrainResult:

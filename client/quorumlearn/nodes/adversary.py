@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from quorumlearn import ckks, learning, robust
+from quorumlearn import ckks, learning, robust, seeds
 from quorumlearn.attacks import Behaviour, Sight
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.screening import rule_of
@@ -32,6 +32,11 @@ def kept_update(behaviour: Behaviour, journal: Journal) -> Values | None:
         return None
     data = journal.get(KEPT_PLAINTEXT)
     return None if data is None else np.frombuffer(data, dtype="<i8").astype(np.int64)
+
+
+def seed_of(spec: TaskSpec, me: str, number: int) -> int:
+    """What a cheat draws from in a round. Everybody can derive it: it has no data of its own to protect."""
+    return seeds.derive(spec.seed, "cheat", spec.task_id, me, number)
 
 
 def poisoned(behaviour: Behaviour, data: learning.Split, seed: int) -> learning.Split:

@@ -57,9 +57,6 @@ class IdentityConfig(_Strict):
     leaves: tuple[str, ...] = ()
     shard: str = "iid:0/1"
     behaviour: str = "honest"
-    seed: int | None = Field(
-        None, ge=0, description="makes beacon and private noise repeatable: for experiments only"
-    )
 
     @field_validator("shard")
     @classmethod

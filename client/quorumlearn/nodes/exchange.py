@@ -1,4 +1,4 @@
-"""Artifacts that verifiers leave for each other: protobuf in the store, read back strictly.
+"""Artifacts that verifiers leave for each other, and miners for them: protobuf in the store, read back strictly.
 
 Bytes from others are hostile. What is read here was fetched by digest and within a size limit; it must parse and must say
 of itself what the ledger says of it (task, round, seat), or it counts as not there: `ExchangeError`.
@@ -15,6 +15,7 @@ from quorumlearn_proto.artifact_pb2 import (
     PartialDecryption,
     PublicShare,
     SealedBox,
+    SealedSalts,
     SealedShares,
     SketchShares,
 )
@@ -23,7 +24,9 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import sealing
 
-Record = TypeVar("Record", PublicShare, SealedShares, SketchShares, PartialDecryption, CollectiveKey)
+Record = TypeVar(
+    "Record", PublicShare, SealedShares, SketchShares, PartialDecryption, CollectiveKey, SealedSalts
+)
 
 log = structlog.get_logger()
 
@@ -59,9 +62,9 @@ def parsed(kind: type[Record], data: bytes, ref: ArtifactRef, **expected: object
 
 
 def seal_for(
-    keys: dict[int, bytes], messages: dict[int, bytes], context: str, sender: int
+    keys: dict[int, bytes], messages: dict[int, bytes], context: str, sender: int | str
 ) -> list[SealedBox]:
-    """Seal each seat's message to its key, bound to the context, the sender and the recipient.
+    """Seal each seat's message to its key, bound to the context, the sender (a seat, or a miner) and the recipient.
 
     A seat that registered something that is no key gets nothing: its own fault, and no reason for others to stop.
     """
@@ -76,7 +79,7 @@ def seal_for(
     return boxes
 
 
-def unseal_from(boxes: list[SealedBox], private: bytes, context: str, sender: int, me: int) -> bytes:
+def unseal_from(boxes: list[SealedBox], private: bytes, context: str, sender: int | str, me: int) -> bytes:
     """The message for `me`; ExchangeError if there is none or it does not open."""
     for box in boxes:
         if box.recipient == me:
@@ -84,10 +87,14 @@ def unseal_from(boxes: list[SealedBox], private: bytes, context: str, sender: in
                 return sealing.unseal(box.sealed, private, _bound(context, sender, me))
             except sealing.SealError as error:
                 raise ExchangeError(
-                    f"seat {sender} sealed nothing that opens to seat {me} ({context})"
+                    f"{_named(sender)} sealed nothing that opens to seat {me} ({context})"
                 ) from error
-    raise ExchangeError(f"seat {sender} sealed nothing to seat {me} ({context})")
+    raise ExchangeError(f"{_named(sender)} sealed nothing to seat {me} ({context})")
 
 
-def _bound(context: str, sender: int, recipient: int) -> str:
+def _named(sender: int | str) -> str:
+    return f"seat {sender}" if isinstance(sender, int) else sender
+
+
+def _bound(context: str, sender: int | str, recipient: int) -> str:
     return f"{context}/{sender}->{recipient}"

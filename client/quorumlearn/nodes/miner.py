@@ -1,7 +1,7 @@
 """A miner: trains from the head, commits to an encrypted update, reveals it, and proposes the block when drawn.
 
-What it encrypted stays in its journal, ciphertext and values, until the round has ended: restarted, it reveals the same ciphertext
-and can still claim its sketch.
+What it encrypted stays in its journal, ciphertext, values and the salt of its claim, until it is revealed: restarted, it reveals
+the same ciphertext and can still claim its sketch.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import Task
 
-from quorumlearn import ckks, learning, seeds
+from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
-from quorumlearn.nodes import adversary, candidate, exchange, metrics
+from quorumlearn.nodes import adversary, candidate, exchange, metrics, salts
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
@@ -130,15 +130,14 @@ class Miner:
     def _train(self, view: b.TaskView) -> bool:
         """Have this round's update ready; False where training failed or a behaviour waits for those it watches."""
         spec, now = view.task.spec, view.round
-        seed = seeds.derive(spec.seed, "train", spec.task_id, self.me, now.number)
         kept = adversary.kept_update(self.behaviour, self.journal)
         if kept is not None:
-            self._trained = (now.number, now.base.digest, kept, 1)
+            self._trained = (now.number, now.base.digest, kept, 0)
             return True
         own: Values | None = None
-        samples = 1
+        samples = 0
         if self.behaviour.trains:
-            learned = self.trainer.learn(view, seed)
+            learned = self.trainer.learn(view)
             if learned is None:
                 return False
             own, samples = learned
@@ -155,7 +154,7 @@ class Miner:
                 self.journal,
                 own=own,
                 others=others,
-                seed=seed,
+                seed=adversary.seed_of(spec, self.me, now.number),
             )
         self._trained = (now.number, now.base.digest, own, samples)
         return True
@@ -178,14 +177,19 @@ class Miner:
             update = self.workers.encrypt(parameters, key.key, self._trained[2])
             if self.behaviour.tampering is not None:
                 update = adversary.tampered(parameters, key.key, self.behaviour, self.journal, update)
+            salt = salts.new()
+            sealed = salts.sealed(view, self.me, salt)
             manifest = b.Manifest(
                 task_id=spec.task_id,
                 round=now.number,
                 miner=self.me,
                 base_block=now.base.digest,
                 update=ArtifactRef(digest=hashlib.sha256(update).hexdigest(), size=len(update)),
+                salts=ArtifactRef(digest=hashlib.sha256(sealed).hexdigest(), size=len(sealed)),
                 sample_count=self._trained[3],
             )
+            self.journal.put(f"round-{now.number}/salt", salt)
+            self.journal.put(f"round-{now.number}/salts", sealed)
             self.journal.put(f"round-{now.number}/values", self._trained[2].astype("<i8").tobytes())
             self.journal.put(f"round-{now.number}/update", update)
             self.journal.put(f"round-{now.number}/manifest", canonical.to_json(manifest))
@@ -196,8 +200,10 @@ class Miner:
         """Show the ciphertexts, and claim the sketch that the beacon gives the values in them; nobody needs those here any more, then."""
         spec, now = view.task.spec, view.round
         manifest = self._manifest(now.number)
-        update, values = (self.journal.get(f"round-{now.number}/{name}") for name in ("update", "values"))
-        if manifest is None or update is None or values is None:
+        update, values, salt, sealed = (
+            self.journal.get(f"round-{now.number}/{name}") for name in ("update", "values", "salt", "salts")
+        )
+        if manifest is None or update is None or values is None or salt is None or sealed is None:
             raise exchange.ExchangeError(
                 f"the journal has lost the update of round {now.number}; it cannot be revealed"
             )
@@ -205,7 +211,8 @@ class Miner:
         plan = ckks.round_plan(parameters, bytes.fromhex(now.beacon))
         steps = np.frombuffer(values, dtype="<i8").astype(np.int64)
         self.store.put(update)
-        claim = ckks.claim(parameters, plan, steps, self.me).hex()
+        self.store.put(sealed)
+        claim = ckks.claim(parameters, plan, steps, self.me, salt).hex()
         self.market.reveal(spec.task_id, now.number, manifest, claim)
         log.info("revealed", task=spec.task_id, round=now.number, identity=self.me)
         self.journal.erase(f"round-{now.number}")

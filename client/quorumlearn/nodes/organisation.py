@@ -6,7 +6,7 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
-from quorumlearn import learning, seeds
+from quorumlearn import learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.gateway import (
     Backoff,
@@ -36,10 +36,11 @@ is refused."""
 
 
 class Organisation:
-    """One organisation's node as configured; close it to let go of its connections."""
+    """One organisation's node as configured; close it to let go of its connections. `repeatable`: see nodes.randomness."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, *, repeatable: bool = False) -> None:
         self.config = config
+        self.repeatable = repeatable
         self.store = ArtifactStore(config.store)
         self.journal = Journal(config.state)
         self._gateways: dict[str, Gateway] = {}
@@ -130,18 +131,6 @@ class Organisation:
                 part.labels.setflags(write=False)
                 self._parts[which, shard] = part
             return self._parts[which, shard]
-
-    def beacon_key(self, identity: IdentityConfig) -> bytes | None:
-        """From the identity's seed, if it has one; otherwise its beacons are random."""
-        if identity.seed is None:
-            return None
-        return seeds.secret(str(identity.seed).encode(), "beacon key", self.name(identity.user))
-
-    def noise_key(self, identity: IdentityConfig) -> bytes | None:
-        """From the identity's seed, if it has one; otherwise the noise of its private trainings is random."""
-        if identity.seed is None:
-            return None
-        return seeds.secret(str(identity.seed).encode(), "noise key", self.name(identity.user))
 
     def close(self) -> None:
         for gateway in self._gateways.values():

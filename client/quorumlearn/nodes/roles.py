@@ -62,7 +62,7 @@ class Roles:
             workshop=self.workshop,
             shard=partial(org.shard, identity),
             behaviour=behaviour,
-            noise_key=org.noise_key(identity),
+            repeatable=org.repeatable,
         )
         return Miner(
             me,
@@ -96,5 +96,5 @@ class Roles:
             may_begin=self.health.may_begin,
             accepts=partial(self.consent.given, identity),
         )
-        keys = KeyHolder(me, msp_id, org.store, journal, sender, org.beacon_key(identity))
+        keys = KeyHolder(me, msp_id, org.store, journal, sender, org.repeatable)
         return rounds, keys, Judge(me, msp_id, market, org.store, scorer)

@@ -152,6 +152,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
         tolerance_bp=file.tolerance,
         challenge_window_seconds=file.challenge_window,
         seed=file.seed,
+        repeatable=file.repeatable,
         min_aggregate=min_aggregate_of(file),
     )
     rootset.check_rule(spec)

@@ -132,8 +132,9 @@ class TaskFile(_Strict):
     """What the owner wants, as written."""
 
     id: str = Field(description="the task's name on the ledger, such as mnist-1")
-    preset: Literal["chainfl", "krum", "learningchain", "omnilytics"] | None = Field(
-        None, description="a published system's settings for what is left out; see quorumlearn task presets"
+    preset: Literal["chainfl", "krum", "learningchain", "omnilytics", "veiled"] | None = Field(
+        None,
+        description="a published system's settings, or veiled, for what is left out; see quorumlearn task presets",
     )
     title: str = Field("", description="for people")
     workload: WorkloadPart
@@ -159,7 +160,13 @@ class TaskFile(_Strict):
     challenge_window: int = Field(
         3600, ge=0, description="seconds in which an accepted block can be challenged"
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="what the initial model is drawn from")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="what the initial model is drawn from; everybody knows it"
+    )
+    repeatable: bool = Field(
+        False,
+        description="for experiments, never for real data: nodes started with --repeatable draw training and beacons from the seed",
+    )
 
 
 Row = tuple[str, str, str]

@@ -3,12 +3,12 @@
 Rules:
 - whatever training or reading the data dies of costs this miner the round, and nothing else; the next round is tried again;
 - an update of which more than MOST_CLIPPED lies beyond the task's bound is not sent: it is counted, logged, and the round is sat out;
-- neither is one that rounds to nothing: it would cost stake.
+- neither is one whose every value is nearer to zero than to a step: it would cost stake;
+- what is drawn in training and rounding comes from nodes.randomness: nobody else can do it again.
 """
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from quorumlearn import ckks, learning, seeds
+from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour
-from quorumlearn.nodes import adversary, metrics
+from quorumlearn.nodes import adversary, metrics, randomness
 from quorumlearn.nodes.encryption import clipped, parameters_of
 from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.journal import Journal
@@ -76,13 +76,13 @@ class Trainer:
     workshop: Workshop
     shard: Callable[[], learning.Split]
     behaviour: Behaviour
-    noise_key: bytes | None = field(default=None, repr=False)
+    repeatable: bool = False
     _learned: tuple[int, str, Values, int] | None = None
     _gave_up: tuple[int, str] | None = None
 
-    def learn(self, view: b.TaskView, seed: int) -> tuple[Values, int] | None:
-        """Train from the head, once a round and base: the update in grid steps (d,) and the number of samples; None if the
-        miner sits the round out."""
+    def learn(self, view: b.TaskView) -> tuple[Values, int] | None:
+        """Train from the head, once a round and base: the update in grid steps (d,) and the number of samples that
+        epsilon follows from, 0 where training is not private; None if the miner sits the round out."""
         spec, now = view.task.spec, view.round
         if self._gave_up == (now.number, now.base.digest):
             return None
@@ -94,15 +94,24 @@ class Trainer:
             return self._learned[2], self._learned[3]
         base = load_public(self.store, spec, now.base.model)
         private = self.private_part(workload, spec.workload.public_blocks, spec.seed)
-        own_seed = self.noise_seed(now) if workload.config.private else seed
+        drawn = randomness.training(spec, now, self.me, self.journal, repeatable=self.repeatable)
+        if spec.repeatable and not self.repeatable:
+            log.warning(
+                "does not train repeatably, as the task asks: the node was started without --repeatable",
+                task=spec.task_id,
+                round=now.number,
+                identity=self.me,
+            )
         try:
             with self.workshop.slots:
-                data = adversary.poisoned(self.behaviour, self.shard(), seed)
+                data = adversary.poisoned(
+                    self.behaviour, self.shard(), adversary.seed_of(spec, self.me, now.number)
+                )
                 result = workload.train(
-                    learning.merge(base, private), data, seed=own_seed, on_step=self._unless_stopped
+                    learning.merge(base, private), data, seed=drawn.seed, on_step=self._unless_stopped
                 )
             public, private = learning.split(result.model, spec.workload.public_blocks)
-            values = self._quantised(spec, learning.difference(public, base))
+            values = self._quantised(spec, learning.difference(public, base), drawn.rounding)
         except _Stopped:
             return None
         except Exception as error:  # noqa: BLE001 - what training or loading dies of costs this miner's round, nothing else
@@ -111,7 +120,8 @@ class Trainer:
         if private:
             self.journal.put("private-model", learning.to_bytes(private))
         self.workshop.leave(spec.task_id, now.number, self.me, values)
-        self._learned = (now.number, now.base.digest, values, result.samples)
+        shown = result.samples if workload.config.private else 0
+        self._learned = (now.number, now.base.digest, values, shown)
         log.info(
             "trained",
             task=spec.task_id,
@@ -121,7 +131,7 @@ class Trainer:
             loss=round(result.loss, 4),
             **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
         )
-        return values, result.samples
+        return values, shown
 
     def _sit_out(self, now: b.Round, error: Exception) -> None:
         """Leave this round to the others; the next is tried again."""
@@ -129,8 +139,9 @@ class Trainer:
         log.error("sits the round out", task=now.task_id, round=now.number, identity=self.me, **said)
         self._gave_up = (now.number, now.base.digest)
 
-    def _quantised(self, spec: TaskSpec, update: NDArray[np.floating]) -> Values:
-        """The update in grid steps (d,); ClippedUpdate if too much of it is beyond the bound, NothingLearned if it is all zero."""
+    def _quantised(self, spec: TaskSpec, update: NDArray[np.floating], secret: bytes) -> Values:
+        """The update in grid steps (d,), rounded by `secret`; ClippedUpdate if too much of it is beyond the bound, NothingLearned if the
+        nearest steps are all zero."""
         parameters = parameters_of(spec)
         beyond = clipped(update, parameters)
         metrics.CLIPPED.labels(spec.task_id).observe(beyond / update.size)
@@ -141,13 +152,12 @@ class Trainer:
             )
         if beyond:
             log.warning("clipped", task=spec.task_id, identity=self.me, values=beyond, of=update.size)
-        values = ckks.quantise(update, parameters)
-        if not values.any():
+        if not ckks.quantise(update, parameters).any():
             raise NothingLearned(
                 "every value of the update rounds to zero on the task's grid: the model knows this data already, "
                 "or its learning rate is too low for steps of this size"
             )
-        return values
+        return ckks.quantise(update, parameters, secret)
 
     def _is_late(self, now: b.Round, late_rounds: int) -> bool:
         """Whether the last update learned missed its own round and the task still takes it: it was committed nowhere, and the
@@ -164,19 +174,6 @@ class Trainer:
             return False
         log.info("late update", task=now.task_id, round=now.number, identity=self.me, learned_in=number)
         return True
-
-    def noise_seed(self, now: b.Round) -> int:
-        """The seed of a private training: from a secret of this round, else everybody could take the noise off again.
-
-        The same after a restart; the secret goes with the round's other entries.
-        """
-        name = f"round-{now.number}/noise"
-        stored = self.noise_key if self.noise_key is not None else self.journal.get(name)
-        if stored is None:
-            stored = secrets.token_bytes(32)
-            self.journal.put(name, stored)
-        drawn = seeds.secret(stored, "noise", now.task_id, self.me, now.number, now.base.digest)
-        return int.from_bytes(drawn[:8], "big") >> 1
 
     def _unless_stopped(self, step: int, total: int) -> None:
         if self.workshop.stop.is_set():

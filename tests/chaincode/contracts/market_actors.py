@@ -307,6 +307,7 @@ class Play:
             miner=who,
             base_block=round_.base.digest,
             update=ref(f"update {who} {round_.number}"),
+            salts=ref(f"salts {who} {round_.number}"),
             sample_count=100,
         )
         made.MergeFrom(Manifest(**changes))  # type: ignore[arg-type]

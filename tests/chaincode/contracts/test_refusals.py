@@ -361,15 +361,14 @@ def test_a_reveal_is_what_was_committed_and_about_this_round() -> None:
         {"round": 2},
         {"base_block": "0" * 64},
         {"trace_root": "0" * 64},
-        {"sample_count": 0},
+        {"sample_count": 1 << 41},
         {"update": ArtifactRef(digest="x" * 64)},
+        {"salts": ArtifactRef(digest="x" * 64)},
     ]
     for fault in faults:
         play = at(Phase.COMMIT)
         miner = play.miners[0]
         manifest = play.manifest(miner, **fault)
-        if fault == {"sample_count": 0}:
-            manifest.sample_count = 0
         play.send(miner, "blocks:Commit", TASK, "1", canonical.digest(manifest))
         play.commit(play.miners[1:])
         play.advance()

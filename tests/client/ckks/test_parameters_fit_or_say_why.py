@@ -219,6 +219,29 @@ def test_rounding_is_half_to_even() -> None:
     assert ckks.quantise(halves, p).tolist() == [0, 2, 2, 0, -2]
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.floats(1e-6, 4), st.binary(min_size=32, max_size=32))
+def test_rounding_from_a_secret_is_off_by_less_than_a_step_and_the_same_for_the_same_secret(
+    small: Callable[..., Committee], seed: int, scale: float, secret: bytes
+) -> None:
+    p = small().p
+    update = np.random.default_rng(seed).normal(size=p.update_size) * scale
+    values = ckks.quantise(update, p, secret)
+    assert np.abs(ckks.dequantise(values, 1, p) - np.clip(update, -1, 1)).max() < 2.0**-14
+    assert np.array_equal(ckks.quantise(update, p, secret), values)
+    assert np.array_equal(ckks.quantise(ckks.dequantise(values, 1, p), p, secret), values)
+
+
+def test_rounding_from_a_secret_is_right_on_average_and_another_for_each_secret() -> None:
+    p = ckks.Parameters.choose(10_000, seats=1, threshold=1, minimum_security_bits=0)
+    for steps in (0.25, -3.25, 7.5, 0.01):
+        update = np.full(10_000, steps * 2.0**-14)
+        drawn = [ckks.quantise(update, p, bytes([secret]) * 32) for secret in range(8)]
+        assert not any(np.array_equal(drawn[0], other) for other in drawn[1:])
+        assert set(np.unique(drawn)) == {np.floor(steps), np.floor(steps) + 1}
+        assert abs(np.mean(drawn) - steps) < 5 * 0.5 / np.sqrt(80_000)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_diverged_update_is_refused_by_place(small: Callable[..., Committee], bad: float) -> None:
     p = small().p

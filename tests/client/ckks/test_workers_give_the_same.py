@@ -172,10 +172,12 @@ def test_a_claim_is_what_the_opened_sketch_gives_and_only_of_known_values(
         return ckks.open_sketch(c.p, plan, s, {1: shares[1], 2: shares[2]})
 
     update = c.encrypt(values)
-    said = ckks.claim(c.p, plan, values, "Org/miner")
-    assert said == ckks.claim_of(c.p, plan, opened(update), "Org/miner")
-    assert said != ckks.claim_of(c.p, plan, opened(update), "Org/copier")
-    assert said != ckks.claim(c.p, ckks.SketchPlan.from_beacon(c.p, b"other"), values, "Org/miner")
+    salt = bytes(32)
+    said = ckks.claim(c.p, plan, values, "Org/miner", salt)
+    assert said == ckks.claim_of(c.p, plan, opened(update), "Org/miner", salt)
+    assert said != ckks.claim_of(c.p, plan, opened(update), "Org/miner", b"\1" * 32)
+    assert said != ckks.claim_of(c.p, plan, opened(update), "Org/copier", salt)
+    assert said != ckks.claim(c.p, ckks.SketchPlan.from_beacon(c.p, b"other"), values, "Org/miner", salt)
     # c1 plus one whole step: the plaintext gains the secret itself, in a size that range and grid let pass.
     mask = update.c1.copy()
     one = np.zeros((1, len(c.p.primes), c.p.poly_modulus_degree), dtype=np.uint64)
@@ -183,4 +185,4 @@ def test_a_claim_is_what_the_opened_sketch_gives_and_only_of_known_values(
     turned = ckks.seal.to_ntt(c.p.poly_modulus_degree, c.p.coeff_modulus_bits, one)[0]
     mask[0] = ckks.residues.add(mask[0], turned, ckks.residues.column(c.p.primes))
     crafted = ckks.parse(c.p, ckks.Ciphertexts(c.p, update.c0, mask, update.size).to_bytes())
-    assert said != ckks.claim_of(c.p, plan, opened(crafted), "Org/miner")
+    assert said != ckks.claim_of(c.p, plan, opened(crafted), "Org/miner", salt)

@@ -235,7 +235,7 @@ def test_the_last_resort_can_be_learnt(tmp_path: Path) -> None:
 
 
 def test_two_rounds_of_averaging_on_mnist_learn(mnist_folder: Path) -> None:
-    assert federated(mnist_folder, miners=3, samples=2500, rounds=2) > 0.9
+    assert federated(mnist_folder, miners=3, samples=2500, rounds=2) > 0.85
 
 
 @pytest.mark.slow

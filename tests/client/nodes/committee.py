@@ -6,6 +6,7 @@ The ring is too small to protect anything unless asked for: fast.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -44,6 +45,7 @@ class Committee:
         self.foreign = self._ceremony()[1]
         self.plan = ckks.SketchPlan.from_beacon(self.parameters, b"beacon")
         random = np.random.default_rng(5)
+        self.salts = {miner: random.bytes(32) for miner in self.miners}
         self.values = {miner: random.integers(-900, 901, size) for miner in self.miners}
         self.sketched = [self.sketched_one(miner, self.update(self.values[miner])) for miner in self.miners]
 
@@ -65,7 +67,7 @@ class Committee:
     def claims(self, **false: str) -> dict[str, str]:
         """Everybody's true claim; `a="00"` replaces that of M/a."""
         return {
-            miner: ckks.claim(self.parameters, self.plan, self.values[miner], miner).hex()
+            miner: ckks.claim(self.parameters, self.plan, self.values[miner], miner, self.salts[miner]).hex()
             for miner in self.miners
         } | {f"M/{letter}": claim for letter, claim in false.items()}
 
@@ -79,6 +81,7 @@ class Committee:
                 for one in sketched
                 if one.ciphertext is not None
             },
+            {one.coverage.miner: self.salts[one.coverage.miner] for one in sketched},
         )
 
     def shifted(self, posted: Shares, steps: Mapping[str, Steps], scale: Fraction = Fraction(1)) -> Shares:
@@ -91,7 +94,7 @@ class Committee:
             share = sketches.read_sketch_share(self.parameters, ciphertext, out[miner])
             share = moved(self.parameters, share, by, scale)
             out[miner] = write(self.parameters, Kind.SKETCH_SHARE, share[None], binding=ciphertext.digest)
-        return Shares(posted.reasons, out)
+        return replace(posted, shares=out)
 
     def opened(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import sealing
+from quorumlearn.nodes import salts, sealing
 from quorumlearn.nodes.committee import guard
 from quorumlearn.nodes.committee.attempt import Attempt
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
@@ -40,10 +40,19 @@ class Played:
         self.spec.committee.CopyFrom(t.Committee(msp_ids=["A", "B", "C"], threshold=2))
         now = b.Round(task_id="t-1", number=4, seats=SEATS, beacon=self.committee.plan.beacon.hex())
         self.view = b.TaskView(task=t.Task(spec=self.spec), round=now)
+        for seat, part in self.parts.items():
+            self.view.contributions.add(round=4, attempt=1, seat=seat).MergeFrom(part)
         for miner, claim in self.committee.claims().items():
+            sealed = self.store.put(salts.sealed(self.view, miner, self.committee.salts[miner]))
             update = self.store.put(self.committee.update(self.committee.values[miner]))
-            self.view.submissions.add(miner=miner, manifest=b.Manifest(update=update), claim=claim)
+            manifest = b.Manifest(update=update, salts=sealed)
+            self.view.submissions.add(miner=miner, manifest=manifest, claim=claim)
         self.authorise(SKETCH_DECRYPTION)
+
+    def salt_anew(self, miner: str, artifact: bytes) -> None:
+        """Have a miner name another artifact for the salt of its claim."""
+        submission = next(one for one in self.view.submissions if one.miner == miner)
+        submission.manifest.salts.CopyFrom(self.store.put(artifact))
 
     def journal(self, seat: int) -> Journal:
         """What a seat keeps of this round."""

@@ -107,7 +107,7 @@ def miner_in(
     *,
     me: str = "M/a",
     behaviour: str = "honest",
-    noise_key: bytes | None = None,
+    repeatable: bool = False,
 ) -> Miner:
     """The node of a miner as it comes up in this folder."""
     market, journal = Market(contract), Journal(folder / "journal")
@@ -120,6 +120,6 @@ def miner_in(
         workshop=Workshop(threading.Semaphore(1), threading.Event()),
         shard=shard,
         behaviour=make_behaviour(behaviour),
-        noise_key=noise_key,
+        repeatable=repeatable,
     )
     return Miner(me, market, store, journal, trainer, trainer.behaviour, ckks.Workers(0))

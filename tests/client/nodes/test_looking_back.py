@@ -62,7 +62,7 @@ class OfOnePeer(Organisation):
                 state=folder / "state",
                 compute_slots=1,
                 workers=0,
-                identities=(IdentityConfig(user="vera", role="verifier", seed=None),),
+                identities=(IdentityConfig(user="vera", role="verifier"),),
             )
         )
         self.on_peer = OnPeer(play, self.name("vera"), told)

@@ -63,7 +63,7 @@ def test_paths_are_relative_to_the_nodes_file(tmp_path: Path) -> None:
         ("identities", [{"user": "a", "role": "miner", "shard": "half"}], "identities.0.shard"),
         ("identities", [{"user": "a", "role": "miner", "behaviour": "lazy"}], "identities.0.behaviour"),
         ("identities", [{"user": "a", "role": "miner", "behaviour": "copy"}], "identities.0.behaviour"),
-        ("identities", [{"user": "a", "role": "verifier", "seed": -1}], "identities.0.seed"),
+        ("identities", [{"user": "a", "role": "verifier", "seed": 7}], "identities.0.seed"),
         ("compute_slots", 0, "compute_slots"),
         ("compute_slot", 1, "compute_slot: there is no such key; did you mean compute_slots?"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 
@@ -23,6 +24,7 @@ from tests.client.nodes.committee import Committee, committee_of
 from tests.scenarios.crafted import overflowing
 
 FALSE = "00" * 32
+OTHER_SALT = b"\1" * 32
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +47,23 @@ def spoilt(c: Committee, seat: int, how: str) -> Shares | None:
     if how == "one miner's":
         return c.shifted(posted, {c.miners[0]: 60})
     if how == "cut off":
-        return Shares(posted.reasons, {miner: share[:-1] for miner, share in posted.shares.items()})
+        return replace(posted, shares={miner: share[:-1] for miner, share in posted.shares.items()})
     if how == "of another miner":
-        return Shares(posted.reasons, dict.fromkeys(c.miners, posted.shares[c.miners[1]]))
+        return replace(posted, shares=dict.fromkeys(c.miners, posted.shares[c.miners[1]]))
     if how == "covers nothing":
-        return Shares(dict.fromkeys(c.miners, b.MALFORMED), {})
+        return Shares(dict.fromkeys(c.miners, b.MALFORMED), {}, {})
+    if how == "other salts":
+        return replace(posted, salts=dict.fromkeys(c.miners, OTHER_SALT))
+    if how == "no salts":
+        return replace(posted, salts={})
     assert how == "nothing"
     return None
 
 
-SPOILT = ("garbage", "whole steps", "one miner's", "cut off", "of another miner", "covers nothing", "nothing")
+SPOILT = (
+    *("garbage", "whole steps", "one miner's", "cut off", "of another miner", "covers nothing", "nothing"),
+    *("other salts", "no salts"),
+)
 NAMED = ("garbage", "whole steps", "cut off", "of another miner")
 
 
@@ -94,6 +103,38 @@ def test_with_a_share_to_spare_a_false_claim_is_false_however_many_there_are(
     assert [found.sketches[miner] for miner in three.miners[:false]] == [b.FALSE_CLAIM] * false
     assert_right(three, found, three.miners[false:])
     assert found.false == ()
+
+
+def salted(c: Committee, salts: Mapping[int, bytes]) -> dict[int, Shares]:
+    """All shares, and of M/a the salts that these seats opened."""
+    posted = all_posted(c)
+    for seat, one in posted.items():
+        others = {miner: salt for miner, salt in one.salts.items() if miner != "M/a"}
+        mine = {"M/a": salts[seat]} if seat in salts else {}
+        posted[seat] = replace(one, salts=others | mine)
+    return posted
+
+
+@pytest.mark.parametrize("seat", [1, 2, 3])
+@pytest.mark.parametrize("others", [None, OTHER_SALT])
+def test_the_right_salt_of_any_one_seat_is_enough_whatever_was_sealed_to_the_others(
+    three: Committee, seat: int, others: bytes | None
+) -> None:
+    salts = {} if others is None else dict.fromkeys((1, 2, 3), others)
+    found = three.opened(salted(three, salts | {seat: three.salts["M/a"]}))
+    assert_right(three, found)
+    assert (found.false, found.contested) == ((), frozenset())
+
+
+@pytest.mark.parametrize("others", [None, OTHER_SALT])
+def test_a_miner_whose_salt_nobody_has_claims_falsely_and_no_seat_is_named(
+    three: Committee, others: bytes | None
+) -> None:
+    salts = {} if others is None else dict.fromkeys((1, 2, 3), others)
+    found = three.opened(salted(three, salts))
+    assert found.sketches["M/a"] == b.FALSE_CLAIM
+    assert_right(three, found, three.miners[1:])
+    assert (found.false, found.contested) == ((), frozenset())
 
 
 def test_a_claim_made_for_another_miner_is_false(three: Committee) -> None:
@@ -149,7 +190,9 @@ def test_a_miner_in_league_with_a_seat_has_nobody_else_accused(three: Committee)
     scale = 1 / shamir.lagrange((1, 2), 0)[0]
     posted = all_posted(three)
     posted[1] = three.shifted(posted[1], {"M/a": away}, Fraction(scale))
-    found = three.opened(posted, three.claims(a=ckks.claim(p, plan, other, "M/a").hex()), byzantine=1)
+    found = three.opened(
+        posted, three.claims(a=ckks.claim(p, plan, other, "M/a", three.salts["M/a"]).hex()), byzantine=1
+    )
     np.testing.assert_allclose(found.sketches["M/a"], ckks.plain_sketch(p, plan, other), atol=1e-9)
     assert found.contested == {"M/a"}
     assert found.false == ()
@@ -168,7 +211,11 @@ def test_what_nobody_could_sketch_has_the_reason_that_most_give(three: Committee
 
     def reason(*given: int) -> object:
         posted = {
-            seat: Shares({**one.reasons, "M/a": why}, {m: s for m, s in one.shares.items() if m != "M/a"})
+            seat: replace(
+                one,
+                reasons={**one.reasons, "M/a": why},
+                shares={m: s for m, s in one.shares.items() if m != "M/a"},
+            )
             for (seat, one), why in zip(all_posted(three).items(), given, strict=True)
         }
         return three.opened(posted, sketched=sketched).sketches["M/a"]

@@ -49,12 +49,14 @@ def test_each_system_has_its_own_rule_and_means(tmp_path: Path) -> None:
         "krum": "multi-krum",
         "learningchain": "l-nearest",
         "omnilytics": "multi-krum",
+        "veiled": "multi-krum",
     }
     assert {name: one.byzantine for name, one in made.items()} == {
         "chainfl": 0,
         "krum": 2,
         "learningchain": 3,
         "omnilytics": 2,
+        "veiled": 2,
     }
     assert (dict(made["krum"].rule.parameters), made["krum"].min_aggregate) == ({"selected": "2"}, 2)
     assert list(made["omnilytics"].workload.public_blocks) == ["top"]
@@ -64,7 +66,7 @@ def test_each_system_has_its_own_rule_and_means(tmp_path: Path) -> None:
         for name, one in made.items()
         if get_workload(one.workload.name, dict(one.workload.config)).config.private
     }
-    assert private == {"learningchain"}
+    assert private == {"learningchain", "veiled"}
     assert {name for name, one in made.items() if one.tolerance_bp == 10_000} == {"krum", "omnilytics"}
 
 

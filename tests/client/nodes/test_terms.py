@@ -57,7 +57,7 @@ def test_the_demos_task_and_the_examples_break_no_default_term(tmp_path: Path) -
         model = reference_of(taskfile.initial_public_model(file))
         made = Task(spec=taskfile.spec_of(file, model), owner=OWNER)
         for role in ("miner", "verifier"):
-            assert broken_terms(made, Terms(), role, 1437 // 8) == []  # type: ignore[arg-type]
+            assert broken_terms(made, Terms(), role, 1437 // 8) == []
 
 
 BREACHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [

@@ -22,7 +22,7 @@ from quorumlearn_proto.artifact_pb2 import PartialDecryption, PublicShare, Seale
 from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
 from quorumlearn_proto.derived import beacon_commitment
 
-from quorumlearn import ckks, seeds
+from quorumlearn import ckks
 from quorumlearn.nodes import exchange, sealing
 from quorumlearn.nodes.committee.attempt import Attempt, Faulty, line
 from quorumlearn.nodes.journal import Journal
@@ -38,12 +38,13 @@ class KeptClosedError(Exception):
 
 @dataclass(frozen=True)
 class CeremonyPart:
-    """What one seat does in one attempt of one round's ceremony. `beacon_key` makes beacons repeatable."""
+    """What one seat does in one attempt of one round's ceremony. `public_beacon` is its part of the beacon where a run is to
+    be repeated (nodes.randomness); in every other that is the system's, as all secrets are."""
 
     attempt: Attempt
     journal: Journal
     seat: int
-    beacon_key: bytes | None = None
+    public_beacon: bytes | None = None
 
     def commit(self) -> b.KeyContribution:
         """Draw s_i, the sealing key and the part of the beacon; name their public sides by digest."""
@@ -170,9 +171,7 @@ class CeremonyPart:
         return record.SerializeToString(deterministic=True)
 
     def _beacon(self) -> bytes:
-        if self.beacon_key is None:
-            return secrets.token_bytes(32)
-        return seeds.secret(self.beacon_key, "beacon", self.attempt.task, self.attempt.number)
+        return secrets.token_bytes(32) if self.public_beacon is None else self.public_beacon
 
     def _once(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The journal's entry, made and written first if there is none."""

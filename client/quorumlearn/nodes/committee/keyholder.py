@@ -18,7 +18,7 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.protocol import CEREMONY
 
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import metrics, steps, triggers
+from quorumlearn.nodes import metrics, randomness, steps, triggers
 from quorumlearn.nodes.committee import blame
 from quorumlearn.nodes.committee.attempt import Attempt, Faulty
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint_of, grace_over
@@ -43,7 +43,7 @@ class KeyHolder:
     store: ArtifactStore
     journal: Journal
     sender: Sender
-    beacon_key: bytes | None = field(default=None, repr=False)
+    repeatable: bool = False
     clock: Callable[[], float] = time.time
     advance_delay: float = 0.0
     next_look: float | None = None
@@ -124,6 +124,8 @@ class KeyHolder:
             return part.confirm(list(ceremony.seats))
         if step is Step.KEY_OPEN:
             return part.open()
+        if step is not Step.KEY_BLAME:
+            raise NotImplementedError(f"no seat knows how to {step.value}")
         if not giving_up and (absent := blame.absent(part.attempt)):
             raise ArtifactMissing(f"{len(absent)} artifacts of a failed ceremony are not in the store (yet)")
         return b.KeyContribution(blame=blame.vote(blame.judge(part.attempt)))
@@ -138,7 +140,8 @@ class KeyHolder:
 
     def _part(self, view: b.TaskView, ceremony: b.Ceremony, seat: int) -> CeremonyPart:
         seen = self._seen.setdefault((ceremony.round, ceremony.attempt), {})
-        return ceremony_part(view, ceremony, seat, self.store, self.journal, seen, self.beacon_key)
+        public = randomness.public_beacon(view.task.spec, ceremony.round, self.me, repeatable=self.repeatable)
+        return ceremony_part(view, ceremony, seat, self.store, self.journal, seen, public)
 
 
 def ceremony_part(
@@ -148,7 +151,7 @@ def ceremony_part(
     store: ArtifactStore,
     journal: Journal,
     seen: dict[str, bytes],
-    beacon_key: bytes | None = None,
+    public_beacon: bytes | None = None,
 ) -> CeremonyPart:
     """A seat's part in the current attempt of a ceremony; `journal` is the task's, `seen` what was read in the attempt."""
     spec, number, attempt = view.task.spec, ceremony.round, ceremony.attempt
@@ -164,5 +167,5 @@ def ceremony_part(
         ),
         journal=journal.below(f"round-{number}/attempt-{attempt}"),
         seat=seat,
-        beacon_key=beacon_key,
+        public_beacon=public_beacon,
     )

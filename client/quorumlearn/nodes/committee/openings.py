@@ -12,13 +12,15 @@ What honest verifiers can know, while no more seats are faulty than a round can 
   not believe them (nodes.committee.partials).
 - With no share to spare a wrong share looks like a false claim. If more than f updates, or all, would be called false on
   such shares alone, a seat is behind it and not the miners: `undecided`. (Where one share opens, a verifier has its own.)
+- A claim is salted (nodes.salts). Any salt that a seat passes on counts if with it the sketch fits: a claim is of one sketch with one salt
+  only. A salt that no seat passes on leaves its claim false, whoever's fault that is.
 - Missing, malformed or unreadable shares are the seat's fault on their own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from quorumlearn_proto import block_pb2 as b
@@ -32,10 +34,11 @@ from quorumlearn.nodes.screening import Reason, Sketch, Sketched
 
 @dataclass(frozen=True)
 class Shares:
-    """What one seat says of the submissions: its coverage and its sketch shares, by miner."""
+    """What one seat says of the submissions: its coverage and its sketch shares, by miner, and the salts that it passes on."""
 
     reasons: Mapping[str, Reason]
     shares: Mapping[str, bytes]
+    salts: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def open_sketches(
             raise ArtifactMissing(
                 f"the others have sketched the update of {miner}; it does not reach this verifier"
             )
-        openings[miner] = _open(parameters, plan, miner, one.ciphertext, claims[miner], given)
+        salts = {shares.salts[miner] for shares in posted.values() if miner in shares.salts}
+        openings[miner] = _open(parameters, plan, miner, one.ciphertext, claims[miner], salts, given)
         found[miner] = openings[miner].found
     matched = {miner: one.fitting for miner, one in openings.items() if one.fitting}
     doubtful = sum(not one.fitting and not one.sure for one in openings.values())
@@ -133,6 +137,7 @@ def _open(
     miner: str,
     ciphertext: ckks.SketchCiphertext,
     claim: str,
+    salts: Set[bytes],
     given: Mapping[int, bytes],
 ) -> _Opening:
     agree = ckks.sketch_shares_agree(parameters, ciphertext, given)
@@ -148,7 +153,7 @@ def _open(
             pass
         else:
             reason = b.FALSE_CLAIM
-            if ckks.claim_of(parameters, plan, sketch, miner).hex() == claim:
+            if any(ckks.claim_of(parameters, plan, sketch, miner, salt).hex() == claim for salt in salts):
                 opened = sketch
                 fitting.update(given if agree else seats)
         if agree:

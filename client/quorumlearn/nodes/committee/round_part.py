@@ -31,7 +31,7 @@ from quorumlearn.artifacts import (
     ArtifactTooLarge,
     BadReference,
 )
-from quorumlearn.nodes import candidate, exchange, screening
+from quorumlearn.nodes import candidate, exchange, salts, screening
 from quorumlearn.nodes.committee import guard
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
@@ -216,7 +216,8 @@ class RoundPart:
                 ckks.sketch_share(self.parameters, plan, share, one.ciphertext)
                 for one in sketched
                 if one.ciphertext is not None
-            ]
+            ],
+            salts=[self._salt(view.round, one) for one in view.submissions if one.HasField("manifest")],
         ).SerializeToString(deterministic=True)
         keys = {
             seat: part.sealing_key
@@ -231,6 +232,10 @@ class RoundPart:
             coverage=[one.coverage for one in sketched],
             boxes=boxes,
         )
+
+    def _salt(self, now: b.Round, one: b.Submission) -> bytes:
+        private, seat = self.ceremony.sealing_key(), self.ceremony.seat
+        return salts.opened(self.store, now, one.miner, one.manifest.salts, private, seat)
 
     def _show_shares(self) -> None:
         stored = self.journal.get("sketch-shares")
@@ -265,11 +270,16 @@ class RoundPart:
             raise exchange.ExchangeError(
                 f"it has sketched {len(covered)} updates and shows {len(payload.shares)} shares"
             )
+        if len(payload.salts) != len(record.coverage):
+            raise exchange.ExchangeError(
+                f"it covers {len(record.coverage)} updates and passes on {len(payload.salts)} salts"
+            )
         if any(line.reason not in screening.COVERAGES for line in record.coverage):
             raise exchange.ExchangeError("it gives a reason that no sketching gives")
         return Shares(
             {line.miner: line.reason for line in record.coverage},
             {line.miner: share for line, share in zip(covered, payload.shares, strict=True)},
+            {line.miner: salt for line, salt in zip(record.coverage, payload.salts, strict=True) if salt},
         )
 
     def _sketch(

@@ -124,6 +124,8 @@ class Verifier:
                 ballot = self.validator.ballot(view, self._seat(view), verified.values)
                 self.sender.send(view, news, market.vote_block, ballot)
                 self.validator.forget()
+        else:
+            raise NotImplementedError(f"no verifier knows how to {step.value}")
         return True
 
     def _verified(self, view: b.TaskView) -> Verified:

@@ -1,57 +1,14 @@
-"""The noise of a private training comes from a secret of the miner's, and never from what everybody knows."""
+"""What private trainings cost together, as the report says it: from the number of samples that only they tell."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from quorumlearn.analysis import report_of
 from quorumlearn.learning import get_workload
-from quorumlearn.nodes.training import Trainer
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.common_pb2 import Head
-
-from tests.client.nodes.seats import miner_in
 
 PRIVATE = {"dp_clip": "1.0", "dp_noise": "1.0", "dp_delta": "1e-05", "batch_size": "32"}
-
-
-class NoContract:
-    """A ledger that none of this may ask."""
-
-    def evaluate(self, function: str, *args: str) -> bytes:
-        raise AssertionError(function)
-
-    def submit(self, function: str, *args: str) -> bytes:
-        raise AssertionError(function)
-
-
-def miner(folder: Path, key: bytes | None = None, me: str = "AMSP/miner1") -> Trainer:
-    return miner_in(folder, NoContract(), me=me, noise_key=key).trainer
-
-
-def now(number: int = 1, base: str = "aa") -> b.Round:
-    return b.Round(task_id="private", number=number, base=Head(digest=base * 32))
-
-
-def test_two_miners_of_one_name_draw_other_noise_unless_an_experiment_fixes_it(tmp_path: Path) -> None:
-    one, other = miner(tmp_path / "one"), miner(tmp_path / "other")
-    assert one.noise_seed(now()) != other.noise_seed(now())
-    fixed, again = miner(tmp_path / "fixed", b"k" * 32), miner(tmp_path / "again", b"k" * 32)
-    assert fixed.noise_seed(now()) == again.noise_seed(now())
-    assert fixed.journal.names() == []
-    assert fixed.noise_seed(now()) != miner(tmp_path / "x", b"k" * 32, "AMSP/miner2").noise_seed(now())
-
-
-def test_a_restarted_miner_draws_the_same_noise_and_every_round_and_base_other(tmp_path: Path) -> None:
-    seed = miner(tmp_path).noise_seed(now())
-    assert miner(tmp_path).noise_seed(now()) == seed
-    assert len({seed, miner(tmp_path).noise_seed(now(2)), miner(tmp_path).noise_seed(now(base="bb"))}) == 3
-
-
-def test_the_secret_shows_in_no_repr(tmp_path: Path) -> None:
-    assert "kkkk" not in repr(miner(tmp_path, b"k" * 32))
 
 
 def task(config: dict[str, str]) -> t.TaskSpec:

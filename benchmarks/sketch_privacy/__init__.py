@@ -1,0 +1,1 @@
+"""What a sketch gives away, measured."""
