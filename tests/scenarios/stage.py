@@ -53,8 +53,11 @@ TIMEOUTS = {
 }
 PATIENCE = 150.0  # seconds until a scenario that does not get on has failed
 LIVE = (t.PUBLISHED, t.RUNNING)
-TERMS = {"shortest_timeouts": dict.fromkeys((name for name in TIMEOUTS if name != "join"), 4)}
-"""What a node here asks of a task, beside the defaults: phases of scenarios are short."""
+TERMS = {
+    "shortest_timeouts": dict.fromkeys((name for name in TIMEOUTS if name != "join"), 4),
+    "largest_risk": FUNDS,
+}
+"""What a node here asks of a task, beside the defaults: phases are short, and one account is in many tasks at once."""
 SEATS = ("verifier1", "verifier2", "verifier3")
 
 
