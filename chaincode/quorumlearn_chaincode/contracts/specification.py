@@ -34,8 +34,8 @@ MIN_SEATS = 2
 """And as many make a quorum: a single seat would decrypt, and decide, alone."""
 MIN_FLOODING_BITS = 30
 MAX_STAKE_ROUNDS = 20
-"""A stake is at most what its place earns in so many rounds, at an even part of the reward: more would be worth burning to somebody who
-pays no more than the reward, and deters nobody who gains at most a round's by a cheat."""
+"""A stake is at most what its place earns in so many rounds, at an even part of the reward. Whoever cheats gains at most a round's reward,
+so more deters nobody further; it only makes burning it worth while. All stakes of a task together are at most so many rewards."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 

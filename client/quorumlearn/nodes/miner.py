@@ -114,11 +114,8 @@ class Miner:
                 )
             self._told = True
             return False  # joining again is the user's decision
-        samples = None
-        if self.behaviour.trains:
-            samples = len(
-                self.trainer.shard().labels
-            )  # who has no data stakes nothing, and the first round waits for nobody's reading
+        # who has no data stakes nothing, and the first round waits for nobody's reading
+        samples = len(self.trainer.shard().labels) if self.behaviour.trains else None
         if not self.accepts(view.task, samples):
             return False
         check_playable(self.store, view.task.spec, training=True)
