@@ -36,7 +36,7 @@ from quorumlearn_proto import task_pb2 as t
 from benchmarks.outages.noticing import BrokenError, noticing
 from benchmarks.overhead.played_task import adapt
 
-PER_ROUND = 100
+PER_ROUND = 200
 MOST_ROUNDS = 1000
 SHARDS = 200
 """Of the training set: each miner has one of so many parts, so that a round is short beside an outage."""

@@ -63,14 +63,15 @@ def honest_scene(folder: Path, miners: int, rounds: int, seed: int, data: Path |
 
 
 def adapt(scene: Scene, samples: int, shard_samples: int, task: Mapping[str, object]) -> None:
-    """Change the written scene: these fields of its task, and so many samples for each miner. Its f is what multi-Krum withstands."""
+    """Change the written scene: these fields of its task, and so many samples for each miner, whose training may be of one step. Its f is
+    what multi-Krum withstands."""
     file = scene.folder / "task.yaml"
     fields = yaml.safe_load(file.read_text()) | task
     f = (len(scene.miners) - 3) // 2
     fields["miners"] |= {"byzantine": f, "minimum": 2 * f + 3}
     file.write_text(yaml.safe_dump(fields, sort_keys=False))
     for path in scene.node_files:
-        node = yaml.safe_load(path.read_text())
+        node = yaml.safe_load(path.read_text()) | {"accept": {"least_local_steps": 1}}
         for identity in node["identities"]:
             if identity["role"] == "miner":
                 index = identity["shard"].partition(":")[2].partition("/")[0]

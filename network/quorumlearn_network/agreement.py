@@ -24,6 +24,7 @@ def market_config(spec: NetworkSpec) -> dict[str, object]:
         "treasury_msp": spec.treasury.msp_id,
         "verifier_msps": [one.msp_id for one in spec.verifiers],
         "verifier_quorum": spec.chaincode.quorum,
+        "clock_slack_ms": spec.chaincode.clock_slack_ms,
         "organisations": [
             {"msp_id": one.msp_id, "roles": [role.value for role in one.roles]} for one in spec.organisations
         ],

@@ -157,6 +157,8 @@ class ChaincodeSpec(_Strict):
     module: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] = "quorumlearn_chaincode"
     sequence: Annotated[int, Field(ge=1)] = 1
     quorum: Annotated[int, Field(ge=1)]
+    clock_slack_ms: Annotated[int, Field(ge=1, le=60_000)] = 2000
+    """How far the clocks of honest organisations may be apart; no task's timeout may be as short as six times that."""
     collections: None = Field(default=None, exclude=True)
     """Private data collections, which no network made here has."""
 

@@ -36,16 +36,18 @@ class Head(_message.Message):
     def __init__(self, height: _Optional[int] = ..., digest: _Optional[str] = ..., model: _Optional[_Union[ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class Config(_message.Message):
-    __slots__ = ("treasury_msp", "verifier_msps", "verifier_quorum", "organisations")
+    __slots__ = ("treasury_msp", "verifier_msps", "verifier_quorum", "organisations", "clock_slack_ms")
     TREASURY_MSP_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_MSPS_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_QUORUM_FIELD_NUMBER: _ClassVar[int]
     ORGANISATIONS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_SLACK_MS_FIELD_NUMBER: _ClassVar[int]
     treasury_msp: str
     verifier_msps: _containers.RepeatedScalarFieldContainer[str]
     verifier_quorum: int
     organisations: _containers.RepeatedCompositeFieldContainer[OrganisationRoles]
-    def __init__(self, treasury_msp: _Optional[str] = ..., verifier_msps: _Optional[_Iterable[str]] = ..., verifier_quorum: _Optional[int] = ..., organisations: _Optional[_Iterable[_Union[OrganisationRoles, _Mapping]]] = ...) -> None: ...
+    clock_slack_ms: int
+    def __init__(self, treasury_msp: _Optional[str] = ..., verifier_msps: _Optional[_Iterable[str]] = ..., verifier_quorum: _Optional[int] = ..., organisations: _Optional[_Iterable[_Union[OrganisationRoles, _Mapping]]] = ..., clock_slack_ms: _Optional[int] = ...) -> None: ...
 
 class OrganisationRoles(_message.Message):
     __slots__ = ("msp_id", "roles")

@@ -240,18 +240,20 @@ class Slot(_message.Message):
     def __init__(self, owner_msp: _Optional[str] = ..., slot: _Optional[int] = ..., task_id: _Optional[str] = ...) -> None: ...
 
 class Participation(_message.Message):
-    __slots__ = ("task_id", "miner", "joined_at_ms", "work", "left")
+    __slots__ = ("task_id", "miner", "joined_at_ms", "work", "left", "leaves_after")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MINER_FIELD_NUMBER: _ClassVar[int]
     JOINED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     WORK_FIELD_NUMBER: _ClassVar[int]
     LEFT_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_AFTER_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     miner: str
     joined_at_ms: int
     work: int
     left: bool
-    def __init__(self, task_id: _Optional[str] = ..., miner: _Optional[str] = ..., joined_at_ms: _Optional[int] = ..., work: _Optional[int] = ..., left: bool = ...) -> None: ...
+    leaves_after: int
+    def __init__(self, task_id: _Optional[str] = ..., miner: _Optional[str] = ..., joined_at_ms: _Optional[int] = ..., work: _Optional[int] = ..., left: bool = ..., leaves_after: _Optional[int] = ...) -> None: ...
 
 class Seat(_message.Message):
     __slots__ = ("task_id", "seat", "verifier", "joined_at_ms", "leaves_after")

@@ -53,6 +53,11 @@ TIMEOUTS = {
 }
 PATIENCE = 150.0  # seconds until a scenario that does not get on has failed
 LIVE = (t.PUBLISHED, t.RUNNING)
+TERMS = {
+    "shortest_timeouts": dict.fromkeys((name for name in TIMEOUTS if name != "join"), 4),
+    "largest_risk": FUNDS,
+}
+"""What a node here asks of a task, beside the defaults: phases are short, and one account is in many tasks at once."""
 SEATS = ("verifier1", "verifier2", "verifier3")
 
 
@@ -255,6 +260,7 @@ class Stage:
         *,
         owner: bool = True,
         workers: int = 0,
+        accept: Mapping[str, object] | None = None,
     ) -> dict[str, Path]:
         """One node's file for each organisation with a part in the task, by organisation. `miners` behave as named.
 
@@ -287,6 +293,7 @@ class Stage:
                 "data": str(self.data),
                 "workers": workers,
                 "data_budget": 10_000,  # a stage plays many tasks on the same few shards
+                "accept": dict(TERMS if accept is None else accept),
                 "identities": [{**part, "tasks": [task]} for part in parts],
             }
             files[organisation].write_text(yaml.safe_dump(node, sort_keys=False))
@@ -335,6 +342,7 @@ def where(view: b.TaskView) -> str:
 def raised(folder: Path, data: Path, miners_each: int = 4, verifiers: int = len(SEATS)) -> Stage:
     """A stage with its network up and every miner, verifier and the owner funded."""
     spec = default_spec(miner_organisations=2, miners_each=miners_each, verifiers=verifiers)
+    spec = spec.model_copy(update={"chaincode": spec.chaincode.model_copy(update={"clock_slack_ms": 500})})
     stage = Stage(folder, data, spec)
     stage.store_folder.mkdir(parents=True)
     stage.up()

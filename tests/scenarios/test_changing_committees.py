@@ -220,7 +220,7 @@ def test_a_node_that_was_away_when_its_task_ended_erases_what_is_left(stage: Sta
         task,
         rounds=1,
         miners={"minimum": 2, "maximum": 2, "byzantine": 0},
-        timeouts={"commit": 2},
+        timeouts={"commit": 4},
         **SMALL,
     )
     files = stage.node_files(task, {}, EVERYBODY[:3], owner=False)

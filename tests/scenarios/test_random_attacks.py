@@ -39,7 +39,9 @@ ROUND_SECONDS = 150.0  # more than all of a round's deadlines that anything here
 MINERS = {
     f"miners{organisation}/miner{number}": "honest" for organisation in (1, 2) for number in (1, 2, 3, 4)
 }
-STAKES = {"miner": 20_000, "miner_slash": 20, "verifier": 20_000, "verifier_slash": 50, "challenge": 50}
+STAKES = {"miner": 1000, "miner_slash": 1, "verifier": 1000, "verifier_slash": 1, "challenge": 50}
+"""Enough for a fault in each of many rounds."""
+REWARD = 1000
 SHORT = {"commit": 40, "beacon": 15, "reveal": 5, "select": 15, "validate": 15}
 ALONE = (
     *("noise", "noise:3", "zero", "sign-flip", "sign-flip:20", "scaling", "label-flip", "backdoor"),
@@ -167,6 +169,7 @@ def test_no_round_is_stuck_no_token_lost_and_every_rejection_has_its_reason(
 ) -> None:
     monkeypatch.setattr(roles, "Miner", Turncoat)
     market = stage.market()
+    stage.fund("owner/owner", amount=ROUNDS * REWARD)
     files = stage.node_files(TASK, MINERS)
     seats = [NodeThread(files.pop(name), TurncoatOrganisation) for name in SEATS]
     with running(*seats, *(NodeThread(file) for file in files.values())) as nodes:
@@ -179,7 +182,7 @@ def test_no_round_is_stuck_no_token_lost_and_every_rejection_has_its_reason(
             miners={"minimum": 2 * BYZANTINE + 3, "maximum": len(MINERS), "byzantine": BYZANTINE},
             stakes=STAKES,
             timeouts=SHORT,
-            reward={"per_round": 100},
+            reward={"per_round": REWARD},
         )
         for number in range(1, ROUNDS + 1):
             view = stage.wait(

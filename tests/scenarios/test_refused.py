@@ -11,7 +11,7 @@ from quorumlearn.nodes.market import Market, Refused
 from quorumlearn_network.identities import ROLE_ATTRIBUTE, ensure_user, existing_organisation
 from quorumlearn_proto import task_pb2 as t
 
-from tests.scenarios.stage import FUNDS, SEATS, NodeThread, Stage, assert_settled, running
+from tests.scenarios.stage import FUNDS, SEATS, TERMS, NodeThread, Stage, assert_settled, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -176,7 +176,7 @@ def test_tasks_that_are_none_stop_no_node_and_take_no_stake(stage: Stage, publis
         "hostile-size": lambda spec: setattr(spec.ckks, "update_size", 51_153),
         "hostile-scale": lambda spec: setattr(spec.ckks, "scale_bits", 1),
         "hostile-rule": lambda spec: setattr(spec.rule, "name", "no-such-rule"),
-        "hostile-limit": lambda spec: spec.rule.parameters.update({"norm_limit": "nan"}),
+        "hostile-parameter": lambda spec: spec.rule.parameters.update({"slack": "2"}),
     }
     miners = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
     for task, change in hostile.items():
@@ -197,7 +197,8 @@ def test_tasks_that_are_none_stop_no_node_and_take_no_stake(stage: Stage, publis
 def test_a_task_whose_training_diverges_ends_and_leaves_the_node_running(stage: Stage) -> None:
     task = "diverging"
     miners = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
-    with running(*(NodeThread(file) for file in stage.node_files(task, miners).values())) as nodes:
+    files = stage.node_files(task, miners, accept={**TERMS, "largest_learning_rate": 10})
+    with running(*(NodeThread(file) for file in files.values())) as nodes:
         stage.publish(
             task,
             rounds=1,

@@ -11,7 +11,7 @@ Where each rule stands, by file:
 - when a step closes and what follows: `ceremony`, `phases` (pure); `rounds` applies them, `settlement` ends rounds and tasks
 - whose seat is whose: `seats`; what a seat did wrong and what it costs: `misconduct`, what a miner did: `verdicts`; t words against one:
   `accusations`; what each of it costs: quorumlearn_proto.penalties
-- what may be decrypted: `authorisation`; what a task may ask for: `specification`
+- what may be decrypted: `authorisation`; what a task may ask for: `specification`, and of its rule: `rule_parameters`
 - who is paid: `payment`; every movement of tokens: `tokens`; what is reverted: `challenges`; who proposes: `lottery`
 - keys and records: `tables`; who must endorse a change of them: `ledger`, which writes them; what is read in one message: `reads`
 - one transaction: `call`; strict parsing: `arguments`; every code of a refusal: `errors`

@@ -1,12 +1,14 @@
 """One transaction as the contract functions see it: the ledger, who submitted it, and when.
 
 Time is the transaction's timestamp, which its client sets; the endorser's own clock only decides whether
-to endorse:
-- within 60 s of the clock, or the transaction is refused;
-- a deadline passes only with a timestamp at most 2 s ahead of the clock, so that nobody ends a phase
+to endorse. How exact clocks are is the Config's `clock_slack_ms`, 2 s unless a network says otherwise:
+- within 30 times the slack of the clock, or the transaction is refused;
+- a deadline passes only with a timestamp at most the slack ahead of the clock, so that nobody ends a phase
   early;
-- a new deadline is set only with a timestamp at most 10 s behind it, so that nobody begins a phase in the
-  past, which would end it early.
+- a new deadline is set only with a timestamp at most 5 times the slack behind it, so that nobody begins a
+  phase in the past, which would end it early.
+
+So a phase can be cut short by 6 times the slack, and no task has one that is not longer (contracts.specification).
 
 Queries have no clock.
 """
@@ -25,9 +27,13 @@ from .errors import Code, Refusal
 from .ledger import Ledger, Place
 from .tables import STATES, SUBMISSIONS, TASKS
 
-MAX_SKEW_MS = 60_000
-MAX_AHEAD_MS = 2_000
-MAX_BEHIND_MS = 10_000
+AHEAD, BEHIND, SKEW = 1, 5, 30
+"""How far a timestamp may be off for each purpose, in slacks."""
+
+
+def shortened_ms(config: Config) -> int:
+    """By how much the clocks of those who begin and end it can cut a phase short."""
+    return (AHEAD + BEHIND) * config.clock_slack_ms
 
 
 @dataclass(frozen=True)
@@ -56,22 +62,24 @@ class Call:
         """Whether a deadline has passed."""
         if self.now_ms < deadline_ms:
             return False
-        if self.clock_ms is not None and self.now_ms > self.clock_ms + MAX_AHEAD_MS:
-            raise self._stale(f"more than {MAX_AHEAD_MS // 1000} s ahead, and a deadline would pass by it")
+        if self.clock_ms is not None and self.now_ms > self.clock_ms + self._slacks_ms(AHEAD):
+            raise self._stale(
+                f"more than {self._slacks_ms(AHEAD) / 1000:g} s ahead, and a deadline would pass by it"
+            )
         return True
 
     def deadline(self, seconds: int) -> int:
         """The deadline of what begins with this transaction."""
-        if self.clock_ms is not None and self.now_ms < self.clock_ms - MAX_BEHIND_MS:
+        if self.clock_ms is not None and self.now_ms < self.clock_ms - self._slacks_ms(BEHIND):
             raise self._stale(
-                f"more than {MAX_BEHIND_MS // 1000} s behind, and a deadline would count from it"
+                f"more than {self._slacks_ms(BEHIND) / 1000:g} s behind, and a deadline would count from it"
             )
         return self.now_ms + seconds * 1000
 
     def check_clock(self) -> None:
         """Refuse a timestamp that is far from the endorser's clock."""
-        if self.clock_ms is not None and abs(self.now_ms - self.clock_ms) > MAX_SKEW_MS:
-            raise self._stale(f"more than {MAX_SKEW_MS // 1000} s off")
+        if self.clock_ms is not None and abs(self.now_ms - self.clock_ms) > self._slacks_ms(SKEW):
+            raise self._stale(f"more than {self._slacks_ms(SKEW) / 1000:g} s off")
 
     def task(self, task_id: str) -> Task:
         """The task; refused if there is none."""
@@ -104,6 +112,9 @@ class Call:
     def submissions(self, round_: Round) -> list[Submission]:
         """What the round's miners have submitted, by miner."""
         return self.ledger.among(SUBMISSIONS, round_.task_id, round_.number, last=round_.miners)
+
+    def _slacks_ms(self, count: int) -> int:
+        return count * self.config.clock_slack_ms
 
     def _stale(self, how: str) -> Refusal:
         return Refusal(

@@ -23,6 +23,7 @@ ROLE_ATTRIBUTE = "quorumlearn.role"
 CONFIG_DIGEST = "QUORUMLEARN_CONFIG_DIGEST"
 """The environment variable with which an organisation starts its chaincode: canonical.digest of the only Config that it endorses."""
 MAX_ORGANISATIONS = 256
+MAX_CLOCK_SLACK_MS = 60_000
 
 
 def check_config(config: Config) -> None:
@@ -58,6 +59,8 @@ def check_config(config: Config) -> None:
         raise bad(
             f"verifier_quorum is {config.verifier_quorum}: 1 to {len(verifiers)}, the verifier organisations"
         )
+    if not 1 <= config.clock_slack_ms <= MAX_CLOCK_SLACK_MS:
+        raise bad(f"clock_slack_ms is {config.clock_slack_ms}: 1 to {MAX_CLOCK_SLACK_MS} milliseconds")
 
 
 def organisation_roles(config: Config, msp_id: str) -> set[str] | None:

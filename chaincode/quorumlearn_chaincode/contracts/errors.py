@@ -64,8 +64,6 @@ class Code(StrEnum):
     """The task, round, ceremony or block is not where this call belongs."""
     NOT_DUE = "NOT_DUE"
     """Nothing can move yet."""
-    IN_ROUND = "IN_ROUND"
-    """A miner of the round under way cannot leave before its end."""
     WINDOW_CLOSED = "WINDOW_CLOSED"
     """The time for a challenge is over."""
     # Once only

@@ -39,7 +39,7 @@ from .payment import by_weight, miners_part, miners_shares, proposer_share, veri
 from .phases import Closing
 from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
 from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, SCREENINGS, STAKES, STATES
-from .tokens import carried, carry, end_escrow, pay, pay_carried, return_stake
+from .tokens import carried, carry, end_escrow, pay, pay_carried, return_stake, stake_of
 from .verdicts import participation
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
@@ -87,6 +87,7 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     elif state.cancel_requested:
         finish(call, task, state, TaskStatus.CANCELLED, "cancelled by its owner")
     else:
+        _release_miners(call, task)
         open_round(call, task, state, round_.number + 1, miners)
 
 
@@ -125,15 +126,26 @@ def open_ceremony(call: Call, task: Task, number: int) -> None:
 
 
 def eligible_miners(call: Call, task: Task) -> list[str]:
-    """The first `max_miners` who joined, have not left and can still pay a slash; sorted by identity."""
+    """The first `max_miners` who joined, neither have left nor are leaving, and can still pay a slash; sorted by identity."""
     stakes = {stake.account_id: stake.amount for stake in call.ledger.scan(STAKES, task.spec.task_id)}
     joined = [
         miner
         for miner in call.ledger.scan(MINERS, task.spec.task_id)
-        if not miner.left and stakes.get(miner.miner, 0) >= task.spec.stakes.miner_slash
+        if not miner.left
+        and not miner.leaves_after
+        and stakes.get(miner.miner, 0) >= task.spec.stakes.miner_slash
     ]
     joined.sort(key=lambda miner: (miner.joined_at_ms, miner.miner))
     return sorted(miner.miner for miner in joined[: task.spec.max_miners])
+
+
+def _release_miners(call: Call, task: Task) -> None:
+    """Give back the stakes of those who left in the round that has ended."""
+    for miner in call.ledger.scan(MINERS, task.spec.task_id):
+        if not miner.left and miner.leaves_after:
+            miner.left, miner.leaves_after = True, 0
+            call.ledger.put(MINERS, miner, miner.task_id, miner.miner)
+            return_stake(call, stake_of(call, miner.task_id, miner.miner))
 
 
 def finish(call: Call, task: Task, state: TaskState, status: TaskStatus, reason: str = "") -> None:

@@ -16,9 +16,11 @@ from quorumlearn_proto.task_pb2 import CkksParameters, Committee, RewardSplit, S
 from quorumlearn_proto.task_pb2 import VerificationMode as Mode
 
 from .arguments import MAX_AMOUNT, MAX_SUPPLY, artifact, bad, digest, line, shown, task_id
+from .call import shortened_ms
 from .configuration import VERIFIER, organisation_roles
 from .errors import Code, Refusal
 from .payment import WHOLE_BP
+from .rule_parameters import check_parameters
 
 MAX_SPEC_BYTES = 64 * 1024
 MAX_ROUNDS = 10_000
@@ -32,6 +34,12 @@ MAX_MODULUS_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768:
 MAX_UPDATE_SIZE = 10**9
 MAX_ENTRIES = 64
 MAX_RULE_PARTS = 8
+MIN_SEATS = 2
+"""And as many make a quorum: a single seat would decrypt, and decide, alone."""
+MIN_FLOODING_BITS = 30
+MAX_STAKE_ROUNDS = 20
+"""A stake is at most what its place earns in so many rounds, at an even part of the reward. Whoever cheats gains at most a round's reward,
+so more deters nobody further; it only makes burning it worth while. All stakes of a task together are at most so many rewards."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
@@ -39,6 +47,7 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 def check_spec(spec: TaskSpec, config: Config) -> None:
     """Refuse a TaskSpec that is out of bounds, contradicts itself or names a committee that the Config does not know."""
     check_bounds(spec)
+    _longer_than_clocks(spec.timeouts, config)
     for name in ("msp_ids", "reserve_msp_ids"):
         for msp_id in getattr(spec.committee, name):
             if VERIFIER not in (organisation_roles(config, msp_id) or ()):
@@ -66,6 +75,7 @@ def check_bounds(spec: TaskSpec) -> None:
     _rule_name(spec.rule.name)
     _map("rule.parameters", dict(spec.rule.parameters))
     _enough_miners(spec)
+    check_parameters(dict(spec.rule.parameters), spec.max_miners)
     _mode(spec.mode)
     _committee(spec.committee)
     _ckks(spec.ckks)
@@ -78,6 +88,7 @@ def check_bounds(spec: TaskSpec) -> None:
     _timeouts(spec.timeouts)
     _reward(spec.reward, spec.rounds)
     _stakes(spec.stakes)
+    _proportions(spec)
     _within("tolerance_bp", spec.tolerance_bp, 0, WHOLE_BP)
     _within("challenge_window_seconds", spec.challenge_window_seconds, 0, MAX_CHALLENGE_WINDOW)
 
@@ -148,14 +159,14 @@ def _mode_name(mode: Mode) -> str:
 def _committee(committee: Committee) -> None:
     msp_ids, reserves = list(committee.msp_ids), list(committee.reserve_msp_ids)
     v, t = len(msp_ids), committee.threshold
-    _within("the number of committee.msp_ids", v, 1, MAX_SEATS)
+    _within("the number of committee.msp_ids", v, MIN_SEATS, MAX_SEATS)
     _within("the number of committee.reserve_msp_ids", len(reserves), 0, MAX_SEATS)
     _organisations("committee.msp_ids", msp_ids)
     _organisations("committee.reserve_msp_ids", reserves)
     both = sorted(set(msp_ids) & set(reserves))
     if both:
         raise bad(f"committee.reserve_msp_ids names {both[0]}, which has a seat of its own")
-    _within(f"committee.threshold for {v} seats", t, max(v // 2 + 1, min(v, 2)), v)
+    _within(f"committee.threshold for {v} seats", t, max(v // 2 + 1, MIN_SEATS), v)
 
 
 def _organisations(name: str, msp_ids: list[str]) -> None:
@@ -180,7 +191,7 @@ def _ckks(ckks: CkksParameters) -> None:
     _within("ckks.sign_scale_bits", ckks.sign_scale_bits, 0, 60)
     _within("ckks.step_bits", ckks.step_bits, 0, 52)
     _within("ckks.bound_steps", ckks.bound_steps, 1, 2**31 - 1)
-    _within("ckks.flooding_bits", ckks.flooding_bits, 0, data_bits)
+    _within("ckks.flooding_bits", ckks.flooding_bits, MIN_FLOODING_BITS, data_bits)
     _within("ckks.sketch_size", ckks.sketch_size, 1, degree)
     _within("ckks.update_size", ckks.update_size, 1, MAX_UPDATE_SIZE)
 
@@ -188,6 +199,17 @@ def _ckks(ckks: CkksParameters) -> None:
 def _timeouts(timeouts: Timeouts) -> None:
     for name in Timeouts.DESCRIPTOR.fields_by_name:
         _within(f"timeouts.{name}", getattr(timeouts, name), 1, MAX_TIMEOUT)
+
+
+def _longer_than_clocks(timeouts: Timeouts, config: Config) -> None:
+    """No phase or step may be over before others can act, whatever the clocks of those who begin and end it."""
+    least = shortened_ms(config) // 1000 + 1
+    for name in Timeouts.DESCRIPTOR.fields_by_name:
+        if getattr(timeouts, name) < least:
+            raise bad(
+                f"timeouts.{name} is {getattr(timeouts, name)}: at least {least} seconds, "
+                f"for clocks may take {shortened_ms(config) / 1000:g} of them"
+            )
 
 
 def _reward(reward: RewardSplit, rounds: int) -> None:
@@ -204,3 +226,20 @@ def _stakes(stakes: Stakes) -> None:
         _within(f"stakes.{name}", getattr(stakes, name), 0, MAX_AMOUNT)
     _within("stakes.miner_slash", stakes.miner_slash, 0, stakes.miner)
     _within("stakes.verifier_slash", stakes.verifier_slash, 0, stakes.verifier)
+
+
+def _proportions(spec: TaskSpec) -> None:
+    """What is at stake is in proportion to what can be earned."""
+    reward, stakes = spec.reward, spec.stakes
+    parts = (
+        ("miner", reward.miners_bp, spec.max_miners),
+        ("verifier", reward.verifiers_bp, len(spec.committee.msp_ids)),
+        ("challenge", WHOLE_BP, 1),
+    )
+    for name, part_bp, places in parts:
+        most = MAX_STAKE_ROUNDS * reward.per_round * part_bp // WHOLE_BP // places
+        if getattr(stakes, name) > most:
+            raise bad(
+                f"stakes.{name} is {getattr(stakes, name)}: at most {most}, {MAX_STAKE_ROUNDS} rounds of "
+                f"reward.per_round {reward.per_round} x {part_bp} / {WHOLE_BP} over {places}"
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import Phase
 from quorumlearn_proto.derived import spec_digest
 from quorumlearn_proto.page_pb2 import ParticipationPage, TaskPage, TaskSummary
 from quorumlearn_proto.task_pb2 import Participation, Slot, Task, TaskSpec, TaskState, TaskStatus
@@ -75,17 +74,20 @@ def join(call: Call, name: str) -> None:
 
 
 def leave(call: Call, name: str) -> None:
+    """Let a miner go: at once if it is in no round, else after the one under way, in which its stake stays."""
     call.task(task_id(name))
     state = _open_for_joining(call, name)
     miner = call.ledger.get(MINERS, name, call.actor)
     if miner is None or miner.left:
         raise Refusal(Code.WRONG_ROLE, f"{call.actor} is no miner of {name}")
-    if state.status == TaskStatus.RUNNING:
-        round_ = current_round(call, state)
-        if round_.phase != Phase.ENDED and call.actor in round_.miners:
-            raise Refusal(
-                Code.IN_ROUND, f"{call.actor} is in round {round_.number} of {name}: leave after it"
-            )
+    if miner.leaves_after:
+        raise Refusal(
+            Code.WRONG_PHASE, f"{call.actor} has left {name} after round {miner.leaves_after} already"
+        )
+    if state.status == TaskStatus.RUNNING and call.actor in current_round(call, state).miners:
+        miner.leaves_after = state.round
+        call.ledger.put(MINERS, miner, name, call.actor)
+        return
     miner.left = True
     call.ledger.put(MINERS, miner, name, call.actor)
     return_stake(call, stake_of(call, name, call.actor))

@@ -70,7 +70,7 @@ def node_example(
 
 
 def task_example(spec: NetworkSpec) -> str:
-    """A small task for all miners and verifiers of the network; Failure if it has none."""
+    """A small task for all miners and verifiers of the network; Failure if it has too few."""
     from quorumlearn import robust
 
     miners = len(members(spec, Role.MINER))
@@ -79,6 +79,11 @@ def task_example(spec: NetworkSpec) -> str:
         raise Failure(
             f"network.yaml has {miners} miners, and a task needs {FEWEST}: no update is opened alone; "
             "`quorumlearn network up` makes some",
+            Exit.USAGE,
+        )
+    if len(seats) < 2:
+        raise Failure(
+            "network.yaml has one verifier organisation: it would decrypt, and decide, alone; a task takes two at least",
             Exit.USAGE,
         )
     minimum = max(FEWEST, miners - LEAVING)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +20,15 @@ import typer
 from quorumlearn_network.certificates import attributes_of, read_certificate
 from quorumlearn_network.identities import ROLE_ATTRIBUTE
 from quorumlearn_network.up import read_network
+from quorumlearn_proto.derived import spec_digest
 
 from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
 from quorumlearn.cli.example import node_example
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, explain, print_json, print_text
 from quorumlearn.gateway import GatewayError
+from quorumlearn.nodes import tasksettings
 from quorumlearn.nodes.market import Refused
+from quorumlearn.nodes.terms import Terms
 
 if TYPE_CHECKING:
     from quorumlearn.nodes.organisation import Organisation
@@ -71,6 +75,7 @@ def run(
     store: artifacts                              folder or URL of the artifact store that all share
     state: state/miners1                          this organisation's journals, private
     data: data/mnist                              folder with MNIST's four IDX files
+    accept: {largest_stake: 200}                  what it asks of a task; `quorumlearn node check --help` has all terms
     identities:
     - {user: miner1, role: miner, tasks: ["mnist-*"], shard: iid:0/8@7}
     """
@@ -113,12 +118,20 @@ def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
         future.result()
 
 
-@app.command(epilog=f"Example: quorumlearn node check nodes/miners1.yaml.  {EXIT_CODES}")
-def check(file: File, as_json: AsJson = False) -> None:
-    """Read a node's file and its data, and say what it would run, in which roles, and on how many samples.
-
-    A role that an identity's certificate or, if its peer answers, the ledger does not give it is an error.
-    """
+@app.command(
+    help="Read a node's file and its data, and say what it would run, in which roles, and on how many samples.\n\n"
+    "A role that an identity's certificate or, if its peer answers, the ledger does not give it is an error. With --task so is a term "
+    "of the file that keeps an identity from that task. The terms, and what stands for those that the file leaves out:\n\n"
+    f"\b\n{tasksettings.as_text(part=Terms, prefix='accept.')}",
+    epilog=f"Example: quorumlearn node check nodes/miners1.yaml --task mnist-1.  {EXIT_CODES}",
+)
+def check(
+    file: File,
+    task: Annotated[
+        str, typer.Option(metavar="ID", help="A task: which terms of the file does it break, for whom?")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     from quorumlearn.nodes.config import load
     from quorumlearn.nodes.organisation import Organisation
 
@@ -130,6 +143,7 @@ def check(file: File, as_json: AsJson = False) -> None:
         unasked = check_roles(organisation)
         data = organisation.dataset()
         organisation.ready_data()
+        asked = asks(organisation, task) if task else None
     finally:
         organisation.close()
     if as_json:
@@ -144,7 +158,9 @@ def check(file: File, as_json: AsJson = False) -> None:
                 "digest": data.digest,
                 "notice": data.notice,
             }
+            | ({} if asked is None else {"task": asdict(asked)})
         )
+        _judged(asked)
         return
     for name, role in identities.items():
         print_text(f"{role:<9} {name}")
@@ -154,6 +170,13 @@ def check(file: File, as_json: AsJson = False) -> None:
     for notice in (data.notice, unasked):
         if notice:
             print_text(notice, style="yellow")
+    if asked is not None:
+        print_text(f"task {asked.task}, specification {asked.specification}:")
+        for name, broken in asked.broken.items():
+            print_text(f"{name} " + ("may join" if not broken else "does not join"))
+            for sentence in broken:
+                print_text(f"  {sentence}")
+    _judged(asked)
 
 
 @app.command(epilog=f"Example: quorumlearn node prune nodes/miners1.yaml.  {EXIT_CODES}")
@@ -195,6 +218,40 @@ def example(
     """Print a node's file for an organisation of the network: all its users who take part in tasks, and their data."""
     spec = read_network(folder)
     sys.stdout.write(node_example(spec, spec.organisation(organisation), folder, store, data))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task, the digest of its specification, and the terms that it breaks for each miner and verifier of a node's file."""
+
+    task: str
+    specification: str
+    broken: dict[str, list[str]]
+
+
+def asks(organisation: Organisation, task: str) -> Asked:
+    """Ask the ledger for the task, and each identity's terms for what it breaks."""
+    from quorumlearn.nodes.consent import Consent
+
+    config, consent = organisation.config, Consent(organisation)
+    found = organisation.market(config.identities[0].user).task(task).task
+    broken = {}
+    for one in config.identities:
+        if one.role != "owner":
+            samples = len(organisation.shard(one).labels) if one.role == "miner" else None
+            broken[organisation.name(one.user)] = list(consent.broken(one, found, samples))
+    return Asked(task, spec_digest(found.spec), broken)
+
+
+def _judged(asked: Asked | None) -> None:
+    """Failure if somebody's terms are broken."""
+    if asked is None:
+        return
+    kept_out = [name for name, broken in asked.broken.items() if broken]
+    if kept_out:
+        raise Failure(
+            f"{asked.task} breaks terms of {', '.join(kept_out)}: change accept in the node's file, or leave the task alone"
+        )
 
 
 def check_roles(organisation: Organisation) -> str | None:

@@ -1,4 +1,4 @@
-"""`quorumlearn task`: publish, watch and cancel tasks; challenge a block. How a task is shown stands in `task_show`."""
+"""`quorumlearn task`: publish, watch, leave and cancel tasks; challenge a block. How a task is shown stands in `task_show`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
 from quorumlearn.analysis import why_task
-from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, choose_identity, open_feed, open_market
+from quorumlearn.cli.access import (
+    DEFAULT_FOLDER,
+    As,
+    Folder,
+    account_named,
+    choose_identity,
+    open_feed,
+    open_market,
+)
 from quorumlearn.cli.audit import audit
 from quorumlearn.cli.example import task_example
 from quorumlearn.cli.live import TaskWatch, follow
@@ -209,6 +217,26 @@ def cancel(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_j
         print_text(f"{task} ends after round {state.round}")
     else:
         print_text(f"{task} {status.lower()}")
+
+
+@app.command(epilog=f"Example: quorumlearn task leave mnist-1 --as miners1/miner1.  {EXIT_CODES}")
+def leave(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_json: AsJson = False) -> None:
+    """Leave a task as one of its miners: at once if it is in no round, else after the one under way.
+
+    Until then the node of --as has to go on; then the stake comes back. The node does not join that task again.
+    """
+    who = signer(folder, who, Role.MINER)
+    with open_market(folder, who) as market:
+        market.leave(task)
+        view = market.view(task)
+    miner = account_named(folder, who)
+    last = view.round.number if miner in view.miners else 0
+    if as_json:
+        print_json({"task": task, "miner": miner, "last_round": last})
+    elif last:
+        print_text(f"{miner} leaves {task} after round {last}; keep its node running until then")
+    else:
+        print_text(f"{miner} has left {task}")
 
 
 @app.command(

@@ -18,6 +18,7 @@ https://arxiv.org/abs/2109.12298.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
@@ -57,10 +58,11 @@ def epsilon(config: TrainingConfig, sample_counts: Iterable[int]) -> float:
     if config.dp_clip is None or config.dp_noise is None:
         raise TrainingError("without dp_clip and dp_noise training is not differentially private")
     accountant = RDPAccountant()
-    for samples in sample_counts:
+    for samples, times in Counter(sample_counts).items():
         if samples < 1:
             raise TrainingError(f"a training on {samples} samples; there must be at least one")
-        accountant.history.append((config.dp_noise, sampling_rate(config, samples), config.steps(samples)))
+        steps = times * config.steps(samples)
+        accountant.history.append((config.dp_noise, sampling_rate(config, samples), steps))
     if not accountant.history:
         return 0.0
     return float(accountant.get_epsilon(config.dp_delta, alphas=list(ORDERS)))

@@ -9,6 +9,9 @@ compute_slots: 1                                             # trainings at the 
 live_tasks: 16                                               # tasks that it plays at the same time; others are left out
 data_budget: 200                                             # rounds that one data set may take part in, over all tasks
 workers: 2                                                   # processes for encrypted updates; 0: in the node itself
+accept:                                                      # what it asks of a task (docs/terms.md); these are some of the defaults
+  largest_stake: 1000
+  shortest_timeouts: {commit: 60}
 identities:
   - user: miner1                                               # the folder users/miner1; the account is the certificate's
     role: miner
@@ -33,6 +36,7 @@ from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
 from quorumlearn.learning import ShardError, ShardSpec
+from quorumlearn.nodes.terms import Terms
 
 
 class ConfigError(Exception):
@@ -88,6 +92,7 @@ class NodeConfig(_Strict):
     compute_slots: int = Field(1, ge=1, le=64)
     live_tasks: int = Field(16, ge=1, le=1000)
     data_budget: int = Field(200, ge=0)
+    accept: Terms = Terms.model_validate({})
     workers: int = Field(min(2, os.cpu_count() or 1), ge=0, le=64)
     identities: tuple[IdentityConfig, ...] = Field(min_length=1)
 

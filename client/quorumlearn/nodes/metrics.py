@@ -44,6 +44,11 @@ CLIPPED = Histogram(
     ("task",),
     buckets=(0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0),
 )
+BROKEN_TERMS = Gauge(
+    "quorumlearn_broken_terms",
+    "Terms of the node's file that keep an identity from a task.",
+    ("task", "user"),
+)
 WRITABLE = Gauge("quorumlearn_writable", "Whether the node can write there: 1 or 0.", ("where",))
 ROUND = Gauge("quorumlearn_round", "The round under way.", ("task",))
 PHASE = Gauge("quorumlearn_phase", "Its phase, numbered as in block.proto.", ("task",))

@@ -18,6 +18,7 @@ from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
@@ -53,6 +54,7 @@ class Miner:
     behaviour: Behaviour
     workers: ckks.Workers
     may_begin: Callable[[], bool] = lambda: True
+    accepts: Callable[[Task, int | None], bool] = lambda _task, _samples: True
     advance_delay: float = ADVANCE_DELAY
     next_look: float | None = None
     _trained: tuple[int, str, Values, int] | None = None
@@ -114,6 +116,10 @@ class Miner:
                 )
             self._told = True
             return False  # joining again is the user's decision
+        # who has no data stakes nothing, and the first round waits for nobody's reading
+        samples = len(self.trainer.shard().labels) if self.behaviour.trains else None
+        if not self.accepts(view.task, samples):
+            return False
         check_playable(self.store, view.task.spec, training=True)
         if self.behaviour.trains and (why := self.trainer.spent()):  # who has no data stakes nothing either
             if not self._told:

@@ -15,6 +15,7 @@ from quorumlearn.nodes.committee.sending import Sender
 from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
+from quorumlearn.nodes.consent import Consent
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.keeping import Keeper
@@ -33,6 +34,7 @@ class Roles:
     workers: Workers
     health: Health
     keeper: Keeper
+    consent: Consent
 
     def journal(self, identity: IdentityConfig, task: str) -> Journal:
         """JournalError if its folder cannot be made."""
@@ -65,7 +67,17 @@ class Roles:
             repeatable=org.repeatable,
             budget=org.data_budget,
         )
-        return Miner(me, market, org.store, journal, trainer, behaviour, self.workers, self.health.may_begin)
+        return Miner(
+            me,
+            market,
+            org.store,
+            journal,
+            trainer,
+            behaviour,
+            self.workers,
+            may_begin=self.health.may_begin,
+            accepts=partial(self.consent.given, identity),
+        )
 
     def seat(self, identity: IdentityConfig, task: str) -> tuple[Verifier, KeyHolder, Judge]:
         """Its rounds, its keys and its challenges."""
@@ -86,6 +98,7 @@ class Roles:
             leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
             may_begin=self.health.may_begin,
             seated=self.keeper.seated,
+            accepts=partial(self.consent.given, identity),
         )
         keys = KeyHolder(me, msp_id, org.store, journal, sender, org.repeatable)
         return rounds, keys, Judge(me, msp_id, market, org.store, scorer)

@@ -25,6 +25,7 @@ from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import warm_up
 from quorumlearn.nodes.config import IdentityConfig
+from quorumlearn.nodes.consent import Consent
 from quorumlearn.nodes.feed import AWAY_SECONDS, TaskFeed, listen
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal, JournalError
@@ -67,7 +68,8 @@ class Node:
         self._fault: BaseException | None = None
         self.health = Health(organisation.journal, organisation.store)
         self._keeper = Keeper(organisation.store, self.health.doubt)
-        self._roles = Roles(organisation, workshop, self.workers, self.health, self._keeper)
+        consent = Consent(organisation)
+        self._roles = Roles(organisation, workshop, self.workers, self.health, self._keeper, consent)
         self._settled = False
         self._anyone = organisation.config.identities[0].user
 

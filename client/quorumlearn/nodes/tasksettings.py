@@ -186,19 +186,25 @@ def rows(part: type[BaseModel] = TaskFile, prefix: str = "") -> Iterator[Row]:
             yield key, _default(one), one.description or ""
 
 
-def as_text(width: int = 110) -> str:
+def as_text(width: int = 110, part: type[BaseModel] = TaskFile, prefix: str = "") -> str:
     """The settings as lines of at most so many characters."""
-    lines = []
-    for key, default, what in rows():
-        head = f"{key:<25}{default:<11}"
+    lines, shown = [], list(rows(part, prefix))
+    wide = max(len(key) for key, _, _ in shown) + 2
+    for key, default, what in shown:
+        head = f"{key:<{wide}}{default:<11}"
         lines += textwrap.wrap(what, width, initial_indent=head, subsequent_indent=" " * len(head))
     return "\n".join(lines)
 
 
 def as_markdown() -> str:
     """The page of the docs."""
-    table = "".join(f"| `{key}` | {default} | {what} |\n" for key, default, what in rows())
-    return f"{_PAGE}\n| key | default | |\n| --- | --- | --- |\n{table}"
+    return f"{_PAGE}\n{table()}"
+
+
+def table(part: type[BaseModel] = TaskFile, prefix: str = "") -> str:
+    """The settings as a table of Markdown."""
+    lines = "".join(f"| `{key}` | {default} | {what} |\n" for key, default, what in rows(part, prefix))
+    return f"| key | default | |\n| --- | --- | --- |\n{lines}"
 
 
 def _default(one: FieldInfo) -> str:

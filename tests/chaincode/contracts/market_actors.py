@@ -57,6 +57,7 @@ TREASURY = "TreasuryMSP/admin"
 OWNER = "OwnerMSP/olivia"
 FUNDS = 1_000_000
 TIMEOUT_S = 100
+SLACK_MS = 500
 SEALING_KEY = bytes(range(64))
 CARRIED_STEPS = {
     CeremonyStep.KEY_COMMIT: "CommitKey",
@@ -81,6 +82,7 @@ def config(verifier_count: int = 3) -> Config:
         treasury_msp="TreasuryMSP",
         verifier_msps=[f"V{number}MSP" for number in range(1, verifier_count + 1)],
         verifier_quorum=verifier_count // 2 + 1,
+        clock_slack_ms=SLACK_MS,
         organisations=[OrganisationRoles(msp_id=msp, roles=given) for msp, given in roles.items()],
     )
 

@@ -59,7 +59,7 @@ class MarketMachine(RuleBasedStateMachine):
         rounds=st.integers(1, 6),
         slash=st.sampled_from([0, 40, 100]),
         verifier_slash=st.sampled_from([0, 50, 150]),
-        per_round=st.integers(1, 1000),
+        per_round=st.integers(150, 1000),
         enrolled=st.sampled_from([True, True, True, True, False]),
         steps=st.integers(0, 20),
     )

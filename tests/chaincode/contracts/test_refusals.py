@@ -249,13 +249,65 @@ def test_joining_leaving_and_joining_again() -> None:
     assert code(play.join, [poor]) == Code.OVERSPENDING
 
 
-def test_a_miner_of_the_round_under_way_cannot_leave_a_reserve_can() -> None:
+def test_a_miner_that_is_in_no_round_leaves_at_once() -> None:
     play = Play(miner_count=5)
     play.start()
-    inside, reserve = play.round().miners[0], (set(play.miners) - set(play.round().miners)).pop()
-    assert code(play.send, inside, "tasks:Leave", TASK) == Code.IN_ROUND
+    reserve = (set(play.miners) - set(play.round().miners)).pop()
     play.send(reserve, "tasks:Leave", TASK)
     assert play.balance(reserve) == FUNDS
+
+
+def test_a_miner_leaves_after_the_round_under_way_and_has_its_stake_back_then() -> None:
+    play = Play(miner_count=5)
+    play.start()
+    play.to(Phase.REVEAL)
+    leaving, waiting = play.round().miners[0], (set(play.miners) - set(play.round().miners)).pop()
+    play.send(leaving, "tasks:Leave", TASK)
+    assert code(play.send, leaving, "tasks:Leave", TASK) == Code.WRONG_PHASE
+    assert code(play.join, [leaving]) == Code.ALREADY_JOINED
+    assert play.stake(leaving).amount == 100
+    assert leaving in play.view().miners
+    play.whole_round()
+    assert play.state().round == 2
+    assert (play.stake(leaving).amount, play.stake(leaving).slashed) == (0, 0)
+    assert play.stake(leaving).paid > 0
+    assert play.balance(leaving) == FUNDS + play.stake(leaving).paid
+    assert leaving not in play.view().miners
+    assert leaving not in play.round().miners
+    assert waiting in play.round().miners
+    play.check_tokens()
+    play.join([leaving])
+    assert play.stake(leaving).amount == 100
+
+
+def test_a_miner_that_leaves_is_bound_to_the_round_it_leaves_in() -> None:
+    play = Play(miner_count=4)
+    play.start()
+    play.to(Phase.COMMIT)
+    leaving = play.round().miners[0]
+    play.send(leaving, "tasks:Leave", TASK)
+    play.to(Phase.REVEAL)
+    play.reveal(list(play.round().miners)[1:])
+    play.wait()
+    play.advance()
+    assert play.stake(leaving).slashed == 40
+    while play.round().number == 1:
+        play.to(Phase.VALIDATE)
+        play.vote()
+    assert play.balance(leaving) == FUNDS - 40
+    play.check_tokens()
+
+
+def test_with_too_few_left_the_task_ends_and_everything_goes_back() -> None:
+    play = Play(miner_count=4)
+    play.start()
+    play.to(Phase.REVEAL)
+    for miner in list(play.round().miners)[:2]:
+        play.send(miner, "tasks:Leave", TASK)
+    play.whole_round()
+    assert play.state().status == TaskStatus.EXPIRED
+    assert [play.stake(miner).amount for miner in play.miners] == [0, 0, 0, 0]
+    play.check_tokens()
 
 
 def test_cancelling_before_the_start_refunds_at_once() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from quorumlearn import robust
+from quorumlearn.nodes.screening import ROOT
 from quorumlearn_chaincode.contracts import Code, Refusal
+from quorumlearn_chaincode.contracts.rule_parameters import BOUNDS, ROOT_DIGEST, check_parameters
 from quorumlearn_chaincode.contracts.specification import check_spec
 from quorumlearn_proto.task_pb2 import RobustRule, TaskSpec, Timeouts, VerificationMode
 
-from tests.chaincode.contracts.market_actors import config, spec
+from tests.chaincode.contracts.market_actors import SLACK_MS, config, spec
 
 NETWORK = config(17)
 V = [f"V{number}MSP" for number in range(1, 18)]
@@ -37,7 +42,6 @@ WITHIN: list[tuple[str, object]] = [
     ("dataset_manifest", ""),
     ("dataset_manifest", "0" * 64),
     ("rounds", 10_000),
-    ("max_miners", 256),
     ("min_miners", 4),
     ("byzantine", 0),
     ("workload.public_blocks", []),
@@ -46,6 +50,10 @@ WITHIN: list[tuple[str, object]] = [
     ("ckks.sketch_size", 8192),
     ("ckks.max_weight_sum", 2),
     ("ckks.max_weight_sum", 32),
+    ("ckks.flooding_bits", 30),
+    ("stakes.miner", 3500),
+    ("stakes.verifier", 1333),
+    ("stakes.challenge", 20_000),
     ("stakes.miner_slash", 0),
     ("stakes.miner_slash", 100),
     ("reward.per_round", 10**15),
@@ -56,7 +64,11 @@ WITHIN: list[tuple[str, object]] = [
     ("min_aggregate", 3),
     ("committee.reserve_msp_ids", V[3:]),
     ("seed", 2**64 - 1),
-    *[(f"timeouts.{name}", 7 * 86400) for name in Timeouts.DESCRIPTOR.fields_by_name],
+    *[
+        (f"timeouts.{name}", value)
+        for name in Timeouts.DESCRIPTOR.fields_by_name
+        for value in (6 * SLACK_MS // 1000 + 1, 7 * 86400)
+    ],
 ]
 BEYOND: list[tuple[str, object]] = [
     ("task_id", "ab"),
@@ -85,6 +97,7 @@ BEYOND: list[tuple[str, object]] = [
     ("rule.name", "nnm multi-krum"),
     ("rule.name", "+".join(["nnm"] * 9)),
     ("committee.msp_ids", []),
+    ("committee.msp_ids", ["V1MSP"]),
     ("committee.msp_ids", ["V1MSP", "V1MSP", "V2MSP"]),
     ("committee.msp_ids", ["V1MSP", "V2MSP", "OwnerMSP"]),
     ("committee.msp_ids", V),
@@ -110,6 +123,7 @@ BEYOND: list[tuple[str, object]] = [
     ("ckks.bound_steps", 2**31),
     ("ckks.max_weight_sum", 1),
     ("ckks.max_weight_sum", 33),
+    ("ckks.flooding_bits", 29),
     ("ckks.flooding_bits", 157),
     ("ckks.sketch_size", 0),
     ("ckks.sketch_size", 8193),
@@ -121,13 +135,20 @@ BEYOND: list[tuple[str, object]] = [
     ("reward.miners_bp", 7001),
     ("stakes.miner", -1),
     ("stakes.miner", 10**15 + 1),
+    ("stakes.miner", 3501),
+    ("stakes.verifier", 1334),
+    ("stakes.challenge", 20_001),
     ("stakes.miner_slash", 101),
     ("stakes.miner_slash", -1),
     ("stakes.verifier_slash", 201),
     ("stakes.challenge", -1),
     ("tolerance_bp", 10_001),
     ("challenge_window_seconds", 30 * 86400 + 1),
-    *[(f"timeouts.{name}", value) for name in Timeouts.DESCRIPTOR.fields_by_name for value in (0, 604801)],
+    *[
+        (f"timeouts.{name}", value)
+        for name in Timeouts.DESCRIPTOR.fields_by_name
+        for value in (0, 6 * SLACK_MS // 1000, 604801)
+    ],
 ]
 
 
@@ -164,7 +185,7 @@ def test_maps_and_the_total_reward_are_bounded(fill: Callable[[TaskSpec], object
     assert caught.value.code == Code.BAD_ARGUMENT
 
 
-@pytest.mark.parametrize(("v", "threshold"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (16, 9)])
+@pytest.mark.parametrize(("v", "threshold"), [(2, 2), (3, 2), (4, 3), (5, 3), (16, 9)])
 def test_the_least_threshold_is_a_majority_and_two_of_several(v: int, threshold: int) -> None:
     made = changed("committee.msp_ids", V[:v])
     made.committee.threshold = threshold
@@ -172,6 +193,65 @@ def test_the_least_threshold_is_a_majority_and_two_of_several(v: int, threshold:
     made.committee.threshold = threshold - 1
     with pytest.raises(Refusal):
         check_spec(made, NETWORK)
+
+
+def test_the_most_miners_are_accepted_with_a_reward_for_so_many() -> None:
+    made = changed("max_miners", 256)
+    with pytest.raises(Refusal, match=r"stakes.miner is 100: at most 54, 20 rounds of reward.per_round 1000"):
+        check_spec(made, NETWORK)
+    made.reward.per_round = 2000
+    check_spec(made, NETWORK)
+
+
+def test_a_networks_clocks_say_how_short_a_phase_may_be() -> None:
+    slow = config(17)
+    slow.clock_slack_ms = 20_000
+    with pytest.raises(
+        Refusal, match=r"timeouts.join is 100: at least 121 seconds, for clocks may take 120 of them"
+    ):
+        check_spec(spec(), slow)
+
+
+PARAMETERS = [
+    ("selected", "1", "4", "0", "5"),
+    ("nearest", "1", "4", "0", "5"),
+    ("bucket_size", "1", "4", "0", "5"),
+    ("steps", "1", "1000", "0", "1001"),
+    ("margin", "0", "0.5", "-0.1", "0.51"),
+    ("slack", "1", "10", "0.99", "10.1"),
+    ("smoothing", "1e-9", "1", "0", "1.1"),
+    ("clip", "1e-6", "1000000", "0", "1e7"),
+    ("radius", "1e-6", "1000000", "0", "1e7"),
+    ("root_size", "1", "16777216", "0", "16777217"),
+    ("root_digest", "0" * 64, "f" * 64, "0" * 63, "F" * 64),
+]
+
+
+@pytest.mark.parametrize(("name", "low", "high", "under", "over"), PARAMETERS)
+def test_a_parameter_of_the_rule_stays_within_its_bounds(
+    name: str, low: str, high: str, under: str, over: str
+) -> None:
+    for text in (low, high):
+        check_parameters({name: text}, max_miners=4)
+    for text in (under, over, "", "nan", "inf", "1 ", "one"):
+        with pytest.raises(Refusal, match=re.escape(f"rule.parameters[{name}]")):
+            check_parameters({name: text}, max_miners=4)
+
+
+def test_a_parameter_that_no_rule_has_is_refused() -> None:
+    made = spec()
+    made.rule.parameters["krum"] = "1"
+    with pytest.raises(Refusal, match=r"rule.parameters has 'krum': there are bucket_size, clip"):
+        check_spec(made, NETWORK)
+
+
+def test_every_parameter_that_a_rule_has_is_bounded_by_the_ledger() -> None:
+    for name in (*robust.RULES, *(f"{before}+mean" for before in robust.MIXTURES)):
+        with pytest.raises(robust.RuleError) as caught:
+            robust.make_rule(name, {"no_such": "1"}, 0, np.ones(1))
+        known = str(caught.value).rpartition("it has ")[2].split(", ")
+        assert {*known} - {"none"} <= {*BOUNDS}
+    assert {*ROOT} <= {*BOUNDS, ROOT_DIGEST}
 
 
 def test_no_more_reserves_than_seats_may_ever_be() -> None:

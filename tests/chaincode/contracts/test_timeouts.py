@@ -13,6 +13,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
 from tests.chaincode.contracts.market_actors import (
     FUNDS,
     OWNER,
+    SLACK_MS,
     TASK,
     TIMEOUT_S,
     Play,
@@ -410,8 +411,8 @@ def test_the_ballots_decide(
 
 def test_a_deadline_does_not_pass_by_a_timestamp_ahead_of_the_endorser() -> None:
     play = at(Phase.COMMIT)
-    play.wait(TIMEOUT_S - 2.001)
-    early = play.peer.clock_ms + 2_001
+    play.wait(TIMEOUT_S - (SLACK_MS + 1) / 1000)
+    early = play.peer.clock_ms + SLACK_MS + 1
     with pytest.raises(Refusal) as caught:
         play.send("OwnerMSP/anyone", "blocks:Advance", TASK, timestamp_ms=early)
     assert caught.value.code == Code.STALE_TIMESTAMP
@@ -425,9 +426,9 @@ def test_a_phase_does_not_begin_in_the_past() -> None:
     play.beacon([1, 2])
     words = ("blocks:RevealBeacon", TASK, "1", secret(3, 1))
     with pytest.raises(Refusal) as caught:
-        play.send(play.seats[3], *words, timestamp_ms=play.peer.clock_ms - 10_001)
+        play.send(play.seats[3], *words, timestamp_ms=play.peer.clock_ms - 5 * SLACK_MS - 1)
     assert caught.value.code == Code.STALE_TIMESTAMP
-    play.send(play.seats[3], *words, timestamp_ms=play.peer.clock_ms - 10_000)
+    play.send(play.seats[3], *words, timestamp_ms=play.peer.clock_ms - 5 * SLACK_MS)
     assert play.round().phase == Phase.REVEAL
 
 

@@ -241,7 +241,7 @@ def test_a_ledger_that_does_not_answer_is_said(tmp_path: Path, capsys: pytest.Ca
     assert "the ledger was not asked for roles: no peer answers at" in out
 
 
-@pytest.mark.parametrize(("organisations", "miners", "verifiers"), [(1, 2, 1), (2, 3, 3), (3, 5, 7)])
+@pytest.mark.parametrize(("organisations", "miners", "verifiers"), [(1, 2, 2), (2, 3, 3), (3, 5, 7)])
 def test_the_examples_are_files_for_the_network_that_is_there(
     tmp_path: Path, organisations: int, miners: int, verifiers: int
 ) -> None:

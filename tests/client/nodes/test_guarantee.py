@@ -154,7 +154,7 @@ FILE = {
     "rounds": 2,
     "workload": {"name": "mnist-cnn"},
     "committee": {"organisations": ["A", "B", "C"], "threshold": 2},
-    "reward": {"per_round": 100},
+    "reward": {"per_round": 1000},
 }
 
 

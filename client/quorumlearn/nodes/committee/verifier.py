@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactStore
@@ -51,6 +52,7 @@ class Verifier:
     leaving: bool = False
     may_begin: Callable[[], bool] = lambda: True
     seated: Callable[[b.TaskView], None] = lambda _: None
+    accepts: Callable[[Task], bool] = lambda _: True
     clock: Callable[[], float] = time.time
     advance_delay: float | None = None
     next_look: float | None = None
@@ -93,7 +95,7 @@ class Verifier:
         """Whether there was something to do: a check that finds nothing wrong changes nothing on the ledger."""
         task, market = view.task.spec.task_id, self.market
         if step is Step.TAKE_SEAT:
-            if not self.may_begin():
+            if not (self.may_begin() and self.accepts(view.task)):
                 return False
             check_playable(self.store, view.task.spec, training=rootset.ref_of(view.task.spec) is not None)
             self.validator.score_head(view)

@@ -1,0 +1,58 @@
+"""The parameters that a task may give its rule, each within bounds beyond which a rule keeps out nobody, or everybody.
+
+What they do, `quorumlearn.robust.registry` says. The ledger takes a rule of any name, with these parameters only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .arguments import bad, digest, shown
+
+ROOT_DIGEST = "root_digest"
+_WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?(e-?[0-9]{1,2})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """From `low` to `high`, both included; no `high`: the task's max_miners."""
+
+    low: float
+    high: float | None = None
+    whole: bool = True
+
+
+BOUNDS: Mapping[str, Bound] = {
+    "selected": Bound(1),
+    "nearest": Bound(1),
+    "bucket_size": Bound(1),
+    "steps": Bound(1, 1000),
+    "margin": Bound(0, 0.5, whole=False),
+    "slack": Bound(1, 10, whole=False),
+    "smoothing": Bound(1e-9, 1, whole=False),
+    "clip": Bound(1e-6, 1e6, whole=False),
+    "radius": Bound(1e-6, 1e6, whole=False),
+    "root_size": Bound(1, 1 << 24),
+}
+
+
+def check_parameters(parameters: Mapping[str, str], max_miners: int) -> None:
+    """Refuse a parameter that no rule has or whose value is beyond its bounds."""
+    for name in sorted(parameters):
+        text, field = parameters[name], f"rule.parameters[{name}]"
+        if name == ROOT_DIGEST:
+            digest(field, text)
+            continue
+        bound = BOUNDS.get(name)
+        if bound is None:
+            raise bad(
+                f"rule.parameters has {shown(name)}: there are {', '.join(sorted((*BOUNDS, ROOT_DIGEST)))}"
+            )
+        high = max_miners if bound.high is None else bound.high
+        form = _WHOLE if bound.whole else _NUMBER
+        if not form.fullmatch(text) or not bound.low <= float(text) <= high:
+            kind = "a whole number" if bound.whole else "a number"
+            raise bad(f"{field} is {shown(text)}: {kind} from {bound.low:g} to {high:g}")
