@@ -134,13 +134,11 @@ def _payouts(peer: Peer) -> Payouts:
     """What accounts were paid, by task, round and account."""
     paid: Payouts = Counter()
     for key, entries in peer.history.items():
-        if key.startswith("\x00account\x00"):
-            for entry in entries:
-                account: dict[str, Any] = json.loads(entry.value)
-                for move in (*account.get("earlier", []), account["last"]):
-                    if move["kind"] == "PAYOUT":
-                        at = (move["task_id"], move["round"], account["account_id"])
-                        paid[at] += int(move["amount"])
+        if key.startswith("\x00receipt\x00"):
+            receipt: dict[str, Any] = json.loads(entries[0].value)
+            for move in receipt["movements"]:
+                if move["kind"] == "PAYOUT":
+                    paid[move["task_id"], move["round"], receipt["account_id"]] += int(move["amount"])
     return paid
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from quorumlearn_proto.block_pb2 import BallotReason, Phase
+from quorumlearn_proto.block_pb2 import BallotReason, Fault, Phase
 
 from tests.chaincode.contracts.market_actors import OWNER, TASK, Play, js, spec
 
@@ -15,17 +15,28 @@ def balances(play: Play) -> dict[str, int]:
 
 
 def test_a_miners_and_a_seats_slash_make_nobody_richer() -> None:
-    """Nobody reveals or posts in time, so miners and, in the next key's ceremony, seats are slashed."""
+    """A miner withholds in two rounds on end, and two seats say that the third's shares are false."""
     play = Play()
     play.start(spec())
-    play.to(Phase.REVEAL)
     before = balances(play)
-    play.reveal(play.miners[:3])
-    play.wait()
-    play.advance()
+    for number in (1, 2):
+        play.to(Phase.COMMIT)
+        if number == 1:
+            play.ceremony(2)
+        play.to(Phase.REVEAL)
+        play.reveal(play.miners[:3])
+        play.wait()
+        play.advance()
+        play.to(Phase.SELECT)
+        if number == 2:
+            play.accuse(1, 2, Fault.BAD_SKETCH_SHARES)
+            play.accuse(3, 2, Fault.BAD_SKETCH_SHARES)
+        else:
+            play.whole_round()
+            before = balances(play)
     slashed = {who: play.stake(who).slashed for who in (*play.miners, *play.seats.values())}
     assert slashed[play.miners[3]] == 40
-    assert all(slashed[who] == 50 for who in play.seats.values())
+    assert [slashed[play.seats[seat]] for seat in (1, 2, 3)] == [0, 50, 0]
     assert balances(play) == before
     assert play.burnt() == sum(slashed.values())
     play.check_tokens()

@@ -17,6 +17,7 @@ from quorumlearn_proto.block_pb2 import (
     KeyContribution,
     Phase,
     Reason,
+    Round,
     Selection,
     TaskView,
     Verdict,
@@ -290,11 +291,13 @@ def test_a_miner_that_leaves_is_bound_to_the_round_it_leaves_in() -> None:
     play.reveal(list(play.round().miners)[1:])
     play.wait()
     play.advance()
-    assert play.stake(leaving).slashed == 40
+    assert play.stake(leaving).amount == 100
     while play.round().number == 1:
         play.to(Phase.VALIDATE)
         play.vote()
-    assert play.balance(leaving) == FUNDS - 40
+    withheld = play.ask(Round, "blocks:Round", TASK, "1").selection.verdicts[0]
+    assert (withheld.miner, withheld.reason) == (leaving, Reason.WITHHELD)
+    assert play.balance(leaving) == FUNDS
     play.check_tokens()
 
 

@@ -27,7 +27,7 @@ def spec(tmp_path: Path, **fields: object) -> t.TaskSpec:
         "rounds": 2,
         "miners": {"minimum": 7, "maximum": 9},
         "committee": {"organisations": MSPS, "threshold": 2},
-        "reward": {"per_round": 100},
+        "reward": {"per_round": 1000},
     }
     path = tmp_path / "task.yaml"
     path.write_text(yaml.safe_dump(fewest | fields))

@@ -50,7 +50,6 @@ class Chained(Played):
         self.blocks[4].status = b.REVERTED
         now = self.view.round
         now.base.CopyFrom(self.head(6))
-        now.miners.extend([RIDER, *WORKERS])
 
     def add(self, height: int, before: int | None, model: learning.Model) -> None:
         previous = "specification" if before is None else f"digest {before}"
