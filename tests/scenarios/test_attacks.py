@@ -88,7 +88,7 @@ def test_forged_updates_get_little_under_a_rule_with_fractional_weights(stage: S
 
 def test_sending_the_last_public_step_again_earns_nothing_and_costs_no_stake(stage: Stage) -> None:
     riders = {"miners1/miner3": "free-rider", "miners2/miner3": "free-rider:0.8"}
-    rounds = play(stage, "riders", riders, "multi-krum")
+    rounds = play(stage, "riders", riders | {"miners1/miner4": "honest"}, "multi-krum")
     for who in riders:
         assert reasons(rounds, who)[1] == "NOTHING_NEW"  # before the first block there is no step to send
     for who in HONEST:

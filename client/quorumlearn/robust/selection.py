@@ -13,7 +13,7 @@ will do: `order_matters`):
 5. The robust rule weighs the rest, with f reduced by those already found. An OUTLIER has a score above `outlier_factor` times
    the median of those to whom the rule gave weight, of their scores or of their squared norms, whichever is larger: where most
    updates are nearly the same, their distances say nothing of how far is far. It is one also if the rule left it a sliver, as
-   rules that only shorten do: what is slashed does not depend on how an integer is rounded.
+   rules that only shorten do: who is caught does not depend on how an integer is rounded.
 6. The weights of the others become integers that add up to at most `max_weight_sum` (`whole_weights`), in levels of which none
    has few members (`robust.levels`); a miner whose integer is 0 is NOT_SELECTED. So are all if the rule says nothing of so few.
 
