@@ -172,11 +172,11 @@ def test_the_owner_has_every_accepted_model(played: Stage) -> None:
 def test_no_secret_of_an_ended_round_is_left(played: Stage) -> None:
     for organisation in SEATS:
         left = played.folder / "state" / organisation / "verifier" / TASK
-        assert [path.name for path in left.rglob("*") if path.is_file()] == ["seated"]
+        assert {path.name for path in left.rglob("*") if path.is_file()} == {"specification", "seated"}
     for who in MINERS:
         organisation, user = who.split("/")
         left = played.folder / "state" / organisation / user / TASK
-        assert [path.name for path in left.rglob("*") if path.is_file()] == ["joined"]
+        assert {path.name for path in left.rglob("*") if path.is_file()} == {"specification", "joined"}
 
 
 def _submissions(market: Market, number: int) -> dict[str, b.Submission]:

@@ -98,7 +98,7 @@ def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
     submission.claim = claim
     call.ledger.put(SUBMISSIONS, submission, name, round_.number, call.actor)
     call.ledger.put(UPDATES, manifest.update, name, update)
-    call.event.shown.append(manifest.update)
+    call.event.shown.extend((manifest.update, manifest.salts))
     _miner_event(call, round_)
 
 

@@ -1,8 +1,8 @@
 """What a node does so that nothing is won by removing artifacts from the store: one thread for all its identities.
 
 - It puts back what its identities put into the store for a round, as long as the round lasts, if somebody removes it.
-- In tasks in which it has a seat it fetches every revealed update as soon as an event or a view names it, and tries again and again while
-  the store does not have it. What it has fetched it has: seats read its copy.
+- In tasks in which it has a seat it fetches every revealed update, and the salts of its claim, as soon as an event or a view names
+  them, and tries again and again while the store does not have them. What it has fetched it has: seats read its copy.
 - Copies go when the next round reveals, or the task ends.
 """
 
@@ -21,6 +21,7 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.protocol import ROUND
 
 from quorumlearn.artifacts import ArtifactError, ArtifactStore, ArtifactTooLarge, BadReference
+from quorumlearn.nodes import salts
 from quorumlearn.nodes.encryption import parameters_of
 
 LOOK_SECONDS = 0.5
@@ -30,11 +31,23 @@ AGAIN_SECONDS, EAGER_SECONDS = 0.02, 10.0
 
 
 @dataclass(frozen=True)
-class _Update:
+class _Shown:
     task: str
     round: int
     digest: str
+    size: int
     author: str
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """In bytes: what an update of a task has, and what salts have at most."""
+
+    update: int
+    most_salts: int
+
+    def fit(self, size: int) -> bool:
+        return size == self.update or size <= self.most_salts
 
 
 class Keeper:
@@ -43,9 +56,9 @@ class Keeper:
     def __init__(self, store: ArtifactStore, doubt: Callable[[Exception], None] = lambda _: None) -> None:
         self._store = store
         self._doubt = doubt
-        self._sizes: dict[str, int] = {}
-        self._wanted: dict[_Update, float] = {}
-        self._known: set[_Update] = set()
+        self._sizes: dict[str, _Sizes] = {}
+        self._wanted: dict[_Shown, float] = {}
+        self._known: set[_Shown] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
 
@@ -61,11 +74,15 @@ class Keeper:
         """One of this node's identities has a seat in this task, and sees this of it."""
         task = view.task.spec.task_id
         if task not in self._sizes:
-            self._sizes[task] = parameters_of(view.task.spec).update_bytes
+            spec = view.task.spec
+            self._sizes[task] = _Sizes(
+                parameters_of(spec).update_bytes, salts.most_bytes(len(spec.committee.msp_ids))
+            )
         if b.REVEAL <= view.round.phase <= b.OPEN:
             for one in view.submissions:
                 if one.HasField("manifest"):
-                    self._want(task, view.round.number, [one.manifest.update], one.miner)
+                    shown = one.manifest.update, one.manifest.salts
+                    self._want(task, view.round.number, shown, one.miner)
 
     def only(self, tasks: Iterable[str]) -> None:
         """These are the tasks under way: what was kept for others goes."""
@@ -89,9 +106,10 @@ class Keeper:
 
     def _want(self, task: str, number: int, refs: Iterable[ArtifactRef], author: str) -> None:
         with self._lock:
+            sizes = self._sizes.get(task)
             for ref in refs:
-                one = _Update(task, number, ref.digest, author)
-                if ref.size == self._sizes.get(task) and one not in self._known:
+                one = _Shown(task, number, ref.digest, ref.size, author)
+                if sizes is not None and sizes.fit(ref.size) and one not in self._known:
                     self._known.add(one)
                     self._wanted[one] = time.monotonic()
                     self._wake.set()
@@ -109,8 +127,8 @@ class Keeper:
                 eager = eager or time.monotonic() - since < EAGER_SECONDS
         return eager
 
-    def _keep(self, one: _Update) -> None:
-        ref = ArtifactRef(digest=one.digest, size=self._sizes[one.task])
+    def _keep(self, one: _Shown) -> None:
+        ref = ArtifactRef(digest=one.digest, size=one.size)
         self._store.keep(ref, ref.size, (one.task, one.round), one.author)
 
     def _try(self, act: Callable[[], None]) -> bool:

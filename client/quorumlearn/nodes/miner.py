@@ -117,11 +117,11 @@ class Miner:
             self._told = True
             return False  # joining again is the user's decision
         # who has no data stakes nothing, and the first round waits for nobody's reading
-        samples = len(self.trainer.shard().labels) if self.behaviour.trains else None
-        if not self.accepts(view.task, samples):
+        data = self.trainer.shard() if self.behaviour.trains else None
+        if not self.accepts(view.task, None if data is None else len(data.labels)):
             return False
         check_playable(self.store, view.task.spec, training=True)
-        if self.behaviour.trains and (why := self.trainer.spent()):  # who has no data stakes nothing either
+        if data is not None and (why := self.trainer.spent(data)):
             if not self._told:
                 log.warning("does not join", task=view.task.spec.task_id, identity=self.me, why=why)
             self._told = True

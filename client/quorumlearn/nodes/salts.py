@@ -6,6 +6,7 @@ Rules:
 - A miner draws it with its commit, whatever else repeats, seals it to each seat of the round and names the artifact in its manifest.
 - Each seat passes on what it opened, in its sealed sketch payloads, and any salt that fits the claim counts
   (nodes.committee.openings). So a wrong salt sealed to one seat, or a seat that passes on none, harms no miner.
+- What the store does not have is waited for as an update is, since others may have removed it.
 - What no seat has, no sketch opens to: the claim counts as false.
 """
 
@@ -20,7 +21,6 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn.artifacts import (
     ArtifactCorrupt,
-    ArtifactMissing,
     ArtifactStore,
     ArtifactTooLarge,
     BadReference,
@@ -32,7 +32,12 @@ log = structlog.get_logger()
 BYTES = 32
 _BOX_BYTES = 2 * sealing.PUBLIC_KEY_BYTES
 """More than a sealed salt takes."""
-_NONE = (ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge, BadReference, exchange.ExchangeError)
+_NONE = (ArtifactCorrupt, ArtifactTooLarge, BadReference, exchange.ExchangeError)
+
+
+def most_bytes(seats: int) -> int:
+    """How long an artifact of salts for so many seats may be."""
+    return _BOX_BYTES * seats + exchange.OVERHEAD
 
 
 def new() -> bytes:
@@ -52,13 +57,14 @@ def sealed(view: b.TaskView, me: str, salt: bytes) -> bytes:
 def opened(
     store: ArtifactStore, now: b.Round, miner: str, ref: ArtifactRef, private: bytes, seat: int
 ) -> bytes:
-    """The salt that a miner sealed to this seat; empty if there is none that opens. StoreUnavailable passes."""
+    """The salt that a miner sealed to this seat; empty if there is none that opens. ArtifactMissing and StoreUnavailable pass."""
     try:
         record = exchange.get(
             store,
             SealedSalts,
             ref,
             _BOX_BYTES * len(now.seats),
+            miner,
             task_id=now.task_id,
             round=now.number,
             miner=miner,

@@ -107,10 +107,9 @@ class Trainer:
             )
         try:
             with self.workshop.slots:
-                self._spend(now)
-                data = adversary.poisoned(
-                    self.behaviour, self.shard(), adversary.seed_of(spec, self.me, now.number)
-                )
+                shard = self.shard()
+                self._spend(now, shard)
+                data = adversary.poisoned(self.behaviour, shard, adversary.seed_of(spec, self.me, now.number))
                 result = workload.train(
                     learning.merge(base, private), data, seed=drawn.seed, on_step=self._unless_stopped
                 )
@@ -137,18 +136,17 @@ class Trainer:
         )
         return values, shown
 
-    def spent(self) -> str:
-        """Why these data take part in nothing any more; "" if they may. What `shard` raises, and JournalError."""
-        data = self.shard()
+    def spent(self, data: learning.Split) -> str:
+        """Why these data take part in nothing any more; "" if they may. JournalError."""
         if self.budget is None or self.budget.left(data):
             return ""
         return f"its data were used in {self.budget.most} rounds, the most that data_budget allows"
 
-    def _spend(self, now: b.Round) -> None:
+    def _spend(self, now: b.Round, data: learning.Split) -> None:
         """Count this round of the data, once also after a restart. When it began tells rounds of different ledgers apart."""
         if self.budget is not None:
             began = now.times[0].entered_ms if now.times else 0
-            self.budget.spend(self.shard(), f"{now.task_id}-{now.number}-{began}")
+            self.budget.spend(data, f"{now.task_id}-{now.number}-{began}")
 
     def _sit_out(self, now: b.Round, error: Exception) -> None:
         """Leave this round to the others; the next is tried again."""

@@ -80,10 +80,11 @@ class Played:
             block=self.blocks.__getitem__,
         )
 
-    def screened(self) -> None:
+    def screened(self, *, grace_over: bool = False) -> None:
         """All have screened, and none has shown its shares."""
         for seat in SEATS:
-            self.view.screenings.add(seat=seat, sketch_shares=self.seat(seat).sketch_shares(self.view))
+            shares = self.seat(seat).sketch_shares(self.view, grace_over=grace_over)
+            self.view.screenings.add(seat=seat, sketch_shares=shares)
 
     def selected(self) -> None:
         for miner, weight in WEIGHTS.items():

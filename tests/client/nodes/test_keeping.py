@@ -64,14 +64,14 @@ def seen(committee: Committee, phase: b.Phase, number: int = 1) -> b.TaskView:
     return b.TaskView(task=t.Task(spec=spec), round=b.Round(number=number, phase=phase))
 
 
-def revealed(update: bytes, number: int = 1) -> LedgerEvent:
+def revealed(*shown: bytes, number: int = 1) -> LedgerEvent:
     return LedgerEvent(
         kind="blocks:Reveal",
         task_id="task",
         round=number,
         actor=MINER,
         status=t.RUNNING,
-        shown=[reference_of(update)],
+        shown=[reference_of(one) for one in shown],
     )
 
 
@@ -79,19 +79,20 @@ def copies(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "copies").rglob("*") if path.is_file())
 
 
-def test_a_seats_node_fetches_a_revealed_update_however_short_it_is_in_the_store(
+def test_a_seats_node_fetches_a_revealed_update_and_its_salts_however_short_they_are_in_the_store(
     committee: Committee, store: ArtifactStore, tmp_path: Path
 ) -> None:
-    update = committee.update(next(iter(committee.values.values())))
+    shown = committee.update(next(iter(committee.values.values()))), b"sealed salts"
     author = ArtifactStore(str(tmp_path / "store"), organisation="MinersMSP")
     with at_work(store) as keeper:
         keeper.seated(seen(committee, b.COMMIT))
-        keeper.told(revealed(update))
-        ref = author.put(update)
-        until(lambda: bool(copies(tmp_path)))
-        assert author.delete(ref)
-        assert store.get(ref, ref.size) == update
-        keeper.told(revealed(update, 2))
+        keeper.told(revealed(*shown))
+        refs = [author.put(one) for one in shown]
+        until(lambda: len(copies(tmp_path)) == len(refs))
+        for ref, one in zip(refs, shown, strict=True):
+            assert author.delete(ref)
+            assert store.get(ref, ref.size) == one
+        keeper.told(revealed(shown[0], number=2))
         until(lambda: copies(tmp_path) == [])
 
 

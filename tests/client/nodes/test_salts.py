@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quorumlearn.artifacts import ArtifactMissing
 from quorumlearn.nodes import exchange, salts, sealing
 from quorumlearn.nodes.committee import round_part
 from quorumlearn.nodes.screening import Reason, Sketch
@@ -34,9 +35,9 @@ def sealed(played: Played, messages: Mapping[int, bytes], sender: str = ME) -> b
     return SealedSalts(task_id="t-1", round=4, miner=ME, boxes=boxes).SerializeToString()
 
 
-def verdicts(played: Played) -> list[Sketch | Reason]:
+def verdicts(played: Played, *, grace_over: bool = False) -> list[Sketch | Reason]:
     """What each seat finds of M/a: its sketch, or why it has none. Of the others all find what they sent, and nobody is named."""
-    played.screened()
+    played.screened(grace_over=grace_over)
     played.shown(*SEATS)
     found: list[Sketch | Reason] = []
     for seat in SEATS:
@@ -77,9 +78,14 @@ def test_a_salt_that_no_seat_opens_leaves_the_claim_false_and_everything_else_as
     assert verdicts(played) == [b.FALSE_CLAIM] * len(SEATS)
 
 
-def test_a_salt_that_is_not_in_the_store_leaves_the_claim_false(played: Played) -> None:
+def test_a_salt_that_is_not_in_the_store_is_waited_for_and_then_leaves_the_claim_false(
+    played: Played,
+) -> None:
     assert played.store.delete(played.view.submissions[0].manifest.salts)
-    assert verdicts(played) == [b.FALSE_CLAIM] * len(SEATS)
+    with pytest.raises(ArtifactMissing):
+        played.screened()
+    assert not played.view.screenings
+    assert verdicts(played, grace_over=True) == [b.FALSE_CLAIM] * len(SEATS)
 
 
 def test_the_salt_opens_to_no_other_key_round_or_miner(played: Played) -> None:

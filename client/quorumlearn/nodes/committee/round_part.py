@@ -92,7 +92,7 @@ class RoundPart:
         stored = self.journal.get("sketch-shares")
         if stored is None:
             self._wait_for_updates(view, grace_over, overtaken)
-            stored = self._sealed_shares(view, overtaken).SerializeToString(deterministic=True)
+            stored = self._sealed_shares(view, overtaken, grace_over).SerializeToString(deterministic=True)
             self.journal.put("sketch-shares", stored)
         return ArtifactRef(digest=hashlib.sha256(stored).hexdigest(), size=len(stored))
 
@@ -238,7 +238,9 @@ class RoundPart:
             with contextlib.suppress(ArtifactMissing):
                 self.store.wait(revealed[missing[0]], timeout=WAIT_SECONDS, poll=0.01, author=missing[0])
 
-    def _sealed_shares(self, view: b.TaskView, overtaken: Callable[[], bool]) -> SketchShares:
+    def _sealed_shares(
+        self, view: b.TaskView, overtaken: Callable[[], bool], grace_over: bool
+    ) -> SketchShares:
         sketched, share, plan = self._sketch(view, overtaken), self.ceremony.share(), self._plan(view)
         payload = SketchPayload(
             shares=[
@@ -246,7 +248,11 @@ class RoundPart:
                 for one in sketched
                 if one.ciphertext is not None
             ],
-            salts=[self._salt(view.round, one) for one in view.submissions if one.HasField("manifest")],
+            salts=[
+                self._salt(view.round, one, grace_over)
+                for one in view.submissions
+                if one.HasField("manifest")
+            ],
         ).SerializeToString(deterministic=True)
         keys = {
             seat: part.sealing_key
@@ -262,9 +268,18 @@ class RoundPart:
             boxes=boxes,
         )
 
-    def _salt(self, now: b.Round, one: b.Submission) -> bytes:
+    def _salt(self, now: b.Round, one: b.Submission, grace_over: bool) -> bytes:
+        """Empty if there is none, also if the store does not have it once the grace is over; ArtifactMissing before."""
         private, seat = self.ceremony.sealing_key(), self.ceremony.seat
-        return salts.opened(self.store, now, one.miner, one.manifest.salts, private, seat)
+        try:
+            return salts.opened(self.store, now, one.miner, one.manifest.salts, private, seat)
+        except ArtifactMissing as error:
+            if not grace_over:
+                raise
+            log.warning(
+                "no salt", task=now.task_id, round=now.number, seat=seat, miner=one.miner, why=str(error)
+            )
+            return b""
 
     def _show_shares(self) -> None:
         stored = self.journal.get("sketch-shares")
