@@ -58,7 +58,7 @@ def selection(weights: list[int]) -> Selection:
     )
 
 
-CHOICES = [selection(weights) for weights in ([1, 1, 1, 1], [1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0])]
+CHOICES = [selection(weights) for weights in ([1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0])]
 
 
 def close(phase: Phase, task: TaskSpec, round_: Round, acts: dict[int, int], expired: bool) -> Closing | None:
