@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from quorumlearn_chaincode.contracts.payment import miners_part, proposer_share, verifier_share
 from quorumlearn_proto.penalties import REPEATED, Cost
@@ -116,35 +116,44 @@ def economics_of(spec: TaskSpec, costs: Costs) -> Economics:
     return Economics(spec.task_id, spec.rounds, costs, mining.pay(1.0), sitting.pay(1.0), tuple(gains))
 
 
-def income(cheat: Cheat, place: Place, rounds: int) -> float:
-    """Tokens that a place can expect over a task of so many rounds, less what its work costs, if it plays this in each of them."""
-    expected, courses = 0.0, {(0, 0): 1.0}  # (rounds found in a row, slashes so far): its chance
+def played(cheat: Cheat, place: Place, rounds: int) -> tuple[float, float]:
+    """What a place can expect over a task of so many rounds if it plays this in each: tokens paid less those slashed, and how many
+    rounds' work it does.
+    """
+    tokens, worked = 0.0, 0.0
+    courses = {(0, 0): 1.0}  # (rounds found in a row, slashes so far, as far as either matters): its chance
     for number in range(1, rounds + 1):
         first = cheat.first if number == 1 else None
         found = cheat.found if first is None else 0.0
         paid = place.pay(cheat.pay if first is None else first)
         following: dict[tuple[int, int], float] = defaultdict(float)
         for (row, slashes), chance in courses.items():
-            slashed = cheat.cost is Cost.STAKE or (cheat.cost is Cost.SECOND and row > 0)
-            lost = place.slash if slashed else 0
-            expected += chance * ((1 - found) * paid - found * lost - cheat.work * place.cost)
+            slashed = place.slash > 0 and (
+                cheat.cost is Cost.STAKE or (cheat.cost is Cost.SECOND and row > 0)
+            )
+            tokens += chance * ((1 - found) * paid - found * place.slash * slashed)
+            worked += chance * cheat.work
             following[0, slashes] += chance * (1 - found)
-            now_row, now_slashes = min(row + 1, REPEATED), slashes + slashed
+            now_row, now_slashes = (
+                0 if cheat.cost is Cost.STAKE else min(row + 1, REPEATED),
+                slashes + slashed,
+            )
             covers = place.stake - now_slashes * place.slash >= place.slash
             if covers and not (cheat.cost is Cost.STANDING and now_row == REPEATED):
                 following[now_row, now_slashes] += chance * found
         courses = {state: chance for state, chance in following.items() if chance > _UNLIKELY}
-    return expected
+    return tokens, worked
 
 
 def _gain(cheat: Cheat, place: Place, rounds: int) -> Gain:
     pay = place.pay(1.0)
+    tokens, worked = played(cheat, place, rounds)
 
     def beside_honest(cost: float) -> float:
-        return income(cheat, replace(place, cost=cost), rounds) - rounds * (pay - cost)
+        return tokens - worked * cost - rounds * (pay - cost)
 
     task, at = beside_honest(place.cost), (beside_honest(0.0), beside_honest(pay))
-    paid = place.pay(cheat.pay)
+    most = place.pay(cheat.pay) + place.slash
     return Gain(
         name=cheat.name,
         place=place.name,
@@ -154,7 +163,7 @@ def _gain(cheat: Cheat, place: Place, rounds: int) -> Gain:
         a_round=task / rounds,
         at=at,
         pays_from=_crossing(*at),
-        deterred_by=max(0.0, task / rounds) / (paid + place.slash) if paid + place.slash else 0.0,
+        deterred_by=max(0.0, task / rounds) / most if most else 0.0,
     )
 
 

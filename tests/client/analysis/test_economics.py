@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quorumlearn.analysis import Costs, Gain, economics_of, usual_costs
 from quorumlearn.analysis.cheats import Cheat
-from quorumlearn.analysis.economics import Place, income
+from quorumlearn.analysis.economics import Place, played
 from quorumlearn.cli import run
 from quorumlearn.cli.example import task_example
 from quorumlearn_chaincode.contracts.payment import miners_part, proposer_share, verifier_share
@@ -127,8 +127,16 @@ def test_found_and_slashed_as_often_as_is_said_a_cheat_gains_nothing() -> None:
     found = gain(spec(), "copied votes")
     seat = Place("seat", lambda part: 83 * part, 30, stake=10**6, slash=50)
     copied = Cheat(name="", what="", decides="", pay=1.0, work=0.0, found=found.deterred_by, cost=Cost.STAKE)
-    assert income(copied, seat, 3) == pytest.approx(3 * 53)
-    assert income(replace(copied, found=found.deterred_by + 0.01), seat, 3) < 3 * 53
+    tokens, worked = played(copied, seat, 3)
+    assert (tokens, worked) == (pytest.approx(3 * 53), 0)
+    assert played(replace(copied, found=found.deterred_by + 0.01), seat, 3)[0] < 3 * 53
+
+
+def test_who_is_found_now_and_then_loses_the_place_when_every_course_is_counted() -> None:
+    """Two rounds, a chance of one half: a stake that covers one slash is lost with the place at the first."""
+    seat = Place("seat", lambda part: 100 * part, 0, stake=50, slash=50)
+    cheat = Cheat(name="", what="", decides="", pay=1.0, work=1.0, found=0.5, cost=Cost.STAKE)
+    assert played(cheat, seat, 2) == (0.5 * (100 - 50) + 0.25 * (100 - 50), 1.5)
 
 
 @given(
