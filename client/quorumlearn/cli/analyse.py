@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from quorumlearn.analysis import Costs, Economics, Gain, draw_gains, economics_o
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
 from quorumlearn.cli.account import check_place
 from quorumlearn.cli.task import check_as_ledger
-from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_table, print_text
+from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_json, print_table, print_text
 
 app = typer.Typer(no_args_is_help=True, help="Compute what a task's rules are worth.")
 _TASK_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,62}", re.ASCII)
@@ -47,6 +48,9 @@ def economics(
     """What each cheat gains beside honest work, in tokens, and which rule decides; docs/economics.md has the sources."""
     if picture is not None:
         check_place(picture)
+    for option, tokens in (("--training", training), ("--verification", verification)):
+        if tokens is not None and not math.isfinite(tokens):
+            raise Failure(f"{option} is {tokens}: give a number of tokens, such as 20", Exit.USAGE)
     spec = _spec_of(task, folder, who)
     usual = usual_costs(spec)
     costs = Costs(

@@ -212,3 +212,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Captur
     missing = tmp_path / "none.yaml"
     assert run(["analyse", "economics", str(missing)]) == 2
     assert str(missing) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tokens", ["nan", "inf", "-1"])
+def test_a_cost_that_is_no_number_of_tokens_is_refused(
+    example: Path, tokens: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["analyse", "economics", str(example), "--training", tokens]) == 2
+    assert "--training" in capsys.readouterr().err
