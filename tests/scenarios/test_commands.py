@@ -72,6 +72,7 @@ def played(stage: Stage) -> Stage:
         ("task", "show", TASK),
         ("task", "watch", TASK),
         ("task", "report", TASK),
+        ("analyse", "economics", TASK),
         ("committee", "show", TASK),
         ("token", "totals"),
         ("ledger", "blocks"),

@@ -1,6 +1,7 @@
-"""What a task did, read from the ledger alone: figures, tables and pictures of it."""
+"""What a task did, read from the ledger alone: figures, tables and pictures of it. And what cheating in one would gain."""
 
-from quorumlearn.analysis.picture import draw_accuracy
+from quorumlearn.analysis.economics import Costs, Economics, Gain, economics_of, usual_costs
+from quorumlearn.analysis.picture import draw_accuracy, draw_gains
 from quorumlearn.analysis.reasons import why_round, why_task
 from quorumlearn.analysis.report import (
     UNDER_WAY,
@@ -13,12 +14,18 @@ from quorumlearn.analysis.report import (
 
 __all__ = [
     "UNDER_WAY",
+    "Costs",
+    "Economics",
+    "Gain",
     "MinerReport",
     "PhaseReport",
     "TaskReport",
     "draw_accuracy",
+    "draw_gains",
+    "economics_of",
     "outcome_of",
     "report_of",
+    "usual_costs",
     "why_round",
     "why_task",
 ]

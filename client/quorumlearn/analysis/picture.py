@@ -1,10 +1,11 @@
-"""Pictures of a report."""
+"""Pictures of a report, and of what cheats gain."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from quorumlearn.analysis.economics import Economics
 from quorumlearn.analysis.report import TaskReport
 
 COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
@@ -53,3 +54,40 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
     bottom.set_title("weight of each miner's update, or why it has none", fontsize=10)
     said = {"accuracy": list(report.accuracy), "heads": list(report.heads)}
     figure.savefig(path, dpi=110, format="png", metadata={"Title": report.task, "Comment": json.dumps(said)})
+
+
+def draw_gains(found: Economics, path: Path) -> None:
+    """What each cheat gains at the costs given, and at all others, as a PNG. OSError if it cannot be written."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
+    names = [f"{one.name} ({one.place})" for one in found.gains]
+    colours = [COLOURS["none" if one.gains else "paid"] for one in found.gains]
+    top.barh(names, [one.a_round for one in found.gains], color=colours)
+    top.invert_yaxis()
+    top.axvline(0, color="black", linewidth=0.8)
+    top.tick_params(axis="y", labelsize=8)
+    top.set_xlabel("tokens a round")
+    top.set_title(f"{found.task}: what a cheat gains beside honest work; red: it gains")
+    top.grid(axis="x", alpha=0.3)
+
+    for one in found.gains:
+        if one.pays_from is not None:
+            line = "--" if one.place == "seat" else "-"
+            bottom.plot((0, 100), [gain / found.rounds for gain in one.at], line, label=one.name)
+    shares = {found.costs.training / found.miner_pay if found.miner_pay else 0.0}
+    shares.add(found.costs.verification / found.seat_pay if found.seat_pay else 0.0)
+    for share in shares:
+        bottom.axvline(100 * share, color="black", linestyle=":")
+    bottom.axhline(0, color="black", linewidth=0.8)
+    bottom.set_xlim(0, 100)
+    bottom.set_xlabel("what honest work costs, % of what it is paid; dotted: at the costs given")
+    bottom.set_ylabel("tokens a round")
+    bottom.set_title("cheats that gain at some costs", fontsize=10)
+    bottom.grid(alpha=0.3)
+    if any(one.pays_from is not None for one in found.gains):
+        bottom.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(path, dpi=110, format="png", metadata={"Title": found.task})

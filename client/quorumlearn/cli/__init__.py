@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from quorumlearn.cli import attack, ckks, committee, demo, identity, ledger, network, node, task, tokens
+from quorumlearn.cli import (
+    analyse,
+    attack,
+    ckks,
+    committee,
+    demo,
+    identity,
+    ledger,
+    network,
+    node,
+    task,
+    tokens,
+)
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     Exit,
@@ -30,6 +42,7 @@ GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("ledger", ledger.app),
     ("token", tokens.app),
     ("ckks", ckks.app),
+    ("analyse", analyse.app),
 )
 
 app = typer.Typer(

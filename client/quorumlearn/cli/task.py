@@ -84,7 +84,7 @@ def publish(
         model = taskfile.initial_public_model(wanted)
         root = taskfile.root_set(wanted, DataSource(folder=data))
         spec = taskfile.spec_of(wanted, reference_of(model), None if root is None else reference_of(root))
-        _check_bounds(spec)
+        check_as_ledger(spec)
         if not dry_run:
             step("publishing")
             with open_market(folder, signs) as market:
@@ -260,7 +260,7 @@ def challenge(
         print_text(f"block {height} of {task} is challenged; its verifiers vote")
 
 
-def _check_bounds(spec: t.TaskSpec) -> None:
+def check_as_ledger(spec: t.TaskSpec) -> None:
     """Failure for what the ledger would refuse, by the contract's own words, before anything is stored."""
     from quorumlearn_chaincode.contracts.errors import Refusal
     from quorumlearn_chaincode.contracts.specification import check_bounds
