@@ -1,7 +1,7 @@
 """How well t seats tell from one sketch which class a miner of one class has, by the sketch's size k and the noise of private training.
 
-The attack: whoever has the sketch knows base and beacon, and has images of its own. For each class it learns what these teach, takes
-the sketch of that, and names the class whose sketch has the largest cosine with the one opened. Chance is one in ten.
+The attacker sees an opened sketch, knows the base and the beacon, and has images of its own. For each class it trains on those images
+and sketches the update. It names the class whose sketch has the largest cosine with the opened one. Chance is one in ten.
 What noise costs is measured beside it: the accuracy after a few rounds of plain averaging by miners of evenly divided data.
 
     python -m benchmarks.sketch_privacy [--quick] [--json]

@@ -56,7 +56,7 @@ def opened_place(round_: Round) -> Place:
 
 def opened_on(call: Call, round_: Round) -> OpenedBase:
     """What was opened on the round's base so far."""
-    known = call.ledger.get(OPENED, round_.task_id, round_.base.digest)
+    known = call.ledger.get(OPENED, *opened_place(round_)[1:])
     return known or OpenedBase(task_id=round_.task_id, base=round_.base.digest)
 
 

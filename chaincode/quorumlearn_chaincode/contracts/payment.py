@@ -5,7 +5,7 @@ keep theirs to themselves, and one more opens it. From then on, however the roun
 - the miners with weight are owed their part, and every seat that is left in the round its own. Only t ballots SCORE_FELL, whose counts the
   gate confirms (quorumlearn_proto.gate), withhold the miners' part;
 - what is withheld, and the proposer's part where no block came of it, is carried: it is for the contributors of the next accepted
-  round, and burnt if there is none. Nothing of it goes back to the owner, who has the model.
+  round, and burnt if there is none. The owner has the model, so it gets none of it back.
 """
 
 from __future__ import annotations

@@ -154,7 +154,6 @@ def finish(call: Call, task: Task, state: TaskState, status: TaskStatus, reason:
     state.reason = reason
     call.ledger.put(STATES, state, task.spec.task_id)
     stakes = call.ledger.scan(STAKES, task.spec.task_id)
-    call.ledger.load((ESCROWS, task.spec.task_id))
     end_escrow(call, task.spec.task_id)
     for stake in stakes:
         return_stake(call, stake)

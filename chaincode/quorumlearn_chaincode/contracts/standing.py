@@ -15,7 +15,7 @@ from .tables import MINERS, ROUNDS
 
 
 def round_in(call: Call, name: str, number: str) -> Round:
-    """The round of this number if it is in a phase of the function that is called; else refused. Reads nothing more unless it refuses."""
+    """The round of this number. Refused unless its phase is one in which the called function acts. It reads more only to refuse."""
     wanted = whole("round", number, 1, MAX_ROUNDS)
     round_ = call.ledger.get(ROUNDS, task_id(name), wanted)
     if round_ is None:

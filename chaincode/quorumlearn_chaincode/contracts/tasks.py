@@ -74,7 +74,7 @@ def join(call: Call, name: str) -> None:
 
 
 def leave(call: Call, name: str) -> None:
-    """Let a miner go: at once if it is in no round, else after the one under way, in which its stake stays."""
+    """Let a miner leave: at once if it takes part in no round, otherwise after the round under way, until which its stake stays locked."""
     call.task(task_id(name))
     state = _open_for_joining(call, name)
     miner = call.ledger.get(MINERS, name, call.actor)

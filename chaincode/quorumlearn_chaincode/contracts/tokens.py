@@ -34,7 +34,7 @@ def credit(call: Call, account_id: str, movement: Movement) -> None:
 
 
 def deposit(call: Call, account_id: str, movement: Movement) -> None:
-    """Add `movement.amount` tokens to the account itself: for what is no part of a task."""
+    """Add `movement.amount` tokens to the account itself, for movements outside any task."""
     _move(call, call.ledger.get(ACCOUNTS, account_id) or Account(account_id=account_id), movement)
 
 

@@ -1,7 +1,6 @@
 """What a round's verdicts cost its miners (the table is quorumlearn_proto.penalties).
 
-- A slash for what anybody can compute again: an update that is none, a reveal withheld for a second round in a
-  row.
+- A slash for what anybody can compute again: a malformed update, or a reveal withheld in two rounds in a row.
 - Standing for what statistics or sealed shares say: one less of the work that counts in the proposers' lottery,
   and after REPEATED such rounds in a row the place among the miners. It then stands last, as who has just joined: whoever waits
   for a place goes first. Its stake is untouched.

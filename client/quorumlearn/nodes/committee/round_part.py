@@ -241,6 +241,8 @@ class RoundPart:
     def _sealed_shares(
         self, view: b.TaskView, overtaken: Callable[[], bool], grace_over: bool
     ) -> SketchShares:
+        revealed = [one for one in view.submissions if one.HasField("manifest")]
+        passed_on = [self._salt(view.round, one, grace_over) for one in revealed]
         sketched, share, plan = self._sketch(view, overtaken), self.ceremony.share(), self._plan(view)
         payload = SketchPayload(
             shares=[
@@ -248,11 +250,7 @@ class RoundPart:
                 for one in sketched
                 if one.ciphertext is not None
             ],
-            salts=[
-                self._salt(view.round, one, grace_over)
-                for one in view.submissions
-                if one.HasField("manifest")
-            ],
+            salts=passed_on,
         ).SerializeToString(deterministic=True)
         keys = {
             seat: part.sealing_key
