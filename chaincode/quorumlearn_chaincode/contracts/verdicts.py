@@ -3,8 +3,7 @@
 - A slash for what anybody can compute again: an update that is none, a reveal withheld for a second round in a
   row.
 - Standing for what statistics or sealed shares say: one less of the work that counts in the proposers' lottery,
-  and after REPEATED such rounds in a row the place among the miners. It then stands last, as who has just joined: whoever waits
-  for a place goes first. Its stake is untouched.
+  and after REPEATED such rounds in a row the place among the miners (`miners_queue`). Its stake is untouched.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from collections.abc import Sequence
 from quorumlearn_proto.block_pb2 import Phase, Round, Verdict
 from quorumlearn_proto.penalties import REPEATED, costs_stake, costs_standing
 from quorumlearn_proto.protocol import ROUND
-from quorumlearn_proto.task_pb2 import Participation
 
 from .call import Call
+from .miners_queue import participation, send_back
 from .tables import MINERS, ROUNDS, SUBMISSIONS
 
 
@@ -48,16 +47,8 @@ def settle_standing(call: Call, round_: Round) -> None:
         record = participation(call, task_id, miner)
         record.work -= min(record.work, 1)
         if len(former) == REPEATED - 1 and all(miner in names for names in former):
-            record.joined_at_ms = call.now_ms
+            send_back(record, round_.number)
         call.ledger.put(MINERS, record, task_id, miner)
-
-
-def participation(call: Call, task_id: str, miner: str) -> Participation:
-    """The record of a miner known to have joined."""
-    record = call.ledger.get(MINERS, task_id, miner)
-    if record is None:
-        raise RuntimeError(f"{miner} is in a round of task {task_id} but never joined")
-    return record
 
 
 def _passed_over(round_: Round) -> list[str]:
