@@ -5,6 +5,7 @@
   identities leaves the other places to others, also where nobody takes them.
 - Whoever gave no update in two rounds in a row loses its place: no commit, no reveal, or no artifact to be found. An update that comes a
   round late is one.
+- So does whoever was of no use for REPEATED rounds in a row, absent or passed over.
 - Who has lost its place stands behind all who had joined when that round ended. It keeps its stake.
 """
 
@@ -14,6 +15,7 @@ from collections import Counter
 
 from quorumlearn_proto.block_pb2 import Phase, Round
 from quorumlearn_proto.derived import places_of_organisation
+from quorumlearn_proto.penalties import REPEATED, costs_standing
 from quorumlearn_proto.task_pb2 import Participation, Queue, Task
 
 from .call import Call
@@ -31,31 +33,35 @@ def line_up(call: Call, miner: Participation, round_number: int) -> None:
     miner.number, miner.waits_since = queue.joined, round_number
 
 
-def send_back(miner: Participation, round_number: int) -> None:
-    """Take from a miner the place that this round has cost it. Reads no number, so that no settlement conflicts with a join by it."""
-    miner.waits_since = round_number + 1
-
-
-def settle_absences(call: Call, round_: Round) -> None:
-    """Take their places from those who gave no update in the round that ends now, nor in the one before.
+def settle_places(call: Call, round_: Round) -> None:
+    """Take the places that the round which ends now costs; reads no number, so that no settlement conflicts with a join by it.
 
     A round that ends without a key has asked nobody: the next one is compared with the round before it.
     """
     keyless = round_.phase == Phase.KEY
-    if round_.number == 1 or not (keyless or round_.absentees):
+    if round_.number == 1 or not (keyless or _of_no_use(round_)):
         return
     task_id = round_.task_id
-    former = call.ledger.get(ROUNDS, task_id, round_.number - 1)
-    absent_before = set(former.absentees if former else ())
+    earlier = range(max(1, round_.number - REPEATED + 1), round_.number)
+    call.ledger.load(*((ROUNDS, task_id, number) for number in earlier))
+    former = call.ledger.among(ROUNDS, task_id, last=earlier)
+    absent_before = former[-1].absentees
     if keyless:
         round_.absentees.extend(miner for miner in round_.miners if miner in absent_before)
         return
-    again = [miner for miner in round_.absentees if miner in absent_before]
-    call.ledger.load(*((MINERS, task_id, miner) for miner in again))
-    for name in again:
+    lost = {miner for miner in round_.absentees if miner in absent_before}
+    if len(former) == REPEATED - 1:
+        lost |= _of_no_use(round_).intersection(*map(_of_no_use, former))
+    call.ledger.load(*((MINERS, task_id, miner) for miner in sorted(lost)))
+    for name in sorted(lost):
         miner = participation(call, task_id, name)
-        send_back(miner, round_.number)
+        miner.waits_since = round_.number + 1
         call.ledger.put(MINERS, miner, task_id, name)
+
+
+def _of_no_use(round_: Round) -> set[str]:
+    """The miners who gave no update, or one that the selection passed over."""
+    return {*round_.absentees, *passed_over(round_)}
 
 
 def eligible_miners(call: Call, task: Task) -> list[str]:
@@ -84,3 +90,8 @@ def participation(call: Call, task_id: str, miner: str) -> Participation:
     if record is None:
         raise RuntimeError(f"{miner} is in a round of task {task_id} but never joined")
     return record
+
+
+def passed_over(round_: Round) -> list[str]:
+    """The miners whom the round's selection costs standing."""
+    return [verdict.miner for verdict in round_.selection.verdicts if costs_standing(verdict.reason)]

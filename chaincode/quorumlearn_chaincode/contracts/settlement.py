@@ -35,7 +35,7 @@ from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 
 from .call import Call, submission_places
 from .ledger import Place
-from .miners_queue import eligible_miners, participation, settle_absences
+from .miners_queue import eligible_miners, participation, settle_places
 from .payment import by_weight, miners_part, miners_shares, proposer_share, verifier_share
 from .phases import Closing
 from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
@@ -64,7 +64,7 @@ def head_of(block: Block) -> Head:
 def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
     """End the round with the closing's outcome, pay, and open what follows."""
     opened = _may_be_opened(call, task, round_)
-    settle_absences(call, round_)
+    settle_places(call, round_)
     round_.phase = Phase.ENDED
     round_.deadline_ms = 0
     round_.outcome = closing.outcome

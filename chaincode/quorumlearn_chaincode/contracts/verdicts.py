@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quorumlearn_proto.block_pb2 import Phase, Round, Verdict
-from quorumlearn_proto.penalties import REPEATED, costs_stake, costs_standing
+from quorumlearn_proto.penalties import costs_stake
 from quorumlearn_proto.protocol import ROUND
 
 from .call import Call
-from .miners_queue import participation, send_back
-from .tables import MINERS, ROUNDS, SUBMISSIONS
+from .miners_queue import participation, passed_over
+from .tables import MINERS, SUBMISSIONS
 
 
 def slashed_by(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
@@ -33,23 +33,9 @@ def withheld_again(call: Call, round_: Round, withheld: Sequence[str]) -> tuple[
 
 def settle_standing(call: Call, round_: Round) -> None:
     """Take from the standing of those whom the round's selection costs some."""
-    passed_over = _passed_over(round_)
-    if not passed_over:
-        return
-    task_id = round_.task_id
-    earlier = range(max(1, round_.number - REPEATED + 1), round_.number)
-    call.ledger.load(
-        *((MINERS, task_id, miner) for miner in passed_over),
-        *((ROUNDS, task_id, number) for number in earlier),
-    )
-    former = [_passed_over(one) for one in call.ledger.among(ROUNDS, task_id, last=earlier)]
-    for miner in passed_over:
-        record = participation(call, task_id, miner)
+    miners = passed_over(round_)
+    call.ledger.load(*((MINERS, round_.task_id, miner) for miner in miners))
+    for miner in miners:
+        record = participation(call, round_.task_id, miner)
         record.work -= min(record.work, 1)
-        if len(former) == REPEATED - 1 and all(miner in names for names in former):
-            send_back(record, round_.number)
-        call.ledger.put(MINERS, record, task_id, miner)
-
-
-def _passed_over(round_: Round) -> list[str]:
-    return [verdict.miner for verdict in round_.selection.verdicts if costs_standing(verdict.reason)]
+        call.ledger.put(MINERS, record, round_.task_id, miner)

@@ -134,6 +134,18 @@ def test_who_is_absent_twice_in_a_row_stands_last_and_keeps_its_stake() -> None:
     assert away in play.round().miners
 
 
+def test_junk_between_two_absences_keeps_no_place() -> None:
+    play, lazy, waits = five()
+    round_without(play, [lazy])
+    play.to(Phase.SELECT)
+    play.select(play.selection(dict.fromkeys(play.miners[1:4], 1), Reason.OUT_OF_RANGE))
+    play.whole_round()
+    assert lazy in play.round().miners
+    round_without(play, [lazy])
+    assert waits in play.round().miners
+    assert lazy not in play.round().miners
+
+
 def test_a_round_without_a_key_makes_nobody_absent_and_nobody_present() -> None:
     play, away, waits = five()
     for number in (1, 3):
