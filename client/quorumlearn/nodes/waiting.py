@@ -52,7 +52,7 @@ def waits_for(view: b.TaskView) -> str:
         spec = view.task.spec
         what = (
             f"the start: {len(view.miners)} miners of {spec.min_miners} to {spec.max_miners} have joined "
-            f"(of one organisation {places_of_organisation(spec)} at most count), "
+            f"(at most {places_of_organisation(spec)} of one organisation count), "
             f"{len(view.seats)} seats of {len(spec.committee.msp_ids)} are taken"
         )
     elif view.round.phase == b.PROPOSE and view.round.proposers:
