@@ -133,8 +133,8 @@ def _enough_organisations(spec: TaskSpec, config: Config) -> None:
     organisations = sum(MINER in organisation.roles for organisation in config.organisations)
     if organisations * share < spec.min_miners:
         raise bad(
-            f"max_per_organisation is {share}{'' if spec.max_per_organisation else ' (half of max_miners)'}: the Config's "
-            f"{organisations} organisations of miners fill {organisations * share} places, and min_miners is {spec.min_miners}; "
+            f"max_per_organisation is {share}{'' if spec.max_per_organisation else ' (half of max_miners)'}: so the Config's "
+            f"organisations of miners, {organisations}, fill {organisations * share} places, and min_miners is {spec.min_miners}; "
             "raise max_per_organisation"
         )
 

@@ -263,15 +263,17 @@ def test_a_share_is_no_larger_than_the_places() -> None:
     assert caught.value.code == Code.BAD_ARGUMENT
 
 
-@pytest.mark.parametrize(
-    ("changes", "share"),
-    [({"max_per_organisation": 1}, "1"), ({"min_miners": 4, "max_miners": 4}, "2 (half of max_miners)")],
-)
-def test_a_task_that_the_organisations_cannot_fill_is_refused(changes: dict[str, int], share: str) -> None:
-    network = config()
-    if "min_miners" in changes:
-        del network.organisations[-1 - len(network.verifier_msps)]
-    with pytest.raises(Refusal) as caught:
-        check_spec(spec(**changes), network)
-    assert f"max_per_organisation is {share}" in str(caught.value)
-    assert "raise max_per_organisation" in str(caught.value)
+def test_a_task_that_the_organisations_of_miners_cannot_fill_is_refused_and_told_how_it_can_be() -> None:
+    with pytest.raises(
+        Refusal, match=r"max_per_organisation is 1: so .* of miners, 2, fill 2 places"
+    ) as caught:
+        check_spec(spec(max_per_organisation=1), config())
+    assert caught.value.code == Code.BAD_ARGUMENT
+    alone = config()
+    del alone.organisations[[one.msp_id for one in alone.organisations].index("M2MSP")]
+    with pytest.raises(
+        Refusal,
+        match=r"is 2 \(half of max_miners\): .* of miners, 1, fill 2 places, .*; raise max_per_organisation",
+    ):
+        check_spec(spec(), alone)
+    check_spec(spec(max_per_organisation=3), alone)
