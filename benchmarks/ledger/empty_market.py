@@ -110,6 +110,7 @@ class Ledger:
         }
         spec = spec_of(TaskFile.model_validate(fields), ref("model", 1000))
         spec.max_miners = miners  # more than the encryption of one round would carry
+        spec.max_per_organisation = miners  # the first ones may all be of one
         owner.publish(spec)
         play = Play(self, name, self.miners[:miners])
         play.each_seat(lambda market, _: market.join_committee(name))

@@ -60,6 +60,11 @@ def least_aggregate(spec: TaskSpec) -> int:
     return spec.min_aggregate or spec.byzantine + 2
 
 
+def places_of_organisation(spec: TaskSpec) -> int:
+    """How many miners of one organisation a round takes: half of its places, rounded up, unless the task says otherwise."""
+    return spec.max_per_organisation or (spec.max_miners + 1) // 2
+
+
 def weights_of(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """The weights above zero, by miner."""
     return {verdict.miner: verdict.weight for verdict in verdicts if verdict.weight}

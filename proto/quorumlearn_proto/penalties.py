@@ -4,6 +4,8 @@ A slash needs proof. Stake is taken for what anybody can compute again from the 
 ledger under its name, of whom one at least is honest. Nothing else:
 - what statistics say of an update (far from the others, equal to another) is not proof, since an honest miner of unusual data looks so;
 - what rests on shares sealed to the committee costs miners no stake: nobody outside sees who lied;
+- a place among a round's miners is not stake: who gave no update twice in a row, or nothing of use for longer,
+  leaves it to whoever waits, for whatever reason.
 - who is late may be cut off. A second round in a row is no accident, if enough others were heard in that very step.
 
 >>> costs_stake(Reason.OUTLIER), fault_penalty(Fault.BAD_PARTIAL, "PROPOSE").cost.name
@@ -20,7 +22,7 @@ from types import MappingProxyType
 from .block_pb2 import BallotReason, Fault, Phase, Reason
 
 REPEATED = 3
-"""After so many rounds in a row without weight for reasons that cost standing a miner loses its place."""
+"""After so many rounds in a row in which a miner was absent, or passed over for reasons that cost standing, it loses its place."""
 
 
 class Cost(StrEnum):
@@ -28,7 +30,11 @@ class Cost(StrEnum):
 
     NOTHING = "nothing"
     PAY = "the round's pay"
-    STANDING = f"the round's pay and 1 of its work; the place, if it is the {REPEATED}rd round in a row"
+    PLACE = "the round's pay; the place, if it gave no update in the round before either"
+    WITHHOLDING = "as for ABSENT; and a slash, if it withheld in the round before too"
+    STANDING = (
+        f"the round's pay and 1 of its work; the place, if it is the {REPEATED}rd round in a row of no use"
+    )
     SECOND = "the round's pay; a slash, if it missed something of the round before too"
     STAKE = "the round's pay and a slash"
 
@@ -47,14 +53,14 @@ ANYBODY, READER, SEATS = "anybody", "anybody, while the store has it", "the roun
 MINERS: Mapping[Reason, Penalty] = MappingProxyType(
     {
         Reason.CONTRIBUTES: Penalty(proof="t equal votes", seen_by=SEATS, cost=Cost.NOTHING),
-        Reason.ABSENT: Penalty(proof="no commit on the ledger", seen_by=ANYBODY, cost=Cost.PAY),
+        Reason.ABSENT: Penalty(proof="no commit on the ledger", seen_by=ANYBODY, cost=Cost.PLACE),
         Reason.WITHHELD: Penalty(
             proof="a commit and no reveal on the ledger, while at least `min_miners` others revealed",
             seen_by=ANYBODY,
-            cost=Cost.SECOND,
+            cost=Cost.WITHHOLDING,
         ),
         Reason.MISSING_ARTIFACT: Penalty(
-            proof="t equal votes; others may have deleted it", seen_by="nobody afterwards", cost=Cost.PAY
+            proof="t equal votes; others may have deleted it", seen_by="nobody afterwards", cost=Cost.PLACE
         ),
         Reason.MALFORMED: Penalty(
             proof="the bytes under the digest that its miner revealed, and t equal votes",

@@ -34,7 +34,7 @@ CANCELLED: TaskStatus
 EXPIRED: TaskStatus
 
 class TaskSpec(_message.Message):
-    __slots__ = ("task_id", "title", "workload", "initial_model", "dataset_manifest", "rounds", "min_miners", "max_miners", "byzantine", "rule", "mode", "committee", "ckks", "timeouts", "reward", "stakes", "tolerance_bp", "challenge_window_seconds", "seed", "min_aggregate", "repeatable")
+    __slots__ = ("task_id", "title", "workload", "initial_model", "dataset_manifest", "rounds", "min_miners", "max_miners", "byzantine", "rule", "mode", "committee", "ckks", "timeouts", "reward", "stakes", "tolerance_bp", "challenge_window_seconds", "seed", "min_aggregate", "repeatable", "max_per_organisation")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class TaskSpec(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     MIN_AGGREGATE_FIELD_NUMBER: _ClassVar[int]
     REPEATABLE_FIELD_NUMBER: _ClassVar[int]
+    MAX_PER_ORGANISATION_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     title: str
     workload: Workload
@@ -77,7 +78,8 @@ class TaskSpec(_message.Message):
     seed: int
     min_aggregate: int
     repeatable: bool
-    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., dataset_manifest: _Optional[str] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ..., min_aggregate: _Optional[int] = ..., repeatable: bool = ...) -> None: ...
+    max_per_organisation: int
+    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., dataset_manifest: _Optional[str] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ..., min_aggregate: _Optional[int] = ..., repeatable: bool = ..., max_per_organisation: _Optional[int] = ...) -> None: ...
 
 class Workload(_message.Message):
     __slots__ = ("name", "config", "public_blocks")
@@ -239,21 +241,31 @@ class Slot(_message.Message):
     task_id: str
     def __init__(self, owner_msp: _Optional[str] = ..., slot: _Optional[int] = ..., task_id: _Optional[str] = ...) -> None: ...
 
+class Queue(_message.Message):
+    __slots__ = ("task_id", "joined")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    JOINED_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    joined: int
+    def __init__(self, task_id: _Optional[str] = ..., joined: _Optional[int] = ...) -> None: ...
+
 class Participation(_message.Message):
-    __slots__ = ("task_id", "miner", "joined_at_ms", "work", "left", "leaves_after")
+    __slots__ = ("task_id", "miner", "number", "work", "left", "leaves_after", "waits_since")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MINER_FIELD_NUMBER: _ClassVar[int]
-    JOINED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     WORK_FIELD_NUMBER: _ClassVar[int]
     LEFT_FIELD_NUMBER: _ClassVar[int]
     LEAVES_AFTER_FIELD_NUMBER: _ClassVar[int]
+    WAITS_SINCE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     miner: str
-    joined_at_ms: int
+    number: int
     work: int
     left: bool
     leaves_after: int
-    def __init__(self, task_id: _Optional[str] = ..., miner: _Optional[str] = ..., joined_at_ms: _Optional[int] = ..., work: _Optional[int] = ..., left: bool = ..., leaves_after: _Optional[int] = ...) -> None: ...
+    waits_since: int
+    def __init__(self, task_id: _Optional[str] = ..., miner: _Optional[str] = ..., number: _Optional[int] = ..., work: _Optional[int] = ..., left: bool = ..., leaves_after: _Optional[int] = ..., waits_since: _Optional[int] = ...) -> None: ...
 
 class Seat(_message.Message):
     __slots__ = ("task_id", "seat", "verifier", "joined_at_ms", "leaves_after")

@@ -60,7 +60,7 @@ class Why(StrEnum):
 class Closing:
     """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round; `idle` those
     that stay and have not earned its pay; `withheld` are the miners who did not reveal, unless too few did; `ballots`
-    are those that an accepted candidate was decided by, false ones too.
+    are those that an accepted candidate was decided by, false ones too; `absentees` are the miners that gave no update.
     """
 
     next: Phase
@@ -68,6 +68,7 @@ class Closing:
     reason: str = ""
     slashed_miners: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
+    absentees: tuple[str, ...] = ()
     missed: tuple[int, ...] = ()
     false_votes: tuple[int, ...] = ()
     idle: tuple[int, ...] = ()
@@ -87,9 +88,11 @@ def close_commit(
 ) -> Closing | None:
     if len(submissions) < len(round_.miners) and not expired:
         return None
+    committed = {entry.miner for entry in submissions}
+    absentees = tuple(miner for miner in round_.miners if miner not in committed)
     if len(submissions) < spec.min_miners:
-        return ended(Outcome.ABORTED, Why.TOO_FEW_COMMITS)
-    return Closing(ROUND[Phase.COMMIT].next)
+        return replace(ended(Outcome.ABORTED, Why.TOO_FEW_COMMITS), absentees=absentees)
+    return Closing(ROUND[Phase.COMMIT].next, absentees=absentees)
 
 
 def close_reveal(spec: TaskSpec, submissions: Sequence[Submission], expired: bool) -> Closing | None:
@@ -98,8 +101,8 @@ def close_reveal(spec: TaskSpec, submissions: Sequence[Submission], expired: boo
     if withheld and not expired:
         return None
     if len(submissions) - len(withheld) < spec.min_miners:
-        return ended(Outcome.ABORTED, Why.TOO_FEW_REVEALS)
-    return Closing(step.next, withheld=withheld)
+        return replace(ended(Outcome.ABORTED, Why.TOO_FEW_REVEALS), absentees=withheld)
+    return Closing(step.next, withheld=withheld, absentees=withheld)
 
 
 def close_beacon(
@@ -145,6 +148,7 @@ def close_select(
         missed=missed,
         false_votes=tuple(seat for seat in votes if seat not in agreed),
         slashed_miners=slashed_by(selection.verdicts),
+        absentees=tuple(one.miner for one in selection.verdicts if one.reason == Reason.MISSING_ARTIFACT),
         selection=selection,
     )
     if weights_of(selection.verdicts):

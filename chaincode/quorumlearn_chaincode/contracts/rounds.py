@@ -22,6 +22,7 @@ from .call import Call
 from .ceremony import Contributions, StepClosing, close_step, under_way
 from .challenges import dismiss, overdue
 from .lottery import draw_order
+from .miners_queue import eligible_miners, participation
 from .misconduct import record_blames, record_missing_steps, record_round_faults
 from .phases import (
     Closing,
@@ -40,7 +41,6 @@ from .reads import acts, load_begin, load_due
 from .seats import seat_numbers, seat_places, seats
 from .settlement import (
     TOO_FEW_VERIFIERS,
-    eligible_miners,
     end_round,
     finish,
     first_places,
@@ -49,7 +49,7 @@ from .settlement import (
 )
 from .tables import CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, STAKES
 from .tokens import slash
-from .verdicts import participation, settle_standing, withheld_again
+from .verdicts import settle_standing, withheld_again
 
 Move = Callable[[], None]
 CLOSED_BY_ADVANCE = frozenset(phase for phase, step in ROUND.items() if step.record is Submission)
@@ -251,6 +251,7 @@ def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Clo
     for miner in slashed:
         slash(call, spec.task_id, miner, spec.stakes.miner_slash)
     record_round_faults(call, task, round_, closing.missed, closing.false_votes)
+    round_.absentees.extend(closing.absentees)
     if closing.beacon:
         round_.beacon = closing.beacon
     if closing.selection is not None:

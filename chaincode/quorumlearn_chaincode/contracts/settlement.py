@@ -35,12 +35,12 @@ from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 
 from .call import Call, submission_places
 from .ledger import Place
+from .miners_queue import eligible_miners, participation, settle_places
 from .payment import by_weight, miners_part, miners_shares, proposer_share, verifier_share
 from .phases import Closing
 from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
 from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, SCREENINGS, STAKES, STATES
 from .tokens import carried, carry, end_escrow, pay, pay_carried, return_stake, stake_of
-from .verdicts import participation
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
 TOO_FEW_VERIFIERS = "TOO_FEW_VERIFIERS"
@@ -64,6 +64,7 @@ def head_of(block: Block) -> Head:
 def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
     """End the round with the closing's outcome, pay, and open what follows."""
     opened = _may_be_opened(call, task, round_)
+    settle_places(call, round_)
     round_.phase = Phase.ENDED
     round_.deadline_ms = 0
     round_.outcome = closing.outcome
@@ -123,20 +124,6 @@ def open_ceremony(call: Call, task: Task, number: int) -> None:
             seats=seats_for(call, task, number),
         )
         call.ledger.put(CEREMONIES, ceremony, task.spec.task_id, number)
-
-
-def eligible_miners(call: Call, task: Task) -> list[str]:
-    """The first `max_miners` who joined, neither have left nor are leaving, and can still pay a slash; sorted by identity."""
-    stakes = {stake.account_id: stake.amount for stake in call.ledger.scan(STAKES, task.spec.task_id)}
-    joined = [
-        miner
-        for miner in call.ledger.scan(MINERS, task.spec.task_id)
-        if not miner.left
-        and not miner.leaves_after
-        and stakes.get(miner.miner, 0) >= task.spec.stakes.miner_slash
-    ]
-    joined.sort(key=lambda miner: (miner.joined_at_ms, miner.miner))
-    return sorted(miner.miner for miner in joined[: task.spec.max_miners])
 
 
 def _release_miners(call: Call, task: Task) -> None:

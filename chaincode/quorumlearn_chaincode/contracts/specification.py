@@ -10,14 +10,14 @@ import re
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import Config
-from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate
+from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate, places_of_organisation
 from quorumlearn_proto.rules import least_miners
 from quorumlearn_proto.task_pb2 import CkksParameters, Committee, RewardSplit, Stakes, TaskSpec, Timeouts
 from quorumlearn_proto.task_pb2 import VerificationMode as Mode
 
 from .arguments import MAX_AMOUNT, MAX_SUPPLY, artifact, bad, digest, line, shown, task_id
 from .call import shortened_ms
-from .configuration import VERIFIER, organisation_roles
+from .configuration import MINER, VERIFIER, organisation_roles
 from .errors import Code, Refusal
 from .payment import WHOLE_BP
 from .rule_parameters import check_parameters
@@ -48,6 +48,7 @@ def check_spec(spec: TaskSpec, config: Config) -> None:
     """Refuse a TaskSpec that is out of bounds, contradicts itself or names a committee that the Config does not know."""
     check_bounds(spec)
     _longer_than_clocks(spec.timeouts, config)
+    _enough_organisations(spec, config)
     for name in ("msp_ids", "reserve_msp_ids"):
         for msp_id in getattr(spec.committee, name):
             if VERIFIER not in (organisation_roles(config, msp_id) or ()):
@@ -71,6 +72,7 @@ def check_bounds(spec: TaskSpec) -> None:
     _within("rounds", spec.rounds, 1, MAX_ROUNDS)
     _within("max_miners", spec.max_miners, 1, MAX_MINERS)
     _within("min_miners", spec.min_miners, 1, spec.max_miners)
+    _within("max_per_organisation", spec.max_per_organisation, 0, spec.max_miners)
     _within("byzantine", spec.byzantine, 0, (spec.max_miners - 1) // 2)
     _rule_name(spec.rule.name)
     _map("rule.parameters", dict(spec.rule.parameters))
@@ -123,6 +125,18 @@ def _enough_miners(spec: TaskSpec) -> None:
         )
     if spec.min_aggregate:
         _within("min_aggregate, unless it is left out,", spec.min_aggregate, f + 2, spec.min_miners)
+
+
+def _enough_organisations(spec: TaskSpec, config: Config) -> None:
+    """The miners' organisations can fill a round, each with its share of the places."""
+    share = places_of_organisation(spec)
+    organisations = sum(MINER in organisation.roles for organisation in config.organisations)
+    if organisations * share < spec.min_miners:
+        raise bad(
+            f"max_per_organisation is {share}{'' if spec.max_per_organisation else ' (half of max_miners)'}: so the Config's "
+            f"organisations of miners, {organisations}, fill {organisations * share} places, and min_miners is {spec.min_miners}; "
+            "raise max_per_organisation"
+        )
 
 
 def _miners_for(spec: TaskSpec, byzantine: int) -> int:

@@ -26,7 +26,7 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef, Config
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Receipt, Stake, Supply
-from quorumlearn_proto.task_pb2 import Participation, Seat, Slot, Task, TaskState
+from quorumlearn_proto.task_pb2 import Participation, Queue, Seat, Slot, Task, TaskState
 
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 
@@ -48,6 +48,7 @@ STAKES = Table("stake", Stake)  # (task, identity)
 TASKS = Table("task", Task)  # (task)
 STATES = Table("state", TaskState)  # (task)
 SLOTS = Table("slot", Slot)  # (owner's organisation, slot)
+QUEUES = Table("queue", Queue)  # (task); once a miner has joined
 MINERS = Table("miner", Participation)  # (task, identity)
 SEATS = Table("seat", Seat)  # (task, seat); without a verifier once its holder has left
 ROUNDS = Table("round", Round)  # (task, round)
@@ -75,6 +76,7 @@ TABLES: tuple[Table[Any], ...] = (
     TASKS,
     STATES,
     SLOTS,
+    QUEUES,
     MINERS,
     SEATS,
     ROUNDS,

@@ -10,6 +10,7 @@ from . import seats
 from .arguments import page, record, task_id
 from .call import Call
 from .errors import Code, Refusal
+from .miners_queue import line_up
 from .rounds import current_round
 from .settlement import finish, genesis, head_of
 from .specification import MAX_LIVE_TASKS, MAX_SPEC_BYTES, check_spec
@@ -59,7 +60,7 @@ def leave_committee(call: Call, name: str) -> None:
 
 def join(call: Call, name: str) -> None:
     task = call.task(task_id(name))
-    _open_for_joining(call, name)
+    state = _open_for_joining(call, name)
     miner = call.ledger.get(MINERS, name, call.actor)
     if miner is not None and not miner.left:
         raise Refusal(Code.ALREADY_JOINED, f"{call.actor} is a miner of {name} already")
@@ -68,7 +69,7 @@ def join(call: Call, name: str) -> None:
     if miner is None:
         miner = Participation(task_id=name, miner=call.actor)
     miner.left = False
-    miner.joined_at_ms = call.now_ms
+    line_up(call, miner, state.round)
     call.ledger.put(MINERS, miner, name, call.actor)
     lock_stake(call, name, call.actor, task.spec.stakes.miner)
 

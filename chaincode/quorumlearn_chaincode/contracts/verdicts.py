@@ -2,8 +2,7 @@
 
 - A slash for what anybody can compute again: a malformed update, or a reveal withheld in two rounds in a row.
 - Standing for what statistics or sealed shares say: one less of the work that counts in the proposers' lottery,
-  and after REPEATED such rounds in a row the place among the miners. It then stands last, as who has just joined: whoever waits
-  for a place goes first. Its stake is untouched.
+  and after REPEATED such rounds in a row the place among the miners (`miners_queue`). Its stake is untouched.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quorumlearn_proto.block_pb2 import Phase, Round, Verdict
-from quorumlearn_proto.penalties import REPEATED, costs_stake, costs_standing
+from quorumlearn_proto.penalties import costs_stake
 from quorumlearn_proto.protocol import ROUND
-from quorumlearn_proto.task_pb2 import Participation
 
 from .call import Call
-from .tables import MINERS, ROUNDS, SUBMISSIONS
+from .miners_queue import participation, passed_over
+from .tables import MINERS, SUBMISSIONS
 
 
 def slashed_by(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
@@ -33,31 +32,9 @@ def withheld_again(call: Call, round_: Round, withheld: Sequence[str]) -> tuple[
 
 def settle_standing(call: Call, round_: Round) -> None:
     """Take from the standing of those whom the round's selection costs some."""
-    passed_over = _passed_over(round_)
-    if not passed_over:
-        return
-    task_id = round_.task_id
-    earlier = range(max(1, round_.number - REPEATED + 1), round_.number)
-    call.ledger.load(
-        *((MINERS, task_id, miner) for miner in passed_over),
-        *((ROUNDS, task_id, number) for number in earlier),
-    )
-    former = [_passed_over(one) for one in call.ledger.among(ROUNDS, task_id, last=earlier)]
-    for miner in passed_over:
-        record = participation(call, task_id, miner)
+    miners = passed_over(round_)
+    call.ledger.load(*((MINERS, round_.task_id, miner) for miner in miners))
+    for miner in miners:
+        record = participation(call, round_.task_id, miner)
         record.work -= min(record.work, 1)
-        if len(former) == REPEATED - 1 and all(miner in names for names in former):
-            record.joined_at_ms = call.now_ms
-        call.ledger.put(MINERS, record, task_id, miner)
-
-
-def participation(call: Call, task_id: str, miner: str) -> Participation:
-    """The record of a miner known to have joined."""
-    record = call.ledger.get(MINERS, task_id, miner)
-    if record is None:
-        raise RuntimeError(f"{miner} is in a round of task {task_id} but never joined")
-    return record
-
-
-def _passed_over(round_: Round) -> list[str]:
-    return [verdict.miner for verdict in round_.selection.verdicts if costs_standing(verdict.reason)]
+        call.ledger.put(MINERS, record, round_.task_id, miner)

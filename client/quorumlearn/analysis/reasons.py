@@ -22,7 +22,7 @@ ROUND_ENDS: Mapping[str, str] = {
     "BASE_REVERTED": "the block it trained from was reverted",
 }
 TASK_ENDS: Mapping[str, str] = {
-    "TOO_FEW_MINERS": "fewer miners than the task's minimum had joined and could still pay a slash",
+    "TOO_FEW_MINERS": "too few miners had joined and could still pay a slash, of one organisation no more than its share",
     "TOO_FEW_VERIFIERS": "fewer seats of the committee than its threshold were held in time",
 }
 

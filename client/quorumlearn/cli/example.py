@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -73,7 +74,8 @@ def task_example(spec: NetworkSpec) -> str:
     """A small task for all miners and verifiers of the network; Failure if it has too few."""
     from quorumlearn import robust
 
-    miners = len(members(spec, Role.MINER))
+    everybody = members(spec, Role.MINER)
+    miners, largest = len(everybody), max(Counter(one for one, _ in everybody).values(), default=0)
     seats = [one.msp_id for one in spec.verifiers]
     if miners < FEWEST:
         raise Failure(
@@ -87,6 +89,9 @@ def task_example(spec: NetworkSpec) -> str:
             Exit.USAGE,
         )
     minimum = max(FEWEST, miners - LEAVING)
+    share = (
+        f"  per_organisation: {largest}  # no more of one organisation\n" if 2 * largest > miners + 1 else ""
+    )
     return f"""\
 # What `quorumlearn task publish` reads; `quorumlearn task publish --help` shows all that may stand here.
 id: mnist-1
@@ -96,7 +101,7 @@ rounds: 3
 miners:
   minimum: {minimum}    # a round needs so many
   maximum: {miners}
-  byzantine: {robust.largest_byzantine(minimum)}  # so many of them may cheat, together
+{share}  byzantine: {robust.largest_byzantine(minimum)}  # so many of them may cheat, together
 committee:
   organisations: [{", ".join(seats)}]
   threshold: {len(seats) // 2 + 1}  # so many decrypt and decide together

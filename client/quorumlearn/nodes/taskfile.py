@@ -129,6 +129,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
         rounds=file.rounds,
         min_miners=file.miners.minimum,
         max_miners=file.miners.maximum,
+        max_per_organisation=file.miners.per_organisation or 0,
         byzantine=file.miners.byzantine,
         rule=RobustRule(name=file.rule.name, parameters={**file.rule.parameters, **_named(root)}),
         mode=ROBUST,

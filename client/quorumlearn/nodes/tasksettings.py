@@ -66,6 +66,9 @@ class MinersPart(_Strict):
         description="a round needs so many: 2 byzantine + 2 at least, and what the rule needs; multi-krum 2 byzantine + 3",
     )
     maximum: int = Field(ge=1, description="no more take part in a round")
+    per_organisation: int | None = Field(
+        None, ge=1, description="nor more of one organisation; by default half of miners.maximum, rounded up"
+    )
     byzantine: int = Field(0, ge=0, description="so many of them may cheat, together")
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.derived import places_of_organisation
 
 from quorumlearn.nodes import steps, triggers
 from quorumlearn.nodes.feed import next_deadline
@@ -50,7 +51,8 @@ def waits_for(view: b.TaskView) -> str:
     elif view.state.status == t.PUBLISHED:
         spec = view.task.spec
         what = (
-            f"the start: {len(view.miners)} miners of {spec.min_miners} to {spec.max_miners} have joined, "
+            f"the start: {len(view.miners)} miners of {spec.min_miners} to {spec.max_miners} have joined "
+            f"(at most {places_of_organisation(spec)} of one organisation count), "
             f"{len(view.seats)} seats of {len(spec.committee.msp_ids)} are taken"
         )
     elif view.round.phase == b.PROPOSE and view.round.proposers:

@@ -4,7 +4,8 @@ Tokens: minted = balances + escrows + stakes (open deposits among them) + burnt,
 account. Blocks: the good ones are one hash-linked chain from the specification to the head. Committees: whoever
 takes part holds its seat and has kept it since the key was made; every token that a verifier lost to a slash
 stands in a Misconduct. Decryptions: no update is sketched twice in a task. Views: nothing is left out.
-Rounds: each phase is one to which the phase before leads.
+Rounds: each phase is one to which the phase before leads. Places: no organisation has more than its share, no two joins one number, and
+who was absent twice in a row stands last.
 """
 
 from __future__ import annotations
@@ -169,6 +170,37 @@ def a_round_goes_where_the_protocols_table_leads(peer: Peer) -> None:
         assert all(after in ROUND[before].leads_to for before, after in pairwise(phases))  # type: ignore[index]
 
 
+def no_organisation_has_more_than_its_share_of_a_rounds_places(peer: Peer) -> None:
+    for task in rows(peer, "task"):
+        spec = task["spec"]
+        share = spec.get("max_per_organisation") or (spec["max_miners"] + 1) // 2
+        for round_ in rows(peer, "round", spec["task_id"]):
+            assert spec["min_miners"] <= len(round_["miners"]) <= spec["max_miners"]
+            assert max(Counter(miner.split("/")[0] for miner in round_["miners"]).values()) <= share
+            absentees = round_.get("absentees", [])
+            assert set(absentees) <= set(round_["miners"])
+            assert len(set(absentees)) == len(absentees)
+
+
+def every_join_has_a_number_of_its_own(peer: Peer) -> None:
+    for task in rows(peer, "task"):
+        numbers = [row["number"] for row in rows(peer, "miner", task["spec"]["task_id"])]
+        given = [row["joined"] for row in rows(peer, "queue", task["spec"]["task_id"])]
+        assert len(set(numbers)) == len(numbers)
+        assert max([0, *numbers]) <= sum(given)
+
+
+def who_was_absent_twice_in_a_row_stands_behind_all_who_had_joined(peer: Peer) -> None:
+    for task in rows(peer, "task"):
+        name = task["spec"]["task_id"]
+        since = {row["miner"]: row.get("waits_since", 0) for row in rows(peer, "miner", name)}
+        for before, after in pairwise(rows(peer, "round", name)):
+            asked = "COMMIT" in [entry["phase"] for entry in after["times"]]
+            if asked and after["phase"] == "ENDED":
+                twice = set(before.get("absentees", [])) & set(after.get("absentees", []))
+                assert all(since[miner] > after["number"] for miner in twice)
+
+
 def _shows(peer: Peer, view: dict[str, Any], task: str, number: int) -> None:
     at, following = f"{number:05d}", f"{number + 1:05d}"
     turn = f"{view['round'].get('proposer_turn', 0):05d}"
@@ -199,4 +231,7 @@ INVARIANTS = (
     no_combination_of_the_sums_on_a_base_shows_fewer_than_the_least_aggregate,
     a_view_shows_all_that_there_is,
     a_round_goes_where_the_protocols_table_leads,
+    no_organisation_has_more_than_its_share_of_a_rounds_places,
+    every_join_has_a_number_of_its_own,
+    who_was_absent_twice_in_a_row_stands_behind_all_who_had_joined,
 )

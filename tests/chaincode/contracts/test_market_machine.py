@@ -261,6 +261,7 @@ class MarketMachine(RuleBasedStateMachine):
             for call in (
                 ("blocks:Advance", TASK),
                 ("tasks:Leave", TASK),
+                ("tasks:Join", TASK),
                 ("tasks:LeaveCommittee", TASK),
                 ("tasks:JoinCommittee", TASK),
                 ("rewards:Transfer", OWNER, "7"),

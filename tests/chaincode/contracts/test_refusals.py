@@ -262,7 +262,7 @@ def test_a_miner_leaves_after_the_round_under_way_and_has_its_stake_back_then() 
     play = Play(miner_count=5)
     play.start()
     play.to(Phase.REVEAL)
-    leaving, waiting = play.round().miners[0], (set(play.miners) - set(play.round().miners)).pop()
+    leaving, waiting = play.miners[0], play.miners[4]
     play.send(leaving, "tasks:Leave", TASK)
     assert code(play.send, leaving, "tasks:Leave", TASK) == Code.WRONG_PHASE
     assert code(play.join, [leaving]) == Code.ALREADY_JOINED

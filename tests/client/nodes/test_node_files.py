@@ -125,7 +125,11 @@ def test_bytes_that_are_no_such_file_are_refused(tmp_path: Path, load: Any, data
         ("reward.miners", 7000, "reward.miners: 7000 has no unit; write 70%"),
         ("workloads", {"name": "mnist-cnn"}, "workloads: there is no such key; did you mean workload?"),
         ("timeouts.validat", 5, "timeouts.validat: there is no such key; did you mean validate?"),
-        ("miners.zebra", 5, "miners.zebra: there is no such key; there are minimum, maximum, byzantine"),
+        (
+            "miners.zebra",
+            5,
+            "miners.zebra: there is no such key; there are minimum, maximum, per_organisation, byzantine",
+        ),
     ],
 )
 def test_a_tasks_file_that_is_wrong_is_refused_by_its_field(

@@ -60,7 +60,10 @@ def test_it_names_who_has_yet_to_act_and_until_when() -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (t.PUBLISHED, "the start: 2 miners of 6 to 8 have joined, 3 seats of 3 are taken"),
+        (
+            t.PUBLISHED,
+            "the start: 2 miners of 6 to 8 have joined (at most 4 of one organisation count), 3 seats of 3 are taken",
+        ),
         (t.COMPLETED, "votes on challenged blocks 4"),
     ],
 )
