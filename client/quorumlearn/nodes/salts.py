@@ -65,6 +65,7 @@ def opened(
             ref,
             _BOX_BYTES * len(now.seats),
             miner,
+            (now.task_id, now.number),
             task_id=now.task_id,
             round=now.number,
             miner=miner,

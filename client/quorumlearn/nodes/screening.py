@@ -62,11 +62,14 @@ def fetch_update(
 
 
 def _fetch(store: ArtifactStore, parameters: ckks.Parameters, submission: b.Submission) -> bytes:
+    """What was read once has a copy: whoever removes it afterwards stops neither the sum nor its opening."""
     ref = submission.manifest.update
     if ref.size != parameters.update_bytes:
         raise ckks.MalformedCiphertext(
             f"an encrypted update of this task has {parameters.update_bytes} bytes, this one {ref.size}"
         )
+    purpose = submission.manifest.task_id, submission.manifest.round
+    store.keep(ref, parameters.update_bytes, purpose, submission.miner)
     return store.get(ref, parameters.update_bytes, submission.miner)
 
 

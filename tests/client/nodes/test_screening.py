@@ -9,7 +9,7 @@ import pytest
 from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactStore, StoreUnavailable
 from quorumlearn.ckks import workers as pool
-from quorumlearn.nodes import screening
+from quorumlearn.nodes import candidate, screening
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -60,6 +60,19 @@ def test_bytes_that_kill_their_reader_are_malformed_and_nothing_else_is(
     with ckks.Workers(1) as workers:
         found = screening.sketch_submissions(store, committee.parameters, committee.plan, sent, workers)
     assert [one.coverage.reason for one in found] == [b.CONTRIBUTES, b.MALFORMED, b.CONTRIBUTES]
+
+
+def test_an_update_that_was_read_once_can_be_summed_when_the_store_has_lost_it(
+    committee: Committee, tmp_path: Path
+) -> None:
+    store = ArtifactStore(str(tmp_path / "store"), create=True, copies=tmp_path / "copies")
+    p, plan = committee.parameters, committee.plan
+    ref = store.put(committee.update(committee.values["M/a"]))
+    sent = submission("M/a", ref)
+    screening.sketch_submissions(store, p, plan, [sent], ckks.Workers(0))
+    assert store.delete(ref)
+    chosen = b.Selection(verdicts=[b.Verdict(miner="M/a", weight=1, reason=b.CONTRIBUTES)])
+    assert candidate.aggregate_ciphertexts(store, p, chosen, {"M/a": sent}).to_bytes()
 
 
 def test_a_store_that_is_away_is_no_fault_of_the_miner(committee: Committee, tmp_path: Path) -> None:
