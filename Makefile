@@ -24,8 +24,9 @@ lint: setup
 	$(BIN)/python -m quorumlearn_proto.diagram docs/protocol.md --check
 	$(BIN)/python -m pytest tests/test_architecture.py
 
+# Two processes, each test file whole in one of them; make test ARGS="-n 0 -s FILE" plays in one that can be watched.
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 $(ARGS)
 
 docs: setup
 	$(BIN)/python -m quorumlearn_proto.diagram docs/protocol.md

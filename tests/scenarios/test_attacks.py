@@ -16,7 +16,7 @@ HONEST = ("miners1/miner1", "miners1/miner2", "miners2/miner1", "miners2/miner2"
 
 
 def play(
-    stage: Stage, task: str, cheats: dict[str, str], rule: str, root: str | None = None
+    stage: Stage, task: str, cheats: dict[str, str], rule: str, root: str | None = None, **timeouts: int
 ) -> list[dict[str, b.Verdict]]:
     """The verdicts of each round, by miner, of a task in which HONEST work and others cheat."""
     miners = dict.fromkeys(HONEST, "honest") | cheats
@@ -25,7 +25,7 @@ def play(
         rounds=ROUNDS,
         miners={"minimum": 7, "maximum": len(miners), "byzantine": 2},
         rule={"name": rule} if root is None else {"name": rule, "root": root},
-        timeouts={"reveal": 8},
+        timeouts=timeouts,
     )
     with running(*(NodeThread(file) for file in stage.node_files(task, miners).values())) as nodes:
         view = stage.played(task, nodes)
@@ -49,7 +49,7 @@ def test_ciphertexts_that_are_none_huge_old_or_missing_are_found_and_proof_costs
         "miners2/miner3": "overflow",
         "miners2/miner4": "replay-rerandomised",
     }
-    rounds = play(stage, "broken-ciphertexts", cheats, "multi-krum")
+    rounds = play(stage, "broken-ciphertexts", cheats, "multi-krum", reveal=10)
     assert reasons(rounds, "miners1/miner3") == ["WITHHELD"] * 2
     assert reasons(rounds, "miners1/miner4") == ["MALFORMED"] * 2
     assert reasons(rounds, "miners2/miner3") == ["OUT_OF_RANGE"] * 2
@@ -75,7 +75,7 @@ def test_forged_updates_get_little_under_a_rule_with_fractional_weights(stage: S
         "miners2/miner3": "sign-flip:3",
         "miners2/miner4": "mimic:miner1",
     }
-    rounds = play(stage, "forged-updates", cheats, "geometric-median")
+    rounds = play(stage, "forged-updates", cheats, "geometric-median", reveal=10)
     assert reasons(rounds, "miners1/miner3") == ["OUT_OF_RANGE"] * 2
     # the ledger takes no update's digest twice, so the second round's cannot be revealed
     assert reasons(rounds, "miners1/miner4")[1] == "WITHHELD"

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import typer
-from quorumlearn.cli import app
+from quorumlearn.cli import app, run
 from quorumlearn_proto import block_pb2 as b
 
 from tests.scenarios.stage import NodeThread, Stage, at, running
@@ -44,10 +44,13 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.parametrize("command", _commands(), ids=" ".join)
-def test_help_of_every_command_has_an_example_and_the_exit_codes(command: tuple[str, ...]) -> None:
-    done = subprocess.run([*CLI, *command, "--help"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    text = " ".join(done.stdout.split())
+def test_help_of_every_command_has_an_example_and_the_exit_codes(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    text = " ".join(out.split())
     assert f"Example: quorumlearn {' '.join(command)}" in text
     assert "Exit codes: 0 done;" in text
 

@@ -20,7 +20,7 @@ from quorumlearn_network.spec import ChaincodeSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-PLAYED_SECONDS = 280
+PLAYED_SECONDS = 500
 
 
 def blocks(heading: str) -> list[str]:

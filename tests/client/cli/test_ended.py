@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -47,13 +48,23 @@ def of(folder: Path) -> list[psutil.Process]:
     return found
 
 
+@contextlib.contextmanager
+def hangups_heard() -> Iterator[None]:
+    """What the block starts or does hears a hangup, although the suite itself may run below nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def played(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Begins a command, whose output goes to `said` in the test's folder, in a session of its own; at the end nothing runs."""
     begun: list[subprocess.Popen[bytes]] = []
 
     def begin(*arguments: str) -> subprocess.Popen[bytes]:
-        with (tmp_path / "said").open("wb") as output:
+        with (tmp_path / "said").open("wb") as output, hangups_heard():
             begun.append(
                 subprocess.Popen(
                     [*CLI, *arguments],
@@ -143,7 +154,7 @@ def test_what_is_bound_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_what_must_not_be_done_by_half_is_done_first(number: int) -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), interruptible():
+    with hangups_heard(), pytest.raises(KeyboardInterrupt), interruptible():
         with undisturbed():
             os.kill(os.getpid(), number)
             done.append("whole")

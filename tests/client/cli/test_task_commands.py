@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -48,7 +50,15 @@ def written(market: Path, task: str) -> Path:
     return path
 
 
-def cli(
+def cli(market: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in this process: one of its own takes a second to start."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run([*arguments, "--folder", str(market / "net")])
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def process(
     market: Path, *arguments: str, shell: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, below a shell if its streams are to lead somewhere."""
@@ -69,13 +79,12 @@ def on_ledger(market: Path) -> list[str]:
     return [one["task"]["spec"]["task_id"] for one in told["tasks"]]
 
 
-def publish(market: Path, task: str, *options: str, shell: str = "") -> subprocess.CompletedProcess[str]:
-    store = str(market / "artifacts")
-    return cli(market, "task", "publish", str(written(market, task)), "--store", store, *options, shell=shell)
+def publishing(market: Path, task: str) -> tuple[str, ...]:
+    return ("task", "publish", str(written(market, task)), "--store", str(market / "artifacts"))
 
 
 def test_a_dry_run_writes_nothing_anywhere(market: Path) -> None:
-    done = publish(market, "dry", "--dry-run")
+    done = cli(market, *publishing(market, "dry"), "--dry-run")
     assert (done.returncode, artifacts(market)) == (0, []), done.stderr
     assert "checked dry" in done.stdout
     assert "dry" not in on_ledger(market)
@@ -84,7 +93,7 @@ def test_a_dry_run_writes_nothing_anywhere(market: Path) -> None:
 @pytest.fixture(scope="module")
 def owned(market: Path) -> Path:
     """The folder, once a task is published in it without a word on who signs."""
-    done = publish(market, "owned")
+    done = cli(market, *publishing(market, "owned"))
     assert done.returncode == 0, done.stderr
     return market
 
@@ -124,14 +133,14 @@ def test_output_that_nobody_takes_loses_no_work(
         return int(json.loads(capsys.readouterr().out)["balance"])
 
     before = balance()
-    done = cli(market, "token", "mint", "OwnerMSP/owner=3", "OwnerMSP/owner=4", shell=shell)
+    done = process(market, "token", "mint", "OwnerMSP/owner=3", "OwnerMSP/owner=4", shell=shell)
     assert balance() == before + 7
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error:") == (shell == ">/dev/full")
 
 
 def test_a_task_is_published_though_its_progress_is_not_read(market: Path) -> None:
-    publish(market, "unread", shell="2>&1 | head -1")
+    process(market, *publishing(market, "unread"), shell="2>&1 | head -1")
     assert "unread" in on_ledger(market)
 
 
@@ -146,10 +155,10 @@ def test_a_full_device_is_told_in_a_sentence(arguments: tuple[str, ...]) -> None
 
 
 def test_a_narrow_encoding_escapes_what_it_lacks(owned: Path) -> None:
-    done = cli(owned, "task", "list", PYTHONIOENCODING="ascii", LANG="C")
+    done = process(owned, "task", "list", PYTHONIOENCODING="ascii", LANG="C")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Zahlen f\\xfcr alle \\u2026 \\u2713" in done.stdout
-    done = cli(owned, "task", "list", "--json", PYTHONIOENCODING="ascii", LANG="C")
+    done = process(owned, "task", "list", "--json", PYTHONIOENCODING="ascii", LANG="C")
     assert (done.returncode, done.stderr) == (0, "")
     assert TITLE in [one["task"]["spec"]["title"] for one in json.loads(done.stdout)["tasks"]]
 
@@ -275,7 +284,7 @@ def test_transfers_to_those_whom_a_transaction_pays_do_not_hold_it_up(market: Pa
     network = market / "net"
     miners = [f"Miners1MSP/miner{number}" for number in (1, 2)]
     assert run(["token", "mint", *(f"{one}=10000" for one in miners), "--folder", str(network)]) == 0
-    assert publish(market, "paid-in-the-end").returncode == 0
+    assert cli(market, *publishing(market, "paid-in-the-end")).returncode == 0
     spec = read_network(network)
     with open_market(network, miners[0]) as outsider, open_market(network, miners[1]) as miner:
         miner.join("paid-in-the-end")
