@@ -323,7 +323,7 @@ def _config(
     if function.name == INITIALISE:
         if config is not None:
             raise Refusal(Code.ALREADY_INITIALISED, "the ledger is initialised; that is done once")
-        return rewards.read_config(arguments[0], client.msp_id, client.organisational_units, agreed())
+        return rewards.read_config(arguments[0], client, agreed())
     if config is None:
         raise Refusal(Code.NOT_INITIALISED, f"the ledger is not initialised: {INITIALISE} comes first")
     return config
