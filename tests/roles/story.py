@@ -168,6 +168,7 @@ def _queries() -> Iterator[Scene]:
         "account": JOINING[0],
         "task": TASK,
         "round": "1",
+        "turn": "0",
         "height": "1",
         "page_size": "10",
         "bookmark": "",

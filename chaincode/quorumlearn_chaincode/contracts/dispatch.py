@@ -165,6 +165,8 @@ FUNCTIONS = {
         _query("blocks:Rounds", "task page_size bookmark", views.rounds),
         _query("blocks:Submissions", "task round page_size bookmark", views.submissions),
         _query("blocks:KeyContributions", "task round page_size bookmark", views.key_contributions),
+        _query("blocks:Ballots", "task round turn page_size bookmark", views.ballots),
+        _query("blocks:Challenges", "task page_size bookmark", views.all_challenges),
         _query("blocks:Misconducts", "task page_size bookmark", views.misconducts),
         _query("blocks:Authorisations", "task page_size bookmark", views.authorisations),
     )

@@ -1,7 +1,8 @@
 """Random actors, times, orders and garbage against every function: what holds after every transaction.
 
 Checked after each: `market_invariants` and `market_promises`, on the raw state; a refused or conflicting transaction changes nothing.
-At the end only time passes and anyone calls Advance: the task ends, its escrow and stakes are empty.
+At the end only time passes and anyone calls Advance: the task ends, its escrow and stakes are empty. An audit, which computes every
+slash and payment again by other code, finds nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from quorumlearn_chaincode.contracts import FUNCTIONS, Refusal
 from quorumlearn_proto.block_pb2 import BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
 from quorumlearn_proto.task_pb2 import TaskStatus
 
+from tests.chaincode.contracts.audited import found
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
 from tests.chaincode.contracts.market_actors import OWNER, TASK, TIMEOUT_S, TREASURY, Play, js, spec
 from tests.chaincode.contracts.market_invariants import INVARIANTS, rows, tokens_are_conserved
@@ -295,6 +297,7 @@ class MarketMachine(RuleBasedStateMachine):
             assert self.play.ask_status(task) not in OPEN
             assert all(int(row.get("amount", 0)) == 0 for row in rows(self.play.peer, "escrow", task))
             assert all(int(row.get("amount", 0)) == 0 for row in rows(self.play.peer, "stake", task))
+            assert [str(one) for one in found(self.play.peer, task)] == []
 
     def _tasks(self) -> list[str]:
         return [row["spec"]["task_id"] for row in rows(self.play.peer, "task")]
