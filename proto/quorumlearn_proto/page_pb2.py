@@ -27,7 +27,7 @@ from quorumlearn_proto import reward_pb2 as quorumlearn__proto_dot_reward__pb2
 from quorumlearn_proto import task_pb2 as quorumlearn__proto_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquorumlearn_proto/page.proto\x12\x0bquorumlearn\x1a\x1dquorumlearn_proto/block.proto\x1a\x1equorumlearn_proto/reward.proto\x1a\x1cquorumlearn_proto/task.proto\"E\n\x08TaskPage\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x18.quorumlearn.TaskSummary\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"U\n\x0bTaskSummary\x12\x1f\n\x04task\x18\x01 \x01(\x0b\x32\x11.quorumlearn.Task\x12%\n\x05state\x18\x02 \x01(\x0b\x32\x16.quorumlearn.TaskState\"A\n\tBlockPage\x12\"\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x12.quorumlearn.Block\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"A\n\tRoundPage\x12\"\n\x06rounds\x18\x01 \x03(\x0b\x32\x12.quorumlearn.Round\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"P\n\x0eSubmissionPage\x12,\n\x0bsubmissions\x18\x01 \x03(\x0b\x32\x17.quorumlearn.Submission\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"P\n\x0eMisconductPage\x12,\n\x0bmisconducts\x18\x01 \x03(\x0b\x32\x17.quorumlearn.Misconduct\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"Y\n\x11\x41uthorisationPage\x12\x32\n\x0e\x61uthorisations\x18\x01 \x03(\x0b\x32\x1a.quorumlearn.Authorisation\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"Y\n\x10\x43ontributionPage\x12\x33\n\rcontributions\x18\x01 \x03(\x0b\x32\x1c.quorumlearn.KeyContribution\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"Y\n\x11ParticipationPage\x12\x32\n\x0eparticipations\x18\x01 \x03(\x0b\x32\x1a.quorumlearn.Participation\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"G\n\x0b\x41\x63\x63ountPage\x12&\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x14.quorumlearn.Account\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"A\n\tStakePage\x12\"\n\x06stakes\x18\x01 \x03(\x0b\x32\x12.quorumlearn.Stake\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\">\n\x10\x41\x63\x63ountStatement\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.quorumlearn.AccountEntry\"S\n\x0c\x41\x63\x63ountEntry\x12\r\n\x05tx_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x03\x12%\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x14.quorumlearn.Accountb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquorumlearn_proto/page.proto\x12\x0bquorumlearn\x1a\x1dquorumlearn_proto/block.proto\x1a\x1equorumlearn_proto/reward.proto\x1a\x1cquorumlearn_proto/task.proto\"E\n\x08TaskPage\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x18.quorumlearn.TaskSummary\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"U\n\x0bTaskSummary\x12\x1f\n\x04task\x18\x01 \x01(\x0b\x32\x11.quorumlearn.Task\x12%\n\x05state\x18\x02 \x01(\x0b\x32\x16.quorumlearn.TaskState\"A\n\tBlockPage\x12\"\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x12.quorumlearn.Block\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"A\n\tRoundPage\x12\"\n\x06rounds\x18\x01 \x03(\x0b\x32\x12.quorumlearn.Round\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"P\n\x0eSubmissionPage\x12,\n\x0bsubmissions\x18\x01 \x03(\x0b\x32\x17.quorumlearn.Submission\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"P\n\x0eMisconductPage\x12,\n\x0bmisconducts\x18\x01 \x03(\x0b\x32\x17.quorumlearn.Misconduct\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"D\n\nBallotPage\x12$\n\x07\x62\x61llots\x18\x01 \x03(\x0b\x32\x13.quorumlearn.Ballot\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"M\n\rChallengePage\x12*\n\nchallenges\x18\x01 \x03(\x0b\x32\x16.quorumlearn.Challenge\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"Y\n\x11\x41uthorisationPage\x12\x32\n\x0e\x61uthorisations\x18\x01 \x03(\x0b\x32\x1a.quorumlearn.Authorisation\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"Y\n\x10\x43ontributionPage\x12\x33\n\rcontributions\x18\x01 \x03(\x0b\x32\x1c.quorumlearn.KeyContribution\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"Y\n\x11ParticipationPage\x12\x32\n\x0eparticipations\x18\x01 \x03(\x0b\x32\x1a.quorumlearn.Participation\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"G\n\x0b\x41\x63\x63ountPage\x12&\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x14.quorumlearn.Account\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\"A\n\tStakePage\x12\"\n\x06stakes\x18\x01 \x03(\x0b\x32\x12.quorumlearn.Stake\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\">\n\x10\x41\x63\x63ountStatement\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.quorumlearn.AccountEntry\"S\n\x0c\x41\x63\x63ountEntry\x12\r\n\x05tx_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x03\x12%\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x14.quorumlearn.Accountb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,18 +46,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMISSIONPAGE']._serialized_end=510
   _globals['_MISCONDUCTPAGE']._serialized_start=512
   _globals['_MISCONDUCTPAGE']._serialized_end=592
-  _globals['_AUTHORISATIONPAGE']._serialized_start=594
-  _globals['_AUTHORISATIONPAGE']._serialized_end=683
-  _globals['_CONTRIBUTIONPAGE']._serialized_start=685
-  _globals['_CONTRIBUTIONPAGE']._serialized_end=774
-  _globals['_PARTICIPATIONPAGE']._serialized_start=776
-  _globals['_PARTICIPATIONPAGE']._serialized_end=865
-  _globals['_ACCOUNTPAGE']._serialized_start=867
-  _globals['_ACCOUNTPAGE']._serialized_end=938
-  _globals['_STAKEPAGE']._serialized_start=940
-  _globals['_STAKEPAGE']._serialized_end=1005
-  _globals['_ACCOUNTSTATEMENT']._serialized_start=1007
-  _globals['_ACCOUNTSTATEMENT']._serialized_end=1069
-  _globals['_ACCOUNTENTRY']._serialized_start=1071
-  _globals['_ACCOUNTENTRY']._serialized_end=1154
+  _globals['_BALLOTPAGE']._serialized_start=594
+  _globals['_BALLOTPAGE']._serialized_end=662
+  _globals['_CHALLENGEPAGE']._serialized_start=664
+  _globals['_CHALLENGEPAGE']._serialized_end=741
+  _globals['_AUTHORISATIONPAGE']._serialized_start=743
+  _globals['_AUTHORISATIONPAGE']._serialized_end=832
+  _globals['_CONTRIBUTIONPAGE']._serialized_start=834
+  _globals['_CONTRIBUTIONPAGE']._serialized_end=923
+  _globals['_PARTICIPATIONPAGE']._serialized_start=925
+  _globals['_PARTICIPATIONPAGE']._serialized_end=1014
+  _globals['_ACCOUNTPAGE']._serialized_start=1016
+  _globals['_ACCOUNTPAGE']._serialized_end=1087
+  _globals['_STAKEPAGE']._serialized_start=1089
+  _globals['_STAKEPAGE']._serialized_end=1154
+  _globals['_ACCOUNTSTATEMENT']._serialized_start=1156
+  _globals['_ACCOUNTSTATEMENT']._serialized_end=1218
+  _globals['_ACCOUNTENTRY']._serialized_start=1220
+  _globals['_ACCOUNTENTRY']._serialized_end=1303
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,22 @@ class MisconductPage(_message.Message):
     bookmark: str
     def __init__(self, misconducts: _Optional[_Iterable[_Union[_block_pb2.Misconduct, _Mapping]]] = ..., bookmark: _Optional[str] = ...) -> None: ...
 
+class BallotPage(_message.Message):
+    __slots__ = ("ballots", "bookmark")
+    BALLOTS_FIELD_NUMBER: _ClassVar[int]
+    BOOKMARK_FIELD_NUMBER: _ClassVar[int]
+    ballots: _containers.RepeatedCompositeFieldContainer[_block_pb2.Ballot]
+    bookmark: str
+    def __init__(self, ballots: _Optional[_Iterable[_Union[_block_pb2.Ballot, _Mapping]]] = ..., bookmark: _Optional[str] = ...) -> None: ...
+
+class ChallengePage(_message.Message):
+    __slots__ = ("challenges", "bookmark")
+    CHALLENGES_FIELD_NUMBER: _ClassVar[int]
+    BOOKMARK_FIELD_NUMBER: _ClassVar[int]
+    challenges: _containers.RepeatedCompositeFieldContainer[_block_pb2.Challenge]
+    bookmark: str
+    def __init__(self, challenges: _Optional[_Iterable[_Union[_block_pb2.Challenge, _Mapping]]] = ..., bookmark: _Optional[str] = ...) -> None: ...
+
 class AuthorisationPage(_message.Message):
     __slots__ = ("authorisations", "bookmark")
     AUTHORISATIONS_FIELD_NUMBER: _ClassVar[int]

@@ -17,6 +17,7 @@ from quorumlearn import ckks, learning
 from quorumlearn.ckks.container import Kind, read, write
 from quorumlearn.nodes import candidate, exchange, steps
 from quorumlearn.nodes.audit import replay
+from quorumlearn.nodes.audit.checks import Result
 from quorumlearn.nodes.audit.records import Record
 from quorumlearn.nodes.audit.records import read as read_records
 from quorumlearn.nodes.encryption import parameters_of
@@ -371,7 +372,7 @@ def test_an_audit_finds_what_is_otherwise(
     rounds = {one.round for one in forged.misconducts if one.seat == 1} or {1}
     views = tuple(view for view in forged.views if view.round.number in rounds)
     checks = replay.audit(replace(forged, views=views), played[0].store)
-    assert named in {one.what for one in checks if one.result is replay.Result.VIOLATION}
+    assert named in {one.what for one in checks if one.result is Result.VIOLATION}
 
 
 @pytest.fixture(scope="module")

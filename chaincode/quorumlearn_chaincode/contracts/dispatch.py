@@ -165,6 +165,8 @@ FUNCTIONS = {
         _query("blocks:Rounds", "task page_size bookmark", views.rounds),
         _query("blocks:Submissions", "task round page_size bookmark", views.submissions),
         _query("blocks:KeyContributions", "task round page_size bookmark", views.key_contributions),
+        _query("blocks:Ballots", "task round turn page_size bookmark", views.ballots),
+        _query("blocks:Challenges", "task page_size bookmark", views.all_challenges),
         _query("blocks:Misconducts", "task page_size bookmark", views.misconducts),
         _query("blocks:Authorisations", "task page_size bookmark", views.authorisations),
     )
@@ -323,7 +325,7 @@ def _config(
     if function.name == INITIALISE:
         if config is not None:
             raise Refusal(Code.ALREADY_INITIALISED, "the ledger is initialised; that is done once")
-        return rewards.read_config(arguments[0], client.msp_id, client.organisational_units, agreed())
+        return rewards.read_config(arguments[0], client, agreed())
     if config is None:
         raise Refusal(Code.NOT_INITIALISED, f"the ledger is not initialised: {INITIALISE} comes first")
     return config

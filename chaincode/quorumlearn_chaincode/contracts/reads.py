@@ -94,6 +94,8 @@ FIRST_READS: dict[str, tuple[Place, ...]] = {
     "blocks:Rounds": _TASK,
     "blocks:Submissions": _TASK,
     "blocks:KeyContributions": _TASK,
+    "blocks:Ballots": _TASK,
+    "blocks:Challenges": _TASK,
     "blocks:Misconducts": _TASK,
     "blocks:Authorisations": _TASK,
 }

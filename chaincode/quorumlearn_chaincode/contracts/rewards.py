@@ -19,9 +19,19 @@ from quorumlearn_proto.reward_pb2 import (
     Totals,
 )
 
+from quorumlearn_chaincode.runtime import ClientIdentity
+
 from .arguments import MAX_PAGE, MAX_SUPPLY, amount, bad, identity, page, record, shown, task_id
 from .call import Call, no_such_task
-from .configuration import CONFIG_DIGEST, MINER, OWNER, check_config, organisation_roles
+from .configuration import (
+    CONFIG_DIGEST,
+    MINER,
+    OWNER,
+    TREASURY,
+    check_config,
+    organisation_roles,
+    roles_of,
+)
 from .errors import Code, Refusal
 from .tables import ACCOUNTS, CHALLENGES, CONFIG, ESCROWS, RECEIPTS, STAKES, SUPPLY, M_co, Table
 from .tokens import debit, deposit, held
@@ -30,19 +40,20 @@ ADMIN_OU = "admin"
 MAX_STATEMENT = 1000
 
 
-def read_config(text: str, msp_id: str, organisational_units: tuple[str, ...], agreed: str) -> Config:
+def read_config(text: str, client: ClientIdentity, agreed: str) -> Config:
     """The Config that rewards:Initialise is called with. Refused unless an admin of its treasury calls, and unless it has the digest
     that this organisation `agreed` to: so nobody chooses it by being first.
     """
     config = record(Config, text)
     check_config(config)
-    if msp_id != config.treasury_msp:
+    if client.msp_id != config.treasury_msp:
         raise Refusal(
             Code.WRONG_ORGANISATION, f"only {config.treasury_msp}, the treasury named, may initialise"
         )
-    if ADMIN_OU not in organisational_units:
+    if ADMIN_OU not in client.organisational_units or TREASURY not in roles_of(config, client):
         raise Refusal(
-            Code.WRONG_ROLE, "initialising takes an admin's certificate (organisational unit 'admin')"
+            Code.WRONG_ROLE,
+            "initialising takes an admin's certificate (organisational unit 'admin') that is not of another role",
         )
     if canonical.digest(config) != agreed:
         raise Refusal(

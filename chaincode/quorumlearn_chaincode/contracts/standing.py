@@ -8,6 +8,7 @@ from quorumlearn_proto.task_pb2 import Task
 
 from .arguments import task_id, whole
 from .call import Call
+from .configuration import MINER, OWNER, VERIFIER
 from .errors import Code, Refusal
 from .seats import held_seat, verifies
 from .specification import MAX_ROUNDS
@@ -50,8 +51,10 @@ def round_of_seat(call: Call, name: str, number: str, seat: int) -> Round:
 
 
 def takes_part(call: Call, task: Task) -> bool:
-    """Whether the submitter is the task's owner, holds a seat, or is or was one of its miners."""
+    """Whether the submitter is the task's owner, holds a seat, or is or was one of its miners, and has the role for it."""
     name = task.spec.task_id
-    if call.actor == task.owner or call.ledger.get(MINERS, name, call.actor) is not None:
+    if OWNER in call.roles and call.actor == task.owner:
         return True
-    return verifies(call, task)
+    if MINER in call.roles and call.ledger.get(MINERS, name, call.actor) is not None:
+        return True
+    return VERIFIER in call.roles and verifies(call, task)

@@ -15,7 +15,7 @@ from quorumlearn_proto.protocol import ROUND
 
 from .call import Call
 from .miners_queue import participation, passed_over
-from .tables import MINERS, SUBMISSIONS
+from .tables import MINERS, ROUNDS, SUBMISSIONS
 
 
 def slashed_by(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
@@ -24,9 +24,11 @@ def slashed_by(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
 
 
 def withheld_again(call: Call, round_: Round, withheld: Sequence[str]) -> tuple[str, ...]:
-    """Those of these miners who have withheld their reveal in the round before too."""
+    """Those of these miners who have withheld their reveal in the round before too, where the time for it was over."""
     before, step = (round_.task_id, round_.number - 1), ROUND[Phase.REVEAL]
-    committed = call.ledger.among(SUBMISSIONS, *before, last=withheld)
+    former = call.ledger.get(ROUNDS, *before) if withheld else None
+    absent = former.absentees if former is not None else ()
+    committed = call.ledger.among(SUBMISSIONS, *before, last=[one for one in withheld if one in absent])
     return tuple(entry.miner for entry in committed if not step.done(entry))
 
 

@@ -7,7 +7,9 @@ from quorumlearn_proto.block_pb2 import Ballot, Block, Ceremony, Round, Screenin
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Head
 from quorumlearn_proto.page_pb2 import (
     AuthorisationPage,
+    BallotPage,
     BlockPage,
+    ChallengePage,
     ContributionPage,
     MisconductPage,
     RoundPage,
@@ -26,12 +28,13 @@ from .ledger import Possible
 from .misconduct import possible_misconducts
 from .rounds import is_due
 from .seats import free_seats, seat_numbers, seat_places, seats
-from .specification import MAX_ROUNDS
+from .specification import MAX_MINERS, MAX_ROUNDS
 from .tables import (
     AUTHORISATIONS,
     BALLOTS,
     BLOCKS,
     CEREMONIES,
+    CHALLENGES,
     CONTRIBUTIONS,
     MINERS,
     MISCONDUCTS,
@@ -101,6 +104,21 @@ def key_contributions(call: Call, name: str, number: str, page_size: str, bookma
     wanted = whole("round", number, 1, MAX_ROUNDS)
     rows, following = call.ledger.page(CONTRIBUTIONS, *page(page_size, bookmark), name, wanted)
     return ContributionPage(contributions=rows, bookmark=following)
+
+
+def ballots(call: Call, name: str, number: str, turn: str, page_size: str, bookmark: str) -> BallotPage:
+    """On the candidate of a proposer's turn (from 0) in a round, also once it was found wrong."""
+    call.task(task_id(name))
+    at = (name, whole("round", number, 1, MAX_ROUNDS), whole("turn", turn, 0, MAX_MINERS))
+    rows, following = call.ledger.page(BALLOTS, *page(page_size, bookmark), *at)
+    return BallotPage(ballots=rows, bookmark=following)
+
+
+def all_challenges(call: Call, name: str, page_size: str, bookmark: str) -> ChallengePage:
+    """Of the task's blocks, by height: of each the last."""
+    call.task(task_id(name))
+    rows, following = call.ledger.page(CHALLENGES, *page(page_size, bookmark), name)
+    return ChallengePage(challenges=rows, bookmark=following)
 
 
 def misconducts(call: Call, name: str, page_size: str, bookmark: str) -> MisconductPage:

@@ -54,7 +54,7 @@ class Copies:
 
     def own(self) -> list[str]:
         """The digests of what is to be put back."""
-        found = {path.name for path in self._folder.glob(f"*/*/{_OWN}/*")}
+        found = {path.name for path in _there(self._folder, f"*/*/{_OWN}/*")}
         return sorted(name for name in found if not name.startswith("."))
 
     def has(self, digest: str) -> bool:
@@ -77,7 +77,7 @@ class Copies:
     def forget(self, task: str, before: int | None = None) -> None:
         """Nothing is kept any more for the task's rounds before this one, or for all of them."""
         folder = self._of((task, 0)).parent
-        for path in folder.glob("*"):
+        for path in _there(folder, "*"):
             if before is None or int(path.name) < before:
                 shutil.rmtree(path, ignore_errors=True)
         with suppress(OSError):  # others are left in it
@@ -86,13 +86,22 @@ class Copies:
     def forget_others(self, tasks: Iterable[str]) -> None:
         """Nothing is kept any more but for these tasks."""
         theirs = {self._of((task, 0)).parent for task in tasks}
-        for path in self._folder.glob("*"):
+        for path in _there(self._folder, "*"):
             if path not in theirs:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _find(self, digest: str) -> Path | None:
-        return next(self._folder.glob(f"*/*/*/{checked_digest(digest)}"), None)
+        return next(iter(_there(self._folder, f"*/*/*/{checked_digest(digest)}")), None)
 
     def _of(self, purpose: Purpose) -> Path:
         task, number = purpose
         return self._folder / hashlib.sha256(task.encode()).hexdigest()[:32] / str(number)
+
+
+def _there(folder: Path, pattern: str) -> list[Path]:
+    """What is below the folder, also while another thread forgets some of it."""
+    while True:
+        try:
+            return list(folder.glob(pattern))
+        except FileNotFoundError:  # a folder was removed between its being listed and looked into
+            continue

@@ -20,14 +20,15 @@ def audit(
     who: As = "",
     as_json: AsJson = False,
 ) -> None:
-    """Replay a task: was only decrypted what was authorised, is every block what it says, does every fault hold?
+    """Replay a task: was only decrypted what was authorised, is every block what it says, does every fault hold, and is every slash and
+    payment due?
 
     Exit code 1 if anything was violated. A fault is what a verifier did wrong and the ledger has punished; unknown is what
     only the committee could see, or what the store does not hold any more.
     """
     from quorumlearn.artifacts import ArtifactStore
+    from quorumlearn.nodes.audit.checks import Result
     from quorumlearn.nodes.audit.records import read
-    from quorumlearn.nodes.audit.replay import Result
     from quorumlearn.nodes.audit.replay import audit as audited
 
     with progress("reading the ledger") as step:

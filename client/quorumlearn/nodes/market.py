@@ -22,6 +22,7 @@ from quorumlearn_proto.block_pb2 import (
     Ballot,
     Block,
     Candidate,
+    Challenge,
     KeyContribution,
     Manifest,
     Misconduct,
@@ -36,7 +37,9 @@ from quorumlearn_proto.page_pb2 import (
     AccountPage,
     AccountStatement,
     AuthorisationPage,
+    BallotPage,
     BlockPage,
+    ChallengePage,
     ContributionPage,
     MisconductPage,
     RoundPage,
@@ -269,6 +272,16 @@ class Market:
         """To all attempts at the round's ceremony, in their order."""
         for page in self._pages(ContributionPage, "blocks:KeyContributions", task, str(number)):
             yield from page.contributions
+
+    def ballots(self, task: str, number: int, turn: int) -> Iterator[Ballot]:
+        """On the candidate of a proposer's turn, from 0."""
+        for page in self._pages(BallotPage, "blocks:Ballots", task, str(number), str(turn)):
+            yield from page.ballots
+
+    def challenges(self, task: str) -> Iterator[Challenge]:
+        """The last of each block that was challenged."""
+        for page in self._pages(ChallengePage, "blocks:Challenges", task):
+            yield from page.challenges
 
     def misconducts(self, task: str) -> Iterator[Misconduct]:
         for page in self._pages(MisconductPage, "blocks:Misconducts", task):

@@ -143,6 +143,8 @@ class Peer:
         self.policies: dict[str, bytes] = {}
         self.history: dict[str, list[HistoryEntry]] = {}
         self.events: list[tuple[str, bytes]] = []
+        self.simulated = Simulation("", 0)
+        """The last transaction, also if it was refused."""
         self._numbers = count(1)
         self._height = 0
 
@@ -161,7 +163,7 @@ class Peer:
             with contextlib.suppress(canonical.CanonicalError, IndexError):
                 self.agreed = canonical.digest(canonical.from_json(Config, words[1].encode()))
         when = self.clock_ms if timestamp_ms is None else timestamp_ms
-        simulation = Simulation(f"{next(self._numbers):064x}", when)
+        simulation = self.simulated = Simulation(f"{next(self._numbers):064x}", when)
         stub = MemoryStub(self, client, words, simulation)
         simulation.response = self.market.invoke(stub)  # type: ignore[arg-type]
         simulation.messages["COMPLETED"] = 1

@@ -150,6 +150,9 @@ def commitment(seat: int, number: int) -> str:
 class Play:
     """A market on a peer, with everyone's moves as methods named after what they do."""
 
+    off_ms = 0
+    """How far ahead of the endorsers' clock clients date their transactions."""
+
     def __init__(self, seats: int = 3, miner_count: int = 4) -> None:
         self.peer = Peer()
         self.seats = dict(enumerate(verifiers(seats), 1))
@@ -168,7 +171,8 @@ class Play:
             words = (*words, "pending")
         if self.carrying and words[0] in FUNCTIONS and FUNCTIONS[words[0]].carries and words[1] == TASK:
             words = (*words, *self.key_along(who))
-        return self.peer.submit(self.client(who), *words, timestamp_ms=timestamp_ms)
+        when = self.peer.clock_ms + self.off_ms if timestamp_ms is None else timestamp_ms
+        return self.peer.submit(self.client(who), *words, timestamp_ms=when)
 
     def key_along(self, who: str) -> tuple[str, ...]:
         """What this seat's step in the round can carry: nothing, or a step's name, the attempt and the contribution."""

@@ -95,8 +95,12 @@ def _proofs_against_miners(peer: Peer, task: Task, round_: Round) -> list[str]:
 
 
 def _withheld(peer: Peer, task: str, number: int) -> set[str]:
-    submissions = rows(peer, "submission", task, f"{number:05d}")
-    return {row["miner"] for row in submissions if "manifest" not in row}
+    """Who committed and did not reveal, of a round whose time for it was over."""
+    at = f"{number:05d}"
+    for round_ in rows(peer, "round", task, at):
+        if round_.get("reason") == "TOO_FEW_REVEALS" or "SCREEN" in [one["phase"] for one in round_["times"]]:
+            return {row["miner"] for row in rows(peer, "submission", task, at) if "manifest" not in row}
+    return set()
 
 
 def _verifiers_were_proven_wrong(peer: Peer, task: Task) -> None:

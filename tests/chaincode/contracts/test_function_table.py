@@ -39,6 +39,7 @@ PLAUSIBLE = {
     "amount": "5",
     "round": "1",
     "attempt": "1",
+    "turn": "0",
     "height": "1",
     "page_size": "10",
     "bookmark": "",

@@ -1,7 +1,8 @@
 """Random actors, times, orders and garbage against every function: what holds after every transaction.
 
 Checked after each: `market_invariants` and `market_promises`, on the raw state; a refused or conflicting transaction changes nothing.
-At the end only time passes and anyone calls Advance: the task ends, its escrow and stakes are empty.
+At the end only time passes and anyone calls Advance: the task ends, its escrow and stakes are empty. An audit, which computes every
+slash and payment again by other code, finds nothing.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 from quorumlearn_chaincode.contracts import FUNCTIONS, Refusal
 from quorumlearn_proto.block_pb2 import BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
 from quorumlearn_proto.task_pb2 import TaskStatus
 
+from tests.chaincode.contracts.audited import found
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
 from tests.chaincode.contracts.market_actors import OWNER, TASK, TIMEOUT_S, TREASURY, Play, js, spec
 from tests.chaincode.contracts.market_invariants import INVARIANTS, rows, tokens_are_conserved
+from tests.chaincode.contracts.market_malice import SPLITS, SUBSETS, Malice, greedy
 from tests.chaincode.contracts.market_promises import PROMISES
 
-SUBSETS = st.sets(st.integers(1, 3))
 ACTORS = st.sampled_from(
     [TREASURY, OWNER, "OwnerMSP/anyone", "StrangeMSP/eve"]
     + [f"V{n}MSP/{who}" for n in range(1, 6) for who in ("vera", "other")]
@@ -48,7 +50,7 @@ FUNCTION_OF_STEP = {
 OPEN = (TaskStatus.PUBLISHED, TaskStatus.RUNNING)
 
 
-class MarketMachine(RuleBasedStateMachine):
+class MarketMachine(Malice):
     def __init__(self) -> None:
         super().__init__()
         self.play = Play(seats=5, miner_count=5)
@@ -62,13 +64,26 @@ class MarketMachine(RuleBasedStateMachine):
         per_round=st.integers(150, 1000),
         enrolled=st.sampled_from([True, True, True, True, False]),
         steps=st.integers(0, 20),
+        split=st.sampled_from(SPLITS),
+        short=st.sampled_from(["", "", "open", "propose", "validate", "reveal", "screen"]),
+        tolerance=st.sampled_from([0, 100]),
     )
     def publish(
-        self, rounds: int, slash: int, verifier_slash: int, per_round: int, enrolled: bool, steps: int
+        self,
+        rounds: int,
+        slash: int,
+        verifier_slash: int,
+        per_round: int,
+        enrolled: bool,
+        steps: int,
+        split: tuple[int, int, int],
+        short: str,
+        tolerance: int,
     ) -> None:
         task = spec()
         task.rounds, task.stakes.miner_slash, task.reward.per_round = rounds, slash, per_round
         task.stakes.verifier_slash = verifier_slash
+        greedy(task, split, short, tolerance)
         task.committee.reserve_msp_ids.extend(["V4MSP", "V5MSP"])
         self.play.publish(task)
         if enrolled:
@@ -239,7 +254,7 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 1, TIMEOUT_S // 2, TIMEOUT_S]))
     def time_passes(self, seconds: int) -> None:
-        self.play.wait(seconds)
+        self.wait(seconds)
         self._try(self.play.advance)
 
     # Moves that belong nowhere
@@ -287,7 +302,8 @@ class MarketMachine(RuleBasedStateMachine):
         for _ in range(80):
             if not any(self.play.ask_status(task) in OPEN for task in self._tasks()):
                 break
-            self.play.wait(TIMEOUT_S)
+            self.play.off_ms = 0
+            self.wait(TIMEOUT_S)
             for task in self._tasks():
                 self._try(lambda task=task: self.play.send("OwnerMSP/anyone", "blocks:Advance", task))
             tokens_are_conserved(self.play.peer)
@@ -295,6 +311,7 @@ class MarketMachine(RuleBasedStateMachine):
             assert self.play.ask_status(task) not in OPEN
             assert all(int(row.get("amount", 0)) == 0 for row in rows(self.play.peer, "escrow", task))
             assert all(int(row.get("amount", 0)) == 0 for row in rows(self.play.peer, "stake", task))
+            assert [str(one) for one in found(self.play.peer, task)] == []
 
     def _tasks(self) -> list[str]:
         return [row["spec"]["task_id"] for row in rows(self.play.peer, "task")]

@@ -112,6 +112,34 @@ def test_a_seat_that_cannot_tell_whose_shares_are_false_has_no_vote_to_miss() ->
     assert play.stake(play.seats[3]).slashed == 0
 
 
+def withhold(play: Play, miner: str) -> None:
+    go_to(play, Phase.REVEAL)
+    play.reveal([one for one in play.round().miners if one != miner])
+    expire(play)
+
+
+def test_who_withholds_twice_on_end_is_slashed_for_the_second() -> None:
+    play = Play()
+    play.start(spec(rounds=3))
+    late = play.miners[3]
+    for slashed in (0, 40):
+        withhold(play, late)
+        play.whole_round()
+        assert play.stake(late).slashed == slashed
+
+
+def test_who_could_not_reveal_since_the_round_had_ended_has_withheld_nothing() -> None:
+    play = Play()
+    play.start(spec(rounds=3))
+    go_to(play, Phase.BEACON)
+    play.beacon([1])
+    expire(play)
+    assert play.round().number == 2
+    late = play.miners[3]
+    withhold(play, late)
+    assert play.stake(late).slashed == 0
+
+
 # Proposers
 
 

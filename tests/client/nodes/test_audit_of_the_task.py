@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes.audit.records import Record
-from quorumlearn.nodes.audit.replay import Check, Result, audit
+from quorumlearn.nodes.audit.checks import Check, Result
+from quorumlearn.nodes.audit.records import Money, Record
+from quorumlearn.nodes.audit.replay import audit
 from quorumlearn_chaincode.contracts.settlement import genesis
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.derived import spec_digest
@@ -19,13 +20,13 @@ def published() -> Record:
     spec = t.TaskSpec(task_id="t", min_aggregate=4)
     digest = spec_digest(spec)
     first = genesis(t.Task(spec=spec, spec_digest=digest))
-    return Record(spec, t.TaskState(spec_digest=digest), (), (first,), (), (), {})
+    return Record(spec, t.TaskState(spec_digest=digest), (), (first,), (), (), {}, {}, Money())
 
 
 def only_check(record: Record, folder: Path) -> Check:
-    (found,) = audit(record, ArtifactStore(str(folder)))
-    assert (found.round, found.what) == (0, "specification")
-    return found
+    found = audit(record, ArtifactStore(str(folder)))
+    assert [one.round for one in found] == [0, 0]
+    return next(one for one in found if one.what == "specification")
 
 
 def test_a_task_as_it_was_published_is_well(published: Record, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ GIVEN: dict[str, object] = {
     "shares": ArtifactRef(),
     "spec": TaskSpec(),
     "task": TASK,
+    "turn": 0,
 }
 METHODS = sorted(name for name in vars(Market) if not name.startswith("_"))
 

@@ -7,7 +7,7 @@ rest is the word of t seats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
@@ -26,6 +26,7 @@ from quorumlearn.artifacts import (
     BadReference,
 )
 from quorumlearn.nodes import candidate, exchange
+from quorumlearn.nodes.audit.records import turn_at
 from quorumlearn.nodes.committee import blame
 from quorumlearn.nodes.committee.attempt import Attempt
 from quorumlearn.nodes.encryption import polynomial_bytes
@@ -72,14 +73,16 @@ def judged_again(
     view: b.TaskView,
     parts: Mapping[int, b.KeyContribution],
     one: b.Misconduct,
+    turns: Sequence[Sequence[b.Ballot]] = (),
 ) -> Judgement:
-    """`view` is that of the fault's round, `parts` are the contributions to its attempt, if it belongs to a ceremony."""
+    """`view` is that of the fault's round, `parts` are the contributions to its attempt, if it belongs to a ceremony; `turns` are the
+    ballots on each proposer's candidate."""
     if one.attempt:
         return _in_ceremony(parameters, store, parts, one)
     if one.fault == b.MISSED_STEP:
-        return _missed(view, one)
+        return _missed(view, one, turns)
     if one.fault == b.FALSE_VOTE:
-        return _voted(view, parameters.threshold, one)
+        return _voted(view, parameters.threshold, one, turns)
     said = {word.accuser for word in view.accusations if (word.seat, word.fault) == (one.seat, one.fault)}
     if len(said) < parameters.threshold or not said.issuperset(one.accusers):
         return Judgement(False, f"only seats {sorted(said)} accused it")
@@ -107,27 +110,34 @@ def _in_ceremony(
     return Judgement(False, "what the attempt left shows no such fault")
 
 
-def _missed(view: b.TaskView, one: b.Misconduct) -> Judgement:
+def _missed(view: b.TaskView, one: b.Misconduct, turns: Sequence[Sequence[b.Ballot]]) -> Judgement:
     step = next(step for step in ROUND.values() if step.name == one.step)
-    if step.at == b.VALIDATE and view.round.proposer_turn:
-        return Judgement(None, "ballots on an earlier candidate are not shown")
-    acted = step.done(seats_record(view, step, one.seat))
+    if step.at == b.VALIDATE:
+        turn = turn_at(view.round, one.at_ms)
+        acted = any(ballot.seat == one.seat for ballots in turns[turn : turn + 1] for ballot in ballots)
+    else:
+        acted = step.done(seats_record(view, step, one.seat))
     return Judgement(not acted, "it acted" if acted else "it did not act")
 
 
-def _voted(view: b.TaskView, threshold: int, one: b.Misconduct) -> Judgement:
+def _voted(
+    view: b.TaskView, threshold: int, one: b.Misconduct, turns: Sequence[Sequence[b.Ballot]]
+) -> Judgement:
     posted = screening(view, one.seat) or b.Screening()
     if one.step == "SELECT":
         differs = bare_selection(posted.selection) != bare_selection(view.round.selection)
     elif one.step == "OPEN":
         differs = posted.aggregate_ciphertext != view.round.aggregate_ciphertext
-    elif view.round.proposer_turn:
-        return Judgement(None, "ballots on an earlier candidate are not shown")
     else:
-        own = next((ballot.reason for ballot in view.ballots if ballot.seat == one.seat), b.UNAVAILABLE)
-        against = RIGHT if own == b.WRONG_MODEL else (b.WRONG_MODEL,) if own in RIGHT else ()
-        differs = sum(ballot.reason in against for ballot in view.ballots) >= threshold
+        differs = any(_outvoted(ballots, threshold, one.seat) for ballots in turns)
     return Judgement(differs, "it voted otherwise" if differs else "it voted as the others")
+
+
+def _outvoted(ballots: Sequence[b.Ballot], threshold: int, seat: int) -> bool:
+    """Whether t ballots on a candidate say otherwise than this seat's of what the aggregate gives."""
+    own = next((one.reason for one in ballots if one.seat == seat), b.UNAVAILABLE)
+    against = RIGHT if own == b.WRONG_MODEL else (b.WRONG_MODEL,) if own in RIGHT else ()
+    return sum(one.reason in against for one in ballots) >= threshold
 
 
 def _sketch_shares(

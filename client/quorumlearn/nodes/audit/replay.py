@@ -1,7 +1,8 @@
 """A task replayed from the ledger and the artifacts, by anybody: was only decrypted what was authorised, and did all do as they said?
 
 `audit` is a function of the ledger's records (nodes.audit.records) and the store. Of the task, as round 0:
-- specification: its digest is the one that block 0 was linked to when it was published, and the one that the state carries.
+- specification: its digest is the one that block 0 was linked to when it was published, and the one that the state carries;
+- stakes and pay: each slash, absence and payment is what is due (nodes.audit.slashes); what is not stands with its round.
 For each round:
 - beacon: its parts are what the seats committed to with their keys, and the beacon is theirs;
 - claims: every revealed manifest is the one committed to, came with a claim, and names an update that no other round names;
@@ -23,41 +24,22 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
-from quorumlearn_proto.derived import bare_selection, beacon_commitment, beacon_of, spec_digest
+from quorumlearn_proto.derived import bare_selection, beacon_commitment, beacon_of
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import candidate, exchange, models
 from quorumlearn.nodes.audit import faults
+from quorumlearn.nodes.audit.checks import Check, Result, specification, stakes
 from quorumlearn.nodes.audit.faults import GONE, WRONG
 from quorumlearn.nodes.audit.records import Record
 from quorumlearn.nodes.committee import guard
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
-
-
-class Result(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    FAULT = "fault"  # something was wrong, and the ledger has recorded whose fault it was
-    UNKNOWN = "unknown"  # what it needs cannot be seen
-    VIOLATION = "VIOLATION"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at in one round; of the task as a whole in round 0."""
-
-    round: int
-    what: str
-    result: Result
-    detail: str
 
 
 def audit(record: Record, store: ArtifactStore) -> list[Check]:
@@ -69,7 +51,7 @@ def audit(record: Record, store: ArtifactStore) -> list[Check]:
         if one.HasField("manifest")
     )
     named = Counter((one.round, one.purpose) for one in record.authorisations)
-    checks = [Check(0, "specification", *_specification(record))]
+    checks = [specification(record), *stakes(record)]
     for view in record.views:
         round_ = _Round(record, store, view)
         for what, found in (
@@ -84,19 +66,6 @@ def audit(record: Record, store: ArtifactStore) -> list[Check]:
         ):
             checks.extend(Check(view.round.number, what, result, detail) for result, detail in found)
     return checks
-
-
-def _specification(record: Record) -> tuple[Result, str]:
-    """What all rounds rest on."""
-    digest = spec_digest(record.spec)
-    first = next((one for one in record.blocks if one.core.height == 0), b.Block())
-    said = {"block 0": first.core.previous, "the state": record.state.spec_digest}
-    wrong = [f"{name} names {other[:12] or 'none'}" for name, other in said.items() if other != digest]
-    if canonical.digest(first.core) != first.digest:
-        wrong.append("block 0 is not what its digest says")
-    if wrong:
-        return Result.VIOLATION, f"the task's is {digest[:12]}, {', '.join(wrong)}"
-    return Result.OK, f"{digest[:12]}, as in block 0"
 
 
 Found = Iterator[tuple[Result, str]]
@@ -317,7 +286,8 @@ class _Round:
             if one.round != number:
                 continue
             parts = self.record.attempts.get((number, one.attempt), {})
-            verdict = faults.judged_again(self.parameters, self.store, self.view, parts, one)
+            turns = [self.record.ballots[number, turn] for turn in range(len(self.view.round.proposers))]
+            verdict = faults.judged_again(self.parameters, self.store, self.view, parts, one, turns)
             said = f"seat {one.seat}, {b.Fault.Name(one.fault)} in {one.step}, slashed {one.slashed}: {verdict.why}"
             if verdict.holds is None:
                 yield Result.UNKNOWN, said

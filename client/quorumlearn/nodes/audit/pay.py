@@ -1,0 +1,71 @@
+"""What each round of a task has to pay, computed again (for nodes.audit.slashes): whole tokens, rounded down, as docs/protocol.md says.
+
+- A round whose aggregate may be open (a partial decryption was posted) pays its miners by weight, unless it was rejected, and its seats.
+- A rejected round pays its seats. An accepted one pays its proposer too, and shares among its miners what earlier ones left.
+- What an opened round leaves unearned is left for them: the proposer's part where there is no block, the miners' of a rejected one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.derived import weights_of
+from quorumlearn_proto.reward_pb2 import MovementKind
+
+from quorumlearn.nodes.audit.records import Record
+
+WHOLE_BP = 10_000
+Paid = Counter[tuple[int, str]]
+"""Tokens by round and account."""
+
+
+def paid(record: Record) -> Paid:
+    """What accounts were paid."""
+    found: Paid = Counter()
+    for who, moves in record.money.movements.items():
+        for move in moves:
+            if move.kind == MovementKind.PAYOUT:
+                found[move.round, who] += move.amount
+    return found
+
+
+def due(record: Record) -> tuple[Paid, int]:
+    """What the rounds that have ended pay, and what is left of them for later contributors."""
+    reward, found, carried = record.spec.reward, Paid(), 0
+    proposers = reward.per_round * reward.proposer_bp // WHOLE_BP
+    miners = reward.per_round * reward.miners_bp // WHOLE_BP
+    share = reward.per_round * reward.verifiers_bp // WHOLE_BP // max(1, len(record.spec.committee.msp_ids))
+    for view in record.views:
+        now = view.round
+        opened = any(one.HasField("partial") for one in view.screenings)
+        if now.phase != b.ENDED or not (opened or now.outcome == b.REJECTED):
+            continue
+        for who in _working(record, view):
+            found[now.number, who] += share
+        weights = weights_of(now.selection.verdicts)
+        total = sum(weights.values())
+        if now.outcome != b.REJECTED:
+            for who, weight in weights.items():
+                found[now.number, who] += miners * weight // total
+        if now.outcome == b.ACCEPTED:
+            found[now.number, now.candidate.proposer] += proposers
+            shares = {who: carried * weight // total for who, weight in weights.items()}
+            found.update({(now.number, who): tokens for who, tokens in shares.items()})
+            carried -= sum(shares.values())
+        elif opened:
+            carried += proposers + (miners if now.outcome == b.REJECTED else 0)
+    return +found, carried
+
+
+def _working(record: Record, view: b.TaskView) -> Iterator[str]:
+    """The verifiers of the seats that the round left in, and that were sure of a candidate that was decided on."""
+    now = view.round
+    attempt = next((one.attempt for one in view.ceremonies if one.round == now.number), 0)
+    parts = record.attempts.get((now.number, attempt), {})
+    decided = now.outcome == b.ACCEPTED or now.reason == "VOTED_DOWN"
+    for seat in now.seats:
+        unsure = any(one.seat == seat and one.reason == b.UNAVAILABLE for one in view.ballots)
+        if not (decided and unsure):
+            yield parts[seat].verifier if seat in parts else f"seat {seat}"
