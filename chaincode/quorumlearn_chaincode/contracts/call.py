@@ -68,6 +68,10 @@ class Call:
             )
         return True
 
+    def is_over(self, deadline_ms: int) -> bool:
+        """Whether it is too late for what a deadline ends, by the timestamp or by the endorser's clock."""
+        return self.now_ms >= deadline_ms or (self.clock_ms is not None and self.clock_ms >= deadline_ms)
+
     def deadline(self, seconds: int) -> int:
         """The deadline of what begins with this transaction."""
         if self.clock_ms is not None and self.now_ms < self.clock_ms - self._slacks_ms(BEHIND):

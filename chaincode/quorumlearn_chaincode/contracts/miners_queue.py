@@ -7,6 +7,9 @@
   round late is one.
 - So does whoever was of no use for REPEATED rounds in a row, absent or passed over.
 - Who has lost its place stands behind all who had joined when that round ended. It keeps its stake.
+- The end of a round reads the whole queue, and would lose its race to each join meanwhile. So the queue is open only where no
+  round can end: before the task starts, and in COMMIT, until the deadline by the clock of every endorser. A miner of the round may
+  leave whenever it likes, which it does once.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ from collections import Counter
 from quorumlearn_proto.block_pb2 import Phase, Round
 from quorumlearn_proto.derived import places_of_organisation
 from quorumlearn_proto.penalties import REPEATED, costs_standing
-from quorumlearn_proto.task_pb2 import Participation, Queue, Task
+from quorumlearn_proto.task_pb2 import Participation, Queue, Task, TaskState, TaskStatus
 
 from .call import Call
+from .errors import Code, Refusal
 from .tables import MINERS, QUEUES, ROUNDS, STAKES
 
 
@@ -31,6 +35,21 @@ def line_up(call: Call, miner: Participation, round_number: int) -> None:
     queue.joined += 1
     call.ledger.put(QUEUES, queue, miner.task_id)
     miner.number, miner.waits_since = queue.joined, round_number
+
+
+def check_open(call: Call, state: TaskState) -> None:
+    """Refused unless the queue of a task is open; before the task starts it is."""
+    if state.status == TaskStatus.PUBLISHED:
+        return
+    round_ = call.ledger.get(ROUNDS, state.task_id, state.round)
+    if round_ is None:
+        raise RuntimeError(f"task {state.task_id} is in round {state.round}, which has no record")
+    if round_.phase != Phase.COMMIT or call.is_over(round_.deadline_ms):
+        raise Refusal(
+            Code.WRONG_PHASE,
+            f"the queue of {state.task_id} is open while a round is in COMMIT and its deadline has not passed; "
+            f"round {round_.number} is in {Phase.Name(round_.phase)}",
+        )
 
 
 def settle_places(call: Call, round_: Round) -> None:

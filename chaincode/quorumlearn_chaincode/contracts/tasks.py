@@ -10,7 +10,7 @@ from . import seats
 from .arguments import page, record, task_id
 from .call import Call
 from .errors import Code, Refusal
-from .miners_queue import line_up
+from .miners_queue import check_open, line_up
 from .rounds import current_round
 from .settlement import finish, genesis, head_of
 from .specification import MAX_LIVE_TASKS, MAX_SPEC_BYTES, check_spec
@@ -66,6 +66,7 @@ def join(call: Call, name: str) -> None:
         raise Refusal(Code.ALREADY_JOINED, f"{call.actor} is a miner of {name} already")
     if seats.verifies(call, task):
         raise Refusal(Code.ALREADY_JOINED, f"{call.actor} verifies {name}: mine with another identity")
+    check_open(call, state)
     if miner is None:
         miner = Participation(task_id=name, miner=call.actor)
     miner.left = False
@@ -89,6 +90,7 @@ def leave(call: Call, name: str) -> None:
         miner.leaves_after = state.round
         call.ledger.put(MINERS, miner, name, call.actor)
         return
+    check_open(call, state)
     miner.left = True
     call.ledger.put(MINERS, miner, name, call.actor)
     return_stake(call, stake_of(call, name, call.actor))
@@ -98,7 +100,7 @@ def cancel(call: Call, name: str) -> None:
     task = call.task(task_id(name))
     if call.actor != task.owner:
         raise Refusal(Code.NOT_THE_OWNER, f"only {task.owner} may cancel {name}")
-    state = _open_for_joining(call, name)
+    state = _live(call, name)
     if state.status == TaskStatus.PUBLISHED:
         finish(call, task, state, TaskStatus.CANCELLED, "cancelled by its owner")
         call.event.moved = True
@@ -143,6 +145,17 @@ def _take_slot(call: Call, name: str) -> None:
 
 
 def _open_for_joining(call: Call, name: str) -> TaskState:
+    """Who joins and who leaves before the start is read to start: so nobody does once it is due."""
+    state = _live(call, name)
+    if state.status == TaskStatus.PUBLISHED and call.is_over(state.join_deadline_ms):
+        raise Refusal(
+            Code.WRONG_PHASE,
+            f"{name} is to start or to expire, its time to join is over: blocks:Advance comes first",
+        )
+    return state
+
+
+def _live(call: Call, name: str) -> TaskState:
     state = call.state(name)
     if state.status not in LIVE:
         raise Refusal(Code.WRONG_PHASE, f"task {name} has ended: {TaskStatus.Name(state.status)}")

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
 from quorumlearn.artifacts.backend import CHUNK, failure
 from quorumlearn.artifacts.errors import ArtifactMissing
 from quorumlearn.artifacts.reference import checked_digest
@@ -52,10 +54,14 @@ class Copies:
         except OSError as error:
             raise failure(error, "keep a copy of an artifact", self.shown) from error
 
-    def own(self) -> list[str]:
-        """The digests of what is to be put back."""
-        found = {path.name for path in _there(self._folder, f"*/*/{_OWN}/*")}
-        return sorted(name for name in found if not name.startswith("."))
+    def own(self) -> list[ArtifactRef]:
+        """What is to be put back, by digest."""
+        found = {}
+        for path in _there(self._folder, f"*/*/{_OWN}/*"):
+            if not path.name.startswith("."):
+                with suppress(FileNotFoundError):  # forgotten meanwhile
+                    found[path.name] = path.stat().st_size
+        return [ArtifactRef(digest=digest, size=size) for digest, size in sorted(found.items())]
 
     def has(self, digest: str) -> bool:
         return self._find(digest) is not None

@@ -128,11 +128,13 @@ class Folder:
         self._check_root()
         target = self._root / name
         partial: Path | None = None
+        changed = {target.parent}
         try:
             for folder in (self._partial.parent, self._partial, target.parent):
                 if not folder.exists():
                     folder.mkdir(exist_ok=True)
                     folder.chmod(0o755)  # whatever the umask is: the others read here
+                    changed.add(folder.parent)
                 if folder.is_symlink():
                     raise StoreUnavailable(f"{folder} is a symbolic link; a store holds none")
             handle, path = tempfile.mkstemp(dir=self._partial, prefix=target.name[:16])
@@ -143,7 +145,7 @@ class Folder:
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())
             partial.replace(target)
-            for folder in (target.parent, self._partial.parent, self._root):
+            for folder in changed:
                 _sync_folder(folder)
         except FileNotFoundError as error:
             self._check_root()

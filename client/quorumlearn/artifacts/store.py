@@ -10,7 +10,7 @@ Rules:
 4. References come from others. The digest's form and the size against the reader's limit are checked before
    anything is touched, and never more than size + 1 bytes are read in one place.
 5. Nobody sees bytes that were not checked: `get` and `open` return after the digest has been compared.
-6. With a folder for copies a store keeps what its program put and what it will need (`put` and `keep`, both for a purpose), so that it
+6. With a folder for copies a store keeps what its program put and what it will need (`put`, `get` and `keep`, for a purpose), so that it
    can put back the one and loses nothing if somebody removes the other.
 
 Usage:
@@ -58,7 +58,6 @@ ALONE = "own"
 """In the place of an organisation's name, where one program has the store for itself."""
 T = TypeVar("T")
 _SPOOL = 1 << 23  # bytes kept in memory before a temporary file is used
-_ANY = 1 << 62
 
 
 class ArtifactStore:
@@ -131,27 +130,32 @@ class ArtifactStore:
         """Make good what somebody removed or damaged of what was put for a purpose that lasts."""
         if self.copies is None:
             return
-        for digest in self.copies.own():
-            name = path_of(self.organisation, digest)
-            mark = self._backend.mark(name)
-            if mark is None or mark != self._intact_marks.get(digest):
-                with suppress(ArtifactMissing):  # forgotten meanwhile
-                    self.put(b"".join(self.copies.read(digest, _ANY)))
-                    self._intact_marks[digest] = self._backend.mark(name) or ""
+        known, self._intact_marks = self._intact_marks, {}
+        for ref in self.copies.own():
+            mark = self._backend.mark(path_of(self.organisation, ref.digest))
+            if mark is not None and (mark == known.get(ref.digest) or self._intact(ref)):
+                self._intact_marks[ref.digest] = mark
+                continue
+            with suppress(ArtifactMissing):  # forgotten meanwhile
+                self.put(self.get(ref, ref.size))
 
-    def get(self, ref: ArtifactRef, limit: int, author: str = "") -> bytes:
-        """The artifact's bytes, checked. `author` is the account or the MSP ID that put it, if that is known.
+    def get(self, ref: ArtifactRef, limit: int, author: str = "", kept_for: Purpose | None = None) -> bytes:
+        """The artifact's bytes, checked. `author` is the account or the MSP ID that put it, if that is known; a copy is kept for the
+        purpose `kept_for`, so that nobody can take it away any more.
 
         BadReference, ArtifactTooLarge (over `limit` bytes), ArtifactMissing, ArtifactCorrupt (other size or
-        digest) or StoreUnavailable.
+        digest) or StoreUnavailable; StoreFull if there is no room for a copy.
         """
         checked(ref, limit)
-        return self._first(ref, author, b"".join)
+        data = self._first(ref, author, b"".join)
+        if kept_for is not None and self.copies is not None and not self._is_kept(ref):
+            self.copies.add(kept_for, ref.digest, data, own=False)
+        return data
 
     def keep(self, ref: ArtifactRef, limit: int, purpose: Purpose, author: str = "") -> None:
-        """Fetch a copy for this purpose, so that nobody can take it away any more. Errors as in `get`, and StoreFull."""
+        """Fetch a copy for this purpose unless there is one; errors as in `get`."""
         if self.copies is not None and not self._is_kept(ref):
-            self.copies.add(purpose, ref.digest, self.get(ref, limit, author), own=False)
+            self.get(ref, limit, author, purpose)
 
     @contextmanager
     def open(self, ref: ArtifactRef, limit: int, author: str = "") -> Iterator[IO[bytes]]:

@@ -44,6 +44,8 @@ from quorumlearn.ckks.parameters import Parameters
 
 _BATCH = 15
 _LIMB = 1 << 16
+KEPT_BYTES = 1 << 26
+"""So much a process keeps of a round's plan, so that its miners do not each transform the same signs: that of 2 million values at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,19 @@ class SketchPlan:
                 polynomials = seal.to_ntt(p.poly_modulus_degree, p.coeff_modulus_bits, polynomials)
                 out[m, at : at + _BATCH] = r.halved(polynomials, q)
         return out
+
+    def spectrum(self, m: int) -> NDArray[np.complex128]:
+        """The `_spectrum` of one combination's signs; kept, if all of a plan's take no more than KEPT_BYTES."""
+        known = self._spectra.get(m)
+        if known is None:
+            known = _spectrum(self.signs[m])
+            if known.nbytes * SKETCH_POLYNOMIALS <= KEPT_BYTES:
+                self._spectra[m] = known
+        return known
+
+    @cached_property
+    def _spectra(self) -> dict[int, NDArray[np.complex128]]:
+        return {}
 
     def pick(self, polynomials: r.Residues) -> r.Residues:
         """The planned coefficients (primes, k) of M polynomials (M, primes, N), coefficient form."""
@@ -255,8 +270,8 @@ def _plain_steps(plan: SketchPlan, *values: r.Integers) -> r.Integers:
     p = plan.parameters
     spectra = [_spectrum(lay_out(p, one)) for one in values]
     out: list[list[r.Integers]] = [[] for _ in values]
-    for signs, at in zip(plan.signs, plan.positions, strict=True):
-        spectrum = _spectrum(signs)
+    for m, at in enumerate(plan.positions):
+        spectrum = plan.spectrum(m)
         for one, found in zip(spectra, out, strict=True):
             found.append(np.rint(_coefficients((one * spectrum).sum(axis=0))[at]).astype(np.int64))
     return np.stack([np.concatenate(found) for found in out])

@@ -221,7 +221,8 @@ def cancel(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_j
 
 @app.command(epilog=f"Example: quorumlearn task leave mnist-1 --as miners1/miner1.  {EXIT_CODES}")
 def leave(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: Signer = "", as_json: AsJson = False) -> None:
-    """Leave a task as one of its miners: at once if it is in no round, else after the one under way.
+    """Leave a task as one of its miners: after the round under way, or at once if it is in none. Who is in none leaves before the start
+    or while a round is in COMMIT.
 
     Until then the node of --as has to go on; then the stake comes back. The node does not join that task again.
     """

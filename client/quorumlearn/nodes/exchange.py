@@ -51,9 +51,7 @@ def get(
     **expected: object,
 ) -> Record:
     """Fetch and parse; `author` put it if that is known, `expected` are fields that must have these values."""
-    if kept_for is not None:
-        store.keep(ref, limit + OVERHEAD, kept_for, author)
-    return parsed(kind, store.get(ref, limit + OVERHEAD, author), ref, **expected)
+    return parsed(kind, store.get(ref, limit + OVERHEAD, author, kept_for), ref, **expected)
 
 
 def parsed(kind: type[Record], data: bytes, ref: ArtifactRef, **expected: object) -> Record:

@@ -30,7 +30,7 @@ from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public
-from quorumlearn.nodes.public_steps import steps_before
+from quorumlearn.nodes.public_steps import Chain, steps_before
 from quorumlearn.nodes.steps import Step, ended, miner_step
 from quorumlearn.nodes.training import Trainer, Values
 from quorumlearn.nodes.triggers import FOR_MINERS, entered
@@ -168,11 +168,12 @@ class Miner:
     def _last_step(self, view: b.TaskView) -> list[Values]:
         """How the public model moved last, if it has."""
         spec = view.task.spec
-        block = partial(self.market.block, spec.task_id)
-        return steps_before(self.store, spec, view.round.base, block, slice(0, 1))
+        chain = Chain(partial(self.market.block, spec.task_id))
+        return steps_before(self.store, spec, view.round.base, chain, slice(0, 1))
 
     def _commit(self, view: b.TaskView) -> None:
-        """Encrypt once, write ciphertext and manifest to the journal, then commit to the manifest's digest."""
+        """Encrypt once, write ciphertext and manifest to the journal, then commit to the manifest's digest. In the store is nothing yet but
+        the claim's salt, which says nothing of the update."""
         spec, now = view.task.spec, view.round
         manifest = self._manifest(now.number)
         if manifest is None or manifest.base_block != now.base.digest:
@@ -190,19 +191,17 @@ class Miner:
             if self.behaviour.tampering is not None:
                 update = adversary.tampered(parameters, key.key, self.behaviour, self.journal, update)
             salt = salts.new()
-            sealed = salts.sealed(view, self.me, salt)
+            sealed = self.store.put(salts.sealed(view, self.me, salt), (spec.task_id, now.number))
             manifest = b.Manifest(
                 task_id=spec.task_id,
                 round=now.number,
                 miner=self.me,
                 base_block=now.base.digest,
                 update=ArtifactRef(digest=hashlib.sha256(update).hexdigest(), size=len(update)),
-                salts=ArtifactRef(digest=hashlib.sha256(sealed).hexdigest(), size=len(sealed)),
+                salts=sealed,
                 sample_count=self._trained[3],
             )
-            self.journal.put(f"round-{now.number}/salt", salt)
-            self.journal.put(f"round-{now.number}/salts", sealed)
-            self.journal.put(f"round-{now.number}/values", self._trained[2].astype("<i8").tobytes())
+            self.journal.put(f"round-{now.number}/claimed", salt + self._trained[2].astype("<i8").tobytes())
             self.journal.put(f"round-{now.number}/update", update)
             self.journal.put(f"round-{now.number}/manifest", canonical.to_json(manifest))
         self.market.commit(spec.task_id, now.number, canonical.digest(manifest))
@@ -212,20 +211,16 @@ class Miner:
         """Show the ciphertexts, and claim the sketch that the beacon gives the values in them; nobody needs those here any more, then."""
         spec, now = view.task.spec, view.round
         manifest = self._manifest(now.number)
-        update, values, salt, sealed = (
-            self.journal.get(f"round-{now.number}/{name}") for name in ("update", "values", "salt", "salts")
-        )
-        if manifest is None or update is None or values is None or salt is None or sealed is None:
+        update, claimed = (self.journal.get(f"round-{now.number}/{name}") for name in ("update", "claimed"))
+        if manifest is None or update is None or claimed is None:
             raise exchange.ExchangeError(
                 f"the journal has lost the update of round {now.number}; it cannot be revealed"
             )
         parameters = parameters_of(spec)
         plan = ckks.round_plan(parameters, bytes.fromhex(now.beacon))
-        steps = np.frombuffer(values, dtype="<i8").astype(np.int64)
-        place = spec.task_id, now.number
-        self.store.put(update, place)
-        self.store.put(sealed, place)
-        claim = ckks.claim(parameters, plan, steps, self.me, salt).hex()
+        steps = np.frombuffer(claimed, dtype="<i8", offset=salts.BYTES).astype(np.int64)
+        self.store.put(update, (spec.task_id, now.number))
+        claim = ckks.claim(parameters, plan, steps, self.me, claimed[: salts.BYTES]).hex()
         self.market.reveal(spec.task_id, now.number, manifest, claim)
         log.info("revealed", task=spec.task_id, round=now.number, identity=self.me)
         self.journal.erase(f"round-{now.number}")

@@ -10,12 +10,13 @@ The blocks are those that the round's base was built on, newest first; reverted 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.common_pb2 import ArtifactRef, Head
+from quorumlearn_proto.common_pb2 import Head
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
@@ -27,37 +28,45 @@ MOST = 3
 """So many steps are looked at. Each takes one of the sketch's k dimensions from what honest updates show."""
 
 
-def known_steps(
-    store: ArtifactStore, spec: TaskSpec, base: Head, block: Callable[[int], b.Block]
-) -> list[NDArray[np.int64]]:
+@dataclass
+class Chain:
+    """One task's blocks; `block` gives the one of a height. What has a digest never changes, so it is asked for once."""
+
+    block: Callable[[int], b.Block]
+    _known: dict[str, b.BlockCore] = field(default_factory=dict)
+
+    def back_from(self, base: Head) -> Iterator[b.BlockCore]:
+        """The base and the blocks before it. A height that was reverted and built anew is passed over: its digest is another."""
+        wanted, height = base.digest, base.height
+        while height >= 0:
+            if wanted not in self._known:
+                one = self.block(height)
+                self._known[one.digest] = one.core
+            core = self._known.get(wanted)
+            if core is not None:
+                yield core
+                wanted, height = core.previous, core.height
+            height -= 1
+
+
+def known_steps(store: ArtifactStore, spec: TaskSpec, base: Head, chain: Chain) -> list[NDArray[np.int64]]:
     """The steps (d,) that every update of a round on this base must have been learned after; see `steps_before`."""
     late = workload_of(spec).config.late_rounds
-    return steps_before(store, spec, base, block, slice(late, late + MOST))
+    return steps_before(store, spec, base, chain, slice(late, late + MOST))
 
 
 def steps_before(
-    store: ArtifactStore, spec: TaskSpec, base: Head, block: Callable[[int], b.Block], which: slice
+    store: ArtifactStore, spec: TaskSpec, base: Head, chain: Chain, which: slice
 ) -> list[NDArray[np.int64]]:
-    """Steps to this base, newest first, in grid steps (d,); `which` of them. `block` gives the task's block of a height.
+    """Steps to this base, newest first, in grid steps (d,); `which` of them.
 
     ArtifactError while one of the models is not in the store.
     """
     if base.height <= which.start:
         return []
     parameters = parameters_of(spec)
-    models = [
-        load_public(store, spec, ref) for ref in islice(_models(base, block), which.start, which.stop + 1)
-    ]
+    cores = islice(chain.back_from(base), which.start, which.stop + 1)
+    models = [load_public(store, spec, core.model) for core in cores]
     return [
         ckks.quantise(learning.difference(after, before), parameters) for after, before in pairwise(models)
     ]
-
-
-def _models(base: Head, block: Callable[[int], b.Block]) -> Iterator[ArtifactRef]:
-    """The base's model and those before it. A height that was reverted and built anew is passed over: its digest is another."""
-    wanted = base.digest
-    for height in range(base.height, -1, -1):
-        one = block(height)
-        if one.digest == wanted:
-            yield one.core.model
-            wanted = one.core.previous

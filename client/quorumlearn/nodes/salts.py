@@ -4,6 +4,7 @@ A claim stands on the ledger. Without a salt whoever guesses an update, or the d
 
 Rules:
 - A miner draws it with its commit, whatever else repeats, seals it to each seat of the round and names the artifact in its manifest.
+  It puts it into the store at once, long before it shows the update: who knows the salt alone knows nothing of that.
 - Each seat passes on what it opened, in its sealed sketch payloads, and any salt that fits the claim counts
   (nodes.committee.openings). So a wrong salt sealed to one seat, or a seat that passes on none, harms no miner.
 - What the store does not have is waited for as an update is, since others may have removed it.

@@ -69,8 +69,7 @@ def _fetch(store: ArtifactStore, parameters: ckks.Parameters, submission: b.Subm
             f"an encrypted update of this task has {parameters.update_bytes} bytes, this one {ref.size}"
         )
     purpose = submission.manifest.task_id, submission.manifest.round
-    store.keep(ref, parameters.update_bytes, purpose, submission.miner)
-    return store.get(ref, parameters.update_bytes, submission.miner)
+    return store.get(ref, parameters.update_bytes, submission.miner, purpose)
 
 
 def sketch_submissions(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from quorumlearn.learning import Split
 from quorumlearn.nodes.journal import Journal
@@ -26,6 +28,7 @@ class DataBudget:
     journal: Journal
     most: int
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _digests: MutableMapping[Split, str] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def left(self, data: Split) -> int:
         """How many more rounds these data may take part in. JournalError if it cannot be read."""
@@ -45,7 +48,14 @@ class DataBudget:
             spent.put(round_key, b"spent")
 
     def _spent(self, data: Split) -> Journal:
-        return self.journal.below(digest_of(data))
+        return self.journal.below(self._digest(data))
+
+    def _digest(self, data: Split) -> str:
+        """That of data which nobody can write to is computed once."""
+        digest = self._digests.get(data) or digest_of(data)
+        if not (data.images.flags.writeable or data.labels.flags.writeable):
+            self._digests[data] = digest
+        return digest
 
 
 def digest_of(data: Split) -> str:

@@ -51,7 +51,7 @@ def miner_step(view: b.TaskView, me: str, *, trained: bool, ready: bool) -> Step
     if ended(view):
         return None
     if me not in view.miners:
-        return Step.JOIN
+        return Step.JOIN if queue_is_open(view) else None
     now = view.round
     mine = submission(view, me)
     if now.phase in (b.KEY, b.COMMIT) and me in now.miners:
@@ -65,6 +65,11 @@ def miner_step(view: b.TaskView, me: str, *, trained: bool, ready: bool) -> Step
     if now.phase == b.PROPOSE and now.proposers[now.proposer_turn] == me:
         return Step.PROPOSE
     return None
+
+
+def queue_is_open(view: b.TaskView) -> bool:
+    """Whether a miner may join, or leave while it waits: not while the task is due to start or its round to end."""
+    return not view.can_advance and (view.state.status == t.PUBLISHED or view.round.phase == b.COMMIT)
 
 
 def verifier_steps(

@@ -244,11 +244,11 @@ class Play:
         for miner in self.miners if who is None else who:
             self.send(miner, "tasks:Join", TASK)
 
-    def start(self, task: TaskSpec | None = None) -> None:
-        """Publish, take every seat, join, advance: round 1 in phase KEY."""
+    def start(self, task: TaskSpec | None = None, miners: Sequence[str] | None = None) -> None:
+        """Publish, take every seat, have all or these miners join, advance: round 1 in phase KEY."""
         self.publish(task)
         self.take_seats()
-        self.join()
+        self.join(miners)
         self.advance()
 
     # The ceremony

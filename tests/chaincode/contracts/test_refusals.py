@@ -253,6 +253,7 @@ def test_joining_leaving_and_joining_again() -> None:
 def test_a_miner_that_is_in_no_round_leaves_at_once() -> None:
     play = Play(miner_count=5)
     play.start()
+    play.to(Phase.COMMIT)
     reserve = (set(play.miners) - set(play.round().miners)).pop()
     play.send(reserve, "tasks:Leave", TASK)
     assert play.balance(reserve) == FUNDS
@@ -277,6 +278,7 @@ def test_a_miner_leaves_after_the_round_under_way_and_has_its_stake_back_then() 
     assert leaving not in play.round().miners
     assert waiting in play.round().miners
     play.check_tokens()
+    play.to(Phase.COMMIT)
     play.join([leaving])
     assert play.stake(leaving).amount == 100
 

@@ -115,6 +115,37 @@ def test_what_was_put_is_got_in_every_way(store: ArtifactStore, data: bytes, tmp
     assert store.get(ref, limit=len(data)) == data
 
 
+def test_all_that_a_power_cut_could_take_of_an_artifact_is_flushed_and_no_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        flushed.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def inodes(*paths: Path) -> list[int]:
+        return sorted(path.stat().st_ino for path in paths)
+
+    first = b"0"
+    second = next(
+        data
+        for data in (str(number).encode() for number in range(1, 1 << 16))
+        if hashlib.sha256(data).hexdigest()[:2] == hashlib.sha256(first).hexdigest()[:2]
+    )
+    store = ArtifactStore(str(folder), create=True)
+    monkeypatch.setattr(os, "fsync", noted)
+    path = place(folder, store.put(first))
+    assert sorted(flushed) == inodes(path, path.parent, folder / ALONE, folder), "each has a new entry"
+    flushed.clear()
+    path = place(folder, store.put(second))
+    assert sorted(flushed) == inodes(path, path.parent)
+    flushed.clear()
+    store.put(second)
+    assert flushed == []
+
+
 def test_an_artifact_can_be_deleted(store: ArtifactStore) -> None:
     ref = store.put(b"once")
     assert store.delete(ref)

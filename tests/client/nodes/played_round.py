@@ -14,6 +14,7 @@ from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
 from quorumlearn.nodes.committee.round_part import RoundPart
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.public_steps import Chain
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
@@ -77,7 +78,7 @@ class Played:
             journal=journal,
             workers=ckks.Workers(0),
             position=lambda _: (0, 0),
-            block=self.blocks.__getitem__,
+            chain=Chain(self.blocks.__getitem__),
         )
 
     def screened(self, *, grace_over: bool = False) -> None:

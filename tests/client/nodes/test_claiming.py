@@ -15,7 +15,7 @@ from quorumlearn.nodes.miner import Miner
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.artifact_pb2 import CollectiveKey
+from quorumlearn_proto.artifact_pb2 import CollectiveKey, SealedSalts
 
 from tests.client.nodes.committee import Committee, committee_of
 from tests.client.nodes.seats import Ledger, miner_in
@@ -90,6 +90,31 @@ def test_a_restarted_miner_claims_the_values_that_it_had_encrypted(
         np.testing.assert_allclose(found.sketches[ME], committee.plain(ME), atol=1e-9)
 
 
+def test_what_is_in_the_store_before_the_reveal_phase_is_the_sealed_salt_and_nothing_else(
+    committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    miner, _ = started(tmp_path)
+    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], 10))
+    view = view_of(committee, miner.store, b.COMMIT)
+    written: list[bytes] = []
+    put = ArtifactStore.put
+    monkeypatch.setattr(
+        ArtifactStore,
+        "put",
+        lambda self, data, purpose=None: written.append(data) or put(self, data, purpose),
+    )
+    assert miner.act(view)
+    (sealed,) = written
+    record = SealedSalts.FromString(sealed)
+    assert (record.miner, [box.recipient for box in record.boxes]) == (ME, list(KEYS))
+    manifest = miner.journal.get("round-4/manifest")
+    assert manifest is not None
+    shown = canonical.from_json(b.Manifest, manifest)
+    assert miner.store.has(shown.salts)
+    assert not miner.store.has(shown.update)
+    assert len(sealed) <= salts.most_bytes(len(KEYS)) < shown.update.size
+
+
 def test_the_values_are_erased_once_the_round_has_ended(
     committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +123,7 @@ def test_the_values_are_erased_once_the_round_has_ended(
     view = view_of(committee, miner.store, b.COMMIT)
     miner.act(view)
     assert not miner.finished(view)
-    assert miner.journal.get("round-4/values") is not None
+    assert miner.journal.get("round-4/claimed") is not None
     view.round.number = 5
     assert not miner.finished(view)
     assert miner.journal.names() == []

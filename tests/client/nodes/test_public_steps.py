@@ -9,7 +9,7 @@ import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactMissing
 from quorumlearn.nodes.committee.round_part import RoundPart
-from quorumlearn.nodes.public_steps import MOST, known_steps, steps_before
+from quorumlearn.nodes.public_steps import MOST, Chain, known_steps, steps_before
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import Head
@@ -61,7 +61,7 @@ class Chained(Played):
 
     def known(self, height: int) -> list[int]:
         """The heights of the steps that a round on this block knows, newest first."""
-        steps = known_steps(self.store, self.spec, self.head(height), self.blocks.__getitem__)
+        steps = known_steps(self.store, self.spec, self.head(height), Chain(self.blocks.__getitem__))
         return [next(h for h in range(1, 7) if np.array_equal(one, step(h))) for one in steps]
 
     def forget(self, height: int) -> None:
@@ -93,9 +93,30 @@ def test_a_task_that_takes_late_updates_knows_what_was_known_when_they_were_lear
     assert [chained.known(height) for height in (1, 3, 6)] == [[], [2, 1], [5, 3, 2]]
 
 
+def test_a_block_is_asked_for_once_and_one_that_was_built_anew_is_found(chained: Chained) -> None:
+    asked: list[int] = []
+
+    def block(height: int) -> b.Block:
+        asked.append(height)
+        return chained.blocks[height]
+
+    chain = Chain(block)
+    assert [core.height for core in chain.back_from(chained.head(5))] == [5, 3, 2, 1, 0]
+    assert sorted(asked) == [0, 1, 2, 3, 4, 5]
+    asked.clear()
+    assert [core.height for core in chain.back_from(chained.head(6))] == [6, 5, 3, 2, 1, 0]
+    assert asked == [6]
+    anew = b.Block(core=chained.blocks[6].core, digest="digest of another")
+    anew.core.previous = "digest 3"
+    chained.blocks[6].CopyFrom(anew)
+    base = Head(height=6, digest=anew.digest, model=anew.core.model)
+    assert [core.height for core in chain.back_from(base)] == [6, 3, 2, 1, 0]
+    assert asked == [6, 6]
+
+
 def test_a_rider_knows_the_last_step(chained: Chained) -> None:
     (last,) = steps_before(
-        chained.store, chained.spec, chained.head(6), chained.blocks.__getitem__, slice(0, 1)
+        chained.store, chained.spec, chained.head(6), Chain(chained.blocks.__getitem__), slice(0, 1)
     )
     np.testing.assert_array_equal(last, step(6))
 

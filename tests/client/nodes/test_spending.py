@@ -9,6 +9,7 @@ import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.learning import Split, get_workload
 from quorumlearn.nodes import miner as joining
+from quorumlearn.nodes import spending
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.ledgers import settle
@@ -59,6 +60,31 @@ def test_data_are_known_by_what_they_are(tmp_path: Path) -> None:
     labels = one.labels.copy()
     labels[0] = 9 - labels[0]
     assert digest_of(Split(one.images, labels)) != digest_of(one)
+
+
+def test_data_are_digested_once_and_again_once_they_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digested = []
+
+    def counted(data: Split) -> str:
+        digested.append(data)
+        return digest_of(data)
+
+    monkeypatch.setattr(spending, "digest_of", counted)
+    budget, loaded = DataBudget(Journal(tmp_path), 3), samples()
+    loaded.images.setflags(write=False)
+    budget.spend(loaded, "one-1-7")
+    loaded.labels[0] = 9 - loaded.labels[0]
+    assert budget.left(loaded) == 3, "labels that can be written to were changed"
+    loaded.labels[0] = 9 - loaded.labels[0]
+    loaded.labels.setflags(write=False)
+    digested.clear()
+    for number in (2, 3):
+        budget.spend(loaded, f"one-{number}-7")
+    assert (budget.left(loaded), len(digested)) == (0, 1)
+    assert budget.left(samples(2)) == 3, "loaded anew from files that have changed"
+    assert budget.left(samples()) == 0, "loaded anew from files that have not"
 
 
 def test_another_ledger_sets_journals_aside_and_the_budget_stays(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from quorumlearn.nodes.steps import Step, miner_step, verifier_steps
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
-from quorumlearn_proto.protocol import STEPS
+from quorumlearn_proto.protocol import ROUND, STEPS
 
 ME = "MinersMSP/one"
 REF = ArtifactRef(digest="0" * 64, size=1)
@@ -32,9 +32,13 @@ def test_an_ended_task_asks_nothing_of_anyone(status: t.TaskStatus) -> None:
     assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
 
 
-def test_a_miner_joins_once() -> None:
-    view = running(b.COMMIT)
-    assert miner_step(view, "MinersMSP/three", trained=False, ready=False) is Step.JOIN
+def test_a_miner_joins_before_the_start_or_in_commit_as_long_as_nothing_is_due() -> None:
+    published = b.TaskView(task=running(b.KEY).task, state=t.TaskState(status=t.PUBLISHED))
+    for view, joins in ((published, True), *((running(phase), phase == b.COMMIT) for phase in ROUND)):
+        for due in (False, True):
+            view.can_advance = due
+            step = miner_step(view, "MinersMSP/three", trained=False, ready=False)
+            assert step is (Step.JOIN if joins and not due else None)
 
 
 def test_a_miner_trains_while_the_key_is_made_and_commits_when_it_may() -> None:

@@ -43,7 +43,7 @@ from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public
-from quorumlearn.nodes.public_steps import known_steps
+from quorumlearn.nodes.public_steps import Chain, known_steps
 from quorumlearn.nodes.rootset import root_sketch
 
 log = structlog.get_logger()
@@ -63,7 +63,7 @@ class RoundPart:
     journal: Journal
     workers: ckks.Workers
     position: Callable[[str], tuple[int, int]]
-    block: Callable[[int], b.Block]
+    chain: Chain
     _steps: list[screening.Sketch] | None = None
     _sketched: list[screening.Sketched] | None = None
     _opened: Opened | None = None
@@ -347,7 +347,7 @@ class RoundPart:
     def _public_steps(self, view: b.TaskView) -> list[screening.Sketch]:
         """The sketches of the last public steps, newest first."""
         if self._steps is None:
-            steps = known_steps(self.store, self.spec, view.round.base, self.block)
+            steps = known_steps(self.store, self.spec, view.round.base, self.chain)
             self._steps = ckks.plain_sketches(self.parameters, self._plan(view), steps)
         return self._steps
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
@@ -29,6 +30,7 @@ from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable
+from quorumlearn.nodes.public_steps import Chain
 from quorumlearn.nodes.steps import Step
 
 log = structlog.get_logger()
@@ -57,6 +59,7 @@ class Verifier:
     advance_delay: float | None = None
     next_look: float | None = None
     _playing: tuple[int, RoundPart] | None = None
+    _chain: Chain | None = None
 
     @property
     def _now_ms(self) -> int:
@@ -162,10 +165,15 @@ class Verifier:
                 journal=self.journal.below(f"round-{number}"),
                 workers=self.workers,
                 position=self.position,
-                block=lambda height: self.market.block(task, height),
+                chain=self._chain_of(task),
             )
             self._playing = number, part
         return self._playing[1]
+
+    def _chain_of(self, task: str) -> Chain:
+        if self._chain is None:
+            self._chain = Chain(partial(self.market.block, task))
+        return self._chain
 
     def _seat(self, view: b.TaskView) -> int:
         seat = steps.seat_of(view, self.me)
