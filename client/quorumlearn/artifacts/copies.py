@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -29,10 +30,11 @@ Purpose = tuple[str, int]
 
 
 class Copies:
-    """Copies in `folder`, which is this program's alone."""
+    """Copies in `folder`, which is this program's alone. For all its threads: one at a time changes the folder or looks through it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
 
     @property
     def shown(self) -> str:
@@ -41,26 +43,17 @@ class Copies:
     def add(self, purpose: Purpose, digest: str, data: bytes, *, own: bool) -> None:
         """Keep a copy, whole or not at all. StoreFull or StoreUnavailable if that fails."""
         path = self._of(purpose) / (_OWN if own else _OTHERS) / digest
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".")
+        with self._lock:
             try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                Path(partial).replace(path)
-            except BaseException:
-                Path(partial).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise failure(error, "keep a copy of an artifact", self.shown) from error
+                _written(path, data)
+            except OSError as error:
+                raise failure(error, "keep a copy of an artifact", self.shown) from error
 
     def own(self) -> list[ArtifactRef]:
         """What is to be put back, by digest."""
-        found = {}
-        for path in _there(self._folder, f"*/*/{_OWN}/*"):
-            if not path.name.startswith("."):
-                with suppress(FileNotFoundError):  # forgotten meanwhile
-                    found[path.name] = path.stat().st_size
+        with self._lock:
+            paths = [path for path in self._folder.glob(f"*/*/{_OWN}/*") if not path.name.startswith(".")]
+            found = {path.name: path.stat().st_size for path in paths}
         return [ArtifactRef(digest=digest, size=size) for digest, size in sorted(found.items())]
 
     def has(self, digest: str) -> bool:
@@ -83,31 +76,37 @@ class Copies:
     def forget(self, task: str, before: int | None = None) -> None:
         """Nothing is kept any more for the task's rounds before this one, or for all of them."""
         folder = self._of((task, 0)).parent
-        for path in _there(folder, "*"):
-            if before is None or int(path.name) < before:
-                shutil.rmtree(path, ignore_errors=True)
-        with suppress(OSError):  # others are left in it
-            folder.rmdir()
+        with self._lock:
+            for path in folder.glob("*"):
+                if before is None or int(path.name) < before:
+                    shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # others are left in it
+                folder.rmdir()
 
     def forget_others(self, tasks: Iterable[str]) -> None:
         """Nothing is kept any more but for these tasks."""
         theirs = {self._of((task, 0)).parent for task in tasks}
-        for path in _there(self._folder, "*"):
-            if path not in theirs:
-                shutil.rmtree(path, ignore_errors=True)
+        with self._lock:
+            for path in self._folder.glob("*"):
+                if path not in theirs:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _find(self, digest: str) -> Path | None:
-        return next(iter(_there(self._folder, f"*/*/*/{checked_digest(digest)}")), None)
+        with self._lock:
+            return next(self._folder.glob(f"*/*/*/{checked_digest(digest)}"), None)
 
     def _of(self, purpose: Purpose) -> Path:
         task, number = purpose
         return self._folder / hashlib.sha256(task.encode()).hexdigest()[:32] / str(number)
 
 
-def _there(folder: Path, pattern: str) -> list[Path]:
-    """What is below the folder, also while another thread forgets some of it."""
-    while True:
-        try:
-            return list(folder.glob(pattern))
-        except FileNotFoundError:  # a folder was removed between its being listed and looked into
-            continue
+def _written(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
