@@ -1,7 +1,7 @@
 """What a task loses when its peers, orderers, chaincodes and nodes are killed: `python -m benchmarks.outages`.
 
     python -m benchmarks.outages --on native --kills 100 --seed 1     about 20 minutes
-    python -m benchmarks.outages --quick                              three kills on the devnet
+    python -m benchmarks.outages --quick                              three kills on the devnet, short outages
 
 Everybody is honest. One process after the other is killed at random and started again after 1 to 10 s, while four miners and three
 verifiers train. Printed are: rounds accepted, and the reason and the outages of each that was not; what honest parties lost of
@@ -39,7 +39,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_KILLS} kills on the devnet")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_KILLS} short outages on the devnet")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--on", choices=("devnet", *Runtime), default="devnet", help="the network to play on")
     parser.add_argument("--kills", type=int, default=KILLS)
@@ -55,7 +55,12 @@ def main() -> int:
     folder = os.environ.get("QUORUMLEARN_DATA")
     data, samples = find_data(console, Path(folder) if folder else None, download=False)
     campaign = make_campaign(
-        options.seed, data, samples, on, lambda line: console.print(line, soft_wrap=True)
+        options.seed,
+        data,
+        samples,
+        on,
+        lambda line: console.print(line, soft_wrap=True),
+        quick=options.quick,
     )
     try:
         found = campaign.play(QUICK_KILLS if options.quick else options.kills)

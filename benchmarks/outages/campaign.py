@@ -40,8 +40,8 @@ PER_ROUND = 200
 MOST_ROUNDS = 1000
 SHARDS = 200
 """Of the training set: each miner has one of so many parts, so that a round is short beside an outage."""
-DOWN_SECONDS = (1.0, 10.0)
-CALM_SECONDS = (2.0, 6.0)
+DOWN_SECONDS, QUICK_DOWN_SECONDS = (1.0, 10.0), (0.5, 2.0)
+CALM_SECONDS, QUICK_CALM_SECONDS = (2.0, 6.0), (0.5, 2.0)
 """How long a process stays down, and how long nothing is killed before and after."""
 AFTERMATH_SECONDS = 15.0
 """A round that ends so long after an outage may still be without what it brought to a standstill."""
@@ -96,6 +96,8 @@ class Campaign:
     scene: Scene
     random: random.Random
     say: Callable[[str], None]
+    calm: tuple[float, float] = CALM_SECONDS
+    down: tuple[float, float] = DOWN_SECONDS
     _nodes: dict[str, Detached] = field(default_factory=dict)
 
     def play(self, kills: int) -> Tally:
@@ -105,7 +107,7 @@ class Campaign:
             self._reach(market, lambda view: view.round.phase >= b.COMMIT)
             outages = []
             for number in range(1, kills + 1):
-                time.sleep(self.random.uniform(*CALM_SECONDS))
+                time.sleep(self.random.uniform(*self.calm))
                 outages.append(self._outage(self.random.choice(self._victims())))
                 self._check(market, f"{number} of {kills}: {outages[-1].process}")
             self._persist(lambda: market.cancel(self.scene.task))
@@ -148,7 +150,7 @@ class Campaign:
         return [*(one.name for one in status(self.scene.network).processes), *self._nodes]
 
     def _outage(self, name: str) -> Outage:
-        down = self.random.uniform(*DOWN_SECONDS)
+        down = self.random.uniform(*self.down)
         self.say(f"killing {name} for {down:.0f} s")
         killed = time.time()
         _kill(self._pid(name))
@@ -212,7 +214,7 @@ class Campaign:
 
 
 def make_campaign(
-    seed: int, data: Path | None, samples: int, on: Runtime | None, say: Callable[[str], None]
+    seed: int, data: Path | None, samples: int, on: Runtime | None, say: Callable[[str], None], *, quick: bool
 ) -> Campaign:
     """Two miner organisations of two miners, three verifiers, in a fresh folder."""
     folder = Path(tempfile.mkdtemp(prefix="quorumlearn-outages-"))
@@ -224,6 +226,8 @@ def make_campaign(
     scene = Scene(folder, spec, f"outages-{seed}", MOST_ROUNDS, seed, data, {})
     scene.write(samples)
     _shorten(scene, samples)
+    if quick:
+        return Campaign(scene, random.Random(seed), say, QUICK_CALM_SECONDS, QUICK_DOWN_SECONDS)
     return Campaign(scene, random.Random(seed), say)
 
 
