@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
@@ -172,7 +171,7 @@ class Verifier:
 
     def _chain_of(self, task: str) -> Chain:
         if self._chain is None:
-            self._chain = Chain(partial(self.market.block, task))
+            self._chain = Chain(lambda height: self.market.block(task, height))
         return self._chain
 
     def _seat(self, view: b.TaskView) -> int:
