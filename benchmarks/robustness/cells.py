@@ -238,7 +238,10 @@ class _Round:
         return self._learned(self.world.root, self._seed("root", 0))
 
     def _learned(self, data: learning.Split, seed: int) -> Values:
-        result = self.world.workload.train(self.base, data, seed=seed)
+        try:
+            result = self.world.workload.train(self.base, data, seed=seed)
+        except learning.TrainingError:  # an attack that won: from such a model training diverges
+            return np.zeros(self.world.parameters.update_size, dtype=np.int64)
         return ckks.quantise(learning.difference(result.model, self.base), self.world.parameters)
 
     def _seed(self, purpose: str, miner: int) -> int:
