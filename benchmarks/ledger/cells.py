@@ -180,7 +180,7 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
     def select(market: Market, seat: int) -> None:
         order = list(play_round().miners)
         chosen = sorted(verdicts, key=lambda verdict: order.index(verdict.miner))
-        market.vote_selection(task, 1, b.Selection(verdicts=chosen), WAITING)
+        market.vote_selection(task, 1, b.Selection(verdicts=chosen), ref("basis").digest, WAITING)
 
     def play_round() -> b.Round:
         return owner.round(task, 1)

@@ -54,6 +54,7 @@ class Fault(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UNFOUNDED_COMPLAINT: _ClassVar[Fault]
     BAD_SKETCH_SHARES: _ClassVar[Fault]
     BAD_PARTIAL: _ClassVar[Fault]
+    UNFOUNDED_VOTE: _ClassVar[Fault]
 
 class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -125,6 +126,7 @@ FALSE_CONFIRMATION: Fault
 UNFOUNDED_COMPLAINT: Fault
 BAD_SKETCH_SHARES: Fault
 BAD_PARTIAL: Fault
+UNFOUNDED_VOTE: Fault
 REASON_UNSPECIFIED: Reason
 CONTRIBUTES: Reason
 ABSENT: Reason
@@ -417,7 +419,7 @@ class Selection(_message.Message):
     def __init__(self, verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ...) -> None: ...
 
 class Screening(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "verifier", "sketch_shares", "selection", "aggregate_ciphertext", "partial")
+    __slots__ = ("task_id", "round", "seat", "verifier", "sketch_shares", "selection", "aggregate_ciphertext", "partial", "basis")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
@@ -426,6 +428,7 @@ class Screening(_message.Message):
     SELECTION_FIELD_NUMBER: _ClassVar[int]
     AGGREGATE_CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     seat: int
@@ -434,7 +437,8 @@ class Screening(_message.Message):
     selection: Selection
     aggregate_ciphertext: str
     partial: _common_pb2.ArtifactRef
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., sketch_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+    basis: str
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., sketch_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., basis: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("model", "aggregate", "proposer")

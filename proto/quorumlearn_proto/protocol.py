@@ -232,8 +232,8 @@ _ROUND = (
         carries=True,
         accused=Fault.BAD_SKETCH_SHARES,
         leads_to=(Phase.OPEN, Phase.ENDED),
-        closing="A seat that voted otherwise than t equal votes leaves too (FALSE_VOTE). Without t equal votes: aborted. "
-        "If they give nobody a weight: rejected.",
+        closing="A seat that voted otherwise than t equal votes leaves too (FALSE_VOTE), unless it lacked the sketches of f miners at "
+        "most. Without t equal votes: aborted. If they give nobody a weight: rejected.",
     ),
     RoundStep(
         at=Phase.OPEN,
@@ -243,6 +243,7 @@ _ROUND = (
         record=Screening,
         fields=("partial",),
         carries=True,
+        accused=Fault.UNFOUNDED_VOTE,
         leads_to=(Phase.PROPOSE, Phase.ENDED),
         closing="A seat whose digest differs from t equal ones leaves too (FALSE_VOTE). Without t equal digests: aborted.",
     ),

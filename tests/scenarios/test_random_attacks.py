@@ -110,14 +110,19 @@ class TurncoatSeat(Market):
         super().reveal_beacon(task, number, secret, options)
 
     def vote_selection(
-        self, task: str, number: int, selection: b.Selection, options: StepOptions = NO_OPTIONS
+        self,
+        task: str,
+        number: int,
+        selection: b.Selection,
+        basis: str,
+        options: StepOptions = NO_OPTIONS,
     ) -> None:
         if self._does(number, "does not vote"):
             raise ExchangeError("this seat is gone")
         if self._does(number, "votes falsely"):
             victim = next(one for one in selection.verdicts if one.weight > 0)
             victim.weight, victim.reason, victim.detail = 0, b.OUTLIER, "slandered"
-        super().vote_selection(task, number, selection, options)
+        super().vote_selection(task, number, selection, basis, options)
 
     def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
         if self._does(number, "does not judge the model"):

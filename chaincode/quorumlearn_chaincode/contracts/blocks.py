@@ -134,7 +134,7 @@ def post_sketch(call: Call, name: str, number: str, text: str) -> None:
     move_on(call, task)
 
 
-def vote_selection(call: Call, name: str, number: str, text: str) -> None:
+def vote_selection(call: Call, name: str, number: str, text: str, basis: str) -> None:
     task, seat = seat_of(call, name)
     round_ = round_of_seat(call, name, number, seat)
     selection = record(Selection, text)
@@ -147,6 +147,7 @@ def vote_selection(call: Call, name: str, number: str, text: str) -> None:
         raise bad(f"the selection is refused: {fault}")
     screening = _screening(call, round_, seat)
     screening.selection.CopyFrom(selection)
+    screening.basis = digest("basis", basis)
     call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
     move_on(call, task)
 

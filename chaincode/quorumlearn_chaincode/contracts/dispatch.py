@@ -148,7 +148,7 @@ FUNCTIONS = {
         _acts(ROUND[Phase.REVEAL], "task round manifest claim", blocks.reveal),
         _acts(ROUND[Phase.BEACON], "task round secret", blocks.reveal_beacon),
         _acts(ROUND[Phase.SCREEN], "task round sketch_shares", blocks.post_sketch),
-        _acts(ROUND[Phase.SELECT], "task round selection", blocks.vote_selection),
+        _acts(ROUND[Phase.SELECT], "task round selection basis", blocks.vote_selection),
         _changes(ACCUSE, "task round accusation", blocks.accuse, VERIFIER),
         _acts(ROUND[Phase.OPEN], "task round aggregate partial", blocks.post_partial),
         _acts(ROUND[Phase.PROPOSE], "task round candidate", blocks.propose),

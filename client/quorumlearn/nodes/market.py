@@ -212,9 +212,10 @@ class Market:
         self._step(options, ROUND[Phase.SCREEN].call, task, str(number), _json(shares))
 
     def vote_selection(
-        self, task: str, number: int, selection: Selection, options: StepOptions = NO_OPTIONS
+        self, task: str, number: int, selection: Selection, basis: str, options: StepOptions = NO_OPTIONS
     ) -> None:
-        self._step(options, ROUND[Phase.SELECT].call, task, str(number), _json(selection))
+        """`basis` is the digest of the seat and of the sketches that the selection judges by (nodes.committee.basis)."""
+        self._step(options, ROUND[Phase.SELECT].call, task, str(number), _json(selection), basis)
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
         """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""

@@ -355,7 +355,8 @@ class Play:
     def select(self, selection: Selection | None = None, seats: Sequence[int] | None = None) -> None:
         number, chosen = str(self.round().number), selection or self.selection()
         for seat in seats or list(self.round().seats):
-            self.send(self.seats[seat], "blocks:VoteSelection", TASK, number, js(chosen))
+            words = ("blocks:VoteSelection", TASK, number, js(chosen), sha(f"basis {seat}"))
+            self.send(self.seats[seat], *words)
 
     def accuse(self, accuser: int, seat: int, fault: Fault, /, **changes: object) -> Response:
         accusation = Accusation(seat=seat, fault=fault, detail=f"seen by {accuser}")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from quorumlearn_chaincode.contracts import FUNCTIONS, Refusal
 from quorumlearn_proto.block_pb2 import BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
+from quorumlearn_proto.protocol import ACCUSED
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
@@ -139,14 +140,13 @@ class MarketMachine(RuleBasedStateMachine):
     @rule(
         accusers=st.one_of(st.just({1, 2}), SUBSETS),
         accused=st.sampled_from([3, 3, 2, 1, 0]),
-        late=st.booleans(),
+        fault=st.sampled_from(sorted(set(ACCUSED.values()))),
     )
-    def accuse(self, accusers: set[int], accused: int, late: bool) -> None:
+    def accuse(self, accusers: set[int], accused: int, fault: Fault) -> None:
         for _ in range(12):
-            if self._phase() in ((Phase.PROPOSE, Phase.VALIDATE) if late else (Phase.SELECT,)):
+            if ACCUSED.get(self._phase()) == fault:
                 break
             self.honest(1)
-        fault = Fault.BAD_PARTIAL if late else Fault.BAD_SKETCH_SHARES
         for accuser in sorted(accusers):
             self._try(lambda accuser=accuser: self.play.accuse(accuser, accused, fault))
 

@@ -12,7 +12,7 @@ from quorumlearn_proto.reward_pb2 import MovementKind
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.ledger_stub import identity
-from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TASK, TREASURY, Play, js, spec
+from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TASK, TREASURY, Play, js, sha, spec
 from tests.chaincode.contracts.market_invariants import rows, tokens_are_conserved
 
 OUTSIDER = "M1MSP/outsider"
@@ -30,7 +30,7 @@ def last_selection(play: Play, _: BallotReason) -> tuple[str, ...]:
     chosen = play.selection(dict.fromkeys(play.miners[1:], 1))
     *others, last = play.round().seats
     play.select(chosen, others[:1])
-    return play.seats[last], "blocks:VoteSelection", TASK, "1", js(chosen)
+    return play.seats[last], "blocks:VoteSelection", TASK, "1", js(chosen), sha("basis")
 
 
 def cancel(play: Play, _: BallotReason) -> tuple[str, ...]:

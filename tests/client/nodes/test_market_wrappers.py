@@ -32,6 +32,7 @@ GIVEN: dict[str, object] = {
     "aggregate": "0" * 64,
     "amount": 5,
     "ballot": Ballot(),
+    "basis": "0" * 64,
     "candidate": Candidate(),
     "ceremony": (TASK, 1, 1),
     "claim": "0" * 64,

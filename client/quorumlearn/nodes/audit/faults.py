@@ -1,8 +1,8 @@
 """A fault that the ledger has recorded, judged again from what is public (for nodes.audit.replay).
 
 Who missed a step or voted otherwise is on the ledger. Failed ceremonies are laid open and judged anew (nodes.committee.blame). A partial
-decryption is held against the others. Of sketch shares, sealed to the committee, only that they are missing or malformed is public: the
-rest is the word of t seats.
+decryption is held against the others. Of sketch shares, sealed to the committee, only that they are missing or malformed is public, and
+of a vote's basis that it is another seat's: the rest is the word of t seats.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ def judged_again(
     said = {word.accuser for word in view.accusations if (word.seat, word.fault) == (one.seat, one.fault)}
     if len(said) < parameters.threshold or not said.issuperset(one.accusers):
         return Judgement(False, f"only seats {sorted(said)} accused it")
+    if one.fault == b.UNFOUNDED_VOTE:
+        return _unfounded(view, one)
     if one.fault == b.BAD_SKETCH_SHARES:
         return _sketch_shares(parameters, store, view, one)
     return _partial(parameters, store, view, one)
@@ -128,6 +130,22 @@ def _voted(view: b.TaskView, threshold: int, one: b.Misconduct) -> Judgement:
         against = RIGHT if own == b.WRONG_MODEL else (b.WRONG_MODEL,) if own in RIGHT else ()
         differs = sum(ballot.reason in against for ballot in view.ballots) >= threshold
     return Judgement(differs, "it voted otherwise" if differs else "it voted as the others")
+
+
+def copied_bases(view: b.TaskView) -> list[list[int]]:
+    """The seats that voted with one basis: each seat's is another, so all but one of them have copied it."""
+    seats: dict[str, list[int]] = {}
+    for one in view.screenings:
+        if one.basis:
+            seats.setdefault(one.basis, []).append(one.seat)
+    return [alike for alike in seats.values() if len(alike) > 1]
+
+
+def _unfounded(view: b.TaskView, one: b.Misconduct) -> Judgement:
+    for alike in copied_bases(view):
+        if one.seat in alike:
+            return Judgement(True, f"seats {alike} voted with one basis")
+    return Judgement(None, f"sealed sketches; seats {sorted(one.accusers)} say: {one.detail}")
 
 
 def _sketch_shares(

@@ -8,7 +8,7 @@ For each round:
 - authorisations: one for the sketches and one for the aggregate at most, each what the round's other records come to, of no fewer
   miners than the task's least aggregate;
 - sketches: what each seat posted covers exactly the authorised updates;
-- selection: t seats of the round voted it;
+- selection: t seats of the round voted it, each with a basis of its own;
 - aggregate: the ciphertext opened is the authorised weighted sum of the updates in the store;
 - decryptions: each posted partial decryption is of that ciphertext and for that purpose; those of the seats that stayed agree;
 - block: what they open gives the aggregate and the model that the block names, on the block before;
@@ -216,6 +216,9 @@ class _Round:
         now = self.view.round
         if not now.HasField("selection"):
             return
+        for alike in faults.copied_bases(self.view):
+            if sum((seat, b.UNFOUNDED_VOTE) not in self.punished for seat in alike) > 1:
+                yield Result.VIOLATION, f"seats {alike} voted with one basis, and none was put out for it"
         voted = faults.votes_for(self.view)
         need = self.record.spec.committee.threshold
         if len(voted) < need:

@@ -114,9 +114,11 @@ class Verifier:
         elif step is Step.SELECT:
             last = self._grace_over(view)
             if not self._accuse(view, self._round(view).opened(view, last), b.BAD_SKETCH_SHARES):
-                self.sender.send(view, news, market.vote_selection, self._round(view).selection(view, last))
+                self.sender.send(view, news, market.vote_selection, *self._round(view).vote(view, last))
         elif step is Step.OPEN:
-            self.sender.send(view, news, market.post_partial, *self._round(view).partial(view))
+            unfounded = Opened({}, self._round(view).unfounded(view))
+            if not self._accuse(view, unfounded, b.UNFOUNDED_VOTE):
+                self.sender.send(view, news, market.post_partial, *self._round(view).partial(view))
         elif step is Step.CHECK:
             verified = self._verified(view)
             if not self._accuse(view, verified, b.BAD_PARTIAL):
