@@ -153,7 +153,7 @@ UPHELD: ChallengeStatus
 DISMISSED: ChallengeStatus
 
 class Round(_message.Message):
-    __slots__ = ("task_id", "number", "phase", "deadline_ms", "miners", "base", "seats", "collective_key", "beacon", "selection", "aggregate_ciphertext", "proposers", "proposer_turn", "candidate", "outcome", "reason", "times", "absentees")
+    __slots__ = ("task_id", "number", "phase", "deadline_ms", "miners", "base", "seats", "collective_key", "beacon", "selection", "aggregate_ciphertext", "proposers", "proposer_turn", "candidate", "outcome", "reason", "times", "ballots_shown", "absentees")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +171,7 @@ class Round(_message.Message):
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TIMES_FIELD_NUMBER: _ClassVar[int]
+    BALLOTS_SHOWN_FIELD_NUMBER: _ClassVar[int]
     ABSENTEES_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     number: int
@@ -189,8 +190,9 @@ class Round(_message.Message):
     outcome: Outcome
     reason: str
     times: _containers.RepeatedCompositeFieldContainer[PhaseTime]
+    ballots_shown: bool
     absentees: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., deadline_ms: _Optional[int] = ..., miners: _Optional[_Iterable[str]] = ..., base: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., proposers: _Optional[_Iterable[str]] = ..., proposer_turn: _Optional[int] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., times: _Optional[_Iterable[_Union[PhaseTime, _Mapping]]] = ..., absentees: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., deadline_ms: _Optional[int] = ..., miners: _Optional[_Iterable[str]] = ..., base: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., proposers: _Optional[_Iterable[str]] = ..., proposer_turn: _Optional[int] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., times: _Optional[_Iterable[_Union[PhaseTime, _Mapping]]] = ..., ballots_shown: bool = ..., absentees: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PhaseTime(_message.Message):
     __slots__ = ("phase", "entered_ms")
@@ -451,7 +453,7 @@ class Candidate(_message.Message):
     def __init__(self, model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., aggregate: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., proposer: _Optional[str] = ...) -> None: ...
 
 class Ballot(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "correct", "base_correct", "total", "lost")
+    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "correct", "base_correct", "total", "lost", "nonce", "fixed")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
@@ -462,6 +464,8 @@ class Ballot(_message.Message):
     BASE_CORRECT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    FIXED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     seat: int
@@ -472,7 +476,15 @@ class Ballot(_message.Message):
     base_correct: int
     total: int
     lost: int
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., correct: _Optional[int] = ..., base_correct: _Optional[int] = ..., total: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
+    nonce: str
+    fixed: _common_pb2.ArtifactRef
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., correct: _Optional[int] = ..., base_correct: _Optional[int] = ..., total: _Optional[int] = ..., lost: _Optional[int] = ..., nonce: _Optional[str] = ..., fixed: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+
+class Ballots(_message.Message):
+    __slots__ = ("ballots",)
+    BALLOTS_FIELD_NUMBER: _ClassVar[int]
+    ballots: _containers.RepeatedCompositeFieldContainer[Ballot]
+    def __init__(self, ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ...) -> None: ...
 
 class BlockCore(_message.Message):
     __slots__ = ("task_id", "height", "previous", "round", "model", "aggregate", "verdicts", "proposer")

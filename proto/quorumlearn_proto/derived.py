@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from . import canonical
-from .block_pb2 import Blame, BlameVote, KeyContribution, OpenedBase, Reason, Selection, Verdict
+from .block_pb2 import Ballot, Blame, BlameVote, KeyContribution, OpenedBase, Reason, Selection, Verdict
 from .reward_pb2 import Totals
 from .task_pb2 import TaskSpec
 
@@ -46,6 +46,15 @@ def judged_by_sketch(selection: Selection) -> list[str]:
     OUT_OF_RANGE is left out, since it is also said of a sketch that does not open.
     """
     return [one.miner for one in selection.verdicts if one.reason in _BY_SKETCH]
+
+
+def fixed_ballot(ballot: Ballot) -> bytes:
+    """A ballot as the artifact that its seat fixes by digest, and shows once all have: all but its verifier, and what was fixed."""
+    kept = Ballot()
+    kept.CopyFrom(ballot)
+    kept.ClearField("fixed")
+    kept.ClearField("verifier")
+    return canonical.to_json(kept)
 
 
 def bare_blame(vote: BlameVote) -> BlameVote:

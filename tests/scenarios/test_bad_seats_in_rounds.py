@@ -33,6 +33,7 @@ from quorumlearn_proto.penalties import Cost, fault_penalty
 from quorumlearn_proto.protocol import ACCUSED
 
 from tests.client.nodes.committee import moved
+from tests.scenarios.ballots import fixed_anew
 from tests.scenarios.stage import LIVE, SEATS, STAKES, AnyNode, NodeThread, Stage, assert_settled, at, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -135,9 +136,11 @@ def unfounded_vote(bad: BadSeat, view: b.TaskView, given: tuple[b.Selection, str
     return given[0], "ab" * 32
 
 
-def false_ballot(bad: BadSeat, view: b.TaskView, ballot: b.Ballot) -> b.Ballot:
-    ballot.reason = b.WRONG_MODEL
-    return ballot
+def false_ballot(bad: BadSeat, view: b.TaskView, fixed: ArtifactRef) -> ArtifactRef:
+    def changed(ballot: b.Ballot) -> None:
+        ballot.reason = b.WRONG_MODEL
+
+    return fixed_anew(bad.organisation, view.task.spec.task_id, view.round.number, changed)
 
 
 def gone(bad: BadSeat, view: b.TaskView, given: object) -> object:
@@ -203,8 +206,10 @@ class BadSeat(Market):
         spoilt = self._spoilt("post_partial", task, number, (aggregate, partial))
         super().post_partial(task, number, *spoilt, options)  # type: ignore[call-arg]
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
-        super().vote_block(task, number, self._spoilt("vote_block", task, number, ballot), options)
+    def vote_block(
+        self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        super().vote_block(task, number, self._spoilt("vote_block", task, number, fixed), options)
 
     def accuse(self, task: str, number: int, accusation: b.Accusation) -> None:
         raise AssertionError("an honest node of this seat would have found nobody at fault")

@@ -20,6 +20,7 @@ from quorumlearn_proto.block_pb2 import (
     Accusation,
     Authorisation,
     Ballot,
+    Ballots,
     Block,
     Candidate,
     KeyContribution,
@@ -229,8 +230,15 @@ class Market:
     def propose(self, task: str, number: int, candidate: Candidate) -> None:
         self._submit(ROUND[Phase.PROPOSE].call, task, str(number), _json(candidate))
 
-    def vote_block(self, task: str, number: int, ballot: Ballot, options: StepOptions = NO_OPTIONS) -> None:
-        self._step(options, ROUND[Phase.VALIDATE].call, task, str(number), _json(ballot))
+    def vote_block(
+        self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        """`fixed` is the ballot, which nobody sees yet (derived.fixed_ballot)."""
+        self._step(options, ROUND[Phase.VALIDATE].call, task, str(number), _json(fixed))
+
+    def show_ballots(self, task: str, number: int, ballots: Ballots) -> None:
+        """What seats have fixed, once all have."""
+        self._submit(ROUND[Phase.VALIDATE].show_call, task, str(number), _json(ballots))
 
     def advance(self, task: str) -> None:
         self._submit("blocks:Advance", task)

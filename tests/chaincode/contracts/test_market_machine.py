@@ -206,7 +206,13 @@ class MarketMachine(RuleBasedStateMachine):
         for seat, reason in enumerate(votes, 1):
             if reason and self._phase() == Phase.VALIDATE:
                 self._try(lambda seat=seat, reason=reason: self.play.vote({seat: reason}))
-        self.time_passes(TIMEOUT_S)
+        self.time_passes(TIMEOUT_S // 2)
+        self.show_ballots(1 + votes.index(max(votes)))
+        self.time_passes(TIMEOUT_S // 2)
+
+    @rule(seat=st.integers(1, 3))
+    def show_ballots(self, seat: int) -> None:
+        self._try(lambda: self.play.show(seat))
 
     @rule(
         back=st.integers(-1, 2),

@@ -20,8 +20,10 @@ OUTSIDER = "M1MSP/outsider"
 
 def last_vote(play: Play, reason: BallotReason) -> tuple[str, ...]:
     play.to(Phase.VALIDATE)
-    play.vote(dict.fromkeys(list(play.round().seats)[:-1], reason))
-    return play.seats[play.round().seats[-1]], "blocks:VoteBlock", TASK, "1", js(play.ballot(reason))
+    seats = list(play.round().seats)
+    for seat in seats:
+        play.cast(seat, play.ballot(reason))
+    return play.seats[seats[-1]], *play.shown_words(seats)
 
 
 def last_selection(play: Play, _: BallotReason) -> tuple[str, ...]:

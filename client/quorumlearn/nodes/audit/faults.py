@@ -7,6 +7,7 @@ of a vote's basis that it is another seat's: the rest is the word of t seats.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
-from quorumlearn_proto.derived import bare_selection
+from quorumlearn_proto.derived import bare_selection, fixed_ballot
+from quorumlearn_proto.gate import counts_fault, score_fell
 from quorumlearn_proto.protocol import ROUND, STEPS
 
 from quorumlearn import ckks
@@ -130,6 +132,18 @@ def _voted(view: b.TaskView, threshold: int, one: b.Misconduct) -> Judgement:
         against = RIGHT if own == b.WRONG_MODEL else (b.WRONG_MODEL,) if own in RIGHT else ()
         differs = sum(ballot.reason in against for ballot in view.ballots) >= threshold
     return Judgement(differs, "it voted otherwise" if differs else "it voted as the others")
+
+
+def as_fixed(ballot: b.Ballot) -> bool:
+    """Whether a shown ballot is what its seat had fixed."""
+    return hashlib.sha256(fixed_ballot(ballot)).hexdigest() == ballot.fixed.digest
+
+
+def contradicts(ballot: b.Ballot, tolerance_bp: int) -> bool:
+    """Whether a ballot says otherwise of the score than its own counts do."""
+    if ballot.reason not in RIGHT:
+        return False
+    return bool(counts_fault(ballot)) or (ballot.reason == b.SCORE_FELL) != score_fell(ballot, tolerance_bp)
 
 
 def copied_bases(view: b.TaskView) -> list[list[int]]:
