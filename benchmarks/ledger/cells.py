@@ -16,12 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 
 from quorumlearn.gateway import TransactionRecord, read_block
 from quorumlearn.nodes.market import Market, StepOptions
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.derived import fixed_ballot
 
-from benchmarks.ledger.empty_market import Ledger, Play, Submission, patient, ref, secret
+from benchmarks.ledger.empty_market import SEATS, Ledger, Play, Submission, patient, ref, secret
 
 PER_CLIENT = 4
 FEWEST, MOST = 40, 256
@@ -34,7 +37,7 @@ FUNCTIONS = frozenset(
     f"blocks:{name}"
     for name in (
         *("Commit", "Reveal", "RevealBeacon", "PostSketch", "VoteSelection", "PostPartial", "Propose"),
-        *("VoteBlock", "Advance"),
+        *("VoteBlock", "ShowBallots", "Advance"),
     )
 )
 """What a round is made of, its key apart, which is made while the one before trains."""
@@ -180,7 +183,7 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
     def select(market: Market, seat: int) -> None:
         order = list(play_round().miners)
         chosen = sorted(verdicts, key=lambda verdict: order.index(verdict.miner))
-        market.vote_selection(task, 1, b.Selection(verdicts=chosen), WAITING)
+        market.vote_selection(task, 1, b.Selection(verdicts=chosen), ref("basis").digest, WAITING)
 
     def play_round() -> b.Round:
         return owner.round(task, 1)
@@ -192,7 +195,31 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
         patient(partial(play.ledger.market(proposer).propose, task, 1, candidate))
 
     total = ref("sum").digest
-    ballot = b.Ballot(model=ref("next model").digest, reason=b.GOOD, correct=90, base_correct=80, total=100)
+    ballots = [
+        b.Ballot(
+            task_id=task,
+            round=1,
+            seat=seat,
+            model=ref("next model").digest,
+            reason=b.GOOD,
+            correct=90,
+            base_correct=80,
+            total=100,
+            nonce=secret(seat).hex(),
+        )
+        for seat in range(1, SEATS + 1)
+    ]
+
+    def vote(market: Market, seat: int) -> None:
+        kept = fixed_ballot(ballots[seat - 1])
+        market.vote_block(task, 1, ArtifactRef(digest=sha256(kept).hexdigest(), size=len(kept)), WAITING)
+
+    def validate() -> None:
+        """All fix a ballot at once; then the first seat shows all."""
+        play.each_seat(vote)
+        first = play.ledger.market("org1/verifier")
+        patient(partial(first.show_ballots, task, 1, b.Ballots(ballots=ballots)))
+
     return [
         (b.COMMIT, commit),
         (b.BEACON, together(lambda market, seat: market.reveal_beacon(task, 1, secret(seat), WAITING))),
@@ -204,7 +231,7 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
             together(lambda market, seat: market.post_partial(task, 1, total, ref(f"p{seat}"), WAITING)),
         ),
         (b.PROPOSE, propose),
-        (b.VALIDATE, together(lambda market, _: market.vote_block(task, 1, ballot, WAITING))),
+        (b.VALIDATE, validate),
     ]
 
 

@@ -54,6 +54,7 @@ class Fault(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UNFOUNDED_COMPLAINT: _ClassVar[Fault]
     BAD_SKETCH_SHARES: _ClassVar[Fault]
     BAD_PARTIAL: _ClassVar[Fault]
+    UNFOUNDED_VOTE: _ClassVar[Fault]
 
 class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -125,6 +126,7 @@ FALSE_CONFIRMATION: Fault
 UNFOUNDED_COMPLAINT: Fault
 BAD_SKETCH_SHARES: Fault
 BAD_PARTIAL: Fault
+UNFOUNDED_VOTE: Fault
 REASON_UNSPECIFIED: Reason
 CONTRIBUTES: Reason
 ABSENT: Reason
@@ -151,7 +153,7 @@ UPHELD: ChallengeStatus
 DISMISSED: ChallengeStatus
 
 class Round(_message.Message):
-    __slots__ = ("task_id", "number", "phase", "deadline_ms", "miners", "base", "seats", "collective_key", "beacon", "selection", "aggregate_ciphertext", "proposers", "proposer_turn", "candidate", "outcome", "reason", "times", "absentees")
+    __slots__ = ("task_id", "number", "phase", "deadline_ms", "miners", "base", "seats", "collective_key", "beacon", "selection", "aggregate_ciphertext", "proposers", "proposer_turn", "candidate", "outcome", "reason", "times", "ballots_shown", "absentees")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +171,7 @@ class Round(_message.Message):
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TIMES_FIELD_NUMBER: _ClassVar[int]
+    BALLOTS_SHOWN_FIELD_NUMBER: _ClassVar[int]
     ABSENTEES_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     number: int
@@ -187,8 +190,9 @@ class Round(_message.Message):
     outcome: Outcome
     reason: str
     times: _containers.RepeatedCompositeFieldContainer[PhaseTime]
+    ballots_shown: bool
     absentees: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., deadline_ms: _Optional[int] = ..., miners: _Optional[_Iterable[str]] = ..., base: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., proposers: _Optional[_Iterable[str]] = ..., proposer_turn: _Optional[int] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., times: _Optional[_Iterable[_Union[PhaseTime, _Mapping]]] = ..., absentees: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., deadline_ms: _Optional[int] = ..., miners: _Optional[_Iterable[str]] = ..., base: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., proposers: _Optional[_Iterable[str]] = ..., proposer_turn: _Optional[int] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., times: _Optional[_Iterable[_Union[PhaseTime, _Mapping]]] = ..., ballots_shown: bool = ..., absentees: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PhaseTime(_message.Message):
     __slots__ = ("phase", "entered_ms")
@@ -417,7 +421,7 @@ class Selection(_message.Message):
     def __init__(self, verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ...) -> None: ...
 
 class Screening(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "verifier", "sketch_shares", "selection", "aggregate_ciphertext", "partial")
+    __slots__ = ("task_id", "round", "seat", "verifier", "sketch_shares", "selection", "aggregate_ciphertext", "partial", "basis")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
@@ -426,6 +430,7 @@ class Screening(_message.Message):
     SELECTION_FIELD_NUMBER: _ClassVar[int]
     AGGREGATE_CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     seat: int
@@ -434,7 +439,8 @@ class Screening(_message.Message):
     selection: Selection
     aggregate_ciphertext: str
     partial: _common_pb2.ArtifactRef
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., sketch_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+    basis: str
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., sketch_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., basis: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("model", "aggregate", "proposer")
@@ -447,7 +453,7 @@ class Candidate(_message.Message):
     def __init__(self, model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., aggregate: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., proposer: _Optional[str] = ...) -> None: ...
 
 class Ballot(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "correct", "base_correct", "total", "lost")
+    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "correct", "base_correct", "total", "lost", "nonce", "fixed")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
@@ -458,6 +464,8 @@ class Ballot(_message.Message):
     BASE_CORRECT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    FIXED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     seat: int
@@ -468,7 +476,15 @@ class Ballot(_message.Message):
     base_correct: int
     total: int
     lost: int
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., correct: _Optional[int] = ..., base_correct: _Optional[int] = ..., total: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
+    nonce: str
+    fixed: _common_pb2.ArtifactRef
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., correct: _Optional[int] = ..., base_correct: _Optional[int] = ..., total: _Optional[int] = ..., lost: _Optional[int] = ..., nonce: _Optional[str] = ..., fixed: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+
+class Ballots(_message.Message):
+    __slots__ = ("ballots",)
+    BALLOTS_FIELD_NUMBER: _ClassVar[int]
+    ballots: _containers.RepeatedCompositeFieldContainer[Ballot]
+    def __init__(self, ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ...) -> None: ...
 
 class BlockCore(_message.Message):
     __slots__ = ("task_id", "height", "previous", "round", "model", "aggregate", "verdicts", "proposer")

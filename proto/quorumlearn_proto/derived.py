@@ -18,10 +18,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from . import canonical
-from .block_pb2 import Blame, BlameVote, KeyContribution, OpenedBase, Selection, Verdict
+from .block_pb2 import Ballot, Blame, BlameVote, KeyContribution, OpenedBase, Reason, Selection, Verdict
 from .reward_pb2 import Totals
 from .task_pb2 import TaskSpec
 
+_BY_SKETCH = (
+    Reason.CONTRIBUTES,
+    Reason.DUPLICATE,
+    Reason.OUTLIER,
+    Reason.NOT_SELECTED,
+    Reason.NOTHING_NEW,
+)
 WEIGHT_A_MINER = 8
 """What the whole weights of a sum may add up to, for each miner of the round."""
 
@@ -31,6 +38,23 @@ def bare_selection(selection: Selection) -> Selection:
     return Selection(
         verdicts=[Verdict(miner=v.miner, weight=v.weight, reason=v.reason) for v in selection.verdicts]
     )
+
+
+def judged_by_sketch(selection: Selection) -> list[str]:
+    """The miners of whom a selection says what only an opened sketch tells, in its order: its basis is of their sketches.
+
+    OUT_OF_RANGE is left out, since it is also said of a sketch that does not open.
+    """
+    return [one.miner for one in selection.verdicts if one.reason in _BY_SKETCH]
+
+
+def fixed_ballot(ballot: Ballot) -> bytes:
+    """A ballot as the artifact that its seat fixes by digest, and shows once all have: all but its verifier, and what was fixed."""
+    kept = Ballot()
+    kept.CopyFrom(ballot)
+    kept.ClearField("fixed")
+    kept.ClearField("verifier")
+    return canonical.to_json(kept)
 
 
 def bare_blame(vote: BlameVote) -> BlameVote:

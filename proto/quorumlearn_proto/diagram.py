@@ -95,7 +95,7 @@ def _table(kind: str, steps: Iterable[RoundStep | KeyStep]) -> str:
             (
                 step.name,
                 str(step.actor),
-                f"`{step.function}`" if step.function else "",
+                _functions(step),
                 f"`{step.timeout}`" if step.timeout else "",
                 _carrying(step),
                 _accused(step),
@@ -105,6 +105,11 @@ def _table(kind: str, steps: Iterable[RoundStep | KeyStep]) -> str:
         )
     columns = [(head, "---", *cells) for head, *cells in zip(*rows, strict=True) if any(cells)]
     return _rows(zip(*columns, strict=True))
+
+
+def _functions(step: RoundStep | KeyStep) -> str:
+    shows = step.shows if isinstance(step, RoundStep) else ""
+    return ", ".join(f"`{name}`" for name in (step.function, shows) if name)
 
 
 def _carrying(step: RoundStep | KeyStep) -> str:

@@ -135,6 +135,11 @@ FAULTS: Mapping[Fault, Penalty] = MappingProxyType(
             proof=f"the attempt, which is laid open, and {_TYPED}", seen_by=READER, cost=Cost.PAY
         ),
         Fault.BAD_SKETCH_SHARES: Penalty(proof=_TYPED, seen_by=SEATS, cost=Cost.STAKE),
+        Fault.UNFOUNDED_VOTE: Penalty(
+            proof=f"the vote's basis, which whoever has opened the sketches computes, and {_TYPED}",
+            seen_by=SEATS,
+            cost=Cost.STAKE,
+        ),
         Fault.BAD_PARTIAL: Penalty(
             proof=f"the partial decryptions, with one to spare, and {_TYPED}", seen_by=READER, cost=Cost.STAKE
         ),

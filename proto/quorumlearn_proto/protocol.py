@@ -90,12 +90,18 @@ class _Step:
 class RoundStep(_Step):
     """A phase of a round. It leads to the first of these phases if all goes well. Where it `carries`, a seat's transaction may take a
     step of the next round's ceremony along: both are done, or neither. `accused`: of what seats may accuse each other in it.
+    `shows`: by `function` an actor only fixes its part; one of them shows everybody's by this function, and then they are done.
     """
 
     at: Phase
     leads_to: tuple[Phase, ...]
     carries: bool = False
     accused: Fault = Fault.FAULT_UNSPECIFIED
+    shows: str = ""
+
+    @property
+    def show_call(self) -> str:
+        return f"{CONTRACT}:{self.shows}"
 
     @cached_property
     def name(self) -> str:
@@ -232,8 +238,8 @@ _ROUND = (
         carries=True,
         accused=Fault.BAD_SKETCH_SHARES,
         leads_to=(Phase.OPEN, Phase.ENDED),
-        closing="A seat that voted otherwise than t equal votes leaves too (FALSE_VOTE). Without t equal votes: aborted. "
-        "If they give nobody a weight: rejected.",
+        closing="A seat that voted otherwise than t equal votes leaves too (FALSE_VOTE), unless it lacked the sketches of f miners at "
+        "most. Without t equal votes: aborted. If they give nobody a weight: rejected.",
     ),
     RoundStep(
         at=Phase.OPEN,
@@ -243,6 +249,7 @@ _ROUND = (
         record=Screening,
         fields=("partial",),
         carries=True,
+        accused=Fault.UNFOUNDED_VOTE,
         leads_to=(Phase.PROPOSE, Phase.ENDED),
         closing="A seat whose digest differs from t equal ones leaves too (FALSE_VOTE). Without t equal digests: aborted.",
     ),
@@ -263,7 +270,9 @@ _ROUND = (
         actor=Actor.SEATS,
         timeout="validate",
         record=Ballot,
+        fields=("reason",),
         carries=True,
+        shows="ShowBallots",
         accused=Fault.BAD_PARTIAL,
         leads_to=(Phase.ENDED, Phase.PROPOSE),
         closing="t GOOD: accepted. t SCORE_FELL: rejected. t WRONG_MODEL: the turn passes to the next. Otherwise: aborted. WRONG_MODEL "
@@ -279,7 +288,9 @@ STEPS: Mapping[str, RoundStep | KeyStep] = MappingProxyType(
 """The steps in which somebody acts, by their name on the ledger (Misconduct.step, for example)."""
 ACCUSED: Mapping[Phase, Fault] = MappingProxyType({step.at: step.accused for step in _ROUND if step.accused})
 PHASES: Mapping[str, tuple[Phase, ...]] = MappingProxyType(
-    {step.call: (step.at,) for step in _ROUND if step.function} | {ACCUSE: tuple(ACCUSED)}
+    {step.call: (step.at,) for step in _ROUND if step.function}
+    | {step.show_call: (step.at,) for step in _ROUND if step.shows}
+    | {ACCUSE: tuple(ACCUSED)}
 )
 """The phases in which a function may be called, by its call."""
 CARRIED: Mapping[str, KeyStep] = MappingProxyType({step.function: step for step in _CEREMONY if step.carried})

@@ -31,8 +31,10 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
 from quorumlearn_proto.penalties import Cost, fault_penalty
+from quorumlearn_proto.protocol import ACCUSED
 
 from tests.client.nodes.committee import moved
+from tests.scenarios.ballots import fixed_anew
 from tests.scenarios.stage import LIVE, SEATS, STAKES, AnyNode, NodeThread, Stage, assert_settled, at, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -123,14 +125,23 @@ def other_aggregate(
     return "cd" * 32, given[1]
 
 
-def false_selection(bad: BadSeat, view: b.TaskView, selection: b.Selection) -> b.Selection:
-    selection.verdicts[0].weight, selection.verdicts[0].reason = 0, b.OUTLIER
-    return selection
+def false_selection(
+    bad: BadSeat, view: b.TaskView, given: tuple[b.Selection, str]
+) -> tuple[b.Selection, str]:
+    given[0].verdicts[0].weight, given[0].verdicts[0].reason = 0, b.OUTLIER
+    return given
 
 
-def false_ballot(bad: BadSeat, view: b.TaskView, ballot: b.Ballot) -> b.Ballot:
-    ballot.reason = b.WRONG_MODEL
-    return ballot
+def unfounded_vote(bad: BadSeat, view: b.TaskView, given: tuple[b.Selection, str]) -> tuple[b.Selection, str]:
+    """What a seat can say that copies a selection, and has opened no sketch."""
+    return given[0], "ab" * 32
+
+
+def false_ballot(bad: BadSeat, view: b.TaskView, fixed: ArtifactRef) -> ArtifactRef:
+    def changed(ballot: b.Ballot) -> None:
+        ballot.reason = b.WRONG_MODEL
+
+    return fixed_anew(bad.organisation, view.task.spec.task_id, view.round.number, changed)
 
 
 def gone(bad: BadSeat, view: b.TaskView, given: object) -> object:
@@ -148,6 +159,7 @@ CHEATS: Mapping[int, Cheat] = {
     7: ("vote_selection", false_selection, b.FALSE_VOTE, "SELECT"),
     8: ("post_partial", other_aggregate, b.FALSE_VOTE, "OPEN"),
     9: ("vote_block", false_ballot, b.FALSE_VOTE, "VALIDATE"),
+    10: ("vote_selection", unfounded_vote, b.UNFOUNDED_VOTE, "OPEN"),
 }
 """What seat 3 does in each round in place of its step, and what the ledger calls it, in which phase."""
 GONE: Mapping[int, Cheat] = {
@@ -179,9 +191,15 @@ class BadSeat(Market):
         super().post_sketch(task, number, self._spoilt("post_sketch", task, number, shares), options)
 
     def vote_selection(
-        self, task: str, number: int, selection: b.Selection, options: StepOptions = NO_OPTIONS
+        self,
+        task: str,
+        number: int,
+        selection: b.Selection,
+        basis: str,
+        options: StepOptions = NO_OPTIONS,
     ) -> None:
-        super().vote_selection(task, number, self._spoilt("vote_selection", task, number, selection), options)
+        spoilt = self._spoilt("vote_selection", task, number, (selection, basis))
+        super().vote_selection(task, number, *spoilt, options)  # type: ignore[call-arg]
 
     def post_partial(
         self, task: str, number: int, aggregate: str, partial: ArtifactRef, options: StepOptions = NO_OPTIONS
@@ -189,8 +207,10 @@ class BadSeat(Market):
         spoilt = self._spoilt("post_partial", task, number, (aggregate, partial))
         super().post_partial(task, number, *spoilt, options)  # type: ignore[call-arg]
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
-        super().vote_block(task, number, self._spoilt("vote_block", task, number, ballot), options)
+    def vote_block(
+        self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        super().vote_block(task, number, self._spoilt("vote_block", task, number, fixed), options)
 
     def accuse(self, task: str, number: int, accusation: b.Accusation) -> None:
         raise AssertionError("an honest node of this seat would have found nobody at fault")
@@ -257,7 +277,7 @@ def test_every_cheat_is_named_with_its_phase_and_evidence_and_costs_what_the_tab
         if fault
     ]
     for one in found:
-        accused = one.fault in (b.BAD_SKETCH_SHARES, b.BAD_PARTIAL)
+        accused = one.fault in ACCUSED.values()
         cost = fault_penalty(one.fault, one.step).cost
         missed_before = cost is Cost.SECOND and one.round > 1
         assert (one.verifier, one.slashed) == (
@@ -306,7 +326,7 @@ def test_an_audit_finds_every_fault_punished_and_nothing_violated(played: tuple[
     for number, (_, _, fault, _) in CHEATS.items():
         for what in ("beacon", "claims", "authorisations", "selection", "aggregate", "decryptions and block"):
             assert found[number, what] in {"ok", "fault"}, (number, what)
-        sealed = fault == b.BAD_SKETCH_SHARES and number != 4
+        sealed = fault in (b.BAD_SKETCH_SHARES, b.UNFOUNDED_VOTE) and number != 4
         assert found.get((number, "misconduct")) == ("unknown" if sealed else "fault" if fault else None)
 
 

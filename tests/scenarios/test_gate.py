@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from quorumlearn.learning import Split
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
-from quorumlearn.nodes.market import NO_OPTIONS, Market, StepOptions
+from quorumlearn.nodes.market import NO_OPTIONS, Contract, Market, StepOptions
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import reward_pb2 as r
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.gate import score_fell
 
+from tests.scenarios.ballots import fixed_anew
 from tests.scenarios.stage import LIVE, PER_ROUND, SEATS, AnyNode, NodeThread, Stage, raised, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -55,14 +57,23 @@ class PoisonedOrganisation(Organisation):
 class LaxMarket(Market):
     """Finds every candidate as good as its base, whatever its own test set said; of challenged blocks it tells the truth."""
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
-        ballot.reason, ballot.correct, ballot.lost = b.GOOD, ballot.base_correct, 0
-        super().vote_block(task, number, ballot, options)
+    def __init__(self, contract: Contract, organisation: Organisation) -> None:
+        super().__init__(contract)
+        self._organisation = organisation
+
+    def vote_block(
+        self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        def lax(ballot: b.Ballot) -> None:
+            ballot.reason, ballot.correct, ballot.lost = b.GOOD, ballot.base_correct, 0
+
+        fixed = fixed_anew(self._organisation, task, number, lax)
+        super().vote_block(task, number, fixed, options)
 
 
 class LaxOrganisation(Organisation):
     def market(self, user: str) -> Market:
-        return LaxMarket(self.contract(user))
+        return LaxMarket(self.contract(user), self)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,10 @@ from quorumlearn.nodes.miner import Miner
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.penalties import Cost, fault_penalty
 
+from tests.scenarios.ballots import fixed_anew
 from tests.scenarios.stage import LIVE, SEATS, NodeThread, Stage, running
 
 ROUNDS = int(os.environ.get("QUORUMLEARN_ATTACK_ROUNDS", "4"))
@@ -94,12 +96,17 @@ def bad_seat(number: int) -> tuple[int, str] | None:
     return drawn.randint(1, len(SEATS)), drawn.choice(sorted(SEAT_CHEATS))
 
 
+def called_wrong(ballot: b.Ballot) -> None:
+    ballot.reason = b.WRONG_MODEL
+
+
 class TurncoatSeat(Market):
     """A verifier's market: its step is left out or changed in the rounds in which its seat cheats."""
 
-    def __init__(self, contract: Contract, seat: int) -> None:
+    def __init__(self, contract: Contract, organisation: Organisation) -> None:
         super().__init__(contract)
-        self._seat = seat
+        self._organisation = organisation
+        self._seat = 1 + SEATS.index(organisation.config.organisation.name)
 
     def _does(self, number: int, cheat: str) -> bool:
         return bad_seat(number) == (self._seat, cheat)
@@ -110,26 +117,33 @@ class TurncoatSeat(Market):
         super().reveal_beacon(task, number, secret, options)
 
     def vote_selection(
-        self, task: str, number: int, selection: b.Selection, options: StepOptions = NO_OPTIONS
+        self,
+        task: str,
+        number: int,
+        selection: b.Selection,
+        basis: str,
+        options: StepOptions = NO_OPTIONS,
     ) -> None:
         if self._does(number, "does not vote"):
             raise ExchangeError("this seat is gone")
         if self._does(number, "votes falsely"):
             victim = next(one for one in selection.verdicts if one.weight > 0)
             victim.weight, victim.reason, victim.detail = 0, b.OUTLIER, "slandered"
-        super().vote_selection(task, number, selection, options)
+        super().vote_selection(task, number, selection, basis, options)
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
+    def vote_block(
+        self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
         if self._does(number, "does not judge the model"):
             raise ExchangeError("this seat is gone")
         if self._does(number, "calls a good model wrong"):
-            ballot.reason = b.WRONG_MODEL
-        super().vote_block(task, number, ballot, options)
+            fixed = fixed_anew(self._organisation, task, number, called_wrong)
+        super().vote_block(task, number, fixed, options)
 
 
 class TurncoatOrganisation(Organisation):
     def market(self, user: str) -> Market:
-        return TurncoatSeat(self.contract(user), 1 + SEATS.index(self.config.organisation.name))
+        return TurncoatSeat(self.contract(user), self)
 
 
 class Turncoat(Miner):

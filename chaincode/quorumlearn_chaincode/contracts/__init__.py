@@ -7,7 +7,8 @@ Where each rule stands, by file:
 - which steps there are, who acts in them and what follows: quorumlearn_proto.protocol, which nodes read too; what both sides must
   derive alike from records: quorumlearn_proto.derived
 - which functions there are, and who may call them: `dispatch` (table of functions, roles), `standing` (seat, round, phase), `configuration`
-- what the functions do, by contract: `rewards`, `tasks`, `blocks`, and `contributions` for a key's steps; their queries: `views`
+- what the functions do, by contract: `rewards`, `tasks`, `blocks` with `ballots`, and `contributions` for a key's steps; their queries:
+  `views`
 - when a step closes and what follows: `ceremony`, `phases` (pure); `rounds` applies them, `settlement` ends rounds and tasks
 - who has a place among a round's miners: `miners_queue`
 - whose seat is whose: `seats`; what a seat did wrong and what it costs: `misconduct`, what a miner did: `verdicts`; t words against one:

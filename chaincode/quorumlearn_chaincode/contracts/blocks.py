@@ -13,7 +13,6 @@ from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
     Accusation,
     Ballot,
-    BallotReason,
     BlockStatus,
     Candidate,
     ChallengeStatus,
@@ -26,13 +25,13 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.derived import beacon_commitment, miner_groups
-from quorumlearn_proto.gate import counts_fault, score_fell
 from quorumlearn_proto.protocol import ROUND
-from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
+from quorumlearn_proto.task_pb2 import TaskStatus
 
 from . import accusations, challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
 from .authorisation import opened_on
+from .ballots import MAX_COUNT, given_ballot
 from .call import Call
 from .errors import Code, Refusal
 from .phases import selection_fault
@@ -40,7 +39,6 @@ from .rounds import advance, enter, move_on, rebase
 from .specification import MAX_ROUNDS
 from .standing import round_in, round_of_seat, seat_of, takes_part
 from .tables import (
-    BALLOTS,
     BLOCKS,
     CEREMONIES,
     CHALLENGES,
@@ -50,7 +48,6 @@ from .tables import (
     UPDATES,
 )
 
-MAX_COUNT = 1 << 40
 _SECRET = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -134,7 +131,7 @@ def post_sketch(call: Call, name: str, number: str, text: str) -> None:
     move_on(call, task)
 
 
-def vote_selection(call: Call, name: str, number: str, text: str) -> None:
+def vote_selection(call: Call, name: str, number: str, text: str, basis: str) -> None:
     task, seat = seat_of(call, name)
     round_ = round_of_seat(call, name, number, seat)
     selection = record(Selection, text)
@@ -147,6 +144,7 @@ def vote_selection(call: Call, name: str, number: str, text: str) -> None:
         raise bad(f"the selection is refused: {fault}")
     screening = _screening(call, round_, seat)
     screening.selection.CopyFrom(selection)
+    screening.basis = digest("basis", basis)
     call.ledger.put(SCREENINGS, screening, name, round_.number, seat)
     move_on(call, task)
 
@@ -186,17 +184,6 @@ def propose(call: Call, name: str, number: str, text: str) -> None:
     call.event.moved = True
 
 
-def vote_block(call: Call, name: str, number: str, text: str) -> None:
-    task, seat = seat_of(call, name)
-    round_ = round_of_seat(call, name, number, seat)
-    key = (name, round_.number, round_.proposer_turn, seat)
-    ballot = _ballot(call, text, task.spec, round_.number, seat, round_.candidate.model.digest)
-    if call.ledger.get(BALLOTS, *key) is not None:
-        raise Refusal(Code.ALREADY_VOTED, f"seat {seat} has voted on this candidate")
-    call.ledger.put(BALLOTS, ballot, *key)
-    move_on(call, task)
-
-
 def advance_task(call: Call, name: str) -> None:
     if not advance(call, call.task(task_id(name)), deadlines=True):
         raise Refusal(
@@ -231,7 +218,9 @@ def vote_challenge(call: Call, name: str, height: str, text: str) -> None:
         raise Refusal(Code.WRONG_PHASE, f"the challenge of block {number} of {name} is decided")
     if any(entry.seat == seat for entry in opened.ballots):
         raise Refusal(Code.ALREADY_VOTED, f"seat {seat} has voted on the challenge of block {number}")
-    ballot = _ballot(call, text, task.spec, block.core.round, seat, block.core.model.digest)
+    row = Ballot(task_id=name, round=block.core.round, seat=seat, verifier=call.actor)
+    row.model = block.core.model.digest
+    ballot = given_ballot(record(Ballot, text), task.spec, row)
     call.event.round = block.core.round
     if challenges.vote(call, task, opened, ballot) and rebase(call, task):
         advance(call, task, deadlines=False)
@@ -264,52 +253,6 @@ def _check_manifest(call: Call, manifest: Manifest, round_: Round) -> None:
     artifact("salts", manifest.salts)
     if manifest.sample_count > MAX_COUNT:
         raise bad(f"the manifest's sample_count is {manifest.sample_count}: 0 to {MAX_COUNT}")
-
-
-def _ballot(call: Call, text: str, spec: TaskSpec, number: int, seat: int, model: str) -> Ballot:
-    ballot = record(Ballot, text)
-    given = (
-        ("task_id", ballot.task_id, ("", spec.task_id)),
-        ("round", ballot.round, (0, number)),
-        ("seat", ballot.seat, (0, seat)),
-        ("verifier", ballot.verifier, ("", call.actor)),
-    )
-    for field, value, allowed in given:
-        if value not in allowed:
-            raise bad(f"the ballot's {field} is {shown(str(value))}: {allowed[1]}, or left out")
-    if ballot.model != model:
-        raise Refusal(
-            Code.DIGEST_MISMATCH, f"the ballot is on model {shown(ballot.model)}, voted on is {model}"
-        )
-    if ballot.reason == BallotReason.BALLOT_REASON_UNSPECIFIED or ballot.reason not in BallotReason.values():
-        raise bad("the ballot's reason is missing: GOOD, WRONG_MODEL, SCORE_FELL or UNAVAILABLE")
-    _check_counts(ballot, spec.tolerance_bp)
-    return Ballot(
-        task_id=spec.task_id,
-        round=number,
-        seat=seat,
-        verifier=call.actor,
-        model=model,
-        reason=ballot.reason,
-        correct=ballot.correct,
-        base_correct=ballot.base_correct,
-        total=ballot.total,
-        lost=ballot.lost,
-    )
-
-
-def _check_counts(ballot: Ballot, tolerance_bp: int) -> None:
-    """Refuse a ballot whose counts contradict each other, or what it says of the score."""
-    if ballot.total > MAX_COUNT:
-        raise bad(f"the ballot's total is {ballot.total}: at most {MAX_COUNT}")
-    if fault := counts_fault(ballot):
-        raise bad(f"the ballot's counts contradict each other: {fault}")
-    said = BallotReason.SCORE_FELL if score_fell(ballot, tolerance_bp) else BallotReason.GOOD
-    if ballot.reason in (BallotReason.GOOD, BallotReason.SCORE_FELL) and ballot.reason != said:
-        raise bad(
-            f"the ballot says {BallotReason.Name(ballot.reason)}: by its counts, {ballot.base_correct} of {ballot.total} correct "
-            f"before, {ballot.correct} now and {ballot.lost} lost, it is {BallotReason.Name(said)}"
-        )
 
 
 def _miner_event(call: Call, round_: Round) -> None:

@@ -41,7 +41,7 @@ from quorumlearn_chaincode.runtime import (
     Response,
 )
 
-from . import blocks, contributions, rewards, tasks, views
+from . import ballots, blocks, contributions, rewards, tasks, views
 from .arguments import bad, identity, shown, task_id, whole
 from .call import Call
 from .configuration import CONFIG_DIGEST, MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
@@ -148,11 +148,12 @@ FUNCTIONS = {
         _acts(ROUND[Phase.REVEAL], "task round manifest claim", blocks.reveal),
         _acts(ROUND[Phase.BEACON], "task round secret", blocks.reveal_beacon),
         _acts(ROUND[Phase.SCREEN], "task round sketch_shares", blocks.post_sketch),
-        _acts(ROUND[Phase.SELECT], "task round selection", blocks.vote_selection),
+        _acts(ROUND[Phase.SELECT], "task round selection basis", blocks.vote_selection),
         _changes(ACCUSE, "task round accusation", blocks.accuse, VERIFIER),
         _acts(ROUND[Phase.OPEN], "task round aggregate partial", blocks.post_partial),
         _acts(ROUND[Phase.PROPOSE], "task round candidate", blocks.propose),
-        _acts(ROUND[Phase.VALIDATE], "task round ballot", blocks.vote_block),
+        _acts(ROUND[Phase.VALIDATE], "task round fixed", ballots.vote_block),
+        _changes(ROUND[Phase.VALIDATE].show_call, "task round ballots", ballots.show_ballots, VERIFIER),
         _changes("blocks:Advance", "task", blocks.advance_task),
         _changes("blocks:Challenge", "task height reason", blocks.challenge),
         _changes("blocks:VoteChallenge", "task height ballot", blocks.vote_challenge, VERIFIER),

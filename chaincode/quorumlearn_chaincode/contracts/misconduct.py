@@ -35,7 +35,11 @@ from .seats import holder, seat_numbers
 from .tables import ACCUSATIONS, MISCONDUCTS, SCREENINGS
 from .tokens import slash
 
-_SHARES = {Fault.BAD_SKETCH_SHARES: "sketch_shares", Fault.BAD_PARTIAL: "partial"}
+_SHARES = {
+    Fault.BAD_SKETCH_SHARES: "sketch_shares",
+    Fault.UNFOUNDED_VOTE: "sketch_shares",
+    Fault.BAD_PARTIAL: "partial",
+}
 _IN_ROUND = (Fault.MISSED_STEP, Fault.FALSE_VOTE, *_SHARES)
 _DEALT = ("public_share", "sealed_shares", "test_partial", "confirmed_key")
 

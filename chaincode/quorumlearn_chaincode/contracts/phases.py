@@ -6,7 +6,8 @@ and applies. More than half of the seats make a quorum (the specification's chec
 has t equal votes.
 
 A seat that is missing from a phase, or votes otherwise than t equal votes on what has one answer, is at fault
-and leaves the round, so a round has at most one fault of a seat.
+and leaves the round, so a round has at most one fault of a seat. A seat that was shown too little to judge by votes
+otherwise in SELECT and is not at fault: a miner and a seat in league can do that to it, so of f miners at most.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from quorumlearn_proto.block_pb2 import (
     Selection,
     Submission,
 )
-from quorumlearn_proto.derived import bare_selection, beacon_of, sum_fault, weights_of
+from quorumlearn_proto.derived import bare_selection, beacon_of, judged_by_sketch, sum_fault, weights_of
 from quorumlearn_proto.protocol import ROUND, RoundStep
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -146,7 +147,11 @@ def close_select(
     closing = Closing(
         step.next,
         missed=missed,
-        false_votes=tuple(seat for seat in votes if seat not in agreed),
+        false_votes=tuple(
+            seat
+            for seat, vote in votes.items()
+            if seat not in agreed and not _lacked_sketches(vote, selection, spec.byzantine)
+        ),
         slashed_miners=slashed_by(selection.verdicts),
         absentees=tuple(one.miner for one in selection.verdicts if one.reason == Reason.MISSING_ARTIFACT),
         selection=selection,
@@ -226,6 +231,12 @@ def selection_fault(
 
 
 _JUDGEMENTS = frozenset(Reason.values()) - {Reason.REASON_UNSPECIFIED, Reason.ABSENT, Reason.WITHHELD}
+
+
+def _lacked_sketches(vote: Selection, agreed: Selection, byzantine: int) -> bool:
+    """Whether a vote rests on the same sketches as the agreed one but for some, of f miners at most, that did not open to it."""
+    mine, theirs = set(judged_by_sketch(vote)), set(judged_by_sketch(agreed))
+    return mine < theirs and len(theirs - mine) <= byzantine
 
 
 def _known_reason(submission: Submission | None) -> Reason | None:

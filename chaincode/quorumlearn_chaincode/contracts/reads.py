@@ -81,6 +81,7 @@ FIRST_READS: dict[str, tuple[Place, ...]] = {
     "tasks:Miners": _TASK,
     **{step.call: _READS.get(step.record, _ROUND) for step in STEPS.values()},
     ROUND[Phase.REVEAL].call: (*_SUBMISSION, (UPDATES, "task", "update")),
+    ROUND[Phase.VALIDATE].show_call: _ROUND,
     ACCUSE: _ROUND,
     "blocks:Advance": _TASK,
     "blocks:Challenge": _CHALLENGE,
@@ -134,13 +135,17 @@ def first_reads(function: str, named: Given) -> list[Place]:
 
 
 def step_reads(call: Call, named: Given) -> list[Place]:
-    """What a seat's step reads besides: its seat, what it has done, and unless others are pending what they have."""
+    """What a seat's step reads besides: its seat, what it has done, and unless others are pending what they have.
+
+    Who fixes a ballot closes nothing, and looks at nobody else's.
+    """
     name, number = str(named.get("task", "")), int(named.get("round", 0))
     task = call.ledger.get(TASKS, name) if name and number else None
     if task is None:
         return []
     own = own_seat(task, call.msp_id)
-    seats = ([own] if own else []) if call.pending else seat_numbers(task)
+    alone = call.pending or call.function == ROUND[Phase.VALIDATE].call
+    seats = ([own] if own else []) if alone else seat_numbers(task)
     places: list[Place] = [(SEATS, name, own)] if own else []
     round_ = call.ledger.get(ROUNDS, name, number)
     if "attempt" in named:

@@ -263,6 +263,7 @@ def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Clo
     if closing.next_turn:
         round_.proposer_turn += 1
         round_.ClearField("candidate")
+        round_.ballots_shown = False
     if closing.next == Phase.SCREEN:
         authorise_sketches(call, round_)
     if closing.next == Phase.OPEN:

@@ -30,6 +30,8 @@ NEAR_COPY = {
 }
 """The most that a near copy was paid (docs/robustness.md, Copies). Under `agreement` both it and the copied update have 0.59, so that the
 pair has this more than the copied one alone."""
+INVENTED_WORK = 0.6
+"""What is left of a seat's work in a round to who makes up its ballot (docs/economics.md, Figures)."""
 NOISE_FOUND = COPY_FOUND = 1.0
 """Part of rounds (docs/robustness.md, Goals)."""
 
@@ -111,19 +113,22 @@ def of_miners(rule: str, spare: bool, one_less: bool) -> tuple[Cheat, ...]:
 def of_seats(spare: bool) -> tuple[Cheat, ...]:
     """A seat's cheats; `spare`: the committee has more seats than its threshold."""
     partial, vote = "posts a false partial decryption", "votes against what all can compute"
+    copied = "repeats what other seats voted, and verifies nothing"
     return (
-        Cheat(
+        _fault(Fault.UNFOUNDED_VOTE, Phase.OPEN, "copied votes", copied, work=0.0)
+        if spare
+        else Cheat(
             name="copied votes",
-            what="repeats what other seats voted, and verifies nothing",
+            what=copied,
             pay=1.0,
             work=0.0,
-            decides="none: votes are plain while others still vote",
+            decides="no seat to spare: t others cannot name it",
         ),
         Cheat(
             name="invented counts",
-            what="votes GOOD with counts that fit, and scores nothing",
+            what="votes GOOD with counts that fit, and neither opens the sum nor scores",
             pay=1.0,
-            work=0.0,
+            work=INVENTED_WORK,
             decides="none: nobody else has its test set",
         ),
         _fault(Fault.MISSED_STEP, Phase.SELECT, "missing", "does not act", work=0.0)

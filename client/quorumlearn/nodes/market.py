@@ -20,6 +20,7 @@ from quorumlearn_proto.block_pb2 import (
     Accusation,
     Authorisation,
     Ballot,
+    Ballots,
     Block,
     Candidate,
     Challenge,
@@ -215,9 +216,10 @@ class Market:
         self._step(options, ROUND[Phase.SCREEN].call, task, str(number), _json(shares))
 
     def vote_selection(
-        self, task: str, number: int, selection: Selection, options: StepOptions = NO_OPTIONS
+        self, task: str, number: int, selection: Selection, basis: str, options: StepOptions = NO_OPTIONS
     ) -> None:
-        self._step(options, ROUND[Phase.SELECT].call, task, str(number), _json(selection))
+        """`basis` is the digest of the seat and of the sketches that the selection judges by (nodes.committee.basis)."""
+        self._step(options, ROUND[Phase.SELECT].call, task, str(number), _json(selection), basis)
 
     def accuse(self, task: str, number: int, accusation: Accusation) -> None:
         """Seat, fault and detail are the accuser's to give; who accuses, and where, the ledger fills in."""
@@ -231,8 +233,15 @@ class Market:
     def propose(self, task: str, number: int, candidate: Candidate) -> None:
         self._submit(ROUND[Phase.PROPOSE].call, task, str(number), _json(candidate))
 
-    def vote_block(self, task: str, number: int, ballot: Ballot, options: StepOptions = NO_OPTIONS) -> None:
-        self._step(options, ROUND[Phase.VALIDATE].call, task, str(number), _json(ballot))
+    def vote_block(
+        self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        """`fixed` is the ballot, which nobody sees yet (derived.fixed_ballot)."""
+        self._step(options, ROUND[Phase.VALIDATE].call, task, str(number), _json(fixed))
+
+    def show_ballots(self, task: str, number: int, ballots: Ballots) -> None:
+        """What seats have fixed, once all have."""
+        self._submit(ROUND[Phase.VALIDATE].show_call, task, str(number), _json(ballots))
 
     def advance(self, task: str) -> None:
         self._submit("blocks:Advance", task)

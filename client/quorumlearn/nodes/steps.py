@@ -39,6 +39,7 @@ class Step(Enum):
     OPEN = "decrypt aggregate"
     CHECK = "check decryptions"
     VALIDATE = "score candidate"
+    SHOW = "show ballots"
     JUDGE = "judge challenge"
 
 
@@ -122,20 +123,43 @@ def round_step(view: b.TaskView, seat: int) -> Step | None:
         return None
     if now.phase == b.PROPOSE:
         return Step.CHECK if ROUND[b.OPEN].done(screening(view, seat)) else None
+    if now.phase == b.VALIDATE:
+        return _ballot_step(view, seat)
     step = ROUND.get(now.phase)
     if step is None or step.actor is not Actor.SEATS or step.done(seats_record(view, step, seat)):
         return None
     return Step[step.name]
 
 
+def _ballot_step(view: b.TaskView, seat: int) -> Step | None:
+    """Fix a ballot as long as none is shown; show it once all are fixed, or half of the time is over."""
+    now, own = view.round, ballot(view, seat)
+    if own is None:
+        return None if now.ballots_shown else Step.VALIDATE
+    if own.reason:
+        return None
+    all_fixed = all(ballot(view, other) is not None for other in now.seats)
+    late = view.now_ms >= ballots_wait_until_ms(view)
+    return Step.SHOW if all_fixed or now.ballots_shown or late else None
+
+
+def ballots_wait_until_ms(view: b.TaskView) -> int:
+    """When half of the time of VALIDATE is over, in milliseconds since 1970: ballots are shown then without those that are missing."""
+    return view.round.deadline_ms - seconds_of(view, view.round) * 500
+
+
+def ballot(view: b.TaskView, seat: int) -> b.Ballot | None:
+    """The seat's on the present candidate, fixed or shown."""
+    return next((one for one in view.ballots if one.seat == seat), None)
+
+
 def seats_record(view: b.TaskView, step: RoundStep, seat: int) -> Message | None:
-    """What the view shows of a seat's part in one of the round's steps: a ballot only if it is on the present candidate."""
+    """What the view shows of a seat's part in one of the round's steps."""
     if step.record is b.KeyContribution:
         return contribution(view, view.round.number, seat)
     if step.record is b.Screening:
         return screening(view, seat)
-    model = view.round.candidate.model.digest
-    return next((one for one in view.ballots if (one.seat, one.model) == (seat, model)), None)
+    return ballot(view, seat)
 
 
 def key_step(view: b.TaskView, ceremony: b.Ceremony, seat: int) -> Step | None:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.protocol import ACCUSE, CEREMONY, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
 
@@ -76,11 +77,32 @@ def open_steps(view: b.TaskView) -> Iterator[tuple[RoundStep | KeyStep, int, set
                 yield step, now.number, {one for one in now.miners if not step.done(submitted.get(one))}
             case Actor.COMMITTED:
                 yield step, now.number, {one for one in submitted if not step.done(submitted[one])}
-            case Actor.SEATS:
+            case Actor.SEATS if not step.shows:
                 yield step, now.number, yet_to_act(view, now.number)
     for ceremony in view.ceremonies:
         if ceremony.step in CEREMONY:
             yield CEREMONY[ceremony.step], ceremony.round, yet_to_act(view, ceremony.round)
+
+
+def all_voted(view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
+    """Whether all seats of the round have fixed their ballots, and one of them has done so since the view was read."""
+    step, now = ROUND[b.VALIDATE], view.round
+    acted = _actors(step, now.number, events)
+    if now.phase != step.at or not acted:
+        return False
+    fixed = {one.verifier for one in view.ballots}
+    return {one.verifier for one in view.seats if one.seat in now.seats} <= fixed | acted
+
+
+def fixed_ballots(view: b.TaskView, events: Sequence[LedgerEvent]) -> dict[str, ArtifactRef]:
+    """The ballots that seats of the round have fixed, by verifier, those of the events among them."""
+    step, now = ROUND[b.VALIDATE], view.round
+    found = {one.verifier: one.fixed for one in view.ballots if not one.reason}
+    for event in events:
+        if (event.kind, event.round) == (step.call, now.number) and event.shown:
+            found[event.actor] = event.shown[0]
+    taking_part = {one.verifier for one in view.seats if one.seat in now.seats}
+    return {who: ref for who, ref in found.items() if who in taking_part}
 
 
 def _actors(step: RoundStep | KeyStep, number: int, events: Sequence[LedgerEvent]) -> set[str]:

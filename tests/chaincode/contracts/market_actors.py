@@ -14,6 +14,7 @@ from quorumlearn_proto.block_pb2 import (
     Accusation,
     Ballot,
     BallotReason,
+    Ballots,
     Blame,
     BlameVote,
     Block,
@@ -31,6 +32,7 @@ from quorumlearn_proto.block_pb2 import (
     Verdict,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef, Config, OrganisationRoles
+from quorumlearn_proto.derived import fixed_ballot
 from quorumlearn_proto.page_pb2 import MisconductPage, TaskSummary
 from quorumlearn_proto.protocol import BINARY
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
@@ -157,6 +159,7 @@ class Play:
         self.peer = Peer()
         self.seats = dict(enumerate(verifiers(seats), 1))
         self.miners = miners(miner_count)
+        self.ballots: dict[int, Ballot] = {}  # what seats have fixed last
         self.pending = False  # whether seats say that others have yet to act
         self.carrying = (
             False  # whether a seat's step in a round carries its step of the next round's ceremony
@@ -359,7 +362,8 @@ class Play:
     def select(self, selection: Selection | None = None, seats: Sequence[int] | None = None) -> None:
         number, chosen = str(self.round().number), selection or self.selection()
         for seat in seats or list(self.round().seats):
-            self.send(self.seats[seat], "blocks:VoteSelection", TASK, number, js(chosen))
+            words = ("blocks:VoteSelection", TASK, number, js(chosen), sha(f"basis {seat}"))
+            self.send(self.seats[seat], *words)
 
     def accuse(self, accuser: int, seat: int, fault: Fault, /, **changes: object) -> Response:
         accusation = Accusation(seat=seat, fault=fault, detail=f"seen by {accuser}")
@@ -394,12 +398,35 @@ class Play:
         return Ballot(model=model, reason=reason, correct=90, base_correct=88, total=100, lost=3)
 
     def vote(self, votes: Mapping[int, BallotReason] | None = None) -> None:
+        """These seats fix their ballots; once all of the round's have, the last of them shows all."""
         given = votes or dict.fromkeys(self.round().seats, BallotReason.GOOD)
         for seat, reason in given.items():
             self.cast(seat, self.ballot(reason))
+        if {one.seat for one in self.view().ballots} >= set(self.round().seats):
+            self.show(seat)
 
     def cast(self, seat: int, ballot: Ballot) -> Response:
-        return self.send(self.seats[seat], "blocks:VoteBlock", TASK, str(self.round().number), js(ballot))
+        """Fix a ballot, which is kept here as a node keeps it."""
+        fixed = self.fixed(seat, ballot)
+        return self.send(self.seats[seat], "blocks:VoteBlock", TASK, str(self.round().number), js(fixed))
+
+    def fixed(self, seat: int, ballot: Ballot) -> ArtifactRef:
+        kept = Ballot()
+        kept.CopyFrom(ballot)
+        kept.task_id, kept.round = kept.task_id or TASK, kept.round or self.round().number
+        kept.seat, kept.nonce = seat, sha(f"nonce {seat}")
+        self.ballots[seat] = kept
+        artifact = fixed_ballot(kept)
+        return ArtifactRef(digest=hashlib.sha256(artifact).hexdigest(), size=len(artifact))
+
+    def show(self, seat: int, *, of: Sequence[int] | None = None) -> Response:
+        """A seat shows what these have fixed, or all that have."""
+        known = [one.seat for one in self.view().ballots if one.seat in self.round().seats]
+        return self.send(self.seats[seat], *self.shown_words(of or known))
+
+    def shown_words(self, of: Sequence[int]) -> tuple[str, ...]:
+        shown = Ballots(ballots=[self.ballots[one] for one in of])
+        return "blocks:ShowBallots", TASK, str(self.round().number), js(shown)
 
     def to(self, phase: Phase) -> None:
         """Play the round under way, everyone honest, until it is in this phase."""

@@ -4,19 +4,21 @@ Tokens: minted = balances + escrows + stakes (open deposits among them) + burnt,
 account. Blocks: the good ones are one hash-linked chain from the specification to the head. Committees: whoever
 takes part holds its seat and has kept it since the key was made; every token that a verifier lost to a slash
 stands in a Misconduct. Decryptions: no update is sketched twice in a task. Views: nothing is left out.
-Rounds: each phase is one to which the phase before leads. Places: no organisation has more than its share, no two joins one number, and
-who was absent twice in a row stands last.
+Rounds: each phase is one to which the phase before leads. Ballots: what is shown of one is what was fixed. Places: no organisation has
+more than its share, no two joins one number, and who was absent twice in a row stands last.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
 
 from quorumlearn_proto import canonical
-from quorumlearn_proto.block_pb2 import Block, Phase
+from quorumlearn_proto.block_pb2 import Ballot, Block, Phase
+from quorumlearn_proto.derived import fixed_ballot
 from quorumlearn_proto.protocol import ROUND
 
 from tests.chaincode.contracts.ledger_stub import Peer, identity
@@ -170,6 +172,16 @@ def a_round_goes_where_the_protocols_table_leads(peer: Peer) -> None:
         assert all(after in ROUND[before].leads_to for before, after in pairwise(phases))  # type: ignore[index]
 
 
+def a_shown_ballot_is_the_one_that_its_seat_had_fixed(peer: Peer) -> None:
+    """And of who has only fixed one nothing is known; once one is shown, nobody fixes another."""
+    for row in rows(peer, "ballot"):
+        ballot = canonical.from_json(Ballot, json.dumps(row).encode())
+        if ballot.reason:
+            assert hashlib.sha256(fixed_ballot(ballot)).hexdigest() == ballot.fixed.digest
+        else:
+            assert not (ballot.model or ballot.total or ballot.nonce)
+
+
 def no_organisation_has_more_than_its_share_of_a_rounds_places(peer: Peer) -> None:
     for task in rows(peer, "task"):
         spec = task["spec"]
@@ -231,6 +243,7 @@ INVARIANTS = (
     no_combination_of_the_sums_on_a_base_shows_fewer_than_the_least_aggregate,
     a_view_shows_all_that_there_is,
     a_round_goes_where_the_protocols_table_leads,
+    a_shown_ballot_is_the_one_that_its_seat_had_fixed,
     no_organisation_has_more_than_its_share_of_a_rounds_places,
     every_join_has_a_number_of_its_own,
     who_was_absent_twice_in_a_row_stands_behind_all_who_had_joined,

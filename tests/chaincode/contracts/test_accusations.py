@@ -178,6 +178,8 @@ def test_an_accusation_belongs_to_its_phase_and_names_another_seat_of_the_round(
     play.accuse(1, 2, SKETCH, accuser=1, verifier=play.seats[1], round=1, task_id=TASK)
     assert refusal(play.accuse, 1, 2, SKETCH) == Code.ALREADY_VOTED
     play.to(Phase.OPEN)
+    assert refusal(play.accuse, 1, 2, PARTIAL) == Code.BAD_ARGUMENT
+    play.whole_round()
     assert refusal(play.accuse, 1, 2, PARTIAL) == Code.WRONG_PHASE
 
 

@@ -11,7 +11,7 @@ from quorumlearn_proto.block_pb2 import CeremonyStep, Outcome, Phase
 from quorumlearn_proto.event_pb2 import LedgerEvent
 
 from tests.chaincode.contracts.ledger_stub import identity
-from tests.chaincode.contracts.market_actors import TASK, Play, js, ref, secret, spec
+from tests.chaincode.contracts.market_actors import TASK, Play, js, ref, secret, sha, spec
 
 CARRIED = {
     Phase.BEACON: "CommitKey",
@@ -47,7 +47,7 @@ def step_words(play: Play, phase: Phase, seat: int) -> tuple[str, ...]:
     words: dict[Phase, Callable[[], tuple[str, ...]]] = {
         Phase.BEACON: lambda: ("RevealBeacon", secret(seat, 1)),
         Phase.SCREEN: lambda: ("PostSketch", js(ref(f"sketch {seat}"))),
-        Phase.SELECT: lambda: ("VoteSelection", js(play.selection())),
+        Phase.SELECT: lambda: ("VoteSelection", js(play.selection()), sha("basis")),
         Phase.OPEN: lambda: ("PostPartial", ref("sum").digest, js(ref(f"partial {seat}"))),
     }
     function, *arguments = words[phase]()

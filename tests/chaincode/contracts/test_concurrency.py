@@ -14,6 +14,7 @@ from tests.chaincode.contracts.market_actors import (
     OWNER,
     SEALING_KEY,
     TASK,
+    TIMEOUT_S,
     Play,
     commitment,
     js,
@@ -235,16 +236,19 @@ def test_two_settlements_of_one_round_pay_once() -> None:
     play.start()
     play.to(Phase.VALIDATE)
     play.vote({1: play.ballot().reason, 2: play.ballot().reason})
-    play.wait()
+    play.wait(TIMEOUT_S / 2)
+    words = play.shown_words([1, 2])
+    play.send(play.seats[1], *play.shown_words([1]))
+    play.wait(TIMEOUT_S / 2)
     twice = [play.peer.endorse(identity("OwnerMSP/anyone"), "blocks:Advance", TASK) for _ in range(2)]
-    last = play.peer.endorse(identity(play.seats[3]), "blocks:VoteBlock", TASK, "1", js(play.ballot()))
+    last = play.peer.endorse(identity(play.seats[2]), *words)
     play.peer.commit(twice[0])
     paid = play.escrow().paid
     for simulation in (twice[1], last):
         with pytest.raises(ConflictError):
             play.peer.commit(simulation)
     with pytest.raises(Refusal) as caught:
-        play.send(play.seats[3], "blocks:VoteBlock", TASK, "1", js(play.ballot()))
+        play.send(play.seats[2], *words)
     assert caught.value.code == Code.WRONG_PHASE
     assert play.escrow().paid == paid
     play.check_tokens()

@@ -9,7 +9,7 @@ from quorumlearn_proto.block_pb2 import BallotReason, Phase
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.ledger_stub import identity
-from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TASK, TREASURY, Play, js, spec
+from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TREASURY, Play, js, spec
 
 ANOTHER = f"{OWNER}-2"
 
@@ -39,8 +39,8 @@ def test_an_owner_that_publishes_meanwhile_holds_up_no_end_of_a_task() -> None:
     play.to(Phase.VALIDATE)
     *others, last = play.round().seats
     play.vote(dict.fromkeys(others, BallotReason.GOOD))
-    words = ("blocks:VoteBlock", TASK, "1", js(play.ballot()))
-    ending = play.peer.endorse(identity(play.seats[last]), *words)
+    play.cast(last, play.ballot())
+    ending = play.peer.endorse(identity(play.seats[last]), *play.shown_words([*others, last]))
     play.send(OWNER, *small(1))
     play.peer.commit(ending)
     assert play.state().status == TaskStatus.COMPLETED

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from quorumlearn_chaincode.contracts import FUNCTIONS, Refusal
 from quorumlearn_proto.block_pb2 import BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
+from quorumlearn_proto.protocol import ACCUSED
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.audited import found
@@ -154,14 +155,13 @@ class MarketMachine(Malice):
     @rule(
         accusers=st.one_of(st.just({1, 2}), SUBSETS),
         accused=st.sampled_from([3, 3, 2, 1, 0]),
-        late=st.booleans(),
+        fault=st.sampled_from(sorted(set(ACCUSED.values()))),
     )
-    def accuse(self, accusers: set[int], accused: int, late: bool) -> None:
+    def accuse(self, accusers: set[int], accused: int, fault: Fault) -> None:
         for _ in range(12):
-            if self._phase() in ((Phase.PROPOSE, Phase.VALIDATE) if late else (Phase.SELECT,)):
+            if ACCUSED.get(self._phase()) == fault:
                 break
             self.honest(1)
-        fault = Fault.BAD_PARTIAL if late else Fault.BAD_SKETCH_SHARES
         for accuser in sorted(accusers):
             self._try(lambda accuser=accuser: self.play.accuse(accuser, accused, fault))
 
@@ -221,7 +221,13 @@ class MarketMachine(Malice):
         for seat, reason in enumerate(votes, 1):
             if reason and self._phase() == Phase.VALIDATE:
                 self._try(lambda seat=seat, reason=reason: self.play.vote({seat: reason}))
-        self.time_passes(TIMEOUT_S)
+        self.time_passes(TIMEOUT_S // 2)
+        self.show_ballots(1 + votes.index(max(votes)))
+        self.time_passes(TIMEOUT_S // 2)
+
+    @rule(seat=st.integers(1, 3))
+    def show_ballots(self, seat: int) -> None:
+        self._try(lambda: self.play.show(seat))
 
     @rule(
         back=st.integers(-1, 2),

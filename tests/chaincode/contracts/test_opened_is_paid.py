@@ -48,6 +48,8 @@ def nobody_votes(play: Play) -> None:
 def one_votes(play: Play) -> None:
     play.to(Phase.VALIDATE)
     play.vote({2: BallotReason.GOOD})
+    play.wait(TIMEOUT_S / 2)
+    play.show(2)
     late(play)
 
 
@@ -174,6 +176,10 @@ def test_a_ballot_says_what_its_counts_say(reason: BallotReason, counts: dict[st
     ballot = play.ballot(reason)
     for field, value in counts.items():
         setattr(ballot, field, value)
+    play.vote({2: reason, 3: reason})
+    play.cast(1, ballot)
     with pytest.raises(Refusal) as caught:
-        play.cast(1, ballot)
+        play.show(1)
     assert caught.value.code == Code.BAD_ARGUMENT
+    play.show(2, of=[2, 3])
+    assert [bool(one.reason) for one in play.view().ballots] == [False, True, True]

@@ -12,7 +12,7 @@ from quorumlearn_proto.reward_pb2 import MovementKind
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from tests.chaincode.contracts.ledger_stub import identity
-from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TASK, TREASURY, Play, js, spec
+from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TASK, TREASURY, Play, js, sha, spec
 from tests.chaincode.contracts.market_invariants import rows, tokens_are_conserved
 
 OUTSIDER = "M1MSP/outsider"
@@ -20,8 +20,10 @@ OUTSIDER = "M1MSP/outsider"
 
 def last_vote(play: Play, reason: BallotReason) -> tuple[str, ...]:
     play.to(Phase.VALIDATE)
-    play.vote(dict.fromkeys(list(play.round().seats)[:-1], reason))
-    return play.seats[play.round().seats[-1]], "blocks:VoteBlock", TASK, "1", js(play.ballot(reason))
+    seats = list(play.round().seats)
+    for seat in seats:
+        play.cast(seat, play.ballot(reason))
+    return play.seats[seats[-1]], *play.shown_words(seats)
 
 
 def last_selection(play: Play, _: BallotReason) -> tuple[str, ...]:
@@ -30,7 +32,7 @@ def last_selection(play: Play, _: BallotReason) -> tuple[str, ...]:
     chosen = play.selection(dict.fromkeys(play.miners[1:], 1))
     *others, last = play.round().seats
     play.select(chosen, others[:1])
-    return play.seats[last], "blocks:VoteSelection", TASK, "1", js(chosen)
+    return play.seats[last], "blocks:VoteSelection", TASK, "1", js(chosen), sha("basis")
 
 
 def cancel(play: Play, _: BallotReason) -> tuple[str, ...]:

@@ -504,11 +504,15 @@ def test_a_ballot_is_on_the_candidate_and_cast_once() -> None:
         (Ballot(model=model), Code.BAD_ARGUMENT),
         (Ballot(model=model, reason=BallotReason.GOOD, correct=2, total=1), Code.BAD_ARGUMENT),
         (Ballot(model=model, reason=BallotReason.GOOD, base_correct=2, total=1), Code.BAD_ARGUMENT),
-        (Ballot(model=model, reason=BallotReason.GOOD, seat=2), Code.BAD_ARGUMENT),
+        (Ballot(model=model, reason=BallotReason.GOOD, round=2), Code.BAD_ARGUMENT),
         (Ballot(model=model, reason=BallotReason.GOOD, verifier=play.seats[2]), Code.BAD_ARGUMENT),
         (Ballot(model=model, reason=BallotReason.GOOD, total=1 << 41), Code.BAD_ARGUMENT),
     ):
-        assert code(play.send, play.seats[1], "blocks:VoteBlock", TASK, "1", js(ballot)) == expected
+        play = at(Phase.VALIDATE)
+        for seat in play.seats:
+            play.cast(seat, ballot)
+        assert code(play.show, 1, of=[1]) == expected
+    play = at(Phase.VALIDATE)
     play.vote({1: BallotReason.GOOD})
     assert code(play.vote, {1: BallotReason.SCORE_FELL}) == Code.ALREADY_VOTED
 

@@ -81,7 +81,7 @@ def test_every_change_emits_one_event_named_after_its_function() -> None:
         assert event.actor
     moved = [canonical.from_json(LedgerEvent, payload) for _, payload in play.peer.events]
     last = moved[-1]
-    assert (last.kind, last.moved, last.status) == ("blocks:VoteBlock", True, TaskStatus.COMPLETED)
+    assert (last.kind, last.moved, last.status) == ("blocks:ShowBallots", True, TaskStatus.COMPLETED)
     assert (last.round, last.phase) == (2, Phase.ENDED)
     commits = [event for event in moved if event.kind == "blocks:Commit"]
     assert len(commits) == 8

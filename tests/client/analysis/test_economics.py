@@ -74,8 +74,8 @@ def test_an_honest_place_has_an_even_part_of_what_the_contracts_pay() -> None:
         ("withholding", -300 - 20),  # a slash in the second round, and the place
         ("malformed", -300 - 3 * 20),
         ("wrong model", -3 * (50 + 20) / 5),  # one of five is drawn
-        ("copied votes", 3 * 30),
-        ("invented counts", 3 * 30),
+        ("copied votes", -3 * 53 - 3 * 50),  # two other seats know the sketches
+        ("invented counts", 3 * 0.4 * 30),  # what is left to skip
         ("missing", -3 * 53 - 2 * 50),
         ("false partial", -3 * 83 - 3 * 50),  # its work is done, and the pay lost
         ("false vote", -3 * 83 - 3 * 50),
@@ -101,6 +101,7 @@ def test_without_a_seat_or_a_miner_to_spare_nobody_is_slashed() -> None:
     assert gain(tight, "missing").task == pytest.approx(-3 * 53)
     for name in ("false partial", "false vote", "squatting"):
         assert gain(tight, name).task == pytest.approx(0)
+    assert gain(tight, "copied votes").task == pytest.approx(3 * 30)
 
 
 def test_under_agreement_a_near_copy_shares_the_part_of_whom_it_copies() -> None:
@@ -124,12 +125,12 @@ def test_a_cheat_pays_from_the_cost_at_which_its_gain_is_nothing() -> None:
 
 
 def test_found_and_slashed_as_often_as_is_said_a_cheat_gains_nothing() -> None:
-    found = gain(spec(), "copied votes")
+    found = gain(spec(), "invented counts")
     seat = Place("seat", lambda part: 83 * part, 30, stake=10**6, slash=50)
-    copied = Cheat(name="", what="", decides="", pay=1.0, work=0.0, found=found.deterred_by, cost=Cost.STAKE)
-    tokens, worked = played(copied, seat, 3)
-    assert (tokens, worked) == (pytest.approx(3 * 53), 0)
-    assert played(replace(copied, found=found.deterred_by + 0.01), seat, 3)[0] < 3 * 53
+    made_up = Cheat(name="", what="", decides="", pay=1.0, work=0.6, found=found.deterred_by, cost=Cost.STAKE)
+    tokens, worked = played(made_up, seat, 3)
+    assert (tokens - 30 * worked, worked) == (pytest.approx(3 * 53), pytest.approx(3 * 0.6))
+    assert played(replace(made_up, found=found.deterred_by + 0.01), seat, 3)[0] - 30 * worked < 3 * 53
 
 
 def test_who_is_found_now_and_then_loses_the_place_when_every_course_is_counted() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import candidate, exchange
-from quorumlearn.nodes.audit.faults import judged_again
+from quorumlearn.nodes.audit.faults import copied_bases, judged_again
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, ArtifactRef
@@ -123,6 +123,22 @@ def test_with_none_to_spare_or_lost_it_cannot_be_told(tmp_path: Path) -> None:
 
 def _same(shown: Shown) -> dict[str, Any]:
     return {"aggregate_ciphertext": shown.view.round.aggregate_ciphertext}
+
+
+def test_a_vote_with_another_seats_basis_is_seen_by_anybody_and_another_false_one_by_the_seats(
+    tmp_path: Path,
+) -> None:
+    shown = Shown(tmp_path, "")
+    accused = recorded(3, b.UNFOUNDED_VOTE, "OPEN", accusers=(1, 2))
+    for one in shown.view.accusations:
+        one.fault = b.UNFOUNDED_VOTE
+    for posted in shown.view.screenings:
+        posted.basis = f"{posted.seat:064d}"
+    assert shown.again(accused) is None
+    assert copied_bases(shown.view) == []
+    shown.view.screenings[2].basis = shown.view.screenings[0].basis
+    assert shown.again(accused) is True
+    assert copied_bases(shown.view) == [[1, 3]]
 
 
 def test_sealed_shares_are_the_accusers_word_unless_they_are_missing(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
@@ -30,11 +31,17 @@ class Ballots:
     """A market that takes votes on blocks, and accusations."""
 
     def __init__(self) -> None:
-        self.cast: list[b.Ballot] = []
+        self.cast: list[ArtifactRef] = []
         self.accusations: list[b.Accusation] = []
+        self.shown: list[b.Ballots] = []
 
-    def vote_block(self, task: str, number: int, ballot: b.Ballot, options: StepOptions = NO_OPTIONS) -> None:
-        self.cast.append(ballot)
+    def vote_block(
+        self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        self.cast.append(fixed)
+
+    def show_ballots(self, task: str, number: int, ballots: b.Ballots) -> None:
+        self.shown.append(ballots)
 
     def accuse(self, task: str, number: int, accusation: b.Accusation) -> None:
         self.accusations.append(accusation)
@@ -93,9 +100,18 @@ class Validated(Played):
 
     def vote(self, seat: int) -> b.Ballot:
         node, market = self.node(seat)
+        self.journal(seat).erase("ballot-0")
         assert node.act(self.view)
-        (ballot,) = market.cast
-        return ballot
+        return self.ballot(seat, market)
+
+    def ballot(self, seat: int, market: Ballots) -> b.Ballot:
+        """What the seat has fixed, and not shown."""
+        (fixed,) = market.cast
+        kept = self.journal(seat).get("ballot-0")
+        assert kept is not None
+        assert fixed == ArtifactRef(digest=hashlib.sha256(kept).hexdigest(), size=len(kept))
+        assert not self.store.has(fixed)
+        return canonical.from_json(b.Ballot, kept)
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +190,7 @@ def test_a_seat_to_which_the_aggregate_does_not_open_says_so_and_votes_for_no_mo
     view.CopyFrom(round_.view)
     for one in view.screenings[1:]:
         one.ClearField("partial")
+    round_.journal(1).erase("ballot-0")
     node, market = round_.node(1)
     assert node.act(view)
     (accusation,) = market.accusations
@@ -181,4 +198,29 @@ def test_a_seat_to_which_the_aggregate_does_not_open_says_so_and_votes_for_no_mo
     assert market.cast == []
     view.accusations.add(accuser=1, seat=0, fault=b.BAD_PARTIAL)
     assert node.act(view)
-    assert [ballot.reason for ballot in market.cast] == [b.UNAVAILABLE]
+    assert round_.ballot(1, market).reason == b.UNAVAILABLE
+
+
+def test_a_seat_that_comes_up_again_fixes_the_same_ballot(round_: Validated) -> None:
+    """Its nonce is random, so a ballot made again would be another one."""
+    round_.propose(round_.model, round_.aggregate)
+    first = round_.vote(3)
+    node, market = round_.node(3)
+    assert node.act(round_.view)
+    assert round_.ballot(3, market) == first
+
+
+def test_once_all_have_voted_the_first_seat_shows_what_all_show(round_: Validated) -> None:
+    round_.propose(round_.model, round_.aggregate)
+    view = b.TaskView()
+    view.CopyFrom(round_.view)
+    for seat in SEATS:
+        round_.vote(seat)
+        kept = round_.journal(seat).get("ballot-0") or b""
+        ref = ArtifactRef(digest=hashlib.sha256(kept).hexdigest(), size=len(kept))
+        view.ballots.add(seat=seat, verifier=f"V{seat}/v", fixed=ref)
+    for seat in (3, 2, 1):
+        node, market = round_.node(seat)
+        assert node.act(view)
+        shown = [one.seat for one in market.shown[0].ballots]
+        assert shown == {3: [3], 2: [2, 3], 1: [1, 2, 3]}[seat], "what others have shown by then"

@@ -10,7 +10,7 @@ import pytest
 from quorumlearn import ckks
 from quorumlearn.ckks import decryption, shamir
 from quorumlearn.ckks.container import Kind, write
-from quorumlearn.nodes.committee.partials import Values, Verified, verify
+from quorumlearn.nodes.committee.partials import Values, Verified, believed, verify
 
 from tests.client.nodes.committee import SIZE, Committee, Steps, committee_of, moved
 
@@ -117,6 +117,17 @@ def test_where_sketch_shares_contradict_each_other_nobody_is_named(three: Openin
     assert three.verified(three.partials, contested=True).values is not None
     found = three.verified({**three.partials, 1: three.shifted(1, 50)}, contested=True)
     assert (found.values, found.false) == (None, ())
+
+
+def test_who_lacks_a_contributors_sketch_believes_what_all_agree_on_with_one_to_spare(three: Opening) -> None:
+    p, partials = three.committee.parameters, three.partials
+    found = believed(p, three.total, partials, "M/a")
+    assert found.values is not None
+    np.testing.assert_array_equal(found.values, three.values)
+    for doubtful in ({1: partials[1], 2: partials[2]}, {**partials, 3: three.shifted(3, 50)}):
+        found = believed(p, three.total, doubtful, "M/a")
+        assert (found.values, found.false) == (None, ())
+        assert "M/a was selected" in found.undecided
 
 
 def test_too_few_are_too_few(three: Opening) -> None:

@@ -123,7 +123,7 @@ def test_a_rider_knows_the_last_step(chained: Chained) -> None:
 
 def test_every_seat_gives_no_weight_to_who_sends_the_last_step_again(chained: Chained) -> None:
     chained.ready()
-    votes = [chained.seat(seat).selection(chained.view, grace_over=False) for seat in SEATS]
+    votes = [chained.seat(seat).vote(chained.view, grace_over=False)[0] for seat in SEATS]
     assert all(vote == votes[0] for vote in votes)
     assert found(votes[0]) == {RIDER: (0, b.NOTHING_NEW)} | dict.fromkeys(WORKERS, (1, b.CONTRIBUTES))
 
@@ -131,7 +131,7 @@ def test_every_seat_gives_no_weight_to_who_sends_the_last_step_again(chained: Ch
 def test_the_task_says_how_much_must_be_new(chained: Chained) -> None:
     chained.spec.rule.parameters["least_new"] = "0.01"
     chained.ready()
-    verdicts = found(chained.seat(1).selection(chained.view, grace_over=False))
+    verdicts = found(chained.seat(1).vote(chained.view, grace_over=False)[0])
     assert verdicts[RIDER] == (1, b.CONTRIBUTES)
 
 
@@ -140,17 +140,17 @@ def test_the_steps_are_sketched_before_the_vote_which_needs_the_old_models_no_mo
     early, late = chained.seat(1), chained.seat(2)
     early.prepare(chained.view)
     chained.forget(3)
-    assert found(early.selection(chained.view, grace_over=False))[RIDER] == (0, b.NOTHING_NEW)
+    assert found(early.vote(chained.view, grace_over=False)[0])[RIDER] == (0, b.NOTHING_NEW)
     with pytest.raises(
         ArtifactMissing
     ):  # a seat that does not know all steps does not vote as if there were fewer
-        late.selection(chained.view, grace_over=False)
+        late.vote(chained.view, grace_over=False)
 
 
 def test_a_first_round_asks_for_nothing_new(chained: Chained) -> None:
     chained.view.round.base.CopyFrom(chained.head(0))
     chained.ready()
     part: RoundPart = chained.seat(1)
-    assert {reason for _, reason in found(part.selection(chained.view, grace_over=False)).values()} == {
+    assert {reason for _, reason in found(part.vote(chained.view, grace_over=False)[0]).values()} == {
         b.CONTRIBUTES
     }

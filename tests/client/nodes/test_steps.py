@@ -172,12 +172,28 @@ def test_each_step_of_a_ceremony_is_done_once_and_only_by_who_takes_part(
     assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
 
 
-def test_a_ballot_on_an_earlier_candidate_does_not_count_for_the_next() -> None:
-    view = running(b.VALIDATE, candidate=b.Candidate(model=ArtifactRef(digest="a" * 64)))
-    view.ballots.add(seat=1, model="b" * 64)
-    assert verifier_steps(view, "V1MSP/v", "V1MSP") == [(Step.VALIDATE, 1)]
-    view.ballots[0].model = "a" * 64
-    assert verifier_steps(view, "V1MSP/v", "V1MSP") == []
+def test_ballots_are_shown_once_all_are_fixed_or_half_of_the_time_is_over() -> None:
+    view = running(b.VALIDATE, deadline_ms=10_000)
+    view.task.spec.timeouts.validate = 10
+    fixed = ArtifactRef(digest="a" * 64, size=1)
+
+    def step() -> list[tuple[Step, int]]:
+        return verifier_steps(view, "V1MSP/v", "V1MSP")
+
+    assert step() == [(Step.VALIDATE, 1)]
+    view.ballots.add(seat=1, fixed=fixed)
+    assert step() == []
+    view.now_ms = 5_000
+    assert step() == [(Step.SHOW, 1)]
+    view.now_ms = 4_999
+    for seat in view.round.seats[1:]:
+        view.ballots.add(seat=seat, fixed=fixed)
+    assert step() == [(Step.SHOW, 1)]
+    view.ballots[0].reason = b.GOOD
+    assert step() == []
+    del view.ballots[0]
+    view.round.ballots_shown = True
+    assert step() == [], "it is too late"
 
 
 def test_a_challenge_is_judged_beside_the_round() -> None:

@@ -1,12 +1,13 @@
 """A fault that the ledger has recorded, judged again from what is public (for nodes.audit.replay).
 
 Who missed a step or voted otherwise is on the ledger. Failed ceremonies are laid open and judged anew (nodes.committee.blame). A partial
-decryption is held against the others. Of sketch shares, sealed to the committee, only that they are missing or malformed is public: the
-rest is the word of t seats.
+decryption is held against the others. Of sketch shares, sealed to the committee, only that they are missing or malformed is public, and
+of a vote's basis that it is another seat's: the rest is the word of t seats.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
-from quorumlearn_proto.derived import bare_selection
+from quorumlearn_proto.derived import bare_selection, fixed_ballot
+from quorumlearn_proto.gate import counts_fault, score_fell
 from quorumlearn_proto.protocol import ROUND, STEPS
 
 from quorumlearn import ckks
@@ -86,6 +88,8 @@ def judged_again(
     said = {word.accuser for word in view.accusations if (word.seat, word.fault) == (one.seat, one.fault)}
     if len(said) < parameters.threshold or not said.issuperset(one.accusers):
         return Judgement(False, f"only seats {sorted(said)} accused it")
+    if one.fault == b.UNFOUNDED_VOTE:
+        return _unfounded(view, one)
     if one.fault == b.BAD_SKETCH_SHARES:
         return _sketch_shares(parameters, store, view, one)
     return _partial(parameters, store, view, one)
@@ -138,6 +142,34 @@ def _outvoted(ballots: Sequence[b.Ballot], threshold: int, seat: int) -> bool:
     own = next((one.reason for one in ballots if one.seat == seat), b.UNAVAILABLE)
     against = RIGHT if own == b.WRONG_MODEL else (b.WRONG_MODEL,) if own in RIGHT else ()
     return sum(one.reason in against for one in ballots) >= threshold
+
+
+def as_fixed(ballot: b.Ballot) -> bool:
+    """Whether a shown ballot is what its seat had fixed."""
+    return hashlib.sha256(fixed_ballot(ballot)).hexdigest() == ballot.fixed.digest
+
+
+def contradicts(ballot: b.Ballot, tolerance_bp: int) -> bool:
+    """Whether a ballot says otherwise of the score than its own counts do."""
+    if ballot.reason not in RIGHT:
+        return False
+    return bool(counts_fault(ballot)) or (ballot.reason == b.SCORE_FELL) != score_fell(ballot, tolerance_bp)
+
+
+def copied_bases(view: b.TaskView) -> list[list[int]]:
+    """The seats that voted with one basis: each seat's is another, so all but one of them have copied it."""
+    seats: dict[str, list[int]] = {}
+    for one in view.screenings:
+        if one.basis:
+            seats.setdefault(one.basis, []).append(one.seat)
+    return [alike for alike in seats.values() if len(alike) > 1]
+
+
+def _unfounded(view: b.TaskView, one: b.Misconduct) -> Judgement:
+    for alike in copied_bases(view):
+        if one.seat in alike:
+            return Judgement(True, f"seats {alike} voted with one basis")
+    return Judgement(None, f"sealed sketches; seats {sorted(one.accusers)} say: {one.detail}")
 
 
 def _sketch_shares(

@@ -9,9 +9,10 @@ For each round:
 - authorisations: one for the sketches and one for the aggregate at most, each what the round's other records come to, of no fewer
   miners than the task's least aggregate;
 - sketches: what each seat posted covers exactly the authorised updates;
-- selection: t seats of the round voted it;
+- selection: t seats of the round voted it, each with a basis of its own;
 - aggregate: the ciphertext opened is the authorised weighted sum of the updates in the store;
 - decryptions: each posted partial decryption is of that ciphertext and for that purpose; those of the seats that stayed agree;
+- ballots: each that is shown is the one that its seat had fixed by digest, and says what its counts say;
 - block: what they open gives the aggregate and the model that the block names, on the block before;
 - misconduct: each fault is judged again where what it rests on is public. Failed ceremonies are wholly (nodes.committee.blame).
 What a seat did wrong and was put out for is a fault and not a violation. What cannot be seen (shares sealed to the committee, an artifact
@@ -61,6 +62,7 @@ def audit(record: Record, store: ArtifactStore) -> list[Check]:
             ("sketches", round_.sketches()),
             ("selection", round_.selected()),
             ("aggregate", round_.aggregated()),
+            ("ballots", round_.ballots()),
             ("decryptions and block", round_.opened()),
             ("misconduct", round_.misconduct()),
         ):
@@ -185,6 +187,9 @@ class _Round:
         now = self.view.round
         if not now.HasField("selection"):
             return
+        for alike in faults.copied_bases(self.view):
+            if sum((seat, b.UNFOUNDED_VOTE) not in self.punished for seat in alike) > 1:
+                yield Result.VIOLATION, f"seats {alike} voted with one basis, and none was put out for it"
         voted = faults.votes_for(self.view)
         need = self.record.spec.committee.threshold
         if len(voted) < need:
@@ -216,6 +221,17 @@ class _Round:
                     Result.OK,
                     f"the sum of {len(given.updates)} updates, weights {sum(given.weights)} together",
                 )
+
+    def ballots(self) -> Found:
+        shown = [one for one in self.view.ballots if one.reason]
+        wrong = [one.seat for one in shown if not faults.as_fixed(one)]
+        said = [one.seat for one in shown if faults.contradicts(one, self.record.spec.tolerance_bp)]
+        if wrong:
+            yield Result.VIOLATION, f"seats {wrong} show other ballots than they had fixed"
+        if said:
+            yield Result.VIOLATION, f"the ballots of seats {said} say otherwise than their counts"
+        if shown and not wrong and not said:
+            yield Result.OK, f"{len(shown)}, as they were fixed before any was shown"
 
     def opened(self) -> Found:
         now, spec = self.view.round, self.record.spec

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import Coverage
@@ -54,15 +54,19 @@ class Opened:
     false: tuple[Finding, ...] = ()
     contested: frozenset[str] = frozenset()
     undecided: str = ""
+    salts: Mapping[str, bytes] = field(default_factory=dict)
+    """Of the miners whose sketch opened to its claim: with which salt."""
 
 
 @dataclass(frozen=True)
 class _Opening:
-    """One submission: its sketch or reason, the seats whose shares open it to its claim, and whether a spare share agrees."""
+    """One submission: its sketch or reason, the seats whose shares open it to its claim, whether a spare share agrees, and the claim's
+    salt if the sketch opens to it."""
 
     found: Sketch | Reason
     fitting: frozenset[int]
     sure: bool
+    salt: bytes = b""
 
 
 def open_sketches(
@@ -117,7 +121,8 @@ def open_sketches(
             false.append(Finding(seat, b.BAD_SKETCH_SHARES, why))
     named = {finding.seat for finding in false}
     contested = {miner for seat, miners in against.items() if seat not in named for miner in miners}
-    return Opened(found, tuple(false), frozenset(contested), undecided)
+    fitting_salts = {miner: one.salt for miner, one in openings.items() if one.fitting}
+    return Opened(found, tuple(false), frozenset(contested), undecided, fitting_salts)
 
 
 def _malformed(parameters: ckks.Parameters, sketched: Sequence[Sketched], posted: Shares) -> str:
@@ -146,6 +151,7 @@ def _open(
     reason: Reason = b.OUT_OF_RANGE
     opened: Sketch | None = None
     fitting: set[int] = set()
+    fits = b""
     for seats in subsets(given, parameters.threshold):
         if fitting.issuperset(seats):
             continue
@@ -155,14 +161,17 @@ def _open(
             pass
         else:
             reason = b.FALSE_CLAIM
-            if any(ckks.claim_of(parameters, plan, sketch, miner, salt).hex() == claim for salt in salts):
-                opened = sketch
+            known = (
+                one for one in salts if ckks.claim_of(parameters, plan, sketch, miner, one).hex() == claim
+            )
+            if (salt := next(known, None)) is not None:
+                opened, fits = sketch, salt
                 fitting.update(given if agree else seats)
         if agree:
             break
     found = reason if opened is None else opened
     spare = len(given) > parameters.threshold or parameters.threshold == 1
-    return _Opening(found, frozenset(fitting), agree and spare)
+    return _Opening(found, frozenset(fitting), agree and spare, fits)
 
 
 def _reason_without(own: Coverage, posted: Mapping[int, Shares], threshold: int) -> Reason:

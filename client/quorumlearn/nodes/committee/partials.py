@@ -8,6 +8,7 @@ While no more seats are faulty than a round can do without (v - t):
 - It cannot be told whose fault it is if none fit, if two different sums fit (they differ by something that all k rows of the sketch map to
   nothing), if all agree on a sum that does not fit (then a sketch was false), or if seats contradict the sketch of a contributor.
   Such an aggregate is `undecided`: no verifier calls its model good.
+- A verifier to which a contributor's sketch did not open believes what a proposer does, with one to spare: what all agree on.
 - What remains: with exactly t seats left, a shift that the k rows map to nothing is not seen.
 """
 
@@ -78,6 +79,15 @@ def verify(
         return Verified(None, undecided="partial decryptions disagree, and no sum fits the sketches")
     why = f"seats {sorted(right)} open a sum that fits the sketches, and none with its partial decryption"
     return Verified(found, tuple(Finding(seat, b.BAD_PARTIAL, why) for seat in sorted(set(partials) - right)))
+
+
+def believed(
+    parameters: ckks.Parameters, total: ckks.Ciphertexts, partials: Mapping[int, bytes], lacking: str
+) -> Verified:
+    """What a verifier knows of the sum that lacks the sketch of `lacking`, who has weight in it."""
+    if len(partials) > parameters.threshold and (agreed := _opened(parameters, total, partials)) is not None:
+        return Verified(agreed)
+    return Verified(None, undecided=f"{lacking} was selected, and its sketch does not open here")
 
 
 def _opened(

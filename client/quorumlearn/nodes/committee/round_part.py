@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
@@ -36,9 +36,10 @@ from quorumlearn.artifacts import (
 from quorumlearn.nodes import candidate, exchange, salts, screening
 from quorumlearn.nodes.committee import guard
 from quorumlearn.nodes.committee.attempt import Finding
+from quorumlearn.nodes.committee.basis import basis_of, unfounded_votes
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
 from quorumlearn.nodes.committee.openings import Opened, Shares, open_sketches
-from quorumlearn.nodes.committee.partials import Values, Verified, verify
+from quorumlearn.nodes.committee.partials import Values, Verified, believed, verify
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
@@ -120,14 +121,12 @@ class RoundPart:
             opened = open_sketches(
                 self.parameters, self._plan(view), self._sketch(view), claims, posted, self.spec.byzantine
             )
-            self._opened = Opened(
-                opened.sketches, (*unusable, *opened.false), opened.contested, opened.undecided
-            )
+            self._opened = replace(opened, false=(*unusable, *opened.false))
             self._sketched = None
         return self._opened
 
-    def selection(self, view: b.TaskView, grace_over: bool) -> b.Selection:
-        """This seat's vote; ckks.BadPartial if the sketches mean nothing."""
+    def vote(self, view: b.TaskView, grace_over: bool) -> tuple[b.Selection, str]:
+        """This seat's selection and its basis; ckks.BadPartial if the sketches mean nothing."""
         opened = self.opened(view, grace_over)
         if opened.undecided:
             raise ckks.BadPartial(f"no vote on round {view.round.number}: {opened.undecided}")
@@ -148,7 +147,13 @@ class RoundPart:
         lacks = round_lacks(self.spec, selection)
         if lacks:
             log.warning("weak round", task=self.spec.task_id, round=view.round.number, why=lacks)
-        return selection
+        basis = basis_of(self.parameters, view.round, self.ceremony.seat, selection, opened)
+        assert basis is not None, "a miner is ranked by a sketch that has opened"
+        return selection, basis
+
+    def unfounded(self, view: b.TaskView) -> tuple[Finding, ...]:
+        """Whose votes have a false basis. A seat that has not opened the sketches since it came up says nothing."""
+        return () if self._opened is None else unfounded_votes(self.parameters, view, self._opened)
 
     def partial(self, view: b.TaskView) -> tuple[str, ArtifactRef]:
         """This seat's partial decryption of the authorised sum, and of nothing else: the sum's digest, and where it is."""
@@ -213,7 +218,7 @@ class RoundPart:
         for miner, weight in weights.items():
             sketch = opened.sketches.get(miner)
             if not isinstance(sketch, np.ndarray):
-                return Verified(None, undecided=f"{miner} was selected, and its sketch does not open here")
+                return believed(self.parameters, total, partials, miner)
             sketches.append((weight, sketch))
         plan = self._plan(view)
 

@@ -183,7 +183,7 @@ def to_be_carried(view: b.TaskView, seat: int, step: Step, ceremony: b.Ceremony,
     now, key = view.round, KEY_STEPS.get(step)
     if key is None or not key.carried or ceremony.round != now.number + 1 or seat not in now.seats:
         return False
-    first = now.phase if steps.round_step(view, seat) is not None else now.phase + 1
+    first = now.phase if steps.round_step(view, seat) not in (None, Step.SHOW) else now.phase + 1
     carriers = [phase for phase, one in ROUND.items() if one.carries and phase >= first]
     left = [one for one in CEREMONY.values() if one.carried and one.at >= key.at]
     if now.phase == b.KEY or len(carriers) < len(left):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
@@ -23,7 +24,8 @@ from quorumlearn.nodes.committee.keyholder import ceremony_part
 from quorumlearn.nodes.committee.openings import Opened
 from quorumlearn.nodes.committee.partials import Verified
 from quorumlearn.nodes.committee.round_part import RoundPart
-from quorumlearn.nodes.committee.sending import Sender
+from quorumlearn.nodes.committee.sending import GATHER_SECONDS, Sender
+from quorumlearn.nodes.committee.showing import Showing
 from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
@@ -78,6 +80,8 @@ class Verifier:
             self.seated(view)
             if view.round.phase == b.REVEAL and seat in view.round.seats:
                 self._round(view).prepare(view)
+        voted = seat is not None and view.round.phase == b.VALIDATE and steps.ballot(view, seat) is not None
+        self.next_look = steps.ballots_wait_until_ms(view) / 1000 if voted else None
         seated = self.journal.get(SEATED) is not None
         open_steps = steps.verifier_steps(view, self.me, self.msp_id, seated=seated, leaving=self.leaving)
 
@@ -88,7 +92,7 @@ class Verifier:
         return do_each([one for one in open_steps if one[0] not in ELSEWHERE], do, view, self.me)
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        return triggers.seat_may_act(events)
+        return triggers.seat_may_act(events) or triggers.all_voted(view, events)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return False
@@ -116,9 +120,11 @@ class Verifier:
         elif step is Step.SELECT:
             last = self._grace_over(view)
             if not self._accuse(view, self._round(view).opened(view, last), b.BAD_SKETCH_SHARES):
-                self.sender.send(view, news, market.vote_selection, self._round(view).selection(view, last))
+                self.sender.send(view, news, market.vote_selection, *self._round(view).vote(view, last))
         elif step is Step.OPEN:
-            self.sender.send(view, news, market.post_partial, *self._round(view).partial(view))
+            unfounded = Opened({}, self._round(view).unfounded(view))
+            if not self._accuse(view, unfounded, b.UNFOUNDED_VOTE):
+                self.sender.send(view, news, market.post_partial, *self._round(view).partial(view))
         elif step is Step.CHECK:
             verified = self._verified(view)
             if not self._accuse(view, verified, b.BAD_PARTIAL):
@@ -127,9 +133,18 @@ class Verifier:
         elif step is Step.VALIDATE:
             verified = self._verified(view)
             if not self._accuse(view, verified, b.BAD_PARTIAL):
-                ballot = self.validator.ballot(view, self._seat(view), verified.values)
-                self.sender.send(view, news, market.vote_block, ballot)
+                showing = self._showing(view)
+                fixed = showing.fixed(view)
+                if fixed is None:
+                    ballot = self.validator.ballot(view, self._seat(view), verified.values)
+                    fixed = showing.fix(view, ballot)
+                self.sender.send(view, news, market.vote_block, fixed)
                 self.validator.forget()
+                news.wait(GATHER_SECONDS, partial(triggers.all_voted, view))
+                if triggers.all_voted(view, news()):
+                    showing.show(view, news)
+        elif step is Step.SHOW:
+            self._showing(view).show(view, news)
         else:
             raise NotImplementedError(f"no verifier knows how to {step.value}")
         return True
@@ -150,6 +165,9 @@ class Verifier:
 
     def _grace_over(self, view: b.TaskView) -> bool:
         return grace_over(view.round, steps.seconds_of(view, view.round), self._now_ms)
+
+    def _showing(self, view: b.TaskView) -> Showing:
+        return Showing(self.me, self.market, self.store, self._round(view).journal)
 
     def _round(self, view: b.TaskView) -> RoundPart:
         """This seat's part in the round under way."""
