@@ -6,11 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from google.protobuf.message import Message
+from quorumlearn import ckks
+from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes.audit.checks import STAKES, Result, stakes
+from quorumlearn.nodes.audit.faults import judged_again
 from quorumlearn.nodes.audit.records import read
 from quorumlearn.nodes.audit.slashes import What
 from quorumlearn.nodes.market import Market
@@ -331,3 +335,27 @@ def test_a_vote_in_select_costs_no_stake() -> None:
     play.select(play.selection(dict.fromkeys(play.miners[:3], 1)), [3])
     assert [(one.fault, one.slashed) for one in play.misconducts()] == [(b.FALSE_VOTE, 0)]
     assert_well(play, 0)
+
+
+def test_faults_on_an_earlier_candidate_are_judged_by_its_ballots(tmp_path: Path) -> None:
+    """Seat 3 finds the first candidate good, against t; no seat misses it. Of the second the votes say nothing of that."""
+    play = started()
+    go_to(play, b.VALIDATE)
+    play.wait(1)
+    play.vote({1: b.WRONG_MODEL, 2: b.WRONG_MODEL, 3: b.GOOD})
+    go_to(play, b.VALIDATE)
+    record = read(Market(OnPeer(play.peer)), TASK)
+    (fault,), store = record.misconducts, ArtifactStore(str(tmp_path))
+    assert (fault.fault, fault.seat, fault.step) == (b.FALSE_VOTE, 3, "VALIDATE")
+    turns = [record.ballots[1, turn] for turn in range(2)]
+    parameters = ckks.Parameters.named("default", 100, seats=3, threshold=2, max_weight_sum=8)
+
+    def judged(one: b.Misconduct) -> bool | None:
+        return judged_again(parameters, store, record.views[0], {}, one, turns).holds
+
+    assert judged(fault) is True
+    for seat, kind in ((1, b.FALSE_VOTE), (3, b.MISSED_STEP), (1, b.MISSED_STEP)):
+        forged = b.Misconduct()
+        forged.CopyFrom(fault)
+        forged.seat, forged.fault = seat, kind
+        assert judged(forged) is False
