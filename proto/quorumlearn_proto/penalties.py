@@ -31,7 +31,7 @@ class Cost(StrEnum):
     NOTHING = "nothing"
     PAY = "the round's pay"
     PLACE = "the round's pay; the place, if it gave no update in the round before either"
-    WITHHOLDING = "as for ABSENT; and a slash, if it withheld in the round before too"
+    WITHHOLDING = "the round's pay; the place, if it gave no update in the round before either, and a slash, if it withheld there too"
     STANDING = (
         f"the round's pay and 1 of its work; the place, if it is the {REPEATED}rd round in a row of no use"
     )

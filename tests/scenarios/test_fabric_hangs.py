@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pytest
 from quorumlearn.gateway import Gateway, GatewayError, connect_profile, find_profile
-from quorumlearn.nodes import endorsers
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
 from quorumlearn.nodes.organisation import OPTIONS
 from quorumlearn_network.fabric import report
@@ -68,18 +67,16 @@ def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
     reason = why_not("fabric")
     if reason is not None:
         pytest.skip(reason)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(endorsers, "NAMED_FOR", "put")
-        with running("fabric", tmp_path_factory.mktemp("hangs") / "network", orderers=3) as network:
-            organisation = network.organisation("V1MSP")
-            gateway: Gateway = connect_profile(
-                find_profile(organisation.folder), organisation.user("user"), OPTIONS
-            )
-            answering = Answering()
-            answering.config = Config(verifier_msps=VERIFIERS, verifier_quorum=2)
-            with gateway:
-                contract = gateway.network("quorumlearn").contract("kv")
-                yield Seat(network, QuorumContract(contract, "V1MSP/user", answering))
+    with running("fabric", tmp_path_factory.mktemp("hangs") / "network", orderers=3) as network:
+        organisation = network.organisation("V1MSP")
+        gateway: Gateway = connect_profile(
+            find_profile(organisation.folder), organisation.user("user"), OPTIONS
+        )
+        answering = Answering()
+        answering.config = Config(verifier_msps=VERIFIERS, verifier_quorum=2)
+        with gateway:
+            contract = gateway.network("quorumlearn").contract("kv")
+            yield Seat(network, QuorumContract(contract, "V1MSP/user", answering))
 
 
 @pytest.mark.parametrize("hung", ["peer0.v2", "peer0.v3", "chaincode.v1", "the leader"])

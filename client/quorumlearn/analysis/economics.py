@@ -3,7 +3,7 @@
 One identity cheats, in every round; all others are honest, all places are taken, and every round is accepted. `cheats` says what a cheat
 is paid and how often it is found. A miner that is paid r times what each other is paid has r / (n - 1 + r) of the miners' part, so all
 parts add up to the whole. Who is found is unpaid. It is slashed as `Cost` says, until its stake does not cover another slash: then it has
-no place. The third round in a row for a reason that costs standing takes the place, too. Stakes that come back cost nothing.
+no place. Rounds in a row for a reason that costs the place or standing take the place, too. Stakes that come back cost nothing.
 
 The ledger takes the mode ROBUST only, so it is the only one here.
 """
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quorumlearn_chaincode.contracts.payment import miners_part, proposer_share, verifier_share
+from quorumlearn_proto.derived import places_of_organisation
 from quorumlearn_proto.penalties import REPEATED, Cost
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -23,6 +24,10 @@ from quorumlearn.analysis.cheats import Cheat, of_miners, of_proposers, of_seats
 WORK_SHARE = 0.25
 """What work costs where nobody says it: this part of what the place is paid. Who has higher costs hardly joins, and `pays_from` tells
 how far each result rests on this."""
+_SECOND = (Cost.SECOND, Cost.WITHHOLDING)
+"""What costs a slash from the second round in a row on."""
+_ROW = {Cost.STANDING: REPEATED, Cost.WITHHOLDING: 2, Cost.PLACE: 2}
+"""After how many rounds in a row the place is lost."""
 _UNLIKELY = 1e-12
 """Courses of a task less likely than this are left out."""
 
@@ -112,7 +117,7 @@ def economics_of(spec: TaskSpec, costs: Costs) -> Economics:
     gains = [_gain(one, mining, spec.rounds) for one in of_miners(rule, spare, one_less)]
     gains.append(_gain(of_proposers(miners), proposing, spec.rounds))
     gains += [_gain(one, sitting, spec.rounds) for one in of_seats(spare)]
-    gains += [_squatter(spec), _owner(spec)]
+    gains += [_squatter(spec, costs), _owner(spec)]
     return Economics(spec.task_id, spec.rounds, costs, mining.pay(1.0), sitting.pay(1.0), tuple(gains))
 
 
@@ -128,9 +133,7 @@ def played(cheat: Cheat, place: Place, rounds: int) -> tuple[float, float]:
         paid = place.pay(cheat.pay if first is None else first)
         following: dict[tuple[int, int], float] = defaultdict(float)
         for (row, slashes), chance in courses.items():
-            slashed = place.slash > 0 and (
-                cheat.cost is Cost.STAKE or (cheat.cost is Cost.SECOND and row > 0)
-            )
+            slashed = place.slash > 0 and (cheat.cost is Cost.STAKE or (cheat.cost in _SECOND and row > 0))
             tokens += chance * ((1 - found) * paid - found * place.slash * slashed)
             worked += chance * cheat.work
             following[0, slashes] += chance * (1 - found)
@@ -139,7 +142,7 @@ def played(cheat: Cheat, place: Place, rounds: int) -> tuple[float, float]:
                 slashes + slashed,
             )
             covers = place.stake - now_slashes * place.slash >= place.slash
-            if covers and not (cheat.cost is Cost.STANDING and now_row == REPEATED):
+            if covers and now_row < _ROW.get(cheat.cost, REPEATED + 1):
                 following[now_row, now_slashes] += chance * found
         courses = {state: chance for state, chance in following.items() if chance > _UNLIKELY}
     return tokens, worked
@@ -174,20 +177,30 @@ def _crossing(free: float, dear: float) -> float | None:
     return -free / (dear - free) if dear > 0 else None
 
 
-def _squatter(spec: TaskSpec) -> Gain:
-    """A working miner whose organisation holds as many other places as a round can miss, absent in all: fewer share the miners' part."""
-    taken = spec.max_miners - spec.min_miners
-    more = miners_part(spec.reward) * (1 / spec.min_miners - 1 / spec.max_miners)
+def _squatter(spec: TaskSpec, costs: Costs) -> Gain:
+    """A working miner whose organisation holds as many other places as a round can miss, and does nothing in them, while others wait for
+    them: fewer share the miners' part. It has identities enough to take them again whenever they are lost.
+    """
+    taken = min(spec.max_miners - spec.min_miners, places_of_organisation(spec) - 1)
+    pay, working = _miner_pay(spec, 1.0), spec.max_miners - taken
+    more = miners_part(spec.reward) / working - pay
+
+    def beside_honest(cost: float) -> float:
+        return spec.rounds * (more - taken * (pay - cost))
+
+    task, at = beside_honest(costs.training), (beside_honest(0.0), beside_honest(pay))
     return Gain(
         name="squatting",
         place="miner",
         what=f"works in one place, and keeps {taken} others that it does not use from rivals",
-        decides="ABSENT: the round's pay of an empty place, which is nothing",
-        task=spec.rounds * more,
-        a_round=more,
-        at=(spec.rounds * more, spec.rounds * more),
-        pays_from=0.0 if more > 0 else None,
-        deterred_by=more / (taken * spec.stakes.miner_slash) if taken and spec.stakes.miner_slash else 0.0,
+        decides="ABSENT: the round's pay; the place, after two rounds in a row",
+        task=task,
+        a_round=task / spec.rounds,
+        at=at,
+        pays_from=_crossing(*at),
+        deterred_by=max(0.0, task / spec.rounds) / (taken * spec.stakes.miner_slash)
+        if taken and spec.stakes.miner_slash
+        else 0.0,
     )
 
 
