@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from quorumlearn_chaincode.contracts.configuration import ROLES
 from quorumlearn_chaincode.runtime import ClientIdentity
+from quorumlearn_proto.block_pb2 import Ballot
 from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
 
 from tests.chaincode.contracts.ledger_stub import Peer, identity
@@ -113,6 +114,7 @@ class Everybody(Play):
         self.seats = dict(enumerate(verifiers(3), 1))
         self.miners = JOINING
         self.pending = self.carrying = False
+        self.ballots: dict[int, Ballot] = {}
 
     @property
     def accounts(self) -> list[str]:

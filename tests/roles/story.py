@@ -143,15 +143,22 @@ def _round(play: Everybody) -> Iterator[Scene]:
     play.to(Phase.SCREEN)
     yield _always("blocks:PostSketch", SEATS, TASK, "1", js(ref("sketch")))
     play.to(Phase.SELECT)
-    yield _always("blocks:VoteSelection", SEATS, TASK, "1", js(play.selection()))
+    yield _always("blocks:VoteSelection", SEATS, TASK, "1", js(play.selection()), sha("basis"))
     yield _always("blocks:Accuse", SEATS, TASK, "1", js(Accusation(fault=Fault.BAD_SKETCH_SHARES)))
     play.to(Phase.OPEN)
     yield _always("blocks:PostPartial", SEATS, TASK, "1", sha("aggregate"), js(ref("opening")))
     play.to(Phase.PROPOSE)
     yield _always("blocks:Propose", frozenset({Kind.PROPOSER}), TASK, "1", js(play.candidate()))
     play.to(Phase.VALIDATE)
-    yield _always("blocks:VoteBlock", SEATS, TASK, "1", js(play.ballot()))
-    play.vote()
+    yield Scene(
+        "blocks:VoteBlock",
+        SEATS,
+        lambda who: ("blocks:VoteBlock", TASK, "1", js(play.fixed(_seat(play, who), play.ballot()))),
+    )
+    for seat in (1, 2):
+        play.cast(seat, play.ballot())
+    yield Scene("blocks:ShowBallots", SEATS, lambda _: play.shown_words([1, 2]))
+    play.show(1)
 
 
 def _challenged(play: Everybody) -> Iterator[Scene]:
