@@ -19,7 +19,9 @@ def test_the_protocol_page_shows_the_tables_steps() -> None:
     assert into(page) == page, "the page differs from the table: run make docs"
 
 
-@pytest.mark.parametrize("changed", ["    KEY --> COMMIT\n", "| `VoteBlock` |", "the ceremony's seats"])
+@pytest.mark.parametrize(
+    "changed", ["    KEY --> COMMIT\n", "| `VoteBlock`, `ShowBallots` |", "the ceremony's seats"]
+)
 def test_a_page_that_shows_something_else_is_told_apart_and_mended(changed: str) -> None:
     page = PAGE.read_text()
     other = page.replace(changed, "something else\n")
