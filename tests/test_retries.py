@@ -22,6 +22,7 @@ from tests.test_architecture import ROOMS, ROOT, modules, nodes
 LEAVES = (ast.Raise, ast.Return, ast.Break)
 ANOTHER_CALL = {
     "nodes/committee/sending": "call",  # another transaction: the step without what it carried
+    "nodes/committee/showing": "self.market.show_ballots",  # another transaction: the own ballot without those of others
     "nodes/journal": "self._path",  # the error names the file
     "nodes/worker": "self.feed.expire",  # the next look reads the ledger
     "cli/processes": "process.communicate",  # a process that was interrupted is waited for
