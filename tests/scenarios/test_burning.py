@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from quorumlearn import learning
+from quorumlearn.nodes import taskfile
 from quorumlearn.nodes.market import Refused
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
 
+from benchmarks.inversion.reading import trap
 from tests.scenarios.stage import FUNDS, SEATS, NodeThread, Stage, running
 
 MINERS = {f"miners{org}/miner{number}": "honest" for org in (1, 2) for number in (1, 2)}
@@ -96,6 +100,35 @@ def test_nodes_leave_alone_what_the_ledger_lets_pass(stage: Stage) -> None:
     assert {who: stage.market().account(stage.name(who)).balance for who in VICTIMS} == before
 
 
+def test_no_miner_joins_a_task_whose_initial_model_is_a_trap(stage: Stage) -> None:
+    """Its owner alone publishes it, with training that has one step on all data; and again with training that breaks no term."""
+    config = {"batch_size": "4096", "learning_rate": "10", "momentum": "0"}
+    files = stage.node_files("trap-*", MINERS, verifiers=(), owner=False, accept={})
+    with running(*(NodeThread(file) for file in files.values())):
+        for task, training in (("trap-read", config), ("trap-hidden", {})):
+            file = taskfile.load(
+                stage.task_file(
+                    task,
+                    workload={"name": "mnist-mlp", "config": training},
+                    miners={"minimum": 4, "maximum": 4, "byzantine": 0},
+                    timeouts={"join": 3600},
+                )
+            )
+            workload = learning.get_workload("mnist-mlp", training)
+            images = np.random.default_rng(7).random((100, 784))
+            model = learning.to_bytes(trap(workload.initial_model(file.seed), images))
+            spec = taskfile.spec_of(file, stage.store.put(model))
+            stage.market().publish(spec)
+        lines = said(stage.folder / "nodes.log", 2 * len(MINERS), "task=trap-")
+    assert {words_of(line) for line in lines} == {
+        (task, stage.name(who)) for task in ("trap-read", "trap-hidden") for who in MINERS
+    }
+    for line in lines:
+        assert "accept.initial_models is []: the task's initial model" in line
+        assert ("accept.least_local_steps is 5" in line) == ("trap-read" in line)
+        assert list(stage.market().view(words_of(line)[0]).miners) == []
+
+
 def test_check_says_which_term_fails_for_whom(stage: Stage) -> None:
     files = stage.node_files("mnist-*", MINERS, owner=False, accept={"largest_stake": 99})
     stage.publish("mnist-checked", timeouts={"join": 3600})
@@ -126,11 +159,11 @@ def test_who_joined_leaves_by_command_and_has_its_stake_back(stage: Stage) -> No
     assert stage.market().account(who).balance == locked + 100
 
 
-def said(log: Path, count: int) -> list[str]:
-    """The lines in which nodes say that they do not join, once there are so many."""
+def said(log: Path, count: int, of: str = "task=mnist-") -> list[str]:
+    """The lines in which nodes say that they do not join, of such tasks, once there are so many."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        lines = [line for line in log.read_text().splitlines() if "does not join" in line]
+        lines = [line for line in log.read_text().splitlines() if "does not join" in line and of in line]
         if len(lines) >= count:
             return lines
         assert time.monotonic() < deadline, f"{len(lines)} of {count} lines: {lines}"
