@@ -100,6 +100,7 @@ class OnNetwork(Play):
         self.seats = dict(enumerate(verifiers(3), 1))
         self.miners = miners(4)
         self.pending = self.carrying = False
+        self.ballots = {}
         for account in (OWNER, *self.miners, *self.seats.values()):
             self.send(TREASURY, "rewards:Mint", account, str(FUNDS))
 
