@@ -108,8 +108,8 @@ def test_what_a_fault_of_a_seat_costs_is_found_due(fault: b.Fault) -> None:
         go_to(play, b.OPEN)
         play.open([1, 2])
         play.open([3], "another")
-    elif fault in (b.BAD_SKETCH_SHARES, b.BAD_PARTIAL):
-        go_to(play, b.SELECT if fault == b.BAD_SKETCH_SHARES else b.PROPOSE)
+    elif fault in (b.BAD_SKETCH_SHARES, b.UNFOUNDED_VOTE, b.BAD_PARTIAL):
+        go_to(play, {b.BAD_SKETCH_SHARES: b.SELECT, b.UNFOUNDED_VOTE: b.OPEN}.get(fault, b.PROPOSE))
         for seat in (1, 2):
             play.accuse(seat, 3, fault)
     else:
@@ -139,6 +139,8 @@ def test_a_seat_that_misses_twice_on_end_is_found_due_a_slash_whatever_the_phase
         go_to(play, phase)
         if phase == b.VALIDATE:
             play.vote(dict.fromkeys((1, 2), b.GOOD))
+            play.wait(TIMEOUT_S // 2 + 1)
+            play.show(1)
         else:
             act[phase]([1, 2])
         late(play)

@@ -127,7 +127,7 @@ def _acted(record: Record, view: b.TaskView, step: RoundStep, turn: int) -> set[
     """The seats that have acted in a step of the round."""
     number = view.round.number
     if step.record is b.Ballot:
-        return {one.seat for one in record.ballots.get((number, turn), ())}
+        return {one.seat for one in record.ballots.get((number, turn), ()) if step.done(one)}
     of = contribution if step.record is b.KeyContribution else None
     return {
         seat
