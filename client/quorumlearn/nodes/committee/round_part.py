@@ -20,7 +20,7 @@ import numpy as np
 import structlog
 from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchPayload, SketchShares
+from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
 from quorumlearn_proto.derived import miner_groups
 from quorumlearn_proto.task_pb2 import TaskSpec
@@ -34,13 +34,13 @@ from quorumlearn.artifacts import (
     BadReference,
 )
 from quorumlearn.nodes import candidate, exchange, salts, screening
-from quorumlearn.nodes.committee import guard
+from quorumlearn.nodes.committee import guard, sketch_shares
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.basis import basis_of, unfounded_votes
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
 from quorumlearn.nodes.committee.openings import Opened, Shares, open_sketches
 from quorumlearn.nodes.committee.partials import Values, Verified, believed, verify
-from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
+from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public
@@ -249,27 +249,12 @@ class RoundPart:
         revealed = [one for one in view.submissions if one.HasField("manifest")]
         passed_on = [self._salt(view.round, one, grace_over) for one in revealed]
         sketched, share, plan = self._sketch(view, overtaken), self.ceremony.share(), self._plan(view)
-        payload = SketchPayload(
-            shares=[
-                ckks.sketch_share(self.parameters, plan, share, one.ciphertext)
-                for one in sketched
-                if one.ciphertext is not None
-            ],
-            salts=passed_on,
-        ).SerializeToString(deterministic=True)
-        keys = {
-            seat: part.sealing_key
-            for seat, part in self.ceremony.attempt.parts.items()
-            if seat in view.round.seats
-        }
-        boxes = exchange.seal_for(keys, dict.fromkeys(keys, payload), _context(view), self.ceremony.seat)
-        return SketchShares(
-            task_id=self.spec.task_id,
-            round=view.round.number,
-            seat=self.ceremony.seat,
-            coverage=[one.coverage for one in sketched],
-            boxes=boxes,
-        )
+        shares = [
+            ckks.sketch_share(self.parameters, plan, share, one.ciphertext)
+            for one in sketched
+            if one.ciphertext is not None
+        ]
+        return sketch_shares.sealed(self.ceremony, view, sketched, shares, passed_on)
 
     def _salt(self, now: b.Round, one: b.Submission, grace_over: bool) -> bytes:
         """Empty if there is none, also if the store does not have it once the grace is over; ArtifactMissing before."""
@@ -291,45 +276,8 @@ class RoundPart:
 
     def _shares_of(self, one: b.Screening, view: b.TaskView) -> Shares:
         """What a seat posted, opened; one of UNUSABLE if it does not hold together."""
-        revealed = [sub for sub in view.submissions if sub.HasField("manifest")]
         self.store.wait(one.sketch_shares, timeout=WAIT_SECONDS, poll=0.01, author=one.verifier)
-        record = exchange.get(
-            self.store,
-            SketchShares,
-            one.sketch_shares,
-            polynomial_bytes(self.parameters, max(1, len(revealed))),
-            one.verifier,
-            self.ceremony.attempt.purpose,
-            task_id=self.spec.task_id,
-            round=view.round.number,
-            seat=one.seat,
-        )
-        box = exchange.unseal_from(
-            list(record.boxes), self.ceremony.sealing_key(), _context(view), one.seat, self.ceremony.seat
-        )
-        payload = SketchPayload.FromString(box)
-        covered = [line for line in record.coverage if line.reason == b.CONTRIBUTES]
-        known = {sub.miner: sub.manifest.update.digest for sub in revealed}
-        if (
-            len(record.coverage) != len(known)
-            or {line.miner: line.update for line in record.coverage} != known
-        ):
-            raise exchange.ExchangeError("its sketch shares cover other updates than the ledger's")
-        if len(covered) != len(payload.shares):
-            raise exchange.ExchangeError(
-                f"it has sketched {len(covered)} updates and shows {len(payload.shares)} shares"
-            )
-        if len(payload.salts) != len(record.coverage):
-            raise exchange.ExchangeError(
-                f"it covers {len(record.coverage)} updates and passes on {len(payload.salts)} salts"
-            )
-        if any(line.reason not in screening.COVERAGES for line in record.coverage):
-            raise exchange.ExchangeError("it gives a reason that no sketching gives")
-        return Shares(
-            {line.miner: line.reason for line in record.coverage},
-            {line.miner: share for line, share in zip(covered, payload.shares, strict=True)},
-            {line.miner: salt for line, salt in zip(record.coverage, payload.salts, strict=True) if salt},
-        )
+        return sketch_shares.read(self.store, self.parameters, self.ceremony, view, one)
 
     def _sketch(
         self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never
@@ -358,7 +306,3 @@ class RoundPart:
 
     def _plan(self, view: b.TaskView) -> ckks.SketchPlan:
         return ckks.round_plan(self.parameters, bytes.fromhex(view.round.beacon))
-
-
-def _context(view: b.TaskView) -> str:
-    return f"{view.task.spec.task_id}/{view.round.number}/sketch"
