@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from quorumlearn_chaincode.contracts import Code, Refusal
-from quorumlearn_proto.block_pb2 import BallotReason, Phase, Round
+from quorumlearn_proto.block_pb2 import Phase, Round
 
 from tests.chaincode.contracts.ledger_stub import ConflictError, Simulation, identity
-from tests.chaincode.contracts.market_actors import FUNDS, TASK, Play, js, spec
+from tests.chaincode.contracts.market_actors import FUNDS, TASK, Play, spec
 from tests.chaincode.contracts.test_timeouts import go_to
 
 pytestmark = pytest.mark.usefixtures("views_are_whole")
@@ -49,12 +49,13 @@ def committed(play: Play, moves: Sequence[Simulation]) -> int:
     return count
 
 
-def vote(play: Play) -> tuple[str, ...]:
-    """The last vote, all others being there."""
+def ballots(play: Play) -> tuple[str, ...]:
+    """The ballots are shown, all of them having been fixed."""
     play.to(Phase.VALIDATE)
-    *others, last = play.round().seats
-    play.vote(dict.fromkeys(others, BallotReason.GOOD))
-    return play.seats[last], "blocks:VoteBlock", TASK, str(play.round().number), js(play.ballot())
+    seats = list(play.round().seats)
+    for seat in seats:
+        play.cast(seat, play.ballot())
+    return play.seats[seats[0]], *play.shown_words(seats)
 
 
 def in_time(phase: Phase) -> Callable[[Play], tuple[str, ...]]:
@@ -68,7 +69,7 @@ def in_time(phase: Phase) -> Callable[[Play], tuple[str, ...]]:
     return waited
 
 
-ENDS = {"vote": vote} | {
+ENDS = {"ballots": ballots} | {
     Phase.Name(phase): in_time(phase)
     for phase in (Phase.REVEAL, Phase.SCREEN, Phase.SELECT, Phase.OPEN, Phase.VALIDATE)
 }
@@ -114,7 +115,7 @@ def test_of_what_was_endorsed_before_a_deadline_one_of_an_identity_counts_at_mos
 
 def test_who_has_a_place_holds_up_a_settlement_once_by_leaving() -> None:
     play = crowded()
-    who, *words = vote(play)
+    who, *words = ballots(play)
     leaving = play.round().miners[0]
     settlement = play.peer.endorse(identity(who), *words)
     play.send(leaving, "tasks:Leave", TASK)
