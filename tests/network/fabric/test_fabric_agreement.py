@@ -11,7 +11,7 @@ from quorumlearn_network.devnet.msp import SigningIdentity
 from quorumlearn_network.fabric import lifecycle
 from quorumlearn_network.fabric.access import admin, orderer_targets, target
 from quorumlearn_network.fabric.config_update import APPLICATION, channel_config, submit
-from quorumlearn_network.fabric.errors import RefusedError
+from quorumlearn_network.fabric.errors import DisagreementError, RefusedError
 from quorumlearn_network.fabric.layout import Layout, PeerNode, plan
 from quorumlearn_network.fabric.transactions import Target
 from quorumlearn_network.up import read_network
@@ -71,7 +71,13 @@ class Members:
         for one, signer in zip(targets, admins, strict=True):
             lifecycle.install(one, signer, spec)
             lifecycle.approve(one, orderers, signer, spec)
-        lifecycle.commit(targets, orderers, admins[0], spec)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return lifecycle.commit(targets, orderers, admins[0], spec)
+            except DisagreementError:  # a peer has yet to hear of the last approval
+                assert time.monotonic() < deadline, "the peers disagree for good"
+                time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
