@@ -7,6 +7,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from quorumlearn_network import ports
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+# Each of the suite's processes takes ports of its own: a network that is down for a moment finds its own free.
+ports.OWN_PORTS = ports.OWN_PORTS[int(WORKER) :: WORKERS]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a background job of a shell: the processes that tests start would ignore an interrupt too.

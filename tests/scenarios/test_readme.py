@@ -64,7 +64,7 @@ def test_the_commands_of_use_it_work_in_an_empty_folder(tmp_path: Path) -> None:
     try:
         out, _ = process.communicate(timeout=PLAYED_SECONDS)
     finally:
-        left = below(tmp_path)
+        _, left = psutil.wait_procs(below(tmp_path), timeout=5)  # who was told to end may be about to
         for one in left:
             one.kill()
         if process.poll() is None:
