@@ -65,8 +65,12 @@ def whole(name: str, text: str, low: int, high: int) -> int:
     return int(text)
 
 
+def is_task_id(text: str) -> bool:
+    return _TASK.fullmatch(text) is not None
+
+
 def task_id(text: str) -> str:
-    if not _TASK.fullmatch(text):
+    if not is_task_id(text):
         raise bad(f"task {shown(text)} is not a task id: 3 to 63 of a-z 0-9 -, not beginning with -")
     return text
 

@@ -4,8 +4,8 @@ What is opened is paid. From the first partial decryption of a round's aggregate
 keep theirs to themselves, and one more opens it. From then on, however the round ends:
 - the miners with weight are owed their part, and every seat that is left in the round its own. Only t ballots SCORE_FELL, whose counts the
   gate confirms (quorumlearn_proto.gate), withhold the miners' part;
-- what is withheld, and the proposer's part where no block came of it, is carried: it is for the contributors of the next accepted
-  round, and burnt if there is none. The owner has the model, so it gets none of it back.
+- what is withheld, and the proposer's part where no block came of it, is carried over to the contributors of the next accepted
+  round, or burnt if there is none. The owner has the model, so nothing goes back to it.
 """
 
 from __future__ import annotations

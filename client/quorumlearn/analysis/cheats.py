@@ -94,7 +94,7 @@ def of_miners(rule: str, spare: bool, one_less: bool) -> tuple[Cheat, ...]:
             work=0.0,
             decides="the robust rule's weights: it shares one part"
             if rule == AGREEMENT
-            else "none: what is changed is no copy",
+            else "none: a changed update is not a copy",
         ),
         _found(Reason.OUTLIER, "noise", "sends noise as long as an update", found=NOISE_FOUND),
         _found(Reason.DUPLICATE, "copy", "sends another's update", found=COPY_FOUND),
@@ -103,7 +103,7 @@ def of_miners(rule: str, spare: bool, one_less: bool) -> tuple[Cheat, ...]:
         else _undecided(
             "withholding", "commits, and reveals nothing", "too few reveal: the round ends, unpaid"
         ),
-        _found(Reason.MALFORMED, "malformed", "reveals bytes that are no update"),
+        _found(Reason.MALFORMED, "malformed", "reveals bytes that are not an update"),
         _found(Reason.FALSE_CLAIM, "false claim", "claims another sketch than its update's")
         if spare
         else _undecided("false claim", "claims another sketch than its update's", _NO_SHARE),

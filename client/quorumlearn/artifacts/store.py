@@ -144,7 +144,7 @@ class ArtifactStore:
         purpose `kept_for`, so that nobody can take it away any more.
 
         BadReference, ArtifactTooLarge (over `limit` bytes), ArtifactMissing, ArtifactCorrupt (other size or
-        digest) or StoreUnavailable; StoreFull if there is no room for a copy.
+        digest) or StoreUnavailable; StoreFull if the copy does not fit.
         """
         checked(ref, limit)
         data = self._first(ref, author, b"".join)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from quorumlearn_chaincode.contracts.arguments import is_task_id
 from quorumlearn_proto.task_pb2 import TaskSpec, VerificationMode
 
 from quorumlearn.analysis import Costs, Economics, Gain, draw_gains, economics_of, usual_costs
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
 from quorumlearn.cli.account import check_place
 from quorumlearn.cli.task import check_as_ledger
-from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_json, print_table, print_text
+from quorumlearn.cli.terminal import (
+    EXIT_CODES,
+    AsJson,
+    Exit,
+    Failure,
+    Picture,
+    print_json,
+    print_table,
+    print_text,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Compute what a task's rules are worth.")
-_TASK_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,62}", re.ASCII)
 
 
 @app.callback()
@@ -40,7 +48,7 @@ def economics(
         float | None,
         typer.Option(min=0, help="Tokens that a seat's round costs it; by default a quarter of its pay."),
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw it as a PNG, too.", metavar="FILE")] = None,
+    picture: Picture = None,
     folder: Folder = DEFAULT_FOLDER,
     who: As = "",
     as_json: AsJson = False,
@@ -80,7 +88,7 @@ def economics(
 
 def _spec_of(task: str, folder: Path, who: str) -> TaskSpec:
     """The specification that a file makes, or that the ledger has by this id."""
-    if _TASK_ID.fullmatch(task) and not Path(task).is_file():
+    if is_task_id(task) and not Path(task).is_file():
         with open_market(folder, who) as market:
             return market.task(task).task.spec
     from quorumlearn import robust

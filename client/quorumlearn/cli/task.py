@@ -33,6 +33,7 @@ from quorumlearn.cli.terminal import (
     AsJson,
     Exit,
     Failure,
+    Picture,
     print_json,
     print_table,
     print_text,
@@ -180,7 +181,7 @@ def watch(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: 
 @app.command(epilog=f"Example: quorumlearn task report mnist-1 --picture mnist-1.png.  {EXIT_CODES}")
 def report(
     task: TaskId,
-    picture: Annotated[Path | None, typer.Option(help="Draw it as a PNG, too.", metavar="FILE")] = None,
+    picture: Picture = None,
     folder: Folder = DEFAULT_FOLDER,
     who: As = "",
     as_json: AsJson = False,

@@ -42,6 +42,7 @@ EXIT_CODES = (
 Step = Callable[[str], None]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Picture = Annotated[Path | None, typer.Option(help="Draw it as a PNG, too.", metavar="FILE")]
 
 _PIPE_WIDTH = 4000  # a pipe has no width to fold to
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

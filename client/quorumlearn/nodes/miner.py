@@ -6,7 +6,6 @@ the same ciphertext and can still claim its sketch.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +15,11 @@ import structlog
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
-from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn import ckks, learning
-from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.artifacts import ArtifactStore, reference_of
 from quorumlearn.attacks import Behaviour
 from quorumlearn.nodes import adversary, candidate, exchange, metrics, salts
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
@@ -197,7 +195,7 @@ class Miner:
                 round=now.number,
                 miner=self.me,
                 base_block=now.base.digest,
-                update=ArtifactRef(digest=hashlib.sha256(update).hexdigest(), size=len(update)),
+                update=reference_of(update),
                 salts=sealed,
                 sample_count=self._trained[3],
             )

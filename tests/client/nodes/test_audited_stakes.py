@@ -361,3 +361,22 @@ def test_faults_on_an_earlier_candidate_are_judged_by_its_ballots(tmp_path: Path
         forged.CopyFrom(fault)
         forged.seat, forged.fault = seat, kind
         assert judged(forged) is False
+
+
+def test_a_ballot_that_was_fixed_and_not_shown_is_a_missed_step_when_it_is_judged_again(
+    tmp_path: Path,
+) -> None:
+    play = started()
+    go_to(play, b.VALIDATE)
+    for seat in (1, 2, 3):
+        play.cast(seat, play.ballot())
+    play.show(1, of=(1, 2))
+    late(play)
+    (fault,) = play.misconducts()
+    assert (fault.seat, fault.fault, fault.step) == (3, b.MISSED_STEP, "VALIDATE")
+    record = read(Market(OnPeer(play.peer)), TASK)
+    parameters = ckks.Parameters.named("default", 100, seats=3, threshold=2, max_weight_sum=8)
+    store = ArtifactStore(str(tmp_path / "store"), create=True)
+    judged = judged_again(parameters, store, record.views[0], {}, fault, [record.ballots[1, 0]])
+    assert judged.holds is True
+    assert found(play.peer, TASK) == []

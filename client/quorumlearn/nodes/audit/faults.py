@@ -28,7 +28,7 @@ from quorumlearn.artifacts import (
     BadReference,
 )
 from quorumlearn.nodes import candidate, exchange
-from quorumlearn.nodes.audit.records import turn_at
+from quorumlearn.nodes.audit.records import shown_by, turn_at
 from quorumlearn.nodes.committee import blame
 from quorumlearn.nodes.committee.attempt import Attempt
 from quorumlearn.nodes.encryption import polynomial_bytes
@@ -118,7 +118,7 @@ def _missed(view: b.TaskView, one: b.Misconduct, turns: Sequence[Sequence[b.Ball
     step = next(step for step in ROUND.values() if step.name == one.step)
     if step.at == b.VALIDATE:
         turn = turn_at(view.round, one.at_ms)
-        acted = any(ballot.seat == one.seat for ballots in turns[turn : turn + 1] for ballot in ballots)
+        acted = any(one.seat in shown_by(ballots) for ballots in turns[turn : turn + 1])
     else:
         acted = step.done(seats_record(view, step, one.seat))
     return Judgement(not acted, "it acted" if acted else "it did not act")

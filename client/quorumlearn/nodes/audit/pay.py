@@ -2,7 +2,8 @@
 
 - A round whose aggregate may be open (a partial decryption was posted) pays its miners by weight, unless it was rejected, and its seats.
 - A rejected round pays its seats. An accepted one pays its proposer too, and shares among its miners what earlier ones left.
-- What an opened round leaves unearned is left for them: the proposer's part where there is no block, the miners' of a rejected one.
+- What nobody earns of an opened round is carried over to later contributors: the proposer's part where there is no block, and the
+  miners' part of a rejected one.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import reward_pb2 as r
+from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.task_pb2 import TaskSpec, TaskState
 
 from quorumlearn.nodes.market import Market
@@ -68,6 +69,11 @@ def read(market: Market, task: str) -> Record:
         },
         money=_money(market, task, summary.task.owner, before),
     )
+
+
+def shown_by(ballots: Iterable[b.Ballot]) -> set[int]:
+    """The seats that have voted on a candidate: their ballots were shown, and not only fixed."""
+    return {one.seat for one in ballots if ROUND[b.VALIDATE].done(one)}
 
 
 def turn_at(round_: b.Round, at_ms: int) -> int:

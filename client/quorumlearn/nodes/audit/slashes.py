@@ -25,7 +25,7 @@ from quorumlearn_proto.reward_pb2 import MovementKind
 from quorumlearn_proto.task_pb2 import TaskStatus
 
 from quorumlearn.nodes.audit import pay
-from quorumlearn.nodes.audit.records import Record, turn_at
+from quorumlearn.nodes.audit.records import Record, shown_by, turn_at
 from quorumlearn.nodes.steps import contribution, screening
 
 CUT_SHORT = ("SHARES_CONTRADICT", "BASE_REVERTED")
@@ -127,7 +127,7 @@ def _acted(record: Record, view: b.TaskView, step: RoundStep, turn: int) -> set[
     """The seats that have acted in a step of the round."""
     number = view.round.number
     if step.record is b.Ballot:
-        return {one.seat for one in record.ballots.get((number, turn), ()) if step.done(one)}
+        return shown_by(record.ballots.get((number, turn), ()))
     of = contribution if step.record is b.KeyContribution else None
     return {
         seat

@@ -7,7 +7,6 @@ artifact that is not in the store may only be late: then `Faulty.withheld` names
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +29,7 @@ from quorumlearn.artifacts import (
     ArtifactTooLarge,
     BadReference,
     Purpose,
+    reference_of,
 )
 from quorumlearn.nodes import exchange
 from quorumlearn.nodes.encryption import common_seed, polynomial_bytes
@@ -125,7 +125,7 @@ class Attempt:
     def key_reference(self, key: bytes) -> ArtifactRef:
         """What a seat that confirms the key names on the ledger."""
         data = self.key_record(key).SerializeToString(deterministic=True)
-        return ArtifactRef(digest=hashlib.sha256(data).hexdigest(), size=len(data))
+        return reference_of(data)
 
     def boxes(self, dealer: int) -> list[SealedBox]:
         """What a dealer sealed to the seats; Faulty (BAD_DEALING) if it is nothing of the kind."""

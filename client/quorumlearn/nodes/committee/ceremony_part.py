@@ -12,17 +12,17 @@ ledger shows no reason why the attempt has failed.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, PublicShare, SealedShares
-from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION, ArtifactRef
+from quorumlearn_proto.common_pb2 import KEY_TEST_DECRYPTION
 from quorumlearn_proto.derived import beacon_commitment
 
 from quorumlearn import ckks
+from quorumlearn.artifacts import reference_of
 from quorumlearn.nodes import exchange, sealing
 from quorumlearn.nodes.committee.attempt import Attempt, Faulty, line
 from quorumlearn.nodes.journal import Journal
@@ -52,7 +52,7 @@ class CeremonyPart:
         sealing_key = self._once("sealing", sealing.new_key)
         beacon = self._once("beacon", self._beacon)
         return b.KeyContribution(
-            public_share=ArtifactRef(digest=hashlib.sha256(public).hexdigest(), size=len(public)),
+            public_share=reference_of(public),
             beacon_commitment=beacon_commitment(beacon),
             sealing_key=sealing.public_key(sealing_key),
         )

@@ -12,7 +12,6 @@ for until `grace_over`, then it counts as not there. What is derived is kept in 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -32,6 +31,7 @@ from quorumlearn.artifacts import (
     ArtifactStore,
     ArtifactTooLarge,
     BadReference,
+    reference_of,
 )
 from quorumlearn.nodes import candidate, exchange, salts, screening
 from quorumlearn.nodes.committee import guard, sketch_shares
@@ -95,7 +95,7 @@ class RoundPart:
             self._wait_for_updates(view, grace_over, overtaken)
             stored = self._sealed_shares(view, overtaken, grace_over).SerializeToString(deterministic=True)
             self.journal.put("sketch-shares", stored)
-        return ArtifactRef(digest=hashlib.sha256(stored).hexdigest(), size=len(stored))
+        return reference_of(stored)
 
     def opened(self, view: b.TaskView, grace_over: bool) -> Opened:
         """The sketches of the revealed updates, and whose shares are false. After SELECT nobody is waited for any more."""

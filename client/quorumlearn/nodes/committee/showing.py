@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from quorumlearn_proto import canonical
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.derived import fixed_ballot
 
-from quorumlearn.artifacts import ArtifactError, ArtifactStore
+from quorumlearn.artifacts import ArtifactError, ArtifactStore, reference_of
 from quorumlearn.nodes import triggers
 from quorumlearn.nodes.feed import News
 from quorumlearn.nodes.journal import Journal
@@ -47,14 +46,14 @@ class Showing:
     def fixed(self, view: b.TaskView) -> ArtifactRef | None:
         """The ballot on the present candidate that this seat has fixed before; None if it has not."""
         kept = self.journal.get(_entry(view))
-        return None if kept is None else _ref(kept)
+        return None if kept is None else reference_of(kept)
 
     def fix(self, view: b.TaskView, ballot: b.Ballot) -> ArtifactRef:
         """Keep a ballot, with a fresh nonce, and say by which digest it is known."""
         ballot.nonce = secrets.token_bytes(32).hex()
         kept = fixed_ballot(ballot)
         self.journal.put(_entry(view), kept)
-        return _ref(kept)
+        return reference_of(kept)
 
     def show(self, view: b.TaskView, news: News) -> None:
         """Show this seat's, and all that others show unless a seat before this one does."""
@@ -94,7 +93,3 @@ class Showing:
 
 def _entry(view: b.TaskView) -> str:
     return f"ballot-{view.round.proposer_turn}"
-
-
-def _ref(kept: bytes) -> ArtifactRef:
-    return ArtifactRef(digest=hashlib.sha256(kept).hexdigest(), size=len(kept))
