@@ -10,8 +10,8 @@ A behaviour is text in a node's file: a name, then what it takes, separated by c
 | `zero` | submits nothing but zeros: a free rider |
 | `sign-flip[:FACTOR]` | submits minus FACTOR (1) times its own update |
 | `scaling[:FACTOR]` | submits FACTOR (10) times its own update |
-| `label-flip` | trains on labels turned round, 9 for 0 and so on |
-| `backdoor[:LABEL]` | trains on a trigger: half of its images carry a mark and are called LABEL (0) |
+| `label-flip[:HIGHEST]` | trains on labels turned round: HIGHEST - l for l, by default its own highest |
+| `backdoor[:LABEL]` | trains on a trigger: half of its samples carry a mark and are called LABEL (0) |
 | `copy:USER` | submits USER's update |
 | `mimic:USER` | submits USER's update with a little noise, so that it is no copy |
 | `alie[:Z]:USER,...` | a little is enough: the mean of those it watches less Z (1.5) deviations |
@@ -42,7 +42,7 @@ import numpy as np
 
 from quorumlearn.attacks import poisoning, updates
 from quorumlearn.attacks.adaptive import adaptive
-from quorumlearn.attacks.sight import BehaviourError, Floats, Inputs, Targets, Sight
+from quorumlearn.attacks.sight import BehaviourError, Floats, Inputs, Sight, Targets
 
 Tampering = Literal[
     "replay-plaintext", "replay-ciphertext", "replay-rerandomised", "withhold", "malformed", "overflow"

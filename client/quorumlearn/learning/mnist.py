@@ -141,6 +141,12 @@ class MnistWorkload:
 
         return mnist_training.train(self, model, data, seed=seed, on_step=on_step)
 
+    def warm_up(self, *, training: bool) -> None:
+        from quorumlearn.learning import mnist_training  # brings torch
+
+        if training:
+            mnist_training.first_step()
+
     def epsilon(self, samples: Iterable[int]) -> float | None:
         if not self.config.private:
             return None

@@ -153,7 +153,9 @@ def read(data: bytes, size: int) -> Model:
     """Read a model of `size` parameters strictly, whatever its tensors are called: float32, finite, in the one form of `to_bytes`.
     ModelError says what else it is. The arrays own their memory."""
     if len(data) > most_bytes(size):
-        raise ModelError(f"a model of {len(data)} bytes; at most {most_bytes(size)} are expected of {size} parameters")
+        raise ModelError(
+            f"a model of {len(data)} bytes; at most {most_bytes(size)} are expected of {size} parameters"
+        )
     try:
         tensors = dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
     except (safetensors.SafetensorError, json.JSONDecodeError, ValueError) as error:

@@ -26,7 +26,7 @@ import pydantic
 
 from quorumlearn.learning.errors import WorkloadError
 from quorumlearn.learning.model import public_shapes
-from quorumlearn.learning.workload import Definition, TrainingConfig, Workload
+from quorumlearn.learning.workload import Definition, TrainingConfig, Warming, Workload
 
 ENTRY_POINTS = "quorumlearn.workloads"
 BUILT_IN = {name: f"quorumlearn.learning.mnist:{name}" for name in ("mnist-cnn", "mnist-mlp", "mnist-wide")}
@@ -116,13 +116,10 @@ def shared_by_all(workload: Workload, public_blocks: Collection[str]) -> dict[st
     }
 
 
-def warm_up(*, training: bool) -> None:
-    """What the first scoring of a process would wait for, torch, and what its first training would: torch's optimisers import its
-    compiler when they first take a step."""
-    from quorumlearn.learning import mnist_training
-
-    if training:
-        mnist_training.first_step()
+def warm_up(workload: Workload, *, training: bool) -> None:
+    """What the first scoring of a process would wait for, and what its first training would, if the workload has any such thing."""
+    if isinstance(workload, Warming):
+        workload.warm_up(training=training)
 
 
 def _built_in(name: str) -> Definition:

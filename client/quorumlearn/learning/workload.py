@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import pydantic
 
@@ -181,6 +181,15 @@ class Workload(Protocol):
 
     def evaluate(self, model: Model, data: Data) -> Score:
         """Score `model` on `data`; errors as in `train`."""
+        ...
+
+
+@runtime_checkable
+class Warming(Protocol):
+    """A workload of which the first use in a process takes seconds."""
+
+    def warm_up(self, *, training: bool) -> None:
+        """Import what scoring needs and, if so, what training needs."""
         ...
 
 

@@ -45,7 +45,9 @@ def poisoned(behaviour: Behaviour, data: learning.Data, seed: int) -> learning.D
     if not behaviour.poisons:
         return data
     if not isinstance(data, learning.Samples):
-        raise BehaviourError(f"{behaviour.name} poisons Samples; the workload's data are {type(data).__name__}")
+        raise BehaviourError(
+            f"{behaviour.name} poisons Samples; the workload's data are {type(data).__name__}"
+        )
     return learning.Samples(*behaviour.poison(data.inputs, data.targets, seed))
 
 

@@ -58,9 +58,10 @@ def check_playable(store: ArtifactStore, spec: TaskSpec, *, training: bool) -> N
     Raises learning.WorkloadError or ModelError, ckks.ParameterError, robust.RuleError, or an ArtifactError while the initial
     model, or a root set that its rule needs, is not in the store.
     """
-    learning.warm_up(training=training)
+    workload = workload_of(spec)
+    learning.warm_up(workload, training=training)
     parameters = parameters_of(spec)
-    shapes = learning.public_shapes(workload_of(spec).shapes, spec.workload.public_blocks)
+    shapes = learning.public_shapes(workload.shapes, spec.workload.public_blocks)
     size = learning.size_of(shapes)
     if parameters.update_size != size:
         raise ckks.ParameterError(
