@@ -22,7 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +45,7 @@ class Opening:
     app: str
     model: str
     folder: Path
-    run_config: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    run_config: tuple[tuple[str, bool | int | float | str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,16 +188,16 @@ class _Running:
         """_NoAnswer if there is none; this process is not usable any more then, or after what `meanwhile` raised."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self.usable = False
-        with _Pipes(self._process.stdin, self._process.stdout, seconds, meanwhile) as pipes:
-            try:
-                worker.send(pipes, request, secret, arrays)
-                found = Answer(*worker.receive(pipes, *limits))
-            except TimeoutError:
-                raise _NoAnswer(f"did not answer within {seconds:g} s{self._last_words()}") from None
-            except worker.BadFrame as error:
-                raise _NoAnswer(f"answered in another form: {error}") from None
-            except (EOFError, OSError):
-                raise _NoAnswer(f"ended {self._how()}{self._last_words()}") from None
+        pipes = _Pipes(self._process.stdin, self._process.stdout, seconds, meanwhile)
+        try:
+            worker.send(pipes, request, secret, arrays)
+            found = Answer(*worker.receive(pipes, *limits))
+        except TimeoutError:
+            raise _NoAnswer(f"did not answer within {seconds:g} s{self._last_words()}") from None
+        except worker.BadFrame as error:
+            raise _NoAnswer(f"answered in another form: {error}") from None
+        except (EOFError, OSError):
+            raise _NoAnswer(f"ended {self._how()}{self._last_words()}") from None
         self.usable = True
         return found
 
@@ -252,12 +252,6 @@ class _Pipes:
         self._meanwhile = meanwhile
         os.set_blocking(self._requests, False)
         os.set_blocking(self._answers, False)
-
-    def __enter__(self) -> _Pipes:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
     def write(self, data: memoryview, /) -> int:
         self._wait(self._requests, selectors.EVENT_WRITE)
