@@ -142,5 +142,3 @@ def source_digest(name: str, place: str, folder: Path) -> str:
         for part in (file.relative_to(folder).as_posix().encode(), file.read_bytes()):
             state.update(len(part).to_bytes(8, "big") + part)
     return state.hexdigest()
-
-

@@ -131,7 +131,12 @@ class AppProcess:
             raise WorkloadError(
                 f"{self._name}: cannot run {one.python} ({error.strerror}); `python` names the interpreter that the app runs in"
             ) from None
-        opening = {"app": one.app, "model": one.model, "folder": str(one.folder), "run_config": dict(one.run_config)}
+        opening = {
+            "app": one.app,
+            "model": one.model,
+            "folder": str(one.folder),
+            "run_config": dict(one.run_config),
+        }
         try:
             answer = running.ask(opening, b"", b"", (0, 0), START_S, None)
             if "error" in answer.header:
@@ -143,7 +148,9 @@ class AppProcess:
                 raise WorkloadError(f"{self._name}: the model has other tensors than when this node began")
         except _NoAnswer as error:
             running.kill()
-            raise WorkloadError(f"{self._name}: the app {one.app} cannot be had: its process {error}") from None
+            raise WorkloadError(
+                f"{self._name}: the app {one.app} cannot be had: its process {error}"
+            ) from None
         except BaseException:
             running.kill()
             raise

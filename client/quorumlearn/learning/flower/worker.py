@@ -46,6 +46,7 @@ MOST_NUMBERS = 10_000_000
 """Values of a metric in one answer: one for each sample."""
 _MAX_ARRAYS = 1 << 40
 _GRACE_S = 2.0
+_TTL_S = 43_200.0  # as flwr's messages have it
 _TORCH_WORDS, _TORCH_WORDS_AT = 624, 24  # of its generator's state, each in 8 bytes, and where they begin
 _OF_CLIENT_FN = {
     "train": ("fitins.parameters", "fitins.config"),
@@ -193,19 +194,28 @@ class App:
     def _asked(
         self, kind: str, request: Mapping[str, Any], secret: bytes, raw: bytes, party: Party, turn: int
     ) -> Any:
-        from flwr.app import ConfigRecord, Context, Message, RecordDict
+        from flwr.app import ConfigRecord, Context, Message, Metadata, RecordDict
 
         names = _OF_CLIENT_FN[kind] if self._by_client_fn else ("arrays", "config")
         config = ConfigRecord({**request["config"], "server-round": turn})
-        message = Message(
-            RecordDict({names[0]: self._record(raw, party), names[1]: config}),
-            dst_node_id=_node_id(str(request["who"])),
-            message_type=kind,
+        node = _node_id(str(request["who"]))
+        about = Metadata(
+            run_id=1,
+            message_id=f"{node}-{kind}-{turn}",
+            src_node_id=0,
+            dst_node_id=node,
+            reply_to_message_id="",
             group_id=str(turn),
+            created_at=time.time(),
+            ttl=_TTL_S,
+            message_type=kind,
+        )
+        message = Message(
+            content=RecordDict({names[0]: self._record(raw, party), names[1]: config}), metadata=about
         )
         context = Context(
             run_id=1,
-            node_id=_node_id(str(request["who"])),
+            node_id=node,
             node_config=dict(request["node_config"]),
             state=party.state,
             run_config=dict(self._run_config),
@@ -245,7 +255,9 @@ class App:
     def _returned(self, content: Any) -> Arrays:
         records = content.array_records
         if len(records) != 1 and "arrays" not in records:
-            raise AppError(f"it answered with {len(records)} records of arrays; it must be one, the trained model")
+            raise AppError(
+                f"it answered with {len(records)} records of arrays; it must be one, the trained model"
+            )
         record = records["arrays"] if "arrays" in records else next(iter(records.values()))
         found = {name: array.numpy() for name, array in record.items()}
         if set(found) != set(self._order):
@@ -280,7 +292,9 @@ class App:
             return {str(name): _array(str(name), value) for name, value in made.items()}
         if isinstance(made, Sequence):
             return {f"arrays.{i}": _array(f"arrays.{i}", value) for i, value in enumerate(made)}
-        raise AppError(f"the model is {type(made).__name__}, not a module, arrays by name or a list of arrays")
+        raise AppError(
+            f"the model is {type(made).__name__}, not a module, arrays by name or a list of arrays"
+        )
 
     def _context(self) -> Any:
         from flwr.app import Context, RecordDict
@@ -302,7 +316,9 @@ def _array(name: str, value: Any) -> NDArray[Any]:
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":
-            raise AppError(f"{name} is bfloat16, which Flower's arrays do not carry; make it float16 or float32")
+            raise AppError(
+                f"{name} is bfloat16, which Flower's arrays do not carry; make it float16 or float32"
+            )
     found = value.numpy() if hasattr(value, "numpy") else value
     return np.array(found)
 

@@ -135,7 +135,11 @@ class FlowerWorkload:
         """Where the app runs: one process for all identities of a node, whatever the task."""
         one = self.entry
         opening = Opening(
-            one.interpreter(self.folder), one.app, one.model, self.folder, tuple(sorted(self.run_config.items()))
+            one.interpreter(self.folder),
+            one.app,
+            one.model,
+            self.folder,
+            tuple(sorted(self.run_config.items())),
         )
         return _process(self.name, opening, one.timeout)
 
@@ -178,7 +182,11 @@ class FlowerWorkload:
         model = self.initial_model(0)
         try:
             answer = self._message(
-                "train" if part.kind == "train" else "evaluate", model, look, secrets.token_bytes(SECRET_BYTES), None
+                "train" if part.kind == "train" else "evaluate",
+                model,
+                look,
+                secrets.token_bytes(SECRET_BYTES),
+                None,
             )
         except TrainingError as error:
             raise DataMissing(f"{part.identity} has no data of {self.name}: {error}") from error
@@ -215,9 +223,13 @@ class FlowerWorkload:
         if answer.header.get("each") is True:
             return Score(self.metric, np.array(values), loss)
         if not isinstance(samples, int) or samples < 1:
-            raise TrainingError(f"the app of {self.name} told no `num-examples`, so {score.key} says too little")
+            raise TrainingError(
+                f"the app of {self.name} told no `num-examples`, so {score.key} says too little"
+            )
         if not values or not math.isfinite(values[0]):
-            raise TrainingError(f"the app of {self.name} told {score.key} = {values[0] if values else 'nothing'}")
+            raise TrainingError(
+                f"the app of {self.name} told {score.key} = {values[0] if values else 'nothing'}"
+            )
         if score.range is None:
             raise TrainingError(
                 f"the app of {self.name} tells one {score.key} for all samples: have it tell a list, one a sample, or say "
@@ -251,7 +263,9 @@ class FlowerWorkload:
         self, request: Mapping[str, object], secret: bytes, arrays: bytes, on_step: OnStep | None
     ) -> Answer:
         meanwhile = None if on_step is None else lambda: on_step(0, 1)
-        return self.process.ask(request, secret, arrays, meanwhile=meanwhile, most_arrays=4 * size_of(self.shapes))
+        return self.process.ask(
+            request, secret, arrays, meanwhile=meanwhile, most_arrays=4 * size_of(self.shapes)
+        )
 
     def _model(self, answer: Answer) -> Model:
         values = np.frombuffer(answer.arrays, dtype="<f4").astype(np.float32)
