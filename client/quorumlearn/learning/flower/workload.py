@@ -67,8 +67,8 @@ class FlowerSettings(TrainingConfig):
 
 @dataclass(frozen=True, eq=False)
 class FlowerData:
-    """What an app reads for one identity: `samples` as it told, `node_config` as it gets it, and a digest of what its node knows of the data,
-    the files below `data` included."""
+    """What an app reads for one identity: `samples` as it told, `node_config` as it gets it, and `known`, SHA-256 of what its node knows of
+    the data, the files below `data` included."""
 
     who: str
     node_config: Mapping[str, Value]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-
 from quorumlearn.learning.flower import FlowerSettings, FlowerWorkload, definition
 
 ROOT = Path(__file__).resolve().parents[4]

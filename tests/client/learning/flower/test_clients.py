@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.client.learning.flower.conftest import Make
-
 from quorumlearn.learning import TrainingError
 from quorumlearn.learning.flower import FlowerData
+
+from tests.client.learning.flower.conftest import Make
 
 NUMPY_CLIENT = """
 import numpy as np

@@ -14,12 +14,12 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.client.learning.flower.conftest import Make
-
 from quorumlearn.learning import TrainingError, WorkloadError
 from quorumlearn.learning.flower import FlowerData, worker
 from quorumlearn.learning.flower.process import AppProcess, Opening
 from quorumlearn.learning.flower.spread import spread
+
+from tests.client.learning.flower.conftest import Make
 
 HOSTILE = """#!{python}
 import json, os, struct, sys
