@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -99,18 +98,22 @@ class Base:
         index = _json(self.name, self.folder / _INDEX).get("weight_map")
         names = {str(one) for one in index.values()} if isinstance(index, dict) else set()
         if not names or any("/" in one or not one.endswith(".safetensors") for one in names):
-            raise WorkloadError(f"{self.name}: {self.folder / _INDEX} names no safetensors files of its folder")
+            raise WorkloadError(
+                f"{self.name}: {self.folder / _INDEX} names no safetensors files of its folder"
+            )
         return [self._file(one) for one in sorted(names)]
 
     def _file(self, name: str) -> Path:
         if not (self.folder / name).is_file():
-            raise WorkloadError(f"{self.name}: {self.folder} has no {name}; name a folder as save_pretrained makes it")
+            raise WorkloadError(
+                f"{self.name}: {self.folder} has no {name}; name a folder as save_pretrained makes it"
+            )
         return self.folder / name
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Which adapters go where: what one loaded base serves. `task_type` is PEFT's; `shapes` are those of the block `adapter`, by their names."""
+    """Which adapters go where: what one loaded base serves. `task_type` is PEFT's; `shapes` are those of the block `adapter`, by name."""
 
     base: Base
     digest: str
@@ -129,8 +132,12 @@ def is_target(module: str, target: str) -> bool:
 def short_names(modules: Iterable[str]) -> dict[str, str]:
     """Modules without what all their names begin with: the same whether a base was saved alone or with a head of its own."""
     parts = {module: module.split(".") for module in modules}
-    common = os.path.commonprefix([one[:-1] for one in parts.values()])
-    return {module: ".".join(one[len(common) :]) for module, one in parts.items()}
+    common = 0
+    for level in zip(*(one[:-1] for one in parts.values()), strict=False):
+        if len(set(level)) > 1:
+            break
+        common += 1
+    return {module: ".".join(one[common:]) for module, one in parts.items()}
 
 
 def _json(name: str, path: Path) -> Mapping[str, object]:

@@ -57,7 +57,13 @@ def warm_up(geometry: Geometry, *, training: bool) -> None:
 
 
 def train(
-    geometry: Geometry, config: TrainingConfig, model: Model, data: Samples, *, seed: int, on_step: OnStep | None
+    geometry: Geometry,
+    config: TrainingConfig,
+    model: Model,
+    data: Samples,
+    *,
+    seed: int,
+    on_step: OnStep | None,
 ) -> TrainResult:
     """See `Workload.train`."""
     loaded = _loaded(geometry)
@@ -84,7 +90,9 @@ def train(
         trained = {name: one.detach().numpy().copy() for name, one in own.items()}
     if not all(np.isfinite(one).all() for one in trained.values()):
         raise _diverged(config, total, total)
-    return TrainResult({name: trained[name] for name in sorted(trained)}, steps, len(data), losses / len(data))
+    return TrainResult(
+        {name: trained[name] for name in sorted(trained)}, steps, len(data), losses / len(data)
+    )
 
 
 def evaluate(geometry: Geometry, model: Model, data: Samples) -> Score:
@@ -160,7 +168,10 @@ def _loaded(geometry: Geometry) -> Loaded:
         adapted = peft.get_peft_model(
             model,
             peft.LoraConfig(
-                r=geometry.rank, lora_alpha=geometry.alpha, target_modules=list(geometry.targets), lora_dropout=0.0
+                r=geometry.rank,
+                lora_alpha=geometry.alpha,
+                target_modules=list(geometry.targets),
+                lora_dropout=0.0,
             ),
         )
     except Exception as error:

@@ -2,7 +2,7 @@
 
 ```yaml
 workloads:
-  spam: {base: models/minilm}      # a folder as save_pretrained makes it; `tokenizer` names another for its tokenizer.json, `version` a version
+  spam: {base: models/minilm}      # a folder as save_pretrained makes it; `tokenizer` names another for its tokenizer.json
 data: {spam: sms.tsv}              # texts (learning.texts)
 ```
 Rules:
@@ -63,7 +63,9 @@ class AdapterSettings(TrainingConfig):
         if self.private:
             raise ValueError("adapters do not train privately yet; leave dp_clip and dp_noise out")
         if self.task_type == "SEQ_CLS" and len(set(self.classes)) < 2:
-            raise ValueError("labels takes two words at least, such as `ham spam`, in the order of the classes")
+            raise ValueError(
+                "labels takes two words at least, such as `ham spam`, in the order of the classes"
+            )
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"labels {self.labels!r} names a class twice")
         return self
@@ -85,7 +87,7 @@ class AdapterEntry(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class AdapterDefinition:
-    """Adapters of one base, before a task configures them. Also for a module of one's own: `SPAM = AdapterDefinition("spam", "1", PATH)`."""
+    """Adapters of one base, before a task configures them. In a module of one's own: `SPAM = AdapterDefinition("spam", "1", PATH)`."""
 
     name: str
     version: str
@@ -99,7 +101,11 @@ class AdapterDefinition:
     def build(self, settings: TrainingConfig) -> AdapterWorkload:
         assert isinstance(settings, AdapterSettings)
         return AdapterWorkload(
-            self.name, self.version, settings, Base(self.name, self.base), Base(self.name, self.tokenizer or self.base)
+            self.name,
+            self.version,
+            settings,
+            Base(self.name, self.base),
+            Base(self.name, self.tokenizer or self.base),
         )
 
 
@@ -155,7 +161,7 @@ class AdapterWorkload:
         return tuple(name for name in self.shapes if name.partition(".")[0] == block)
 
     def initial_model(self, seed: int) -> Model:
-        """As PEFT begins: LoRA's first matrices uniform, its second zero, so that the base is as it was. The head is uniform, its bias zero."""
+        """As PEFT begins: LoRA's first matrices uniform, its second zero, so that the base is as it was. The head's weight is uniform."""
         return {
             name: uniform(seed, f"initial model {name}", shape, 1 / math.sqrt(shape[1]))
             if name.endswith(A) or name == f"{HEAD}.weight"
@@ -166,10 +172,14 @@ class AdapterWorkload:
     def load(self, source: str | None, part: Part) -> Samples:
         """The texts of `source` (learning.texts), tokenised. `part` is empty or `first=N`: no more than N of them."""
         if source is None:
-            raise DataMissing(f"{self.name} has no texts: name a TSV or JSONL file under `data` in the node's file")
+            raise DataMissing(
+                f"{self.name} has no texts: name a TSV or JSONL file under `data` in the node's file"
+            )
         first, equals, count = part.text.partition("=")
         if part.text and (first != "first" or not equals or not count.isdecimal() or int(count) < 1):
-            raise WorkloadError(f"{self.name} has no part {part.text!r}; write first=N, and `shard` for one share of many")
+            raise WorkloadError(
+                f"{self.name} has no part {part.text!r}; write first=N, and `shard` for one share of many"
+            )
         key = (source, part.kind, str(self.tokenizer.folder), repr(self.config))
         samples = _tokenised.get(key)
         if samples is None:
@@ -236,7 +246,13 @@ class AdapterWorkload:
         config = self.config
         shapes = tuple((n, s) for n, s in self.shapes.items() if n.partition(".")[0] == ADAPTER)
         return Geometry(
-            self.base, self.base.digest(), config.task_type, tuple(config.targets.split()), config.rank, config.alpha, shapes
+            self.base,
+            self.base.digest(),
+            config.task_type,
+            tuple(config.targets.split()),
+            config.rank,
+            config.alpha,
+            shapes,
         )
 
     def _fitting(self, model: Model, data: Data) -> Samples:
@@ -251,8 +267,12 @@ class AdapterWorkload:
                 f"inputs {data.inputs.dtype} {data.inputs.shape}; {self.name} takes whole numbers (n, length), one token at least"
             )
         classes = len(self.config.classes)
-        if classes and (data.targets.shape != (len(data),) or data.targets.min() < 0 or data.targets.max() >= classes):
-            raise TrainingError(f"labels of shape {data.targets.shape}; {self.name} takes one of 0 to {classes - 1} a text")
+        if classes and (
+            data.targets.shape != (len(data),) or data.targets.min() < 0 or data.targets.max() >= classes
+        ):
+            raise TrainingError(
+                f"labels of shape {data.targets.shape}; {self.name} takes one of 0 to {classes - 1} a text"
+            )
         return data
 
 

@@ -39,7 +39,9 @@ def read_texts(source: Path, kind: Literal["train", "test"], *, labelled: bool) 
     elif source.is_file():
         texts = [one for one in _lines(source, labelled) if (_order(one)[0] < TEST_BELOW) == (kind == "test")]
     else:
-        raise DataMissing(f"there is no file {source}; name a TSV or JSONL file of texts, or a folder of train.* and test.*")
+        raise DataMissing(
+            f"there is no file {source}; name a TSV or JSONL file of texts, or a folder of train.* and test.*"
+        )
     if not texts:
         raise DataCorrupt(f"{source} has no texts for {'training' if kind == 'train' else 'tests'}")
     return sorted(texts, key=_order)

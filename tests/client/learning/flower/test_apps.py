@@ -123,7 +123,9 @@ def test_loading_has_the_app_try(make: Make) -> None:
     assert taken.node_config == {"partition-id": 1, "num-partitions": 3}
     assert len(own.load(None, replace(GOOD, kind="test"))) == 40
     assert own.train(own.initial_model(1), taken, seed=1).loss == 1, "the first look is none of its trainings"
-    with pytest.raises(DataMissing, match="HospitalMSP/miner1 has no data of own: the app of own: ValueError"):
+    with pytest.raises(
+        DataMissing, match="HospitalMSP/miner1 has no data of own: the app of own: ValueError"
+    ):
         own.load(None, replace(GOOD, text="mode=raise"))
     with pytest.raises(DataCorrupt, match="num-examples"):
         own.load(None, replace(GOOD, text="mode=uncounted"))
