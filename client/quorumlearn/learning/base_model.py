@@ -57,6 +57,10 @@ class Base:
                 return found
         raise WorkloadError(f"{self.name}: {self.folder / CONFIG} has none of {', '.join(_HIDDEN)}")
 
+    def inputs_first(self) -> bool:
+        """Whether matrices are stored as (inputs, outputs)."""
+        return self._config().get("model_type") in _INPUTS_FIRST
+
     def adapter_shapes(self, targets: Sequence[str], rank: int) -> dict[str, tuple[int, ...]]:
         """The shapes of LoRA's matrices for all weights of modules called as in `targets`, by the names of `short_names`. WorkloadError if
         there are none."""
@@ -79,7 +83,7 @@ class Base:
                 f"{self.name}: no matrix of {self.folder} is called {' or '.join(targets)}; there are {', '.join(there[:20])}"
             )
         shapes: dict[str, tuple[int, ...]] = {}
-        turned = self._config().get("model_type") in _INPUTS_FIRST
+        turned = self.inputs_first()
         for module, short in short_names(found).items():
             outputs, inputs = reversed(matrices[module]) if turned else matrices[module]
             shapes[f"{short}.{A}"], shapes[f"{short}.{B}"] = (rank, inputs), (outputs, rank)

@@ -172,6 +172,7 @@ def _loaded(geometry: Geometry) -> Loaded:
                 lora_alpha=geometry.alpha,
                 target_modules=list(geometry.targets),
                 lora_dropout=0.0,
+                fan_in_fan_out=base.inputs_first(),
             ),
         )
     except Exception as error:

@@ -140,7 +140,7 @@ def test_texts_become_samples(folder: Path) -> None:
         ("a.jsonl", '{"text": "hello", "label": "ham"}\n[]\n', "line 2 of .* no JSON object"),
         ("a.jsonl", '{"label": "ham"}\n', "line 1 of .* no `text`"),
         ("a.jsonl", '{"text": "hello", "label": null}\n', "line 1 of .* no `label`"),
-        ("a.tsv", "egg\thello\n", "the label 'egg'; the task's are ham, spam"),
+        ("a.tsv", "".join(f"egg\thello {i}\n" for i in range(20)), "the label 'egg'; the task's are ham, spam"),
     ],
 )
 def test_texts_that_are_none(folder: Path, tmp_path: Path, name: str, content: str, says: str) -> None:
