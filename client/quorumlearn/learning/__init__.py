@@ -22,6 +22,7 @@ from quorumlearn.learning.errors import (
     WorkloadError,
 )
 from quorumlearn.learning.model import (
+    MOST_HEADER,
     Model,
     Shapes,
     Update,
@@ -52,6 +53,7 @@ from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
 from quorumlearn.learning.workload import Definition, OnStep, Score, TrainingConfig, TrainResult, Workload
 
 __all__ = [
+    "MOST_HEADER",
     "WORKLOADS",
     "Data",
     "DataCorrupt",
