@@ -16,6 +16,7 @@ from quorumlearn.learning.errors import (
     DataMissing,
     LearningError,
     ModelError,
+    ScoreError,
     ShardError,
     TrainingError,
     WorkloadError,
@@ -38,8 +39,19 @@ from quorumlearn.learning.model import (
     unflatten,
 )
 from quorumlearn.learning.registry import WORKLOADS, get_workload, warm_up
+from quorumlearn.learning.scores import (
+    Metric,
+    Millionths,
+    Score,
+    accuracy,
+    auc,
+    mean_loss,
+    millionths,
+    perplexity,
+    r2,
+)
 from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
-from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult, Workload
 
 __all__ = [
     "WORKLOADS",
@@ -48,11 +60,14 @@ __all__ = [
     "DataSource",
     "Dataset",
     "LearningError",
+    "Metric",
+    "Millionths",
     "Model",
     "ModelError",
     "OnStep",
     "Pixels",
     "Score",
+    "ScoreError",
     "Shapes",
     "ShardError",
     "ShardSpec",
@@ -63,7 +78,9 @@ __all__ = [
     "Update",
     "Workload",
     "WorkloadError",
+    "accuracy",
     "apply_update",
+    "auc",
     "default_cache",
     "difference",
     "dirichlet",
@@ -72,10 +89,14 @@ __all__ = [
     "get_workload",
     "iid",
     "load",
+    "mean_loss",
     "merge",
+    "millionths",
     "most_bytes",
     "one_class",
+    "perplexity",
     "public_shapes",
+    "r2",
     "shapes_of",
     "size_of",
     "split",

@@ -24,7 +24,8 @@ from quorumlearn.learning.datasets import CLASSES, SIDE, Split
 from quorumlearn.learning.determinism import generator, repeatable, uniform
 from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
 from quorumlearn.learning.model import Model, shapes_of
-from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
+from quorumlearn.learning.scores import ACCURACY, Metric, Score, accuracy
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult, Workload
 
 Tensors = Mapping[str, Tensor]
 Forward = Callable[[Tensors, Tensor], Tensor]
@@ -108,6 +109,10 @@ class MnistWorkload:
     config: TrainingConfig
     layers: tuple[Layer, ...]
     forward: Forward
+
+    @property
+    def metric(self) -> Metric:
+        return ACCURACY
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -205,14 +210,15 @@ class MnistWorkload:
     def evaluate(self, model: Model, data: Split) -> Score:
         images, labels = self._inputs(model, data)
         parameters = {name: torch.tensor(model[name], dtype=torch.float32) for name in self.shapes}
-        right, losses = bytearray(), 0.0
+        right: list[bool] = []
+        losses = 0.0
         with repeatable(), torch.no_grad():
             for start in range(0, len(labels), _EVALUATION_BATCH):
                 target = labels[start : start + _EVALUATION_BATCH]
                 logits = self.forward(parameters, images[start : start + _EVALUATION_BATCH])
-                right += bytes((logits.argmax(dim=1) == target).tolist())
+                right += (logits.argmax(dim=1) == target).tolist()
                 losses += functional.cross_entropy(logits, target, reduction="sum").item()
-        return Score(bytes(right), losses / len(labels))
+        return accuracy(right, losses / len(labels))
 
     def _batches(self, samples: int, seed: int, steps_before: int) -> Iterator[Tensor]:
         """The samples of each step of one epoch: every sample once, in an order that (seed, epoch) fixes."""

@@ -124,7 +124,13 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
     spec = TaskSpec(
         task_id=file.id,
         title=file.title,
-        workload=Workload(name=workload.name, config=workload.config.as_strings(), public_blocks=blocks),
+        workload=Workload(
+            name=workload.name,
+            config=workload.config.as_strings(),
+            public_blocks=blocks,
+            metric=workload.metric.name,
+            lower_is_better=workload.metric.lower_is_better,
+        ),
         initial_model=initial_model,
         rounds=file.rounds,
         min_miners=file.miners.minimum,
