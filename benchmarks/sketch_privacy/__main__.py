@@ -142,14 +142,14 @@ def _named(
     return float(np.mean(right))
 
 
-def _accuracy(workload: learning.Workload, data: learning.Dataset, scale: Scale) -> float:
+def _accuracy(workload: learning.Workload, data: learning.Digits, scale: Scale) -> float:
     parts = learning.iid(data.train.targets, scale.miners, 1)
     shards = [data.train.take(part[: scale.samples]) for part in parts]
     model = workload.initial_model(7)
     for number in range(scale.rounds):
         updates = [_taught(workload, model, one, "average", number, i) for i, one in enumerate(shards)]
         model = learning.apply_update(model, np.mean(updates, axis=0))
-    return workload.evaluate(model, data.test).accuracy
+    return workload.evaluate(model, data.test).value
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from quorumlearn.learning import Samples
+from quorumlearn.learning import Data, Samples, Workload
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.market import NO_OPTIONS, Contract, Market, StepOptions
 from quorumlearn.nodes.organisation import Organisation
@@ -45,11 +46,12 @@ class PoisonedOrganisation(Organisation):
         super().__init__(config)
         self._taken: dict[str, int] = {}
 
-    def ready_data(self) -> None:
+    def ready_data(self, workloads: Sequence[Workload]) -> None:
         """Nothing ahead of time: what is taken is what is trained on."""
 
-    def shard(self, identity: IdentityConfig) -> Samples:
-        data = super().shard(identity)
+    def shard(self, identity: IdentityConfig, workload: Workload) -> Data:
+        data = super().shard(identity, workload)
+        assert isinstance(data, Samples)
         self._taken[identity.user] = self._taken.get(identity.user, 0) + 1
         return Samples(data.inputs, 9 - data.targets) if self._taken[identity.user] == SECOND_ROUND else data
 
@@ -65,7 +67,7 @@ class LaxMarket(Market):
         self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
     ) -> None:
         def lax(ballot: b.Ballot) -> None:
-            ballot.reason, ballot.correct, ballot.lost = b.GOOD, ballot.base_correct, 0
+            ballot.reason, ballot.score, ballot.chance = b.GOOD, ballot.base_score, 0
 
         fixed = fixed_anew(self._organisation, task, number, lax)
         super().vote_block(task, number, fixed, options)
@@ -98,7 +100,7 @@ def outcome(stage: Stage, task: str) -> Outcome:
         [(one.digest, one.core.previous, one.status) for one in market.blocks(task)],
         [
             sorted(
-                (ballot.seat, ballot.reason, ballot.correct)
+                (ballot.seat, ballot.reason, ballot.score)
                 for ballot in market.round_view(task, one.number).ballots
             )
             for one in market.rounds(task)
@@ -160,7 +162,7 @@ def test_a_candidate_that_scores_worse_is_rejected_and_training_goes_on_from_the
     assert rejected.reason
     for ballot in market.round_view(task, 2).ballots:
         assert ballot.reason == b.SCORE_FELL
-        assert score_fell(ballot, 200)
+        assert score_fell(ballot, market.task(task).task.spec)
     assert_paid(stage, task, {who: [1, 3] if who in MINERS else [1, 2, 3] for who in PARTIES})
 
 
@@ -261,14 +263,14 @@ class SlowOrganisation(Organisation):
         self.go = threading.Event()
         self._joins = True
 
-    def ready_data(self) -> None:
+    def ready_data(self, workloads: Sequence[Workload]) -> None:
         """Nothing ahead of time: what is taken is for joining, or to train on."""
 
-    def shard(self, identity: IdentityConfig) -> Samples:
+    def shard(self, identity: IdentityConfig, workload: Workload) -> Data:
         if not self._joins:
             self.go.wait()
         self._joins = False
-        return super().shard(identity)
+        return super().shard(identity, workload)
 
 
 def test_an_update_that_was_late_is_averaged_in_the_next_round(stage: Stage) -> None:
