@@ -38,7 +38,7 @@ TEXTS = {"task_type": "CAUSAL_LM", "targets": "c_attn", "length": 8, "learning_r
 
 def tokenizer_into(folder: Path) -> None:
     made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.save(str(folder / "tokenizer.json"))
 
 
