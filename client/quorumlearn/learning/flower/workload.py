@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -37,9 +38,11 @@ from quorumlearn.learning.flower.process import Answer, AppProcess, Opening
 from quorumlearn.learning.flower.spread import spread
 from quorumlearn.learning.flower.worker import SECRET_BYTES
 from quorumlearn.learning.model import Model, blocks_of, flatten, shapes_of, size_of, unflatten
-from quorumlearn.learning.scores import Metric, Score
+from quorumlearn.learning.scores import ACCURACY, AUC, Metric, Score
 from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
 from quorumlearn.seeds import stream
+
+_log = logging.getLogger(__name__)
 
 
 class FlowerSettings(TrainingConfig):
@@ -123,7 +126,9 @@ class FlowerWorkload:
 
     @property
     def metric(self) -> Metric:
-        return Metric(self.entry.score.metric, self.entry.score.lower_is_better)
+        named = Metric(self.entry.score.metric, self.entry.score.lower_is_better)
+        usual = ACCURACY if named.name == ACCURACY.name else AUC if named.name == AUC.name else named
+        return usual if usual.lower_is_better == named.lower_is_better else named
 
     @cached_property
     def run_config(self) -> dict[str, Value]:
@@ -216,25 +221,31 @@ class FlowerWorkload:
         return None
 
     def evaluate(self, model: Model, data: Data) -> Score:
-        """One value a sample where the app's metric is a list, and else its mean as `spread` takes it."""
-        answer = self._message("evaluate", model, self._own(data), _secret(0, "evaluate"), None)
+        """One value a sample where the app's metric is a list, and else its mean as `spread` takes it. A model that the app cannot score
+        scores worst, if the app can score the one that it begins with: that such a model comes up costs nobody who verifies."""
+        own = self._own(data)
+        try:
+            return self._scored(self._message("evaluate", model, own, _secret(0, "evaluate"), None), model)
+        except TrainingError as error:
+            first = self.initial_model(0)
+            usual = self._scored(self._message("evaluate", first, own, _secret(0, "evaluate"), None), first)
+            _log.warning("the app of %s cannot score a model, which so scores worst: %s", self.name, error)
+            return Score(self.metric, np.full(usual.samples, math.nan), math.nan)
+
+    def _scored(self, answer: Answer, model: Model) -> Score:
         loss, *values = _numbers(answer)
         score, samples = self.entry.score, answer.header.get("samples")
         if answer.header.get("each") is True:
             return Score(self.metric, np.array(values), loss)
-        if not isinstance(samples, int) or samples < 1:
-            raise TrainingError(
-                f"the app of {self.name} told no `num-examples`, so {score.key} says too little"
-            )
-        if not values or not math.isfinite(values[0]):
-            raise TrainingError(
-                f"the app of {self.name} told {score.key} = {values[0] if values else 'nothing'}"
-            )
+        if not isinstance(samples, int) or samples < 1 or not values:
+            raise TrainingError(f"the app of {self.name} told no `num-examples`, so {score.key} says too little")
         if score.range is None:
             raise TrainingError(
                 f"the app of {self.name} tells one {score.key} for all samples: have it tell a list, one a sample, or say "
                 "`between` under `score`"
             )
+        if not math.isfinite(values[0]):
+            return Score(self.metric, np.full(samples, math.nan), loss)
         least, largest = score.range
         if not least <= values[0] <= largest:
             raise TrainingError(

@@ -156,13 +156,22 @@ def test_scores(make: Make) -> None:
     own = make()
     assert scored(own, "good") == [0.0] * 10 + [1.0] * 30
     assert scored(own, "list") == [0.0, 1.0, 1.0]
+    assert scored(own, "nan") == [0.0] * 40, "no number is the worst"
     for mode, says in {
         "keyless": "metrics are eval_loss, num-examples; none is called 'eval_acc'",
-        "nan": "eval_acc = nan",
         "much": "eval_acc = 1.5, which is not between 0 and 1",
     }.items():
         with pytest.raises(TrainingError, match=re.escape(says)):
             scored(own, mode)
+
+
+def test_a_model_that_the_app_cannot_score_scores_worst(make: Make) -> None:
+    own = make()
+    huge = {name: np.full_like(tensor, 1e9) for name, tensor in own.initial_model(1).items()}
+    score = own.evaluate(huge, data("picky"))
+    assert (score.value, score.samples) == (0, 40)
+    with pytest.raises(TrainingError, match="none is called"):
+        own.evaluate(huge, data("keyless"))
 
 
 def test_a_loss_as_the_score(make: Make) -> None:
