@@ -27,7 +27,9 @@ def main(folder: Path, data: Path | None, base: Path | None) -> None:
     tests = read_texts(messages, "test", labelled=True)[:TESTED]
     label, count = Counter(one.label for one in tests).most_common(1)[0]
     scores = [f"{score:.1%}" for score in report.scores if score is not None]
-    print_text(f"accuracy by block: {', '.join(scores)}; whoever always says {label!r}: {count / len(tests):.1%}")
+    print_text(
+        f"accuracy by block: {', '.join(scores)}; whoever always says {label!r}: {count / len(tests):.1%}"
+    )
 
 
 def _messages(data: Path | None) -> Path:
@@ -55,7 +57,11 @@ def _packaged() -> Path:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m examples.adapters", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("example-adapters"), help="where to play it")
-    parser.add_argument("--data", type=Path, help=f"the folder of {FILE}; by default `sms` beside QUORUMLEARN_DATA")
-    parser.add_argument("--base", type=Path, help="the base model's folder; by default all-MiniLM-L6-v2 of a package")
+    parser.add_argument(
+        "--data", type=Path, help=f"the folder of {FILE}; by default `sms` beside QUORUMLEARN_DATA"
+    )
+    parser.add_argument(
+        "--base", type=Path, help="the base model's folder; by default all-MiniLM-L6-v2 of a package"
+    )
     given = parser.parse_args()
     end(partial(main, given.folder, given.data, given.base))

@@ -30,7 +30,10 @@ from quorumlearn.learning import (
 from quorumlearn.learning.peft_workload import AdapterSettings, AdapterWorkload, definition
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-WORDS = ["[PAD]", "[UNK]", *"win cash now free prize call hello see you at lunch tomorrow mum thanks".split()]
+WORDS = [
+    *("[PAD]", "[UNK]", "win", "cash", "now", "free", "prize", "call"),
+    *("hello", "see", "you", "at", "lunch", "tomorrow", "mum", "thanks"),
+]
 SPAM, HAM = WORDS[2:8], WORDS[8:]
 CLASSES = {"labels": "ham spam", "length": 8, "learning_rate": 0.02, "batch_size": 8, "epochs": 3}
 TEXTS = {"task_type": "CAUSAL_LM", "targets": "c_attn", "length": 8, "learning_rate": 0.02, "batch_size": 8}
@@ -45,7 +48,11 @@ def tokenizer_into(folder: Path) -> None:
 def bert(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = transformers.BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
     )
     transformers.BertModel(config).save_pretrained(folder)
     tokenizer_into(folder)
@@ -117,7 +124,10 @@ def test_the_public_model_is_what_peft_trains(folder: Path) -> None:
 
 def test_texts_become_samples(folder: Path) -> None:
     own = built(folder / "bert", CLASSES)
-    train, test = own.load(str(folder / "sms.tsv"), Part("train")), own.load(str(folder / "sms.tsv"), Part("test"))
+    train, test = (
+        own.load(str(folder / "sms.tsv"), Part("train")),
+        own.load(str(folder / "sms.tsv"), Part("test")),
+    )
     assert len(train) + len(test) == 200 and 20 < len(test) < 60
     assert train.inputs.shape[1] == 8 and (train.inputs[:, 5:] == -1).all()
     assert {int(one) for one in np.unique(train.targets)} == {0, 1}
@@ -140,7 +150,11 @@ def test_texts_become_samples(folder: Path) -> None:
         ("a.jsonl", '{"text": "hello", "label": "ham"}\n[]\n', "line 2 of .* no JSON object"),
         ("a.jsonl", '{"label": "ham"}\n', "line 1 of .* no `text`"),
         ("a.jsonl", '{"text": "hello", "label": null}\n', "line 1 of .* no `label`"),
-        ("a.tsv", "".join(f"egg\thello {i}\n" for i in range(20)), "the label 'egg'; the task's are ham, spam"),
+        (
+            "a.tsv",
+            "".join(f"egg\thello {i}\n" for i in range(20)),
+            "the label 'egg'; the task's are ham, spam",
+        ),
     ],
 )
 def test_texts_that_are_none(folder: Path, tmp_path: Path, name: str, content: str, says: str) -> None:
@@ -152,7 +166,10 @@ def test_texts_that_are_none(folder: Path, tmp_path: Path, name: str, content: s
 
 
 def test_a_folder_holds_both_parts(folder: Path, tmp_path: Path) -> None:
-    lines = [json.dumps({"text": "hello you", "label": "ham"}), json.dumps({"text": "win cash", "label": "spam"})]
+    lines = [
+        json.dumps({"text": "hello you", "label": "ham"}),
+        json.dumps({"text": "win cash", "label": "spam"}),
+    ]
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
     (tmp_path / "test.tsv").write_text("spam\tfree prize\n")
     own = built(folder / "bert", CLASSES)
@@ -162,7 +179,10 @@ def test_a_folder_holds_both_parts(folder: Path, tmp_path: Path) -> None:
 
 def test_adapters_learn_and_the_base_stays(folder: Path) -> None:
     own = built(folder / "bert", CLASSES)
-    train, test = own.load(str(folder / "sms.tsv"), Part("train")), own.load(str(folder / "sms.tsv"), Part("test"))
+    train, test = (
+        own.load(str(folder / "sms.tsv"), Part("train")),
+        own.load(str(folder / "sms.tsv"), Part("test")),
+    )
     model = own.initial_model(1)
     before = flatten(model)
     score = own.evaluate(model, test)
@@ -179,7 +199,10 @@ def test_adapters_learn_and_the_base_stays(folder: Path) -> None:
 
 def test_a_language_model_becomes_less_perplexed(folder: Path) -> None:
     own = built(folder / "gpt2", TEXTS)
-    train, test = own.load(str(folder / "sms.tsv"), Part("train")), own.load(str(folder / "sms.tsv"), Part("test"))
+    train, test = (
+        own.load(str(folder / "sms.tsv"), Part("train")),
+        own.load(str(folder / "sms.tsv"), Part("test")),
+    )
     model = own.initial_model(1)
     before = own.evaluate(model, test)
     after = own.evaluate(own.train(model, train, seed=1).model, test)
@@ -211,7 +234,10 @@ def test_a_base_that_differs_has_another_digest(folder: Path, tmp_path: Path) ->
 
 
 def test_a_base_in_pieces(tmp_path: Path) -> None:
-    whole, pieces = built(gpt2(tmp_path / "whole"), TEXTS), built(gpt2(tmp_path / "pieces", max_shard_size="8KB"), TEXTS)
+    whole, pieces = (
+        built(gpt2(tmp_path / "whole"), TEXTS),
+        built(gpt2(tmp_path / "pieces", max_shard_size="8KB"), TEXTS),
+    )
     assert len(list((tmp_path / "pieces").glob("*.safetensors"))) > 1
     assert whole.shapes == pieces.shapes
     data = Samples(np.arange(2, 10).reshape(2, 4), np.arange(2, 10).reshape(2, 4))
@@ -240,7 +266,7 @@ def test_bases_that_will_not_do(folder: Path, tmp_path: Path) -> None:
     index = gpt2(tmp_path / "index", max_shard_size="8KB") / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "../bert/model.safetensors"}}))
     assert "names no safetensors files of its folder" in says(tmp_path / "index", TEXTS)
-    with pytest.raises(WorkloadError, match="basis.*there are base, tokenizer and version"):
+    with pytest.raises(WorkloadError, match=r"basis.*there are base, tokenizer and version"):
         definition("own", {"base": "x", "basis": 1}, tmp_path)
 
 
@@ -267,7 +293,7 @@ def test_data_and_models_that_do_not_fit(folder: Path) -> None:
         own.train({"head.bias": model["head.bias"]}, Samples(tokens, np.zeros(2, np.int64)), seed=1)
     wild = built(folder / "bert", {**CLASSES, "learning_rate": 10.0})
     huge = {name: np.full_like(one, 1e30) for name, one in model.items()}
-    with pytest.raises(TrainingError, match="lower learning_rate, 10.0"):
+    with pytest.raises(TrainingError, match=r"lower learning_rate, 10\.0"):
         wild.train(huge, Samples(tokens, np.array([0, 1])), seed=1)
 
 

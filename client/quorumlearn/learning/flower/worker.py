@@ -391,11 +391,10 @@ class _Requests:
             yield one
 
     def _read(self) -> None:
-        try:
+        with contextlib.suppress(EOFError, OSError, BadFrame):
             while True:
                 self._queue.put(receive(self._pipe, SECRET_BYTES, _MAX_ARRAYS))
-        except (EOFError, OSError, BadFrame):
-            self._queue.put(None)
+        self._queue.put(None)
         time.sleep(_GRACE_S)
         end()
 

@@ -224,13 +224,21 @@ class FlowerWorkload:
         """One value a sample where the app's metric is a list, and else its mean as `spread` takes it. A model that the app cannot score
         scores worst, if the app can score the one that it begins with: that such a model comes up costs nobody who verifies."""
         own = self._own(data)
+        found = self._tried(model, own)
+        if isinstance(found, Score):
+            return found
+        usual = self._tried(self.initial_model(0), own)
+        if not isinstance(usual, Score):
+            raise found
+        _log.warning("the app of %s cannot score a model, which so scores worst: %s", self.name, found)
+        return Score(self.metric, np.full(usual.samples, math.nan), math.nan)
+
+    def _tried(self, model: Model, data: FlowerData) -> Score | TrainingError:
+        """The app's score, or why there is none."""
         try:
-            return self._scored(self._message("evaluate", model, own, _secret(0, "evaluate"), None), model)
+            return self._scored(self._message("evaluate", model, data, _secret(0, "evaluate"), None), model)
         except TrainingError as error:
-            first = self.initial_model(0)
-            usual = self._scored(self._message("evaluate", first, own, _secret(0, "evaluate"), None), first)
-            _log.warning("the app of %s cannot score a model, which so scores worst: %s", self.name, error)
-            return Score(self.metric, np.full(usual.samples, math.nan), math.nan)
+            return error
 
     def _scored(self, answer: Answer, model: Model) -> Score:
         loss, *values = _numbers(answer)
@@ -238,7 +246,9 @@ class FlowerWorkload:
         if answer.header.get("each") is True:
             return Score(self.metric, np.array(values), loss)
         if not isinstance(samples, int) or samples < 1 or not values:
-            raise TrainingError(f"the app of {self.name} told no `num-examples`, so {score.key} says too little")
+            raise TrainingError(
+                f"the app of {self.name} told no `num-examples`, so {score.key} says too little"
+            )
         if score.range is None:
             raise TrainingError(
                 f"the app of {self.name} tells one {score.key} for all samples: have it tell a list, one a sample, or say "
