@@ -11,7 +11,7 @@ from quorumlearn.analysis.report import (
     outcome_of,
     report_of,
 )
-from quorumlearn.analysis.scores import pooled, shown_score
+from quorumlearn.analysis.scores import pooled, shown_score, title_of
 
 __all__ = [
     "UNDER_WAY",
@@ -28,6 +28,7 @@ __all__ = [
     "pooled",
     "report_of",
     "shown_score",
+    "title_of",
     "usual_costs",
     "why_round",
     "why_task",

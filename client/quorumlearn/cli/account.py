@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.analysis import UNDER_WAY, TaskReport, report_of, shown_score
+from quorumlearn.analysis import UNDER_WAY, TaskReport, report_of, shown_score, title_of
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
 from quorumlearn.nodes.market import Market
 
@@ -105,8 +105,9 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
 
 def _print_scores(report: TaskReport) -> None:
     better = ", less is better" if report.lower_is_better else ""
-    name = report.metric[:1].upper() + report.metric[1:]
-    print_text(f"{name} of the public model, on the verifiers' test sets{better}", style="bold")
+    print_text(
+        f"{title_of(report.metric)} of the public model, on the verifiers' test sets{better}", style="bold"
+    )
     scores = [score for score in report.scores if score is not None]
     whole = max([1.0, *scores]) if scores else 1.0
     for height, score in enumerate(report.scores):

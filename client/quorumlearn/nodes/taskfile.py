@@ -79,7 +79,8 @@ def parameters_of_file(file: TaskFile) -> ckks.Parameters:
         threshold=file.committee.threshold,
         bound=file.encryption.bound,
         step_bits=file.encryption.step_bits,
-        max_weight_sum=robust.weight_room(file.rule.name, file.miners.maximum),
+        max_weight_sum=robust.weight_room(file.rule.name, file.miners.maximum)
+        * (len(file.weighting.samples) + 1),
         flooding_bits=file.encryption.flooding_bits,
         sketch_size=file.encryption.sketch_size,
     )
@@ -159,6 +160,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
         seed=file.seed,
         repeatable=file.repeatable,
         min_aggregate=min_aggregate_of(file),
+        sample_classes=file.weighting.samples,
     )
     rootset.check_rule(spec)
     return spec

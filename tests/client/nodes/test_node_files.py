@@ -256,3 +256,14 @@ def test_the_same_seed_gives_the_same_initial_model() -> None:
 def test_a_percentage_is_so_many_ten_thousandths(points: int) -> None:
     written = f"{points // 100}.{points % 100:02}%"
     assert RewardPart.model_validate({"per_round": 1, "miners": written}).miners == points
+
+
+def test_a_task_that_weighs_by_data_has_room_for_its_classes() -> None:
+    plain, weighed = spec_with(), spec_with("weighting", {"samples": [1000, 4000]})
+    assert list(weighed.sample_classes) == [1000, 4000]
+    assert weighed.ckks.max_weight_sum == 3 * plain.ckks.max_weight_sum
+    assert not plain.sample_classes
+
+
+def test_a_task_says_by_what_its_workload_scores() -> None:
+    assert (spec_with().workload.metric, spec_with().workload.lower_is_better) == ("accuracy", False)
