@@ -15,9 +15,11 @@ MARKED = 0.5
 def flip(targets: Targets, highest: int | None = None) -> Targets:
     """Label l becomes `highest` - l, by default the highest label that there is; numbers are mirrored at their mean."""
     if targets.dtype.kind == "f":
-        return (2 * targets.mean() - targets).astype(targets.dtype)
+        mirrored: Targets = (2 * targets.mean() - targets).astype(targets.dtype)
+        return mirrored
     top = (targets.max() if len(targets) else 0) if highest is None else highest
-    return (top - targets).astype(targets.dtype)
+    flipped: Targets = (top - targets).astype(targets.dtype)
+    return flipped
 
 
 def trigger(inputs: Inputs) -> Inputs:

@@ -167,5 +167,5 @@ def _digits_of(name: str, train: Samples, test: Samples, notice: str | None) -> 
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part.inputs.tobytes())
         digest.update(part.targets.astype(np.uint8).tobytes())
-    parts = (Samples(part.inputs, part.targets, notice) for part in (train, test))
-    return Digits(name, *parts, digest.hexdigest())
+    train, test = (Samples(part.inputs, part.targets, notice) for part in (train, test))
+    return Digits(name, train, test, digest.hexdigest())

@@ -4,7 +4,7 @@
 organisation: quorumlearn-network/organisations/hospital-a   # made by `network up`; holds connection.json and users
 store: file:///srv/quorumlearn/artifacts                     # artifact store shared by all organisations
 state: state/hospital-a                                      # journals; private
-data: data/mnist                                             # where samples are; or one for each workload: {mnist-*: data/mnist, risk: risk.csv}
+data: data/mnist                                             # where samples are; or by workload: {mnist-*: data/mnist, risk: risk.csv}
 workloads: {risk: "risk:RISK"}                               # workloads that no installed package brings: module:NAME in this folder
 compute_slots: 1                                             # trainings at the same time
 live_tasks: 16                                               # tasks that it plays at the same time; others are left out

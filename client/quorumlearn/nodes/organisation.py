@@ -138,7 +138,7 @@ class Organisation:
 
     def _take(self, kind: Literal["train", "test"], workload: learning.Workload, of: tuple[str, str]) -> None:
         """Take the parts of all identities that need such data: what they have in common need be read once only."""
-        held = []
+        held: list[learning.Data] = []
         for one in self.config.identities:
             if (one.role == "miner") == (kind == "train"):
                 part = self._loaded(one, kind, workload, held.append)
