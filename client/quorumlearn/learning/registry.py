@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import pydantic
 
@@ -208,7 +208,7 @@ def _settings(name: str, kind: type[TrainingConfig], config: Mapping[str, str]) 
 def _value(kind: type[TrainingConfig], key: str, text: str) -> object:
     """A setting as `TrainingConfig.as_strings` wrote it: text is itself, everything else JSON."""
     field = kind.model_fields.get(key)
-    if field is None or field.annotation is str:
+    if field is None or field.annotation is str or str in get_args(field.annotation):
         return text
     try:
         return json.loads(text)

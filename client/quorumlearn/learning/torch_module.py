@@ -131,8 +131,9 @@ class BuiltModule:
         return module, draws
 
     def _begun(self, seed: int) -> Model:
+        built = self.module
         if not self._drew:
-            return read(self._workload, self.module, self.layout)
+            return read(self._workload, built, self.layout)
         if self._resets:
             return read(self._workload, self._reset(seed), self.layout)
         module, _ = self._made(seed)
