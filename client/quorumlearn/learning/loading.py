@@ -25,7 +25,7 @@ def loaded(workload: str, load: Load | None, source: str | None, part: Part) -> 
             data = load(source, part)
         except FileNotFoundError as error:
             raise DataMissing(
-                f"{workload}: there is no file {error.filename}; name what is there under `data`"
+                f"{workload}: there is no file {error.filename or error}; name what is there under `data`"
             ) from error
     if not (hasattr(data, "__len__") and hasattr(data, "digest")):
         raise DataCorrupt(f"{workload}: the reader gave a {type(data).__name__}; it must give Samples")

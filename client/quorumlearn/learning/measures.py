@@ -119,11 +119,11 @@ def _right(workload: str, outputs: Array, targets: Array) -> NDArray[np.bool_]:
 
 
 def _ranks(workload: str, outputs: Array, targets: Array) -> Array:
-    if targets.ndim != 1 or outputs.ndim > 2 or (outputs.ndim == 2 and outputs.shape[1] != 2):
-        raise _misfit(workload, "auc", "(n, 2) or (n,)", outputs, targets)
     classes = np.unique(targets)
     if not np.isin(classes, (0, 1)).all():
         raise ScoreError(f"{workload}: auc is of the classes 0 and 1, and the targets go up to {classes[-1]}")
+    if targets.ndim != 1 or outputs.ndim > 2 or (outputs.ndim == 2 and outputs.shape[1] != 2):
+        raise _misfit(workload, "auc", "(n, 2) or (n,)", outputs, targets)
     if len(classes) < 2:
         raise ScoreError(
             f"{workload}: all {len(targets)} samples are of class {int(classes[0])}, and auc needs both; "

@@ -59,8 +59,8 @@ class TrainingConfig(pydantic.BaseModel):
         return self.epochs * math.ceil(samples / self.batch_size)
 
     def as_strings(self) -> dict[str, str]:
-        """Every setting as a task carries it; `get_workload` reads it back to the same. What is seldom set is left out where it was not, and
-        so is what is None unless it is told otherwise."""
+        """Every setting as a task carries it; `get_workload` reads it back to the same. What is seldom set is left out where it was not,
+        and so is what is None unless it is told otherwise."""
         strings = {}
         plain = self.model_dump(mode="json")
         for name, field in type(self).model_fields.items():

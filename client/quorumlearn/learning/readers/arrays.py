@@ -98,10 +98,11 @@ def _npz(path: Path, inputs: str, targets: str) -> Samples:
 
 def _samples(where: str, inputs: NDArray[Any], targets: NDArray[Any]) -> Samples:
     for what, values in (("inputs", inputs), ("targets", targets)):
-        if values.dtype.kind not in "fiub" or not values.shape:
-            raise DataCorrupt(
-                f"{where}: the {what} are {values.dtype} of shape {values.shape}; they must be numbers, (n, ...)"
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub" or not values.shape:
+            shape = (
+                f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "no array"
             )
+            raise DataCorrupt(f"{where}: the {what} are {shape}; they must be numbers, (n, ...)")
     if len(inputs) != len(targets):
         raise DataCorrupt(
             f"{where}: {len(inputs)} inputs and {len(targets)} targets; each sample has one of both"
@@ -138,10 +139,10 @@ def _torchvision(name: str, folder: Path, kind: str, options: Mapping[str, objec
     if pixels is None or labels is None or len(pixels) != len(labels):
         pairs = [found[at] for at in range(len(found))]
         pixels, labels = _stacked(name, [one for one, _ in pairs]), [label for _, label in pairs]
-    images = np.asarray(pixels)
-    if images.dtype != np.uint8 or images.ndim not in {3, 4}:
+    images = _channels_first(np.asarray(pixels))
+    if images.dtype != np.uint8 or images.ndim != 4:
         raise DataCorrupt(f"{name} in {folder} holds {images.dtype} of shape {images.shape}, and no images")
-    return _samples(name, _channels_first(images), np.asarray(labels, np.int64))
+    return _samples(name, images, np.asarray(labels, np.int64))
 
 
 def _hugging_face(
@@ -191,7 +192,7 @@ def _hugging_face(
 def _column(where: str, values: Sequence[Any]) -> NDArray[Any]:
     """One column as an array: pixels, whole numbers as int64, others as float32. DataCorrupt if its rows differ."""
     if len(values) and hasattr(values[0], "convert") and hasattr(values[0], "size"):
-        return _channels_first(_stacked(where, values))
+        return _stacked(where, values)
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -204,17 +205,21 @@ def _column(where: str, values: Sequence[Any]) -> NDArray[Any]:
 
 
 def _stacked(where: str, pictures: Sequence[Any]) -> NDArray[np.uint8]:
+    """Pictures of Pillow's as (n, channels, height, width)."""
     arrays = [np.asarray(one, np.uint8) for one in pictures]
     if len({one.shape for one in arrays}) != 1:
         raise DataCorrupt(f"{where} has images of different sizes, or none; scale them to one")
-    return np.stack(arrays)
+    stacked = np.stack(arrays)
+    return (
+        stacked[:, np.newaxis] if stacked.ndim == 3 else np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+    )
 
 
 def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(n, height, width), (n, height, width, channels) or (n, channels, height, width) as the last."""
+    """(n, height, width), (n, height, width, channels) or (n, channels, height, width), as torchvision keeps them, as the last."""
     if images.ndim == 3:
         return images[:, np.newaxis]
-    if images.shape[-1] in {1, 3, 4} and images.shape[1] not in {1, 3, 4}:
+    if images.ndim == 4 and images.shape[-1] in {1, 3, 4} and images.shape[1] not in {1, 3, 4}:
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return images
 
