@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from quorumlearn.learning import Split
+from quorumlearn.learning import Samples
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.market import NO_OPTIONS, Contract, Market, StepOptions
 from quorumlearn.nodes.organisation import Organisation
@@ -48,10 +48,10 @@ class PoisonedOrganisation(Organisation):
     def ready_data(self) -> None:
         """Nothing ahead of time: what is taken is what is trained on."""
 
-    def shard(self, identity: IdentityConfig) -> Split:
+    def shard(self, identity: IdentityConfig) -> Samples:
         data = super().shard(identity)
         self._taken[identity.user] = self._taken.get(identity.user, 0) + 1
-        return Split(data.images, 9 - data.labels) if self._taken[identity.user] == SECOND_ROUND else data
+        return Samples(data.inputs, 9 - data.targets) if self._taken[identity.user] == SECOND_ROUND else data
 
 
 class LaxMarket(Market):
@@ -264,7 +264,7 @@ class SlowOrganisation(Organisation):
     def ready_data(self) -> None:
         """Nothing ahead of time: what is taken is for joining, or to train on."""
 
-    def shard(self, identity: IdentityConfig) -> Split:
+    def shard(self, identity: IdentityConfig) -> Samples:
         if not self._joins:
             self.go.wait()
         self._joins = False

@@ -30,7 +30,7 @@ class DyingDevice(Organisation):
 
     mended = False
 
-    def shard(self, identity: IdentityConfig) -> learning.Split:
+    def shard(self, identity: IdentityConfig) -> learning.Samples:
         part = super().shard(identity)
         if identity.user == DYING and self.begun and not self.mended:
             raise RuntimeError("the device is gone")

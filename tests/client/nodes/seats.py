@@ -92,18 +92,18 @@ def keys_of(seat: Verifier) -> KeyHolder:
     )
 
 
-def no_test_set() -> learning.Split:
+def no_test_set(_: object = None) -> learning.Samples:
     raise AssertionError("nothing is scored here")
 
 
-def no_samples() -> learning.Split:
-    return learning.Split(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64))
+def no_samples(_: object = None) -> learning.Samples:
+    return learning.Samples(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64))
 
 
 def miner_in(
     folder: Path,
     contract: Contract,
-    shard: Callable[[], learning.Split] = no_samples,
+    shard: Callable[[learning.Workload], learning.Data] = no_samples,
     *,
     me: str = "M/a",
     behaviour: str = "honest",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore, StoreUnavailable
-from quorumlearn.learning import Split
+from quorumlearn.learning import Samples
 from quorumlearn.nodes import health as module
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes import miner as miner_module
@@ -162,7 +162,7 @@ def test_a_miner_that_cannot_write_joins_nothing_and_commits_to_nothing(
 ) -> None:
     monkeypatch.setattr(miner_module, "check_playable", lambda *_, **__: None)
     ledger = Ledger()
-    miner = miner_in(tmp_path / "miner", ledger, lambda: Split(None, ()))  # type: ignore[arg-type]
+    miner = miner_in(tmp_path / "miner", ledger, lambda _: Samples(None, ()))  # type: ignore[arg-type]
     miner.may_begin = health.may_begin
     published = b.TaskView(
         task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quorumlearn.learning import DataMissing, Split
+from quorumlearn.learning import DataMissing, Samples
 from quorumlearn.nodes import miner as module
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -15,12 +15,12 @@ from structlog.testing import capture_logs
 from tests.client.nodes.seats import Ledger, miner_in
 
 
-def no_data() -> Split:
+def no_data(_: object = None) -> Samples:
     raise DataMissing("there is no train-images-idx3-ubyte")
 
 
-def some_data() -> Split:
-    return Split(np.zeros((1, 1, 28, 28), np.float32), np.zeros(1, np.int64))
+def some_data(_: object = None) -> Samples:
+    return Samples(np.zeros((1, 1, 28, 28), np.float32), np.zeros(1, np.int64))
 
 
 @pytest.fixture(autouse=True)

@@ -30,25 +30,25 @@ def organisation(tmp_path: Path) -> Organisation:
 def test_parts_of_the_data_are_taken_once_and_the_rest_is_let_go(
     organisation: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded: list[learning.DataSource] = []
+    loaded: list[learning.DigitsSource] = []
     real = learning.load
 
-    def load(source: learning.DataSource) -> learning.Dataset:
+    def load(source: learning.DigitsSource) -> learning.Dataset:
         loaded.append(source)
         return real(source)
 
     whole = organisation.dataset()
     miner, verifier = organisation.config.identities
-    wanted = whole.train_pixels.take(learning.ShardSpec.parse("iid:0/40").indices(whole.train_pixels.labels))
+    wanted = whole.train.take(learning.ShardSpec.parse("iid:0/40").indices(whole.train.targets))
     organisation.ready_data()
     monkeypatch.setattr(learning, "load", load)
     shard, test_set = organisation.shard(miner), organisation.test_set(verifier)
     assert not loaded
-    np.testing.assert_array_equal(shard.images, wanted.images)
-    np.testing.assert_array_equal(shard.labels, wanted.labels)
-    assert len(test_set) == len(whole.test_pixels) // 4
+    np.testing.assert_array_equal(shard.inputs, wanted.inputs)
+    np.testing.assert_array_equal(shard.targets, wanted.targets)
+    assert len(test_set) == len(whole.test) // 4
     assert organisation.shard(miner) is shard
     with pytest.raises(ValueError, match="read-only"):
-        shard.images[0] = 0
+        shard.inputs[0] = 0
     assert organisation.dataset().digest == whole.digest
     assert len(loaded) == 1

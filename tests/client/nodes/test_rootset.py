@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 from quorumlearn import ckks, learning, robust
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
-from quorumlearn.learning import DataSource, Pixels
+from quorumlearn.learning import DigitsSource, Samples
 from quorumlearn.nodes import rootset, screening, taskfile
 from quorumlearn.nodes.config import ConfigError
 from quorumlearn.nodes.encryption import parameters_of
@@ -19,13 +19,13 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 
-def samples(count: int = 40) -> Pixels:
+def samples(count: int = 40) -> Samples:
     random = np.random.default_rng(1)
     labels = np.arange(count) % 10
     pixels = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
     for row, label in enumerate(labels):
         pixels[row, 2 * label + 2 : 2 * label + 6] += 190  # a band whose height is the label
-    return Pixels(pixels, labels)
+    return Samples(pixels, labels)
 
 
 def file_of(**rule: object) -> TaskFile:
@@ -55,7 +55,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[ArtifactStore, 
 def test_a_root_set_comes_back_as_it_was() -> None:
     again = rootset.from_bytes(rootset.to_bytes(samples()))
     np.testing.assert_array_equal(again.pixels, samples().pixels)
-    np.testing.assert_array_equal(again.labels, samples().labels)
+    np.testing.assert_array_equal(again.targets, samples().targets)
 
 
 @pytest.mark.parametrize(
@@ -148,15 +148,15 @@ def test_a_rule_without_root_needs_none_and_a_root_needs_its_rule(
     base = load_public(store, spec, spec.initial_model)
     assert rootset.root_sketch(store, plain, base, 1, plan) is None
     with pytest.raises(ConfigError, match="as `root: iid"):
-        taskfile.root_set(file_of(), DataSource())
+        taskfile.root_set(file_of(), DigitsSource())
     with pytest.raises(ConfigError, match="needs no root set"):
-        taskfile.root_set(file_of(name="agreement", root="iid:0/2"), DataSource())
+        taskfile.root_set(file_of(name="agreement", root="iid:0/2"), DigitsSource())
     with pytest.raises(robust.RuleError, match="needs a root set"):
         taskfile.spec_of(file_of(root="iid:0/2"), spec.initial_model)
 
 
 def test_the_owner_names_a_part_of_its_data(mnist_folder: Path) -> None:
-    data = taskfile.root_set(file_of(root="iid:3/600@7"), DataSource(folder=mnist_folder))
+    data = taskfile.root_set(file_of(root="iid:3/600@7"), DigitsSource(folder=mnist_folder))
     assert data is not None
     assert len(rootset.from_bytes(data)) == 100
     assert len(data) < 90_000
