@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from quorumlearn import ckks, learning, seeds
 from quorumlearn.learning import mnist
+from quorumlearn.learning.digits import normalised
 
 READ = 0.9
 FAINTEST = 8
@@ -76,7 +77,7 @@ def play(case: Case, folder: str | None, best: int = 8) -> Outcome:
     opened = learning.apply_update(base, ckks.dequantise(total, case.summed, parameters))
     found = _read(base, opened, 2.0**-parameters.step_bits / case.summed, case.start)
     inside, outside = (
-        pixels.take(np.arange(first, first + count)).inputs.reshape(count, -1).astype(np.float64)
+        normalised(pixels.inputs[first : first + count]).reshape(count, -1).astype(np.float64)
         for first in (0, count)
     )
     match, of = _best(found, inside)
@@ -132,7 +133,7 @@ def _workload(case: Case) -> learning.Workload:
     if case.private is not None:  # less noise than a task may ask for, too: so nothing checks these
         clip, noise = case.private
         settings = settings.model_copy(update={"dp_clip": clip, "dp_noise": noise})
-    return mnist.build("mnist-mlp", settings)
+    return mnist.definition("mnist-mlp").build(settings)
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +141,7 @@ def _images(folder: str | None) -> tuple[learning.Samples, Floats]:
     """What miners train on, and images that anybody has."""
     data = learning.load_digits(learning.DigitsSource(folder=None if folder is None else Path(folder)))
     few = data.test.take(np.arange(min(1000, len(data.test))))
-    return data.train, few.inputs.reshape(len(few.inputs), -1).astype(np.float64)
+    return data.train, normalised(few.inputs).reshape(len(few), -1).astype(np.float64)
 
 
 def _read(base: learning.Model, opened: learning.Model, step: float, start: Start) -> Floats:

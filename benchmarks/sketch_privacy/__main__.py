@@ -142,7 +142,7 @@ def _named(
     return float(np.mean(right))
 
 
-def _accuracy(workload: learning.Workload, data: learning.Dataset, scale: Scale) -> float:
+def _accuracy(workload: learning.Workload, data: learning.Digits, scale: Scale) -> float:
     parts = learning.iid(data.train.targets, scale.miners, 1)
     shards = [data.train.take(part[: scale.samples]) for part in parts]
     model = workload.initial_model(7)

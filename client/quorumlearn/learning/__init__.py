@@ -25,6 +25,7 @@ from quorumlearn.learning.errors import (
     WorkloadError,
 )
 from quorumlearn.learning.model import (
+    MOST_HEADER,
     Model,
     Shapes,
     Update,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from quorumlearn.learning.torch_workload import TorchWorkload
 
 __all__ = [
+    "MOST_HEADER",
     "WORKLOADS",
     "CallableWorkload",
     "Data",

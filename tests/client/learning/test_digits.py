@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quorumlearn.learning import DataCorrupt, DataMissing, Digits, DigitsSource, ShardError, load_digits
+from quorumlearn.learning.digits import normalised
 from torchvision.datasets import MNIST
 
 NAMES = {
@@ -51,11 +52,13 @@ def test_plain_and_gzipped_files_are_the_same_data(tmp_path: Path) -> None:
 
 def test_samples_are_what_workloads_take(tmp_path: Path) -> None:
     data = load_digits(DigitsSource(write(tmp_path)))
-    split = data.train
-    assert (split.inputs.dtype, split.inputs.shape) == (np.float32, (30, 1, 28, 28))
-    assert (split.targets.dtype, split.targets.tolist()) == (np.int64, [i % 10 for i in range(30)])
-    expected = (data.train.pixels[3] / 255 - 0.1307) / 0.3081
-    np.testing.assert_allclose(split.inputs[3, 0], expected, rtol=1e-5, atol=1e-6)
+    samples = data.train
+    assert (samples.inputs.dtype, samples.inputs.shape) == (np.uint8, (30, 28, 28))
+    assert (samples.targets.dtype, samples.targets.tolist()) == (np.int64, [i % 10 for i in range(30)])
+    images = normalised(samples.inputs)
+    assert (images.dtype, images.shape) == (np.float32, (30, 1, 28, 28))
+    expected = (samples.inputs[3] / 255 - 0.1307) / 0.3081
+    np.testing.assert_allclose(images[3, 0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_shard_is_taken_in_its_order(tmp_path: Path) -> None:
@@ -70,9 +73,9 @@ def test_a_shard_is_taken_in_its_order(tmp_path: Path) -> None:
 
 def test_mnist_is_mnist(mnist_folder: Path) -> None:
     data = load_digits(DigitsSource(mnist_folder))
-    assert hashlib.md5(idx(data.train.pixels)).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
+    assert hashlib.md5(idx(data.train.inputs)).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
     assert (len(data.train), len(data.test)) == (60_000, 10_000)
-    assert abs(data.test.inputs.mean()) < 0.02
+    assert abs(normalised(data.test.inputs).mean()) < 0.02
     assert np.bincount(data.train.targets).tolist() == [
         5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
     ]  # fmt: skip
@@ -164,7 +167,7 @@ def test_the_last_resort_is_said_aloud(tmp_path: Path, caplog: pytest.LogCapture
     assert data.notice is not None
     assert "NOT the MNIST images" in data.notice
     assert data.notice in caplog.text
-    assert (data.train.inputs.shape, data.test.inputs.shape) == ((1437, 1, 28, 28), (360, 1, 28, 28))
+    assert (data.train.inputs.shape, data.test.inputs.shape) == ((1437, 28, 28), (360, 28, 28))
     assert np.bincount(data.test.targets, minlength=10).min() > 20
     assert load_digits(DigitsSource(cache=tmp_path)).digest == data.digest
     with pytest.raises(DataMissing, match="name a folder"):

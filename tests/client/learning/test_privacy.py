@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opacus.accountants import PRVAccountant
 from quorumlearn.learning import (
+    Samples,
     TrainingConfig,
     TrainingError,
     Workload,
@@ -20,6 +21,7 @@ from quorumlearn.learning import (
     privacy,
     to_bytes,
 )
+from quorumlearn.learning.mnist_training import FORWARD
 from torch.nn import functional
 
 from tests.client.learning.patches import samples
@@ -78,7 +80,7 @@ def test_gradients_left_for_the_optimiser_are_those_of_each_sample_alone() -> No
         name: torch.tensor(value, requires_grad=True) for name, value in workload.initial_model(1).items()
     }
     images, labels = torch.tensor(data.inputs), torch.tensor(data.targets)
-    forward = workload.forward  # type: ignore[attr-defined]
+    forward = FORWARD["mnist-cnn"]
     losses = privacy.leave_gradients(forward, parameters, images, labels)
     for at in range(4):
         loss = functional.cross_entropy(forward(parameters, images[at : at + 1]), labels[at : at + 1])

@@ -16,6 +16,7 @@ from quorumlearn.learning import (
     WORKLOADS,
     DigitsSource,
     ModelError,
+    Samples,
     TrainingError,
     Workload,
     WorkloadError,
@@ -188,8 +189,8 @@ def test_a_model_of_another_workload_is_refused() -> None:
     ("data", "says"),
     [
         (Samples(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64)), "no samples"),
-        (Samples(np.zeros((2, 1, 8, 8), np.float32), np.zeros(2, np.int64)), "images of shape"),
-        (Samples(np.zeros((2, 1, 28, 28), np.float32), np.zeros(3, np.int64)), "images of shape"),
+        (Samples(np.zeros((2, 1, 8, 8), np.float32), np.zeros(2, np.int64)), "of shape"),
+        (Samples(np.zeros((2, 1, 28, 28), np.float32), np.zeros((2, 3), np.int64)), "of shape"),
         (Samples(np.zeros((2, 1, 28, 28), np.float32), np.array([0, 10])), "0 to 9"),
         (Samples(np.zeros((2, 1, 28, 28), np.float32), np.array([-1, 0])), "0 to 9"),
     ],
@@ -203,7 +204,7 @@ def test_data_that_does_not_fit_is_refused(workload: Workload, data: Samples, sa
 @pytest.mark.parametrize(
     ("name", "config", "says"),
     [
-        ("mnist", {}, "no workload 'mnist'; there are mnist-cnn, mnist-mlp, mnist-wide"),
+        ("mnist", {}, "workload 'mnist' is not installed here; there are mnist-cnn, mnist-mlp, mnist-wide"),
         ("mnist-cnn", {"epoch": "1"}, "no setting 'epoch'; it has epochs, batch_size"),
         ("mnist-cnn", {"epochs": "0"}, "epochs = '0'"),
         ("mnist-cnn", {"epochs": "1.5"}, "epochs = '1.5'"),

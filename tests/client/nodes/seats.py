@@ -20,6 +20,7 @@ from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Contract, Market
 from quorumlearn.nodes.miner import Miner
+from quorumlearn.nodes.models import workload_record
 from quorumlearn.nodes.training import Trainer, Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -94,6 +95,9 @@ def keys_of(seat: Verifier) -> KeyHolder:
 
 def no_test_set(_: object = None) -> learning.Samples:
     raise AssertionError("nothing is scored here")
+
+
+WORKLOAD = workload_record(learning.get_workload("mnist-cnn", {}), ["bottom", "top"])
 
 
 def no_samples(_: object = None) -> learning.Samples:

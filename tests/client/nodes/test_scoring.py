@@ -29,7 +29,7 @@ def of_digits(**counts: int) -> learning.Samples:
 
 def ballot(test_set: learning.Samples, tolerance_bp: int, *, model: int, base: int) -> b.Ballot:
     spec = t.TaskSpec(workload=workload_record(WORKLOAD, WORKLOAD.blocks), tolerance_bp=tolerance_bp)
-    return Scorer(lambda: test_set).fill(b.Ballot(), spec, always(model), always(base))
+    return Scorer(lambda _: test_set).fill(b.Ballot(), spec, always(model), always(base))
 
 
 @pytest.mark.parametrize(
