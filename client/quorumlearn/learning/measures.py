@@ -129,7 +129,8 @@ def _ranks(workload: str, outputs: Array, targets: Array) -> Array:
             f"{workload}: all {len(targets)} samples are of class {int(classes[0])}, and auc needs both; "
             "test on other data, or with another metric"
         )
-    ranks: Array = outputs if outputs.ndim == 1 else outputs[:, 1] - outputs[:, 0]
+    with np.errstate(invalid="ignore"):  # the score of what is not finite is `scores`' own
+        ranks: Array = outputs if outputs.ndim == 1 else outputs[:, 1] - outputs[:, 0]
     return ranks
 
 

@@ -12,6 +12,7 @@ Source: Opacus, https://arxiv.org/abs/2109.12298.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,6 +40,10 @@ _INSTEAD = {
     "MultiheadAttention": "opacus.layers.DPMultiheadAttention",
 }
 _PROBED = 4
+
+warnings.filterwarnings(
+    "ignore", message="Full backward hook is firing"
+)  # Opacus' hooks look at what needs no gradient
 
 
 def refuse_unsupported(workload: str, module: nn.Module) -> None:

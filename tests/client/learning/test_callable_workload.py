@@ -57,7 +57,12 @@ def evaluate(model: Any, samples: Samples, settings: TrainingConfig) -> scores.S
 
 
 def line(**options: Any) -> ConfiguredCallable:
-    functions = {"initial": initial, "train": train, "evaluate": evaluate, "metric": scores.R2} | options
+    functions: dict[str, Any] = {
+        "initial": initial,
+        "train": train,
+        "evaluate": evaluate,
+        "metric": scores.R2,
+    } | options
     return CallableWorkload("line", **functions).build(TrainingConfig(learning_rate=0.02))
 
 

@@ -6,7 +6,7 @@ import pickle
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -157,10 +157,10 @@ def test_a_part_names_files_of_a_folder_and_divides_each_alike(tmp_path: Path) -
     written(tmp_path, numbers(10, 100), "south.csv")
     written(tmp_path, "read me", "README.md")
     load = readers.csv(features=["a"], target="y")
-    for kind, each in (("train", 8), ("test", 2)):
+    kinds: tuple[tuple[Literal["train", "test"], int], ...] = (("train", 8), ("test", 2))
+    for kind, each in kinds:
         north, south, both = (
-            load(str(tmp_path), Part(kind, text))
-            for text in ("north", "south", "north+south")  # type: ignore[arg-type]
+            load(str(tmp_path), Part(kind, text)) for text in ("north", "south", "north+south")
         )
         assert (len(north), len(both)) == (each, 2 * each)
         assert both.inputs.tolist() == [*north.inputs.tolist(), *south.inputs.tolist()]

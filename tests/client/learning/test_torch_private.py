@@ -46,8 +46,8 @@ class Words(nn.Module):
         self.out.weight = self.words.weight
 
     def forward(self, inputs: Tensor) -> Tensor:
-        found = self.words(inputs)
-        found: Tensor = self.out(self.norm(self.look(found, found, found)[0].mean(dim=1)))
+        words = self.words(inputs)
+        found: Tensor = self.out(self.norm(self.look(words, words, words)[0].mean(dim=1)))
         return found
 
 
@@ -112,7 +112,7 @@ def test_gradients_are_those_of_each_sample_alone(
 
     step = Step("risk", config, module, functional.cross_entropy, torch.float32, "cpu")
     parameters = dict(module.named_parameters())
-    alone = {name: [] for name in parameters}
+    alone: dict[str, list[Tensor]] = {name: [] for name in parameters}
     twin = copy.deepcopy(module)
     for one in range(4):
         twin.zero_grad()

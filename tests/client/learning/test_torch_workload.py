@@ -74,7 +74,7 @@ def test_a_module_that_draws_otherwise_than_its_layers_do_is_built_for_each_seed
     def drawn() -> nn.Module:
         built.append(1)
         made = net()
-        nn.init.normal_(made[0].weight)
+        nn.init.normal_(made.get_parameter("0.weight"))
         return made
 
     risk = workload(drawn)
@@ -110,7 +110,7 @@ def test_a_seed_begins_a_model_as_the_modules_own_code_does(model: Callable[[], 
 
 def test_a_module_that_draws_nothing_begins_alike_for_every_seed() -> None:
     def given() -> nn.Module:
-        made = nn.utils.skip_init(nn.Linear, FEATURES, 2)
+        made = nn.Linear(FEATURES, 2, device="meta").to_empty(device="cpu")
         nn.init.constant_(made.weight, 0.25)
         nn.init.zeros_(made.bias)
         return made

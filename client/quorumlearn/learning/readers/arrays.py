@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from quorumlearn.learning.data import Part, Samples
 from quorumlearn.learning.errors import DataCorrupt, DataMissing, WorkloadError
-from quorumlearn.learning.loading import Load
-from quorumlearn.learning.readers.places import Division, existing, read_part
+from quorumlearn.learning.readers.places import Division, Reads, existing, read_part
 
 MOST_BYTES = 1 << 34
 """Of one unpacked array in an NPZ file."""
@@ -28,7 +27,7 @@ def npz(
     test: float | None = 0.2,
     seed: int = 0,
     files: tuple[str, str] | None = None,
-) -> Load:
+) -> Reads:
     """Files of numpy's `savez`, with the inputs (n, ...) and the targets (n, ...) under these names, as they are stored; whole numbers
     of the targets become int64, others float32. `test`, `seed`, `files`: see `places.Division`."""
     division = Division(test, seed, files)
@@ -39,7 +38,7 @@ def npz(
     return load
 
 
-def torchvision(dataset: str, **options: object) -> Load:
+def torchvision(dataset: str, **options: object) -> Reads:
     """A data set of torchvision by its class's name, as "CIFAR10", in the folder where torchvision has put it; nothing is downloaded.
 
     Inputs uint8 (n, channels, height, width), targets int64. Its own division into training and tests holds. `options` go to its class,
@@ -61,7 +60,7 @@ def hugging_face(
     test: float | None = 0.2,
     seed: int = 0,
     splits: tuple[str, str] | None = ("train", "test"),
-) -> Load:
+) -> Reads:
     """A data set that `datasets.save_to_disk` has written, with its columns as inputs and target.
 
     inputs: a column of images, which must be of one size, uint8 (n, channels, height, width); of lists of one length, as tokens, int64

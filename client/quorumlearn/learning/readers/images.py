@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from quorumlearn.learning.data import Part, Samples
 from quorumlearn.learning.errors import DataCorrupt, DataMissing, WorkloadError
-from quorumlearn.learning.loading import Load
-from quorumlearn.learning.readers.places import Division, read_part
+from quorumlearn.learning.readers.places import Division, Reads, read_part
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -26,7 +25,7 @@ def images(
     test: float | None = 0.2,
     seed: int = 0,
     files: tuple[str, str] | None = None,
-) -> Load:
+) -> Reads:
     """Images as `folder/class/name.png`; inputs uint8 (n, channels, height, width), targets int64 (n,).
 
     classes: the subfolders, in the order of their classes: those of all who train together, of which a party may lack some.

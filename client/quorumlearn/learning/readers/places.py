@@ -14,6 +14,8 @@ from quorumlearn.learning.errors import DataCorrupt, DataMissing, WorkloadError
 from quorumlearn.seeds import derive
 
 Read = Callable[[Path], Samples]
+Reads = Callable[[str | None, Part], Samples]
+"""What a reader gives: the `load` of a workload."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from quorumlearn.learning.data import Part, Samples
 from quorumlearn.learning.errors import DataCorrupt, DataMissing
-from quorumlearn.learning.loading import Load
 from quorumlearn.learning.readers.columns import Cell, Columns
-from quorumlearn.learning.readers.places import Division, read_part
+from quorumlearn.learning.readers.places import Division, Reads, read_part
 
 if TYPE_CHECKING:
     pass
@@ -38,7 +37,7 @@ def csv(
     test: float | None = 0.2,
     seed: int = 0,
     files: tuple[str, str] | None = None,
-) -> Load:
+) -> Reads:
     """Tables of text; inputs float32 (n, columns), targets int64 or float32 (n,).
 
     features: the columns to learn from; each gives one input, a category one for each of its values.
@@ -77,7 +76,7 @@ def parquet(
     test: float | None = 0.2,
     seed: int = 0,
     files: tuple[str, str] | None = None,
-) -> Load:
+) -> Reads:
     """Tables in Parquet; everything is as in `csv`, and nulls are missing values."""
     columns = Columns.declared(
         "readers.parquet", features, target, None, categories, ranges, missing, fill, classes, regression
