@@ -20,6 +20,7 @@ from quorumlearn.learning.errors import (
     DataMissing,
     LearningError,
     ModelError,
+    ScoreError,
     ShardError,
     TrainingError,
     WorkloadError,
@@ -52,14 +53,27 @@ from quorumlearn.learning.registry import (
     shared_by_all,
     warm_up,
 )
+from quorumlearn.learning.scores import (
+    ACCURACY,
+    Metric,
+    Millionths,
+    Score,
+    accuracy,
+    auc,
+    mean_loss,
+    millionths,
+    perplexity,
+    r2,
+)
 from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
 from quorumlearn.learning.sklearn_linear import SklearnLinear
-from quorumlearn.learning.workload import Definition, OnStep, Score, TrainingConfig, TrainResult, Workload
+from quorumlearn.learning.workload import Definition, OnStep, TrainingConfig, TrainResult, Workload
 
 if TYPE_CHECKING:
     from quorumlearn.learning.torch_workload import TorchWorkload
 
 __all__ = [
+    "ACCURACY",
     "MOST_HEADER",
     "WORKLOADS",
     "CallableWorkload",
@@ -70,12 +84,15 @@ __all__ = [
     "Digits",
     "DigitsSource",
     "LearningError",
+    "Metric",
+    "Millionths",
     "Model",
     "ModelError",
     "OnStep",
     "Part",
     "Samples",
     "Score",
+    "ScoreError",
     "Shapes",
     "ShardError",
     "ShardSpec",
@@ -87,7 +104,9 @@ __all__ = [
     "Update",
     "Workload",
     "WorkloadError",
+    "accuracy",
     "apply_update",
+    "auc",
     "default_cache",
     "difference",
     "digest_of",
@@ -98,10 +117,14 @@ __all__ = [
     "iid",
     "installed",
     "load_digits",
+    "mean_loss",
     "merge",
+    "millionths",
     "most_bytes",
     "one_class",
+    "perplexity",
     "public_shapes",
+    "r2",
     "read",
     "register",
     "shapes_of",

@@ -26,7 +26,8 @@ from quorumlearn.learning.digits import CLASSES, SIDE, DigitsSource, load_digits
 from quorumlearn.learning.errors import WorkloadError
 from quorumlearn.learning.initial import uniform
 from quorumlearn.learning.model import Model
-from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult
+from quorumlearn.learning.scores import ACCURACY, Metric, Score
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
 
 VERSION = "1"
 DOWNLOAD = "download"
@@ -91,6 +92,10 @@ class MnistWorkload:
     config: TrainingConfig
     layers: tuple[Layer, ...]
     version: str = VERSION
+
+    @property
+    def metric(self) -> Metric:
+        return ACCURACY
 
     @property
     def blocks(self) -> tuple[str, ...]:

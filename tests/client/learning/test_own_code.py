@@ -17,12 +17,12 @@ from quorumlearn.learning import (
     ModelError,
     Part,
     Samples,
+    ScoreError,
     TorchWorkload,
     TrainingError,
     WorkloadError,
     to_bytes,
 )
-from quorumlearn.learning.errors import ScoreError
 from torch import Tensor, nn
 
 from tests.client.learning.modules import FEATURES, net, table, workload
