@@ -20,7 +20,8 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar, get_args
+from types import UnionType
+from typing import TypeVar, Union, get_args, get_origin
 
 import pydantic
 
@@ -208,7 +209,9 @@ def _settings(name: str, kind: type[TrainingConfig], config: Mapping[str, str]) 
 def _value(kind: type[TrainingConfig], key: str, text: str) -> object:
     """A setting as `TrainingConfig.as_strings` wrote it: text is itself, everything else JSON."""
     field = kind.model_fields.get(key)
-    if field is None or field.annotation is str or str in get_args(field.annotation):
+    if field is None or field.annotation is str:
+        return text
+    if get_origin(field.annotation) in {Union, UnionType} and str in get_args(field.annotation):
         return text
     try:
         return json.loads(text)

@@ -59,8 +59,9 @@ def mean_loss(workload: str, loss: Loss, outputs: Tensor, targets: Tensor) -> Te
 
 def each_loss(workload: str, loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     """The loss of each sample alone, (b,)."""
-    if loss is functional.cross_entropy and outputs.dim() == 2 and targets.dim() == 1:
-        _paired(workload, loss, outputs, targets)
+    whole = not targets.is_floating_point()
+    if loss is functional.cross_entropy and outputs.dim() == 2 and targets.dim() == 1 and whole:
+        _classes(workload, outputs, targets)
         return functional.cross_entropy(outputs, targets, reduction="none")
     alone = [
         mean_loss(workload, loss, outputs[one : one + 1], targets[one : one + 1])

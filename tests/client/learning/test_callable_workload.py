@@ -263,14 +263,14 @@ def test_data_that_do_not_fit_a_linear_model_are_refused() -> None:
 
 def test_settings_without_a_meaning_here_are_refused(tmp_path: Any) -> None:
     (tmp_path / "a_linear_risk.py").write_text(
-        "from quorumlearn.learning import SklearnLinear\nRISK = SklearnLinear('linear-risk', features=5)\n"
+        "from quorumlearn.learning import SklearnLinear\nRISK = SklearnLinear('risk-of-sklearn', features=5)\n"
     )
-    register("linear-risk", "a_linear_risk:RISK", tmp_path)
-    found = get_workload("linear-risk", {"epochs": "2", "alpha": "0.01"})
-    assert get_workload("linear-risk", found.config.as_strings()).config == found.config
+    register("risk-of-sklearn", "a_linear_risk:RISK", tmp_path)
+    found = get_workload("risk-of-sklearn", {"epochs": "2", "alpha": "0.01"})
+    assert get_workload("risk-of-sklearn", found.config.as_strings()).config == found.config
     for key, value in (("momentum", "0.5"), ("batch_size", "32")):
-        with pytest.raises(WorkloadError, match=f"linear-risk: {key} = '{value}'"):
-            get_workload("linear-risk", {key: value})
+        with pytest.raises(WorkloadError, match=f"risk-of-sklearn: {key} = '{value}'"):
+            get_workload("risk-of-sklearn", {key: value})
 
 
 _WITHOUT_TORCH = """

@@ -252,6 +252,7 @@ HOLED[17, 3] = np.nan
             "targets from 0 to 2, and the module has outputs for classes 0 to 1",
         ),
         (Samples(table(3).inputs, np.array([0, -1, 1])), "targets from -1 to 1"),
+        (Samples(table(3).inputs, np.array([0, 0.5, 1])), "the loss raised RuntimeError"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(data: Samples, says: str) -> None:

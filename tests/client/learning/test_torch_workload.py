@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -156,6 +160,31 @@ def test_trainings_side_by_side_give_the_same_bytes_as_alone() -> None:
     assert together == alone
 
 
+_IN_ANOTHER_PROCESS = """
+import hashlib
+from quorumlearn.learning import to_bytes
+from tests.client.learning.modules import Rich, table, workload
+risk = workload(Rich)
+result = risk.train(risk.initial_model(3), table(), seed=4)
+print(hashlib.sha256(to_bytes(result.model)).hexdigest(), risk.fixed["frozen"])
+"""
+
+
+def test_another_process_with_other_threads_gives_the_same_bytes() -> None:
+    risk = workload(Rich)
+    result = risk.train(risk.initial_model(3), table(), seed=4)
+    here = f"{hashlib.sha256(to_bytes(result.model)).hexdigest()} {risk.fixed['frozen']}\n"
+    threads = {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_ANOTHER_PROCESS],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | threads | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout == here, done.stderr
+
+
 def test_global_generators_and_settings_are_as_before() -> None:
     risk = workload(Drawing)
     torch.manual_seed(3)
@@ -220,6 +249,7 @@ class Own(TrainingConfig):
     bias: bool = True
     widths: tuple[int, ...] = (4, 2)
     note: str | None = None
+    marks: tuple[str, ...] = ("a",)
 
 
 def test_settings_of_ones_own_reach_the_module_and_travel_as_text() -> None:
@@ -239,7 +269,14 @@ def test_settings_of_ones_own_reach_the_module_and_travel_as_text() -> None:
     "config",
     [
         {},
-        {"width": 3, "activation": "tanh", "bias": False, "widths": (1, 2, 3), "note": "12"},
+        {
+            "width": 3,
+            "activation": "tanh",
+            "bias": False,
+            "widths": (1, 2, 3),
+            "note": "12",
+            "marks": ("1", "b"),
+        },
         {"note": "null", "late_rounds": 2, "dp_delta": 1e-6},
         {"dp_clip": 1, "dp_noise": 0.5, "learning_rate": 0.1 + 0.2},
     ],
@@ -390,14 +427,14 @@ def test_it_is_what_a_file_names(tmp_path: Any) -> None:
     (tmp_path / "a_clinics_risk.py").write_text(
         "from torch import nn\n"
         "from quorumlearn.learning import TorchWorkload\n"
-        "RISK = TorchWorkload('clinic', lambda: nn.Linear(5, 2), metric='auc', version='3')\n"
+        "RISK = TorchWorkload('risk-of-a-clinic', lambda: nn.Linear(5, 2), metric='auc', version='3')\n"
     )
-    register("clinic", "a_clinics_risk:RISK", tmp_path)
-    found = get_workload("clinic", {"epochs": "2"})
-    assert (found.name, found.version, found.config.epochs) == ("clinic", "3", 2)
+    register("risk-of-a-clinic", "a_clinics_risk:RISK", tmp_path)
+    found = get_workload("risk-of-a-clinic", {"epochs": "2"})
+    assert (found.name, found.version, found.config.epochs) == ("risk-of-a-clinic", "3", 2)
     assert found.blocks == ("weight", "bias")
     assert len(digest_of(found, ["weight", "bias"])) == 64
-    definition: Definition = TorchWorkload("clinic", net)
+    definition: Definition = TorchWorkload("risk-of-a-clinic", net)
     assert definition.settings is TrainingConfig
     with pytest.raises(WorkloadError, match="no block 'middle'"):
         found.tensors("middle")
