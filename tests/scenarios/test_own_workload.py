@@ -21,7 +21,7 @@ CLINICS = {
     "miners1/miner1": "north",
     "miners1/miner2": "east",
     "miners2/miner1": "south",
-    "miners2/miner2": "holed",
+    "miners2/miner2": "strange",
 }
 MODULE = """
 from torch import nn
@@ -30,7 +30,7 @@ from quorumlearn.learning import TorchWorkload, readers
 def net(settings):
     return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.ReLU(), nn.Linear(8, 2))
 
-CLINIC = TorchWorkload("clinic", net, metric="auc", load=readers.csv(features=["a", "b", "c"], target="ill"))
+CLINIC = TorchWorkload("clinic", net, metric="auc", load=readers.csv(features=["a", "b", "c"], target="ill", test=None))
 """
 
 
@@ -40,8 +40,8 @@ def tables(folder: Path) -> None:
         inputs = np.random.default_rng(seed).normal(size=(150, 3))
         ill = (inputs[:, 0] + inputs[:, 1] > 0).astype(int)
         rows = [f"{x:.4f},{y:.4f},{z:.4f},{one}" for (x, y, z), one in zip(inputs, ill, strict=True)]
-        if name == "holed":
-            rows[7] = "1,,2,0"
+        if name == "strange":
+            rows[7] = "1,1,1,5"  # a class that the module does not know
         (folder / f"{name}.csv").write_text("a,b,c,ill\n" + "\n".join(rows) + "\n")
 
 
@@ -84,7 +84,7 @@ def test_a_module_of_ones_own_is_trained_encrypted_scored_and_paid(stage: Stage)
     scores = [[ballot.score for ballot in block.ballots] for block in market.blocks(TASK) if block.ballots]
     assert scores[-1][0] > 800_000
     for who, clinic in CLINICS.items():
-        assert bool(payouts(market, stage.name(who), TASK)) == (clinic != "holed"), who
+        assert bool(payouts(market, stage.name(who), TASK)) == (clinic != "strange"), who
     assert all(payouts(market, stage.name(f"{seat}/verifier"), TASK) for seat in SEATS)
     log = (stage.folder.parent / stage.folder.name / "nodes.log").read_text()
-    assert "holed.csv, row 8: 'b' is missing" in log
+    assert "clinic: targets from 0 to 5, and the module has outputs for classes 0 to 1" in log

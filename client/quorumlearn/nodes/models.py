@@ -21,10 +21,10 @@ def workload_of(spec: TaskSpec) -> learning.Workload:
             f"the task's workload {workload.name} has version {spec.workload.version!r}, the one installed here "
             f"{workload.version!r}: install the task's, or leave the task alone"
         )
-    metric, here = spec.workload.metric or learning.ACCURACY.name, workload.metric
-    if (metric, spec.workload.lower_is_better) != (here.name, here.lower_is_better):
+    asked = spec.workload.metric or learning.ACCURACY.name, spec.workload.lower_is_better
+    if asked != (workload.metric.name, workload.metric.lower_is_better):
         raise learning.WorkloadError(
-            f"the task is scored by {metric}, workload {workload.name} {workload.version} by {here.name} here"
+            f"the task is scored by {asked[0]}, workload {workload.name} {workload.version} by {workload.metric.name} here"
         )
     found = learning.digest_of(workload, spec.workload.public_blocks)
     if found != spec.workload.digest:
