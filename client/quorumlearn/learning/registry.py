@@ -20,7 +20,8 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
+from types import UnionType
+from typing import TypeVar, Union, get_args, get_origin
 
 import pydantic
 
@@ -209,6 +210,8 @@ def _value(kind: type[TrainingConfig], key: str, text: str) -> object:
     """A setting as `TrainingConfig.as_strings` wrote it: text is itself, everything else JSON."""
     field = kind.model_fields.get(key)
     if field is None or field.annotation is str:
+        return text
+    if get_origin(field.annotation) in {Union, UnionType} and str in get_args(field.annotation):
         return text
     try:
         return json.loads(text)
