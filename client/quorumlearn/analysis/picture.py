@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from quorumlearn import extras
 from quorumlearn.analysis.economics import Economics
 from quorumlearn.analysis.report import TaskReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
 
@@ -16,11 +21,7 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
 
     Its comment holds the accuracy and the digest of each block as JSON, so that it can be told what it is of.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(6.5)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
     heights = [height for height, score in enumerate(report.accuracy) if score is not None]
     scores = [100 * score for score in report.accuracy if score is not None]
@@ -58,11 +59,7 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
 
 def draw_gains(found: Economics, path: Path) -> None:
     """What each cheat gains at the costs given, and at all others, as a PNG. OSError if it cannot be written."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(8)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
     names = [f"{one.name} ({one.place})" for one in found.gains]
     colours = [COLOURS["none" if one.gains else "paid"] for one in found.gains]
@@ -91,3 +88,16 @@ def draw_gains(found: Economics, path: Path) -> None:
     if any(one.pays_from is not None for one in found.gains):
         bottom.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=110, format="png", metadata={"Title": found.task})
+
+
+def _figure(height: float) -> Figure:
+    """Inches; it is drawn without a screen. ExtraMissing without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise extras.missing("a picture", error) from error
+
+    figure = Figure(figsize=(9, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

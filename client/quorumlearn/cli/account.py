@@ -6,6 +6,7 @@ from pathlib import Path
 
 from quorumlearn.analysis import UNDER_WAY, TaskReport, report_of
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
+from quorumlearn.extras import require
 from quorumlearn.nodes.market import Market
 
 BAR = 40
@@ -14,7 +15,8 @@ SHORT = {"NOT_SELECTED": "passed over", "NOT_IN_ROUND": "-"}
 
 
 def check_place(picture: Path) -> None:
-    """Failure if there is no folder for a picture, before anything is done for it."""
+    """Failure if there is no folder for a picture, or nothing to draw it with, before anything is done for it."""
+    require("matplotlib", "a picture")
     if not picture.absolute().parent.is_dir():
         raise Failure(f"there is no folder {picture.parent} for the picture; make it first", Exit.USAGE)
 

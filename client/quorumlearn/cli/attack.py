@@ -26,6 +26,7 @@ from quorumlearn.cli.demo import cleaned, end, find_data, play
 from quorumlearn.cli.processes import Nodes
 from quorumlearn.cli.scene import CHEATS, Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_table, print_text
+from quorumlearn.extras import require
 
 ATTACKS = {
     "noise": "Gaussian noise in place of an update",
@@ -90,6 +91,7 @@ def attack(
     if name is None:
         raise Failure("name an attack, as `quorumlearn attack alie`; --list shows them", Exit.USAGE)
     behaviour = behaviour_of(name)
+    require("torch", "playing an attack")
     console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
     scene = make_scene(cleaned(folder), rounds, seed, found, cheats=dict.fromkeys(CHEATS, behaviour))

@@ -23,6 +23,7 @@ from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import REPEATABLE, MemoryPeak, Nodes, call
 from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
+from quorumlearn.extras import require
 from quorumlearn.nodes.market import Market
 
 MARK = "this-folder-belongs-to-quorumlearn-demo"
@@ -61,6 +62,8 @@ def demo(
     folder: the files to read as an example, logs, models, and a picture.
     """
     began = time.monotonic()
+    for library in ("torch", "matplotlib"):
+        require(library, "the demo")
     if picture is not None:
         check_place(picture)
     console = Console(stderr=as_json, highlight=False)

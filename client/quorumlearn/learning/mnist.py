@@ -23,6 +23,7 @@ from torch.nn import functional
 from quorumlearn.learning.datasets import CLASSES, SIDE, Split
 from quorumlearn.learning.determinism import generator, repeatable, uniform
 from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
+from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
 
@@ -182,9 +183,8 @@ class MnistWorkload:
         self, parameters: Tensors, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, seed: int
     ) -> Iterator[tuple[int, float]]:
         """As `_learning`, differentially private."""
-        from quorumlearn.learning import (
-            privacy,
-        )  # Opacus takes seconds to import: only who needs it pays for it
+        with library_of("private training"):
+            from quorumlearn.learning import privacy  # Opacus takes seconds to import: only who needs it pays
 
         noisy = privacy.private_optimiser(optimiser, self.config, len(labels), generator(seed, "noise"))
         rate = privacy.sampling_rate(self.config, len(labels))
@@ -198,7 +198,8 @@ class MnistWorkload:
     def epsilon(self, samples: Iterable[int]) -> float | None:
         if not self.config.private:
             return None
-        from quorumlearn.learning import privacy
+        with library_of("what private training costs"):
+            from quorumlearn.learning import privacy
 
         return privacy.epsilon(self.config, samples)
 

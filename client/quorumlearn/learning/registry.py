@@ -11,13 +11,15 @@ from collections.abc import Mapping
 import pydantic
 
 from quorumlearn.learning.errors import WorkloadError
+from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.workload import TrainingConfig, Workload
 
 WORKLOADS = ("mnist-cnn", "mnist-mlp", "mnist-wide")
 
 
 def get_workload(name: str, config: Mapping[str, str]) -> Workload:
-    """The workload of that name; WorkloadError for an unknown name or key, or a value out of range."""
+    """The workload of that name; WorkloadError for an unknown name or key, or a value out of range, LibraryMissing where it
+    cannot be had here."""
     if name not in WORKLOADS:
         raise WorkloadError(f"no workload {name!r}; there are {', '.join(WORKLOADS)}")
     try:
@@ -32,15 +34,17 @@ def get_workload(name: str, config: Mapping[str, str]) -> Workload:
                 f"{name} has no setting {key!r}; it has {', '.join(TrainingConfig.model_fields)}"
             ) from error
         raise WorkloadError(f"{name}: {key} = {config.get(key)!r}: {first['msg']}") from error
-    from quorumlearn.learning import mnist  # torch takes seconds to import: only who trains pays for it
+    with library_of(name):
+        from quorumlearn.learning import mnist  # torch takes seconds to import: only who trains pays for it
 
     return mnist.build(name, settings)
 
 
 def warm_up(*, training: bool) -> None:
     """What the first scoring of a process would wait for, torch, and what its first training would: torch's optimisers import its
-    compiler when they first take a step."""
-    from quorumlearn.learning import mnist
+    compiler when they first take a step. LibraryMissing where torch is not installed."""
+    with library_of("training"):
+        from quorumlearn.learning import mnist
 
     if training:
         mnist.first_step()
