@@ -14,9 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import yaml
+from quorumlearn.analysis import accuracy
 from quorumlearn.cli.access import open_market
 from quorumlearn.cli.demo import MARK, end, play
-from quorumlearn.cli.live import accuracy
 from quorumlearn.cli.processes import Nodes
 from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn_network.spec import default_spec

@@ -1,5 +1,7 @@
 """What a task did, read from the ledger alone: figures, tables and pictures of it. And what cheating in one would gain."""
 
+from quorumlearn.analysis.accuracy import accuracy
+from quorumlearn.analysis.collecting import collect
 from quorumlearn.analysis.economics import Costs, Economics, Gain, economics_of, usual_costs
 from quorumlearn.analysis.picture import draw_accuracy, draw_gains
 from quorumlearn.analysis.reasons import why_round, why_task
@@ -20,6 +22,8 @@ __all__ = [
     "MinerReport",
     "PhaseReport",
     "TaskReport",
+    "accuracy",
+    "collect",
     "draw_accuracy",
     "draw_gains",
     "economics_of",

@@ -1,13 +1,12 @@
-"""A task's report: collected from the ledger, as JSON fields and as text."""
+"""A task's report as JSON fields and as text."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.analysis import UNDER_WAY, TaskReport, report_of
+from quorumlearn.analysis import UNDER_WAY, TaskReport
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
 from quorumlearn.extras import require
-from quorumlearn.nodes.market import Market
 
 BAR = 40
 GAP = 2  # between a table's columns
@@ -19,14 +18,6 @@ def check_place(picture: Path) -> None:
     require("matplotlib", "a picture")
     if not picture.absolute().parent.is_dir():
         raise Failure(f"there is no folder {picture.parent} for the picture; make it first", Exit.USAGE)
-
-
-def collect(market: Market, task: str) -> TaskReport:
-    """The report of a task from everything the ledger holds of it."""
-    summary = market.task(task)
-    views = [market.round_view(task, number) for number in range(1, summary.state.round + 1)]
-    stakes = {stake.account_id: stake for stake in market.stakes(task)}
-    return report_of(summary.task.spec, views, market.blocks(task), stakes)
 
 
 def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> dict[str, object]:

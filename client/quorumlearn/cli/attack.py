@@ -19,9 +19,8 @@ from quorumlearn_proto.derived import conserved
 from quorumlearn_proto.page_pb2 import TaskSummary
 from rich.console import Console
 
-from quorumlearn.analysis import MinerReport, TaskReport
+from quorumlearn.analysis import MinerReport, TaskReport, collect
 from quorumlearn.cli.access import open_market
-from quorumlearn.cli.account import collect
 from quorumlearn.cli.demo import cleaned, end, find_data, play
 from quorumlearn.cli.processes import Nodes
 from quorumlearn.cli.scene import CHEATS, Scene, make_scene

@@ -17,8 +17,9 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.derived import conserved
 from rich.console import Console
 
+from quorumlearn.analysis import collect
 from quorumlearn.cli.access import open_feed, open_market
-from quorumlearn.cli.account import check_place, collect, fields_of, print_report
+from quorumlearn.cli.account import check_place, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import REPEATABLE, MemoryPeak, Nodes, call
 from quorumlearn.cli.scene import Scene, make_scene

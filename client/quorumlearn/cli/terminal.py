@@ -63,6 +63,9 @@ class Exit(IntEnum):
 
 _LATER: tuple[tuple[str, str, Exit], ...] = (
     ("quorumlearn.nodes.config", "ConfigError", Exit.USAGE),
+    ("quorumlearn.api.publishing", "WouldBeRefused", Exit.REFUSED),
+    ("quorumlearn.api.model", "ModelRefused", Exit.USAGE),
+    ("quorumlearn.api.tracking", "TrackError", Exit.FAILED),
     ("quorumlearn.learning", "LearningError", Exit.USAGE),
     ("quorumlearn.robust", "RobustError", Exit.USAGE),
     ("quorumlearn.ckks", "ParameterError", Exit.USAGE),

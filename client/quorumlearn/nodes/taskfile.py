@@ -47,10 +47,15 @@ def load(path: Path) -> TaskFile:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
+    return checked(fields, path)
+
+
+def checked(fields: object, place: Path) -> TaskFile:
+    """What a task's file says, checked; ConfigError, which names `place`, says what is wrong."""
     try:
         return TaskFile.model_validate(with_preset(fields))
     except ValidationError as error:
-        raise ConfigError(explain(path, error, TaskFile)) from error
+        raise ConfigError(explain(place, error, TaskFile)) from error
 
 
 def workload_and_blocks(file: TaskFile) -> tuple[learning.Workload, tuple[str, ...]]:
