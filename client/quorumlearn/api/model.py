@@ -35,7 +35,8 @@ class ModelRefused(ValueError):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model is from. Block 0 holds the task's initial model; digests are SHA-256, 64 hex digits; `genesis` is the hash of the channel's first block, which no other ledger has."""
+    """Where a model is from. Block 0 holds the task's initial model; digests are SHA-256, 64 hex digits; `genesis` is the hash of the
+    channel's first block, which no other ledger has."""
 
     task: str
     height: int
