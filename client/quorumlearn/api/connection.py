@@ -11,7 +11,6 @@ from typing import Self
 
 from quorumlearn_network.up import read_network
 
-from quorumlearn import learning
 from quorumlearn.api import publishing
 from quorumlearn.api.access import open_gateway
 from quorumlearn.api.task import Task
@@ -80,8 +79,8 @@ class Connection:
             if isinstance(task, Mapping)
             else taskfile.load(Path(task))
         )
-        source = learning.DataSource(folder=None if data is None else Path(data))
-        publishing.publish(publishing.prepare(wanted, source), self.contracts, self.store)
+        prepared = publishing.prepare(wanted, None if data is None else str(data))
+        publishing.publish(prepared, self.contracts, self.store)
         return Task(wanted.id, self)
 
     def task(self, task: str) -> Task:

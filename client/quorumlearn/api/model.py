@@ -111,7 +111,7 @@ def bring_home(
             model=ref.digest,
             specification=spec_digest(spec),
             workload=spec.workload.name,
-            workload_version=getattr(spec.workload, "version", ""),
+            workload_version=spec.workload.version,
             channel=channel,
             genesis=genesis,
         ),

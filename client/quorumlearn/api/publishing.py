@@ -11,7 +11,6 @@ from quorumlearn_chaincode.contracts.errors import Refusal
 from quorumlearn_chaincode.contracts.specification import check_bounds
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from quorumlearn import learning
 from quorumlearn.artifacts import ArtifactStore, reference_of
 from quorumlearn.nodes import randomness, taskfile
 from quorumlearn.nodes.encryption import parameters_of
@@ -37,8 +36,9 @@ class Prepared:
     warnings: tuple[str, ...]
 
 
-def prepare(wanted: TaskFile, source: learning.DataSource) -> Prepared:
-    """The task that a file asks for; `source` is where the samples of `rule.root` are.
+def prepare(wanted: TaskFile, source: str | None = None) -> Prepared:
+    """The task that a file asks for; `source` is where the samples of `rule.root` are, as the workload's
+    `load` takes it.
 
     Raises what `taskfile.spec_of` raises, and WouldBeRefused.
     """

@@ -74,13 +74,12 @@ def publish(
 ) -> None:
     from quorumlearn.api import publishing
     from quorumlearn.artifacts import ArtifactStore
-    from quorumlearn.learning import DataSource
     from quorumlearn.nodes import taskfile
 
     wanted = taskfile.load(file)
     signs = who if dry_run else signer(folder, who, Role.OWNER)
     with progress("making the initial model") as step:
-        prepared = publishing.prepare(wanted, DataSource(folder=data))
+        prepared = publishing.prepare(wanted, None if data is None else str(data))
         if not dry_run:
             step("publishing")
             with open_market(folder, signs) as market:

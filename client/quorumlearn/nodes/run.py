@@ -20,6 +20,7 @@ from functools import partial
 import structlog
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.page_pb2 import TaskSummary
+from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
@@ -31,6 +32,7 @@ from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal, JournalError
 from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.market import Market, Refused
+from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.organisation import Organisation, journal_folder
 from quorumlearn.nodes.pin import Pin
 from quorumlearn.nodes.roles import Roles
@@ -151,9 +153,9 @@ class Node:
             key = (task, identity.user)
             if not self._for_task(identity, summary) or self._employed(key) or self._is_full(task):
                 continue
-            if not self._feeds:
-                threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if task not in self._feeds:
+                warm_up = partial(self._warm_up, summary.task.spec)
+                threading.Thread(target=self._guarded, args=(warm_up,), daemon=True).start()
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
             if identity.role == "verifier":
                 self.workers.start()
@@ -212,12 +214,15 @@ class Node:
             check=Pin(self._roles.journal(identity, task)).check,
         )
 
-    def _warm_up(self) -> None:
-        """What takes seconds the first time, begun while others are still joining. What is wrong with the data is told again by who
-        needs them."""
+    def _warm_up(self, spec: TaskSpec) -> None:
+        """What takes seconds the first time, begun while others are still joining. What is wrong with workload or data is told again by
+        who needs them."""
         try:
-            warm_up(training=any(one.role == "miner" for one in self.organisation.config.identities))
-            self.organisation.ready_data()
+            workload = workload_of(spec)
+            warm_up(
+                workload, training=any(one.role == "miner" for one in self.organisation.config.identities)
+            )
+            self.organisation.ready_data([workload])
         except Exception as error:  # noqa: BLE001 - nobody needs it yet
             log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
 
