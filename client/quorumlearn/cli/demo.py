@@ -34,6 +34,14 @@ REPEATS = (
 )
 
 
+ARule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The task's robust rule, of an installed package too; by default multi-krum."
+    ),
+]
+
+
 def demo(
     folder: Annotated[
         Path, typer.Option(help="Where to play it; an earlier demo there is wiped.", metavar="FOLDER")
@@ -53,6 +61,7 @@ def demo(
         Path | None,
         typer.Option(help="Where to draw it, as a PNG; accuracy.png in the folder.", metavar="FILE"),
     ] = None,
+    rule: ARule = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,11 +74,12 @@ def demo(
     began = time.monotonic()
     for library in ("torch", "matplotlib"):
         require(library, "the demo")
+    check_rule(rule)
     if picture is not None:
         check_place(picture)
     console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
-    scene = make_scene(cleaned(folder), rounds, seed, found, fabric)
+    scene = make_scene(cleaned(folder), rounds, seed, found, fabric, rule=rule)
     scene.write(samples)
     with Nodes(scene.folder) as nodes:
         try:
@@ -178,6 +188,18 @@ def _finish(
             f"the task ended {t.TaskStatus.Name(status)}; the logs are in {scene.folder / 'logs'}",
             Exit.FAILED,
         )
+
+
+def check_rule(rule: str | None) -> None:
+    """robust.RuleError for one that there is not, before anything is started, and for one that compares with a root set."""
+    from quorumlearn import robust
+
+    if rule is not None:
+        robust.weight_room(rule, 1)
+        if robust.needs_root(rule):
+            raise robust.RuleError(
+                f"{rule} compares with a root set, and the demo's task has none; take another"
+            )
 
 
 def find_data(console: Console, folder: Path | None, download: bool) -> tuple[Path | None, int]:

@@ -142,7 +142,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
         max_miners=file.miners.maximum,
         max_per_organisation=file.miners.per_organisation or 0,
         byzantine=file.miners.byzantine,
-        rule=RobustRule(name=file.rule.name, parameters={**file.rule.parameters, **_named(root)}),
+        rule=RobustRule(name=file.rule.name, parameters=_rule_parameters(file, root)),
         mode=ROBUST,
         committee=Committee(
             msp_ids=file.committee.organisations,
@@ -166,6 +166,12 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
     )
     rootset.check_rule(spec)
     return spec
+
+
+def _rule_parameters(file: TaskFile, root: ArtifactRef | None) -> dict[str, str]:
+    """What the file says, where the root set is, and of a rule of another package which copy of it is meant."""
+    said = {**file.rule.parameters, **_named(root)}
+    return said | robust.copy_of(file.rule.name, said, file.miners.byzantine)
 
 
 def _named(root: ArtifactRef | None) -> dict[str, str]:
