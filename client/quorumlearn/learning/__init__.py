@@ -23,6 +23,7 @@ from quorumlearn.learning.errors import (
     WorkloadError,
 )
 from quorumlearn.learning.model import (
+    MOST_HEADER,
     Model,
     Shapes,
     Update,
@@ -53,6 +54,7 @@ from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
 from quorumlearn.learning.workload import Definition, OnStep, Score, TrainingConfig, TrainResult, Workload
 
 __all__ = [
+    "MOST_HEADER",
     "WORKLOADS",
     "Data",
     "DataCorrupt",

@@ -70,6 +70,11 @@ class Samples:
             raise ShardError(f"a sample index outside 0..{len(self) - 1}; the shard is of another data set")
         return Samples(self.inputs[indices], self.targets[indices], self.notice)
 
+    @property
+    def writeable(self) -> bool:
+        """Whether anybody can still change a sample."""
+        return self.inputs.flags.writeable or self.targets.flags.writeable
+
     def protected(self) -> Samples:
         """The same samples; nobody can write to their arrays any more."""
         self.inputs.setflags(write=False)

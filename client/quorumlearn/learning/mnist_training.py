@@ -76,7 +76,7 @@ def _learning(
     for _ in range(workload.config.epochs):
         for batch in _batches(workload, len(labels), seed, steps):
             optimiser.zero_grad()
-            loss = functional.cross_entropy(_FORWARD[workload.name](parameters, images[batch]), labels[batch])
+            loss = functional.cross_entropy(FORWARD[workload.name](parameters, images[batch]), labels[batch])
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             steps += 1
@@ -102,7 +102,7 @@ def _private_learning(
     steps = workload.config.steps(len(labels))
     for batch in privacy.poisson_batches(len(labels), rate, steps, generator(seed, "batches")):
         noisy.zero_grad()
-        losses = privacy.leave_gradients(_FORWARD[workload.name], parameters, images[batch], labels[batch])
+        losses = privacy.leave_gradients(FORWARD[workload.name], parameters, images[batch], labels[batch])
         noisy.step()
         yield len(batch), float(losses.sum().item())
 
@@ -115,7 +115,7 @@ def evaluate(workload: MnistWorkload, model: Model, data: Data) -> Score:
     with repeatable(), torch.no_grad():
         for start in range(0, len(labels), _EVALUATION_BATCH):
             target = labels[start : start + _EVALUATION_BATCH]
-            logits = _FORWARD[workload.name](parameters, images[start : start + _EVALUATION_BATCH])
+            logits = FORWARD[workload.name](parameters, images[start : start + _EVALUATION_BATCH])
             right += bytes((logits.argmax(dim=1) == target).tolist())
             losses += functional.cross_entropy(logits, target, reduction="sum").item()
     return Score(bytes(right), losses / len(labels))
@@ -176,7 +176,7 @@ def _perceptron(layers: tuple[Layer, ...]) -> Forward:
     return forward
 
 
-_FORWARD: Mapping[str, Forward] = {
+FORWARD: Mapping[str, Forward] = {
     "mnist-cnn": _cnn,
     "mnist-mlp": _perceptron(MLP),
     "mnist-wide": _perceptron(WIDE),

@@ -140,7 +140,7 @@ def most_bytes(size: int) -> int:
 
 def from_bytes(data: bytes, like: Shapes) -> Model:
     """Read a model strictly: exactly the names and shapes of `like`, otherwise as `read`."""
-    model = read(data, size_of(like))
+    model = _parsed(data, size_of(like))
     for name in sorted(set(model) ^ set(like)):
         raise ModelError(f"tensor {name!r} is {'missing' if name in like else 'not of this model'}")
     for name in sorted(like):
@@ -152,6 +152,13 @@ def from_bytes(data: bytes, like: Shapes) -> Model:
 def read(data: bytes, size: int) -> Model:
     """Read a model of `size` parameters strictly, whatever its tensors are called: float32, finite, in the one form of `to_bytes`.
     ModelError says what else it is. The arrays own their memory."""
+    model = _parsed(data, size)
+    if size_of(shapes_of(model)) != size:
+        raise ModelError(f"a model of {size_of(shapes_of(model))} parameters; {size} are expected")
+    return model
+
+
+def _parsed(data: bytes, size: int) -> Model:
     if len(data) > most_bytes(size):
         raise ModelError(
             f"a model of {len(data)} bytes; at most {most_bytes(size)} are expected of {size} parameters"
@@ -166,8 +173,6 @@ def read(data: bytes, size: int) -> Model:
         if dtype != "F32":
             raise ModelError(f"{name} is {dtype} {shape}; models are F32")
         model[name] = np.frombuffer(raw, dtype="<f4").astype(np.float32).reshape(shape)
-    if size_of(shapes_of(model)) != size:
-        raise ModelError(f"a model of {size_of(shapes_of(model))} parameters; {size} are expected")
     if to_bytes(model) != data:
         raise ModelError("the file holds the right tensors, but not in the form that models are stored in")
     return model

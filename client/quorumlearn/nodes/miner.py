@@ -115,8 +115,7 @@ class Miner:
             self._told = True
             return False  # joining again is the user's decision
         # who has no data stakes nothing, and the first round waits for nobody's reading
-        workload = workload_of(view.task.spec)
-        data = self.trainer.shard(workload) if self.behaviour.trains else None
+        data = self.trainer.shard(workload_of(view.task.spec)) if self.behaviour.trains else None
         if not self.accepts(view.task, None if data is None else len(data)):
             return False
         check_playable(self.store, view.task.spec, training=True)

@@ -31,7 +31,7 @@ def workload_of(spec: TaskSpec) -> learning.Workload:
     return workload
 
 
-def record_of(workload: learning.Workload, public_blocks: Sequence[str]) -> Workload:
+def workload_record(workload: learning.Workload, public_blocks: Sequence[str]) -> Workload:
     """How a task names a workload. learning.ModelError if a block is unknown."""
     return Workload(
         name=workload.name,

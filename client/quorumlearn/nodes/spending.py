@@ -12,7 +12,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from quorumlearn.learning import Data
+from quorumlearn.learning import Data, Samples
 from quorumlearn.nodes.journal import Journal
 
 
@@ -50,7 +50,8 @@ class DataBudget:
         return self.journal.below(self._digest(data))
 
     def _digest(self, data: Data) -> str:
-        """Computed once for each object: nodes hand out data that nobody can write to."""
-        if data not in self._digests:
-            self._digests[data] = data.digest()
-        return self._digests[data]
+        """That of data which nobody can write to is computed once."""
+        digest = self._digests.get(data) or data.digest()
+        if not (isinstance(data, Samples) and data.writeable):
+            self._digests[data] = digest
+        return digest

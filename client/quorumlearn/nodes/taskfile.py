@@ -29,9 +29,10 @@ from quorumlearn_proto.task_pb2 import (
 )
 
 from quorumlearn import ckks, learning, robust
-from quorumlearn.nodes import encryption, rootset
+from quorumlearn.nodes import rootset
 from quorumlearn.nodes.config import ConfigError, explain
-from quorumlearn.nodes.models import record_of
+from quorumlearn.nodes.encryption import record_of
+from quorumlearn.nodes.models import workload_record
 from quorumlearn.nodes.presets import with_preset
 from quorumlearn.nodes.screening import ROOT
 from quorumlearn.nodes.tasksettings import TaskFile
@@ -135,7 +136,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
     spec = TaskSpec(
         task_id=file.id,
         title=file.title,
-        workload=record_of(workload, blocks),
+        workload=workload_record(workload, blocks),
         initial_model=initial_model,
         rounds=file.rounds,
         min_miners=file.miners.minimum,
@@ -149,7 +150,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
             threshold=file.committee.threshold,
             reserve_msp_ids=file.committee.reserves,
         ),
-        ckks=encryption.record_of(parameters),
+        ckks=record_of(parameters),
         timeouts=Timeouts(**file.timeouts.model_dump(by_alias=True)),
         reward=RewardSplit(
             per_round=file.reward.per_round,

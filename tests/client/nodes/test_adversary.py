@@ -197,6 +197,6 @@ def test_a_watcher_waits_for_training_and_a_copier_for_the_commit() -> None:
 def test_label_flips_reach_the_training_data() -> None:
     from quorumlearn import learning
 
-    data = learning.Split(np.zeros((4, 1, 28, 28), dtype=np.float32), np.array([0, 3, 5, 9]))
-    assert adversary.poisoned(make_behaviour("label-flip"), data, 1).labels.tolist() == [9, 6, 4, 0]
-    assert adversary.poisoned(make_behaviour("honest"), data, 1).labels is data.labels
+    data = learning.Samples(np.zeros((4, 1, 28, 28), dtype=np.float32), np.array([0, 3, 5, 9]))
+    assert adversary.poisoned(make_behaviour("label-flip"), data, 1).targets.tolist() == [9, 6, 4, 0]
+    assert adversary.poisoned(make_behaviour("honest"), data, 1).targets is data.targets

@@ -89,7 +89,7 @@ class OfOnePeer(Organisation):
     def settle(self) -> None:
         """There is one ledger."""
 
-    def ready_data(self) -> None:
+    def ready_data(self, _: object) -> None:
         """None is needed."""
 
 
@@ -123,7 +123,7 @@ def listings(asked: Asked) -> int:
 def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Away:
     """It holds seat 1 of one task, and has been a verifier of another that has not begun."""
     monkeypatch.setattr(run, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(run, "warm_up", lambda **_: None)
+    monkeypatch.setattr(run, "warm_up", lambda *_, **__: None)
     play = Play()
     play.start()
     play.publish(spec(task_id=NEXT))
