@@ -79,7 +79,7 @@ def report(matrix: dict[str, object], played: dict[str, object]) -> int:
     """Print what came of it; 1 if the attack was paid, or the rule no better than the mean."""
     lines, attackers = matrix["lines"], played["attackers"]
     assert isinstance(lines, list) and isinstance(attackers, list)
-    accuracy = {(line["rule"], line["attack"]): line["accuracy"] for line in lines}
+    accuracy = {(line["rule"], line["attack"]): line["median"] for line in lines}
     for (rule, attack), value in accuracy.items():
         print(f"matrix: {rule:<7} against {attack:<7} accuracy {100 * value:5.1f} %")
     weights = [weight for one in attackers for weight in one["weights"]]

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from quorumlearn.analysis import TaskReport, collect
 from quorumlearn.api import model as home
 from quorumlearn.api.rounds import Block, Round, TaskStatus, block_of, status_of
 from quorumlearn.api.watching import ended_round, views
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.nodes.feed import TaskFeed
+from quorumlearn.nodes.market import Market
 
-if TYPE_CHECKING:
-    from quorumlearn.api.connection import Connection
+
+class Ledger(Protocol):
+    """What a task needs of a connection (`api.connection`)."""
+
+    channel: str
+    contracts: Market
+
+    @property
+    def genesis(self) -> str: ...
+
+    @property
+    def store(self) -> ArtifactStore: ...
+
+    def followed(self, task: str) -> AbstractContextManager[tuple[Market, TaskFeed]]: ...
 
 
 class WatchTimeout(TimeoutError):
@@ -28,7 +44,7 @@ class Task:
     """
 
     id: str
-    connection: Connection
+    connection: Ledger
 
     def status(self) -> TaskStatus:
         return status_of(self.connection.contracts.task(self.id))

@@ -15,15 +15,8 @@ from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
 from quorumlearn.analysis import why_task
-from quorumlearn.cli.access import (
-    DEFAULT_FOLDER,
-    As,
-    Folder,
-    account_named,
-    choose_identity,
-    open_feed,
-    open_market,
-)
+from quorumlearn.api.access import account_named, choose_identity, open_feed, open_market
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder
 from quorumlearn.cli.audit import audit
 from quorumlearn.cli.example import task_example
 from quorumlearn.cli.live import TaskWatch, follow
