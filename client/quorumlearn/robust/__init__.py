@@ -17,6 +17,7 @@ from quorumlearn.robust.registry import (
     copy_of,
     make_rule,
     needs_root,
+    of_package,
     rules,
     weight_room,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "make_rule",
     "needs_root",
     "new_squares",
+    "of_package",
     "order_matters",
     "rules",
     "select",

@@ -146,6 +146,11 @@ def copy_of(name: str, parameters: Mapping[str, str], byzantine: int) -> dict[st
     return plugins.copy_of(last, {key: parameters[key] for key in wanted if key in parameters}, byzantine)
 
 
+def of_package(parameters: Mapping[str, str]) -> bool:
+    """Whether a task's rule has these parameters because another package brings it."""
+    return plugins.VERSION in parameters
+
+
 def check_copy(name: str, parameters: Mapping[str, str], byzantine: int) -> dict[str, str]:
     """The parameters of a task's rule without what is said of its copy; RuleError if the copy here is another, or the task says of none."""
     own = {key: value for key, value in parameters.items() if key not in (plugins.VERSION, plugins.DIGEST)}

@@ -14,7 +14,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import Task
 
-from quorumlearn import ckks
+from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import metrics, rootset, steps, triggers
 from quorumlearn.nodes.committee.attempt import Finding, line
@@ -33,7 +33,6 @@ from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable
 from quorumlearn.nodes.public_steps import Chain
 from quorumlearn.nodes.steps import Step
-from quorumlearn.robust import RuleError
 
 log = structlog.get_logger()
 
@@ -153,13 +152,14 @@ class Verifier:
         return True
 
     def _has_rule(self, view: b.TaskView) -> bool:
-        """Whether the task's rule can be had. One that was removed or replaced since the seat was taken would have the seat miss round
-        after round, and be slashed: so it leaves, and says why."""
+        """Whether the task's rule, if a package brings it, can be had. Without one that was removed or replaced since the seat was taken
+        it would miss round after round, and be slashed: so it leaves, and says why."""
         if self._rule_lacks is None:
             self._rule_lacks = ""
             try:
-                rootset.check_rule(view.task.spec)
-            except RuleError as error:
+                if robust.of_package(view.task.spec.rule.parameters):
+                    rootset.check_rule(view.task.spec)
+            except robust.RuleError as error:
                 self._rule_lacks = str(error)
                 log.error(
                     "leaves its seat", task=view.task.spec.task_id, identity=self.me, why=self._rule_lacks
