@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     found = {case: play(case, chosen.data) for case in cases(quick=chosen.quick)}
     record: dict[str, object] = {
         "cases": [
-            {**asdict(case), "images": out.inputs, "read": out.read, "by_chance": out.by_chance}
+            {**asdict(case), "images": out.images, "read": out.read, "by_chance": out.by_chance}
             for case, out in found.items()
         ]
     }

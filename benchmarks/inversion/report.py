@@ -18,7 +18,7 @@ def tables(found: Found) -> str:
     """Markdown: a row for each case without clip and noise; then, for each clip, a column for each noise."""
     heads = ("initial model", "local steps", "in the sum", "learning rate", "images", "read", "by chance")
     plain = [
-        (case.start, case.steps, case.summed, case.learning_rate, out.inputs, out.read, out.by_chance)
+        (case.start, case.steps, case.summed, case.learning_rate, out.images, out.read, out.by_chance)
         for case, out in found.items()
         if case.private is None
     ]
@@ -90,7 +90,7 @@ def draw(found: Found, path: Path) -> None:
 
 
 def _line(axes: Axes, found: Found, place: Callable[[Case], float], label: str) -> None:
-    points = sorted((place(case), 100 * out.read / out.inputs) for case, out in found.items())
+    points = sorted((place(case), 100 * out.read / out.images) for case, out in found.items())
     axes.plot(*zip(*points, strict=True), marker="o", label=label)
 
 

@@ -44,6 +44,7 @@ def test_parts_of_the_data_are_taken_once_and_the_rest_is_let_go(
     monkeypatch.setattr(Organisation, "name", lambda _, user: f"M/{user}")
     workload = learning.get_workload("mnist-cnn", {})
     whole = workload.load(None, learning.Part("train"))
+    assert isinstance(whole, learning.Samples)
     miner, other, verifier = organisation.config.identities
     wanted = whole.take(learning.ShardSpec.parse("iid:0/40").indices(whole.targets))
     tested = workload.load(None, learning.Part("test"))
@@ -52,6 +53,7 @@ def test_parts_of_the_data_are_taken_once_and_the_rest_is_let_go(
     organisation.ready_data([workload])
     assert len(loaded) == 1, "the training samples were nobody's any more, the test samples still are"
     shard, test_set = organisation.shard(miner, workload), organisation.test_set(verifier, workload)
+    assert isinstance(shard, learning.Samples)
     assert len(loaded) == 1
     np.testing.assert_array_equal(shard.inputs, wanted.inputs)
     np.testing.assert_array_equal(shard.targets, wanted.targets)
