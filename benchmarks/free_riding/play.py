@@ -163,4 +163,4 @@ class _Task:
         return np.array([finding.weight for finding in findings])
 
     def accuracy(self, public: learning.Model) -> float:
-        return self.workload.evaluate(learning.merge(public, self.private[0]), self.tests).accuracy
+        return self.workload.evaluate(learning.merge(public, self.private[0]), self.tests).value

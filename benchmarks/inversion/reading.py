@@ -104,7 +104,7 @@ def accuracy(case: Case, folder: str | None, rounds: int) -> float:
             after = workload.train(model, data, seed=seeds.derive("inversion", miner, number)).model
             steps.append(learning.difference(after, model))
         model = learning.apply_update(model, np.mean(steps, axis=0, dtype=np.float64))
-    return workload.evaluate(model, learning.Samples(tests.inputs[:1000], tests.targets[:1000])).accuracy
+    return workload.evaluate(model, learning.Samples(tests.inputs[:1000], tests.targets[:1000])).value
 
 
 def trap(model: learning.Model, public: Floats) -> learning.Model:

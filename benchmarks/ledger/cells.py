@@ -202,8 +202,9 @@ def _moves(play: Play) -> list[tuple[int, Callable[[], None]]]:
             seat=seat,
             model=ref("next model").digest,
             reason=b.GOOD,
-            correct=90,
-            base_correct=80,
+            score=900_000,
+            base_score=800_000,
+            chance=107_724,
             total=100,
             nonce=secret(seat).hex(),
         )

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import yaml
-from quorumlearn.analysis import accuracy
+from quorumlearn.analysis import pooled
 from quorumlearn.cli.access import open_market
 from quorumlearn.cli.demo import MARK, end, play
 from quorumlearn.cli.processes import Nodes
@@ -130,7 +130,7 @@ def play_market(scene: Scene, console: Console) -> MarketRun:
         parameters=summary.task.spec.ckks.update_size,
         miners=len(views[-1].round.miners),
         memory=peak.bytes,
-        accuracy=accuracy(list(views[-1].ballots)) or 0.0,
+        accuracy=pooled(views[-1].ballots) or 0.0,
     )
 
 

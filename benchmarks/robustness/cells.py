@@ -96,7 +96,7 @@ def play(cell: Cell, setting: Setting) -> Outcome:
         for i, finding in enumerate(findings):
             counts[int(i in cheats)] += (1, finding.reason in FAULTS, finding.weight == 0)
         model = learning.apply_update(model, step)
-        curve.append(world.workload.evaluate(model, world.tests).accuracy)
+        curve.append(world.workload.evaluate(model, world.tests).value)
     backdoor = _backdoor(world, model, behaviour) if behaviour.name == "backdoor" else None
     (honest_all, honest_found, honest_out), (attackers, found, out) = counts.tolist()
     return Outcome(
@@ -261,7 +261,7 @@ class _Round:
 
 def _backdoor(world: World, model: learning.Model, behaviour: Behaviour) -> float:
     marked = backdoor_test(world.tests.inputs, world.tests.targets, int(behaviour.strength or 0))
-    return world.workload.evaluate(model, learning.Samples(*marked)).accuracy
+    return world.workload.evaluate(model, learning.Samples(*marked)).value
 
 
 def fields_of(cell: Cell, setting: Setting, outcome: Outcome | None = None) -> dict[str, object]:

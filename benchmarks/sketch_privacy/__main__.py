@@ -149,7 +149,7 @@ def _accuracy(workload: learning.Workload, data: learning.Digits, scale: Scale) 
     for number in range(scale.rounds):
         updates = [_taught(workload, model, one, "average", number, i) for i, one in enumerate(shards)]
         model = learning.apply_update(model, np.mean(updates, axis=0))
-    return workload.evaluate(model, data.test).accuracy
+    return workload.evaluate(model, data.test).value
 
 
 if __name__ == "__main__":

@@ -453,17 +453,17 @@ class Candidate(_message.Message):
     def __init__(self, model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., aggregate: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., proposer: _Optional[str] = ...) -> None: ...
 
 class Ballot(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "correct", "base_correct", "total", "lost", "nonce", "fixed")
+    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "total", "score", "base_score", "chance", "nonce", "fixed")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
-    CORRECT_FIELD_NUMBER: _ClassVar[int]
-    BASE_CORRECT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
-    LOST_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    BASE_SCORE_FIELD_NUMBER: _ClassVar[int]
+    CHANCE_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     FIXED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
@@ -472,13 +472,13 @@ class Ballot(_message.Message):
     verifier: str
     model: str
     reason: BallotReason
-    correct: int
-    base_correct: int
     total: int
-    lost: int
+    score: int
+    base_score: int
+    chance: int
     nonce: str
     fixed: _common_pb2.ArtifactRef
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., correct: _Optional[int] = ..., base_correct: _Optional[int] = ..., total: _Optional[int] = ..., lost: _Optional[int] = ..., nonce: _Optional[str] = ..., fixed: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., total: _Optional[int] = ..., score: _Optional[int] = ..., base_score: _Optional[int] = ..., chance: _Optional[int] = ..., nonce: _Optional[str] = ..., fixed: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class Ballots(_message.Message):
     __slots__ = ("ballots",)

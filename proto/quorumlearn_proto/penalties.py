@@ -104,7 +104,7 @@ PROPOSERS: Mapping[BallotReason, Penalty] = MappingProxyType(
             proof="none: it cannot be told what the model should be", seen_by="nobody", cost=Cost.NOTHING
         ),
         BallotReason.SCORE_FELL: Penalty(
-            proof="t ballots whose counts the gate confirms",
+            proof="t ballots whose scores the gate confirms",
             seen_by="each seat of its own test set",
             cost=Cost.PAY,
         ),

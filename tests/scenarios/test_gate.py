@@ -67,7 +67,7 @@ class LaxMarket(Market):
         self, task: str, number: int, fixed: ArtifactRef, options: StepOptions = NO_OPTIONS
     ) -> None:
         def lax(ballot: b.Ballot) -> None:
-            ballot.reason, ballot.correct, ballot.lost = b.GOOD, ballot.base_correct, 0
+            ballot.reason, ballot.score, ballot.chance = b.GOOD, ballot.base_score, 0
 
         fixed = fixed_anew(self._organisation, task, number, lax)
         super().vote_block(task, number, fixed, options)
@@ -100,7 +100,7 @@ def outcome(stage: Stage, task: str) -> Outcome:
         [(one.digest, one.core.previous, one.status) for one in market.blocks(task)],
         [
             sorted(
-                (ballot.seat, ballot.reason, ballot.correct)
+                (ballot.seat, ballot.reason, ballot.score)
                 for ballot in market.round_view(task, one.number).ballots
             )
             for one in market.rounds(task)
@@ -162,7 +162,7 @@ def test_a_candidate_that_scores_worse_is_rejected_and_training_goes_on_from_the
     assert rejected.reason
     for ballot in market.round_view(task, 2).ballots:
         assert ballot.reason == b.SCORE_FELL
-        assert score_fell(ballot, 200)
+        assert score_fell(ballot, market.task(task).task.spec)
     assert_paid(stage, task, {who: [1, 3] if who in MINERS else [1, 2, 3] for who in PARTIES})
 
 

@@ -14,7 +14,7 @@ import re
 from quorumlearn_proto.block_pb2 import Ballot, BallotReason, Ballots, Phase, Round
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.derived import fixed_ballot
-from quorumlearn_proto.gate import counts_fault, score_fell
+from quorumlearn_proto.gate import metric_of, score_fault, score_fell
 from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.task_pb2 import Task, TaskSpec
 
@@ -27,7 +27,6 @@ from .seats import seat_numbers
 from .standing import round_of_seat, seat_of
 from .tables import BALLOTS, ROUNDS
 
-MAX_COUNT = 1 << 40
 _NONCE = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -85,10 +84,10 @@ def given_ballot(ballot: Ballot, spec: TaskSpec, row: Ballot) -> Ballot:
         )
     if ballot.reason == BallotReason.BALLOT_REASON_UNSPECIFIED or ballot.reason not in BallotReason.values():
         raise bad("the ballot's reason is missing: GOOD, WRONG_MODEL, SCORE_FELL or UNAVAILABLE")
-    _check_counts(ballot, spec.tolerance_bp)
+    _check_scores(ballot, spec)
     kept = Ballot()
     kept.CopyFrom(row)
-    for field in ("reason", "correct", "base_correct", "total", "lost", "nonce"):
+    for field in ("reason", "score", "base_score", "chance", "total", "nonce"):
         setattr(kept, field, getattr(ballot, field))
     return kept
 
@@ -111,15 +110,13 @@ def _half_ms(task: Task, round_: Round) -> int:
     return int(round_.deadline_ms) - ROUND[Phase.VALIDATE].seconds(task.spec.timeouts) * 500
 
 
-def _check_counts(ballot: Ballot, tolerance_bp: int) -> None:
-    """Refuse a ballot whose counts contradict each other, or what it says of the score."""
-    if ballot.total > MAX_COUNT:
-        raise bad(f"the ballot's total is {ballot.total}: at most {MAX_COUNT}")
-    if fault := counts_fault(ballot):
-        raise bad(f"the ballot's counts contradict each other: {fault}")
-    said = BallotReason.SCORE_FELL if score_fell(ballot, tolerance_bp) else BallotReason.GOOD
+def _check_scores(ballot: Ballot, spec: TaskSpec) -> None:
+    """Refuse a ballot whose numbers contradict each other, or what it says of the score."""
+    if fault := score_fault(ballot, spec):
+        raise bad(f"the ballot contradicts itself: {fault}")
+    said = BallotReason.SCORE_FELL if score_fell(ballot, spec) else BallotReason.GOOD
     if ballot.reason in (BallotReason.GOOD, BallotReason.SCORE_FELL) and ballot.reason != said:
         raise bad(
-            f"the ballot says {BallotReason.Name(ballot.reason)}: by its counts, {ballot.base_correct} of {ballot.total} correct "
-            f"before, {ballot.correct} now and {ballot.lost} lost, it is {BallotReason.Name(said)}"
+            f"the ballot says {BallotReason.Name(ballot.reason)}: with a {metric_of(spec)} of {ballot.base_score} millionths before and "
+            f"{ballot.score} now, where {ballot.chance} may be chance, it is {BallotReason.Name(said)}"
         )

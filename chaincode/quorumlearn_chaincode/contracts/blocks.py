@@ -31,7 +31,7 @@ from quorumlearn_proto.task_pb2 import TaskStatus
 from . import accusations, challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
 from .authorisation import opened_on
-from .ballots import MAX_COUNT, given_ballot
+from .ballots import given_ballot
 from .call import Call
 from .errors import Code, Refusal
 from .phases import selection_fault
@@ -48,6 +48,7 @@ from .tables import (
     UPDATES,
 )
 
+MAX_SAMPLES = 1 << 40
 _SECRET = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -251,8 +252,8 @@ def _check_manifest(call: Call, manifest: Manifest, round_: Round) -> None:
             )
     artifact("update", manifest.update)
     artifact("salts", manifest.salts)
-    if manifest.sample_count > MAX_COUNT:
-        raise bad(f"the manifest's sample_count is {manifest.sample_count}: 0 to {MAX_COUNT}")
+    if manifest.sample_count > MAX_SAMPLES:
+        raise bad(f"the manifest's sample_count is {manifest.sample_count}: 0 to {MAX_SAMPLES}")
 
 
 def _miner_event(call: Call, round_: Round) -> None:

@@ -2,7 +2,7 @@
 
 What is opened is paid. From the first partial decryption of a round's aggregate that is posted, its sum may be known: t - 1 seats may
 keep theirs to themselves, and one more opens it. From then on, however the round ends:
-- the miners with weight are owed their part, and every seat that is left in the round its own. Only t ballots SCORE_FELL, whose counts the
+- the miners with weight are owed their part, and every seat that is left in the round its own. Only t ballots SCORE_FELL, whose scores the
   gate confirms (quorumlearn_proto.gate), withhold the miners' part;
 - what is withheld, and the proposer's part where no block came of it, is carried over to the contributors of the next accepted
   round, or burnt if there is none. The owner has the model, so nothing goes back to it.

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import re
 
-from quorumlearn_proto import canonical
+from quorumlearn_proto import canonical, gate
 from quorumlearn_proto.common_pb2 import Config
 from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate, places_of_organisation
 from quorumlearn_proto.rules import least_miners
-from quorumlearn_proto.task_pb2 import CkksParameters, Committee, RewardSplit, Stakes, TaskSpec, Timeouts
+from quorumlearn_proto.task_pb2 import (
+    CkksParameters,
+    Committee,
+    RewardSplit,
+    Stakes,
+    TaskSpec,
+    Timeouts,
+    Workload,
+)
 from quorumlearn_proto.task_pb2 import VerificationMode as Mode
 
 from .arguments import MAX_AMOUNT, MAX_SUPPLY, artifact, bad, digest, line, shown, task_id
@@ -68,6 +76,7 @@ def check_bounds(spec: TaskSpec) -> None:
     _blocks(list(spec.workload.public_blocks))
     _word("workload.version", spec.workload.version)
     digest("workload.digest", spec.workload.digest)
+    _metric(spec.workload)
     artifact("initial_model", spec.initial_model)
     if spec.dataset_manifest:
         digest("dataset_manifest", spec.dataset_manifest)
@@ -159,6 +168,19 @@ def _blocks(names: list[str]) -> None:
         _word("an entry of workload.public_blocks", name)
     if len(set(names)) != len(names):
         raise bad("workload.public_blocks names a block twice")
+
+
+def _metric(workload: Workload) -> None:
+    """A metric by any name; one whose name is known goes the way that it goes everywhere."""
+    if workload.metric:
+        _word("workload.metric", workload.metric)
+    name = workload.metric or gate.ACCURACY
+    lower = name in gate.LOWER_IS_BETTER
+    if name in gate.BOUNDS and workload.lower_is_better != lower:
+        raise bad(
+            f"workload.lower_is_better is {str(workload.lower_is_better).lower()} with the metric {name}: "
+            f"give {str(lower).lower()}, or another name to another metric"
+        )
 
 
 def _mode(mode: Mode) -> None:

@@ -1,9 +1,8 @@
 """What a task did, read from the ledger alone: figures, tables and pictures of it. And what cheating in one would gain."""
 
-from quorumlearn.analysis.accuracy import accuracy
 from quorumlearn.analysis.collecting import collect
 from quorumlearn.analysis.economics import Costs, Economics, Gain, economics_of, usual_costs
-from quorumlearn.analysis.picture import draw_accuracy, draw_gains
+from quorumlearn.analysis.picture import draw_gains, draw_scores
 from quorumlearn.analysis.reasons import why_round, why_task
 from quorumlearn.analysis.report import (
     UNDER_WAY,
@@ -13,6 +12,7 @@ from quorumlearn.analysis.report import (
     outcome_of,
     report_of,
 )
+from quorumlearn.analysis.scores import pooled, shown_score
 
 __all__ = [
     "UNDER_WAY",
@@ -22,13 +22,14 @@ __all__ = [
     "MinerReport",
     "PhaseReport",
     "TaskReport",
-    "accuracy",
     "collect",
-    "draw_accuracy",
     "draw_gains",
+    "draw_scores",
     "economics_of",
     "outcome_of",
+    "pooled",
     "report_of",
+    "shown_score",
     "usual_costs",
     "why_round",
     "why_task",

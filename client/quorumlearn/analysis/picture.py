@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from quorumlearn import extras
 from quorumlearn.analysis.economics import Economics
 from quorumlearn.analysis.report import TaskReport
+from quorumlearn.analysis.scores import scale_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,22 +17,30 @@ if TYPE_CHECKING:
 COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
 
 
-def draw_accuracy(report: TaskReport, path: Path) -> None:
-    """Accuracy by block and each miner's weight by round, as a PNG. OSError if it cannot be written.
+def draw_scores(report: TaskReport, path: Path) -> None:
+    """The score by block and each miner's weight by round, as a PNG. OSError if it cannot be written.
 
-    Its comment holds the accuracy and the digest of each block as JSON, so that it can be told what it is of.
+    Its comment holds the scores, by the metric's name, and the digest of each block as JSON, so that it can be told what it is of.
     """
     figure = _figure(6.5)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
-    heights = [height for height, score in enumerate(report.accuracy) if score is not None]
-    scores = [100 * score for score in report.accuracy if score is not None]
+    factor, unit = scale_of(report.metric)
+    heights = [height for height, score in enumerate(report.scores) if score is not None]
+    scores = [factor * score for score in report.scores if score is not None]
     top.plot(heights, scores, marker="o", color="#1b6ca8")
     for height, score in zip(heights, scores, strict=True):
-        top.annotate(f"{score:.1f}", (height, score), textcoords="offset points", xytext=(0, 8), ha="center")
-    top.set_title(f"{report.task}: accuracy of the public model on the verifiers' test sets")
+        top.annotate(
+            f"{score:.1f}" if unit else f"{score:.3g}",
+            (height, score),
+            textcoords="offset points",
+            xytext=(0, 8),
+            ha="center",
+        )
+    top.set_title(f"{report.task}: {report.metric} of the public model on the verifiers' test sets")
     top.set_xlabel("block")
-    top.set_ylabel("accuracy, %")
-    top.set_ylim(0, 108)
+    top.set_ylabel(f"{report.metric}, {unit}" if unit else report.metric)
+    if unit:
+        top.set_ylim(0, 108)
     top.set_xticks(heights)
     top.grid(alpha=0.3)
 
@@ -53,7 +62,7 @@ def draw_accuracy(report: TaskReport, path: Path) -> None:
     bottom.set_ylim(len(report.miners) - 0.4, -0.6)
     bottom.set_xlabel("round")
     bottom.set_title("weight of each miner's update, or why it has none", fontsize=10)
-    said = {"accuracy": list(report.accuracy), "heads": list(report.heads)}
+    said = {report.metric: list(report.scores), "heads": list(report.heads)}
     figure.savefig(path, dpi=110, format="png", metadata={"Title": report.task, "Comment": json.dumps(said)})
 
 

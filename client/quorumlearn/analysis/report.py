@@ -1,8 +1,8 @@
 """The account of one task: who contributed what and was paid, how good the model became, where time and bytes went.
 
-Everything comes from the ledger's records, so anybody who reads the channel gets the same report. Accuracy is that of the verifiers'
-ballots: correct answers over all of their test sets together. Bytes of a phase are those of the artifacts that its records name;
-seconds are between the ledger's times at which phases were entered.
+Everything comes from the ledger's records, so anybody who reads the channel gets the same report. Scores are those of the verifiers'
+ballots by the task's metric: the mean over all of their test sets, by samples. Bytes of a phase are those of the artifacts that its
+records name; seconds are between the ledger's times at which phases were entered.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from itertools import pairwise
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.gate import metric_of
 from quorumlearn_proto.reward_pb2 import Stake
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import learning
 from quorumlearn.analysis.reasons import why_round
+from quorumlearn.analysis.scores import pooled
 from quorumlearn.nodes.guarantee import round_lacks
 
 UNDER_WAY = "UNDER_WAY"
@@ -54,10 +56,10 @@ class PhaseReport:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """`accuracy[h]` is that of block h on the verifiers' test sets (None if none of them voted on it); `outcomes` and `reasons` are
-    by round, a reason empty where the round was accepted; `paid` says of which rounds weights were paid; `weak` says, by round, why
-    the rule's guarantee did not hold, and is empty where it did. `delta` is the task's dp_delta if its training is differentially
-    private."""
+    """`scores[h]` is that of block h, by `metric`, on the verifiers' test sets (None if none of them voted on it); `outcomes` and
+    `reasons` are by round, a reason empty where the round was accepted; `paid` says of which rounds weights were paid; `weak` says, by
+    round, why the rule's guarantee did not hold, and is empty where it did. `delta` is the task's dp_delta if its training is
+    differentially private."""
 
     task: str
     outcomes: tuple[str, ...]
@@ -65,7 +67,9 @@ class TaskReport:
     paid: tuple[bool, ...]
     weak: tuple[str, ...]
     heads: tuple[str, ...]
-    accuracy: tuple[float | None, ...]
+    metric: str
+    lower_is_better: bool
+    scores: tuple[float | None, ...]
     miners: tuple[MinerReport, ...]
     phases: tuple[PhaseReport, ...]
     update_bytes: int
@@ -92,7 +96,9 @@ def report_of(
         paid=tuple(_pays(view) for view in views),
         weak=tuple(round_lacks(spec, view.round.selection) for view in views),
         heads=tuple(block.digest for block in chain),
-        accuracy=_accuracy(chain),
+        metric=metric_of(spec),
+        lower_is_better=spec.workload.lower_is_better,
+        scores=_scores(chain),
         miners=tuple(_miner(name, views, stakes.get(name, Stake()), workload) for name in names),
         phases=_phases(views),
         update_bytes=max((sub.manifest.update.size for view in views for sub in view.submissions), default=0),
@@ -154,15 +160,10 @@ def _named(reason: b.Reason) -> str:
     return "NOT_IN_ROUND" if reason == b.REASON_UNSPECIFIED else b.Reason.Name(reason)
 
 
-def _accuracy(chain: list[b.Block]) -> tuple[float | None, ...]:
+def _scores(chain: list[b.Block]) -> tuple[float | None, ...]:
     """Of block 0 the score that the first block's ballots give its base."""
-    scores: list[float | None] = []
-    for height, block in enumerate(chain):
-        ballots = block.ballots if height else (chain[1].ballots if len(chain) > 1 else ())
-        total = sum(ballot.total for ballot in ballots)
-        correct = sum(ballot.correct if height else ballot.base_correct for ballot in ballots)
-        scores.append(correct / total if total else None)
-    return tuple(scores)
+    first = pooled(chain[1].ballots, base=True) if len(chain) > 1 else None
+    return tuple(pooled(block.ballots) if height else first for height, block in enumerate(chain))
 
 
 def _phases(views: list[b.TaskView]) -> tuple[PhaseReport, ...]:

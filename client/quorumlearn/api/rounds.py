@@ -8,21 +8,24 @@ from itertools import pairwise
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.gate import metric_of
 from quorumlearn_proto.page_pb2 import TaskSummary
 
-from quorumlearn.analysis import accuracy, outcome_of, why_round, why_task
+from quorumlearn.analysis import outcome_of, pooled, why_round, why_task
 from quorumlearn.nodes.guarantee import round_lacks
 
 
 @dataclass(frozen=True)
 class TaskStatus:
-    """Where a task stands. `status` is one of docs/protocol.md (PUBLISHED, RUNNING, COMPLETED, ABORTED, CANCELLED); `height` and `head` are
-    the number and digest of its last block; `reason` says why it ended, if not by completing."""
+    """Where a task stands. `status` is one of docs/protocol.md (PUBLISHED, RUNNING, COMPLETED, EXPIRED, CANCELLED, ...); `height` and
+    `head` are the number and digest of its last block; `metric` is what scores are; `reason` says why it ended, if not by completing."""
 
     task: str
     title: str
     owner: str
     workload: str
+    metric: str
+    lower_is_better: bool
     status: str
     round: int
     rounds: int
@@ -87,6 +90,8 @@ def status_of(summary: TaskSummary) -> TaskStatus:
         title=spec.title,
         owner=summary.task.owner,
         workload=spec.workload.name,
+        metric=metric_of(spec),
+        lower_is_better=spec.workload.lower_is_better,
         status=t.TaskStatus.Name(state.status),
         round=state.round,
         rounds=spec.rounds,
@@ -104,7 +109,7 @@ def block_of(block: b.Block) -> Block:
         model=block.core.model.digest,
         proposer=block.core.proposer,
         reverted=block.status == b.REVERTED,
-        score=accuracy(block.ballots),
+        score=pooled(block.ballots),
     )
 
 
@@ -116,7 +121,7 @@ def round_of(view: b.TaskView, block: b.Block | None) -> Round:
         outcome=outcome_of(now),
         reason=why_round(now),
         weak=round_lacks(view.task.spec, now.selection),
-        score=accuracy(view.ballots),
+        score=pooled(view.ballots),
         verdicts=tuple(
             Verdict(one.miner, one.weight, b.Reason.Name(one.reason), one.detail)
             for one in now.selection.verdicts

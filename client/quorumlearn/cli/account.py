@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.analysis import UNDER_WAY, TaskReport
+from quorumlearn.analysis import UNDER_WAY, TaskReport, shown_score
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
 from quorumlearn.extras import require
 
@@ -21,12 +21,14 @@ def check_place(picture: Path) -> None:
 
 
 def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> dict[str, object]:
-    """The report as JSON fields; `test_accuracy` is that of the last block."""
-    scores = [score for score in report.accuracy if score is not None]
+    """The report as JSON fields; `score` is that of the last block by the metric."""
+    scores = [score for score in report.scores if score is not None]
     return {
         "task": report.task,
-        "test_accuracy": scores[-1] if scores else None,
-        "accuracy": list(report.accuracy),
+        "metric": report.metric,
+        "lower_is_better": report.lower_is_better,
+        "score": scores[-1] if scores else None,
+        "scores": list(report.scores),
         "outcomes": list(report.outcomes),
         "reasons": list(report.reasons),
         "weak": list(report.weak),
@@ -54,7 +56,7 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
 
 
 def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -> None:
-    """Tables of miners and phases, and the accuracy by block as bars."""
+    """Tables of miners and phases, and the score by block as bars."""
     _print_weights(report)
     print_text("")
     print_text("What each miner has of it", style="bold")
@@ -81,10 +83,7 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
             "if it trained as the task says"
         )
     print_text("")
-    print_text("Accuracy of the public model, on the verifiers' test sets", style="bold")
-    for height, score in enumerate(report.accuracy):
-        if score is not None:
-            print_text(f"  block {height}  {100 * score:6.2f} %  {'#' * round(BAR * score)}")
+    _print_scores(report)
     print_text("")
     print_text(f"Where time and bytes went ({len(report.outcomes)} rounds together)", style="bold")
     print_table(
@@ -95,6 +94,18 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
         f"encrypted update: {report.update_bytes} bytes for {report.parameters} parameters, "
         f"{report.bytes_per_parameter:.1f} bytes a parameter"
     )
+
+
+def _print_scores(report: TaskReport) -> None:
+    better = ", less is better" if report.lower_is_better else ""
+    name = report.metric[:1].upper() + report.metric[1:]
+    print_text(f"{name} of the public model, on the verifiers' test sets{better}", style="bold")
+    scores = [score for score in report.scores if score is not None]
+    whole = max([1.0, *scores]) if scores else 1.0
+    for height, score in enumerate(report.scores):
+        if score is not None:
+            bar = "#" * round(BAR * max(0.0, score / whole))
+            print_text(f"  block {height}  {shown_score(report.metric, score):>8}  {bar}")
 
 
 def _print_weights(report: TaskReport) -> None:

@@ -19,7 +19,7 @@ from quorumlearn_proto.derived import conserved
 from quorumlearn_proto.page_pb2 import TaskSummary
 from rich.console import Console
 
-from quorumlearn.analysis import MinerReport, TaskReport, collect
+from quorumlearn.analysis import MinerReport, TaskReport, collect, shown_score
 from quorumlearn.cli.access import open_market
 from quorumlearn.cli.demo import ARule, cleaned, end, find_data, play
 from quorumlearn.cli.processes import Nodes
@@ -160,7 +160,7 @@ def backdoor_success(scene: Scene, behaviour: str, ended: TaskSummary) -> float 
     store = ArtifactStore(str(scene.folder / "artifacts"))
     model = merge(load_public(store, spec, ended.state.head.model), private)
     marked = backdoor_test(test.inputs, test.targets, int(planted.strength or 0))
-    return round(workload.evaluate(model, Samples(*marked)).accuracy, 4)
+    return round(workload.evaluate(model, Samples(*marked)).value, 4)
 
 
 def caught(miner: MinerReport) -> int:
@@ -211,7 +211,8 @@ def _fields(
             "mean_paid": round(mean(one.paid for one in others), 1),
         },
         "outcomes": list(report.outcomes),
-        "test_accuracy": report.accuracy[-1] if report.accuracy else None,
+        "metric": report.metric,
+        "score": report.scores[-1] if report.scores else None,
     }
 
 
@@ -231,6 +232,10 @@ def _print(
     wrongly = sum(caught(one) for one in others)
     print_text(f"the {len(others)} honest miners: {wrongly} wrongly rejected in {rounds} rounds")
     accepted = sum(outcome == "ACCEPTED" for outcome in report.outcomes)
-    score = report.accuracy[-1] if report.accuracy else None
-    ending = "" if score is None else f", accuracy {100 * score:.2f} % on the verifiers' test sets"
+    score = report.scores[-1] if report.scores else None
+    ending = (
+        ""
+        if score is None
+        else f", {report.metric} {shown_score(report.metric, score)} on the verifiers' test sets"
+    )
     print_text(f"the model: {accepted} of {rounds} rounds accepted{ending}")

@@ -143,13 +143,13 @@ def _finish(
     picture: Path,
     as_json: bool,
 ) -> None:
-    from quorumlearn.analysis import draw_accuracy
+    from quorumlearn.analysis import draw_scores
 
     report = collect(market, scene.task)
     totals = market.totals()
     whole = conserved(totals)
     status = market.task(scene.task).state.status
-    draw_accuracy(report, picture)
+    draw_scores(report, picture)
     behaviours = {miner.miner: scene.behaviour(miner.miner) for miner in report.miners}
     if as_json:
         print_json(

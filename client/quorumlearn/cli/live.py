@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.gate import ACCURACY, metric_of
 from quorumlearn_proto.protocol import ROUND
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,7 +20,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from quorumlearn.analysis import accuracy, why_round
+from quorumlearn.analysis import pooled, shown_score, why_round
 from quorumlearn.api.tracking import Tracker
 from quorumlearn.api.watching import ended_round, views
 from quorumlearn.nodes.feed import TaskFeed
@@ -52,7 +53,8 @@ class _Row:
     contributing: int = 0
     miners: int = 0
     rejected: list[str] = field(default_factory=list)
-    score: float | None = None
+    metric: str = ACCURACY
+    value: float | None = None
     outcome: int = b.OUTCOME_UNSPECIFIED
     why: str = ""
     weak: str = ""
@@ -62,8 +64,8 @@ class _Row:
         return f"{self.contributing}/{self.miners}" if self.contributing and not self.why else ""
 
     @property
-    def accuracy(self) -> str:
-        return "" if self.score is None else f"{100 * self.score:.2f} %"
+    def score(self) -> str:
+        return "" if self.value is None else shown_score(self.metric, self.value)
 
     @property
     def ended(self) -> str:
@@ -93,6 +95,7 @@ class TaskWatch:
         self._last: tuple[int, int, int] = (0, 0, 0)
         self._shown_at = 0.0
         self._whole = False
+        self._metric = ACCURACY
         self._live = Live(
             console=console, refresh_per_second=4, get_renderable=self.__rich__, vertical_overflow="crop"
         )
@@ -128,7 +131,8 @@ class TaskWatch:
         row.rejected = [
             f"{verdict.miner} {b.Reason.Name(verdict.reason)}" for verdict in verdicts if not verdict.weight
         ]
-        row.score = accuracy(list(view.ballots)) if now.phase in (b.VALIDATE, b.ENDED) else None
+        row.metric = self._metric = metric_of(view.task.spec)
+        row.value = pooled(view.ballots) if now.phase in (b.VALIDATE, b.ENDED) else None
         state = (now.number, now.phase, now.outcome)
         if state != self._last and not self._console.is_terminal:
             self._console.print(self._line(row), highlight=False, soft_wrap=True)
@@ -139,7 +143,7 @@ class TaskWatch:
         if row.phase != b.ENDED:
             return f"{head} {DOING[row.phase]}"
         how = f"{row.contributing} of {row.miners} contribute" if not row.why else row.why
-        score = f", accuracy {row.accuracy}" if row.accuracy else ""
+        score = f", {row.metric} {row.score}" if row.score else ""
         rejected = f"; rejected: {', '.join(row.rejected)}" if row.rejected else ""
         seconds = sum(row.seconds.values())
         weak = f"; {row.weak}" if row.weak else ""
@@ -181,16 +185,16 @@ class TaskWatch:
 
     def _by_phase(self, rows: Sequence[_Row]) -> Table:
         names = [b.Phase.Name(phase).lower() for phase in PHASES]
-        table = _columns("round", *names, "contribute", "accuracy", "outcome")
+        table = _columns("round", *names, "contribute", self._metric, "outcome")
         for row in rows:
             cells = [self._cell(row, phase) for phase in PHASES]
-            table.add_row(self._place(row), *cells, row.share, row.accuracy, row.ended)
+            table.add_row(self._place(row), *cells, row.share, row.score, row.ended)
         return table
 
     def _by_round(self, rows: Sequence[_Row]) -> Table:
-        table = _columns("round", "phase", "takes", "in all", "contribute", "accuracy")
+        table = _columns("round", "phase", "takes", "in all", "contribute", self._metric)
         for row in rows:
-            table.add_row(self._place(row), *self._now(row), self._total(row), row.share, row.accuracy)
+            table.add_row(self._place(row), *self._now(row), self._total(row), row.share, row.score)
         return table
 
     def _least(self, rows: Sequence[_Row]) -> Table:

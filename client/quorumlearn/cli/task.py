@@ -190,7 +190,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Who contributed and was paid, how good the model became, where time and bytes went."""
-    from quorumlearn.analysis import collect, draw_accuracy
+    from quorumlearn.analysis import collect, draw_scores
     from quorumlearn.cli.account import check_place, fields_of, print_report
 
     if picture is not None:
@@ -198,7 +198,7 @@ def report(
     with open_market(folder, who) as market:
         found = collect(market, task)
     if picture is not None:
-        draw_accuracy(found, picture)
+        draw_scores(found, picture)
     if as_json:
         print_json(fields_of(found))
     else:

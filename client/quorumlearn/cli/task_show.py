@@ -9,8 +9,9 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.gate import metric_of
 
-from quorumlearn.analysis import outcome_of, why_round, why_task
+from quorumlearn.analysis import outcome_of, pooled, shown_score, why_round, why_task
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
 from quorumlearn.cli.terminal import AsJson, print_json, print_table, print_text
 
@@ -73,7 +74,7 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
     for name, value in (_facts(view) | ({"warning": lacks} if lacks else {})).items():
         print_text(f"  {name:<10} {value}")
     print_text("")
-    _print_blocks(blocks)
+    _print_blocks(blocks, metric_of(spec))
     _print_failed(rounds, weak)
 
 
@@ -85,6 +86,7 @@ def _facts(view: b.TaskView) -> dict[str, str]:
     facts = {
         "owner": view.task.owner,
         "workload": f"{spec.workload.name}, public: {', '.join(spec.workload.public_blocks)}",
+        "scored by": _gate(spec),
         "rounds": f"{state.round} of {spec.rounds}{under_way}",
         "miners": f"{len(view.miners)} joined; {spec.min_miners} to {spec.max_miners}, {spec.byzantine} may cheat",
         "rule": spec.rule.name,
@@ -96,7 +98,17 @@ def _facts(view: b.TaskView) -> dict[str, str]:
     return facts | ({"ended": why_task(state.reason)} if state.reason else {})
 
 
-def _print_blocks(blocks: Sequence[b.Block]) -> None:
+def _gate(spec: t.TaskSpec) -> str:
+    """The metric, and how much worse it may become in a round."""
+    of = (
+        f" of the last block's {metric_of(spec)}, where less is better"
+        if spec.workload.lower_is_better
+        else ""
+    )
+    return f"{metric_of(spec)}; a block may be worse by {spec.tolerance_bp / 100:g} %{of}, and by chance"
+
+
+def _print_blocks(blocks: Sequence[b.Block], metric: str) -> None:
     rows = [
         (
             one.core.height,
@@ -104,11 +116,12 @@ def _print_blocks(blocks: Sequence[b.Block]) -> None:
             one.core.round,
             b.BlockStatus.Name(one.status),
             sum(verdict.weight > 0 for verdict in one.core.verdicts),
+            "" if (score := pooled(one.ballots)) is None else shown_score(metric, score),
             one.core.proposer,
         )
         for one in blocks
     ]
-    print_table(("block", "digest", "round", "status", "contributors", "proposer"), rows)
+    print_table(("block", "digest", "round", "status", "contributors", metric, "proposer"), rows)
 
 
 def _print_failed(rounds: Sequence[b.Round], weak: Mapping[int, str]) -> None:

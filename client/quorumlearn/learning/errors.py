@@ -23,6 +23,10 @@ class TrainingError(LearningError):
     """Training could not be done on this data, or ended in numbers that are not finite."""
 
 
+class ScoreError(LearningError):
+    """A metric says nothing of this data: no samples, one class only, values that are all equal."""
+
+
 class DataMissing(LearningError):
     """A data set's files are not where they were said to be."""
 

@@ -27,7 +27,8 @@ from quorumlearn.learning.errors import WorkloadError
 from quorumlearn.learning.initial import uniform
 from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.model import Model
-from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult
+from quorumlearn.learning.scores import ACCURACY, Metric, Score
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
 
 VERSION = "1"
 DOWNLOAD = "download"
@@ -92,6 +93,10 @@ class MnistWorkload:
     config: TrainingConfig
     layers: tuple[Layer, ...]
     version: str = VERSION
+
+    @property
+    def metric(self) -> Metric:
+        return ACCURACY
 
     @property
     def blocks(self) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from quorumlearn.learning.errors import ModelError, TrainingError
 from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.mnist import MLP, WIDE, Layer, MnistWorkload
 from quorumlearn.learning.model import Model, shapes_of
-from quorumlearn.learning.workload import OnStep, Score, TrainResult
+from quorumlearn.learning.scores import Score, accuracy
+from quorumlearn.learning.workload import OnStep, TrainResult
 
 Tensors = Mapping[str, Tensor]
 Forward = Callable[[Tensors, Tensor], Tensor]
@@ -111,14 +112,15 @@ def evaluate(workload: MnistWorkload, model: Model, data: Data) -> Score:
     """See `Workload.evaluate`."""
     images, labels = _inputs(workload, model, data)
     parameters = {name: torch.tensor(model[name], dtype=torch.float32) for name in workload.shapes}
-    right, losses = bytearray(), 0.0
+    right: list[bool] = []
+    losses = 0.0
     with repeatable(), torch.no_grad():
         for start in range(0, len(labels), _EVALUATION_BATCH):
             target = labels[start : start + _EVALUATION_BATCH]
             logits = FORWARD[workload.name](parameters, images[start : start + _EVALUATION_BATCH])
-            right += bytes((logits.argmax(dim=1) == target).tolist())
+            right += (logits.argmax(dim=1) == target).tolist()
             losses += functional.cross_entropy(logits, target, reduction="sum").item()
-    return Score(bytes(right), losses / len(labels))
+    return accuracy(right, losses / len(labels))
 
 
 def _batches(workload: MnistWorkload, samples: int, seed: int, steps_before: int) -> Iterator[Tensor]:

@@ -17,6 +17,7 @@ import pydantic
 
 from quorumlearn.learning.data import Data, Part
 from quorumlearn.learning.model import Model
+from quorumlearn.learning.scores import Metric, Score
 
 OnStep = Callable[[int, int], None]
 
@@ -88,34 +89,6 @@ class TrainResult:
     epsilon: float | None = None
 
 
-@dataclass(frozen=True)
-class Score:
-    """How many of `total` samples a model labels correctly, and its mean cross-entropy (nats).
-
-    `right` has a byte for each sample, in the data's order: 1 if its label is correct, else 0.
-    """
-
-    right: bytes
-    loss: float
-
-    @property
-    def correct(self) -> int:
-        return self.right.count(1)
-
-    @property
-    def total(self) -> int:
-        return len(self.right)
-
-    def lost(self, before: Score) -> int:
-        """How many samples this model labels wrong that the one of `before`, scored on the same data, labels correctly."""
-        return sum(then > now for then, now in zip(before.right, self.right, strict=True))
-
-    @property
-    def accuracy(self) -> float:
-        """correct / total, 0 to 1."""
-        return self.correct / self.total
-
-
 class Workload(Protocol):
     """What nodes need of a workload that has a task's configuration."""
 
@@ -132,6 +105,11 @@ class Workload(Protocol):
     @property
     def config(self) -> TrainingConfig:
         """The validated configuration."""
+        ...
+
+    @property
+    def metric(self) -> Metric:
+        """What `evaluate` scores by."""
         ...
 
     @property
@@ -180,7 +158,8 @@ class Workload(Protocol):
         ...
 
     def evaluate(self, model: Model, data: Data) -> Score:
-        """Score `model` on `data`; errors as in `train`."""
+        """Score `model` on `data`; errors as in `train`, and ScoreError if the metric says nothing of it. Numbers that do not stay finite
+        are no error: they score worst."""
         ...
 
 

@@ -21,6 +21,11 @@ def workload_of(spec: TaskSpec) -> learning.Workload:
             f"the task's workload {workload.name} has version {spec.workload.version!r}, the one installed here "
             f"{workload.version!r}: install the task's, or leave the task alone"
         )
+    asked = spec.workload.metric or learning.ACCURACY.name, spec.workload.lower_is_better
+    if asked != (workload.metric.name, workload.metric.lower_is_better):
+        raise learning.WorkloadError(
+            f"the task is scored by {asked[0]}, workload {workload.name} {workload.version} by {workload.metric.name} here"
+        )
     found = learning.digest_of(workload, spec.workload.public_blocks)
     if found != spec.workload.digest:
         fixed = "".join(f", {name} {digest[:12]}" for name, digest in sorted(workload.fixed.items()))
@@ -39,6 +44,8 @@ def workload_record(workload: learning.Workload, public_blocks: Sequence[str]) -
         config=workload.config.as_strings(),
         public_blocks=public_blocks,
         digest=learning.digest_of(workload, public_blocks),
+        metric=workload.metric.name,
+        lower_is_better=workload.metric.lower_is_better,
     )
 
 

@@ -57,9 +57,9 @@ class Owner:
             "head",
             task=spec.task_id,
             height=head.height,
-            accuracy=round(score.accuracy, 4),
-            correct=score.correct,
-            total=score.total,
+            metric=score.metric.name,
+            score=round(score.value, 4),
+            samples=score.samples,
         )
         return False
 

@@ -167,7 +167,7 @@ class TaskFile(_Strict):
     stakes: StakesPart = StakesPart.model_validate({})
     tolerance: BasisPoints = Field(
         200,
-        description="how far the score may fall, beyond what is chance at the size of a test set; percentages are written with %",
+        description="how far the score may fall beyond chance: on a scale of 1 or, where less is better, of the last score; written with %",
     )
     challenge_window: int = Field(
         3600, ge=0, description="seconds in which an accepted block can be challenged"

@@ -50,6 +50,7 @@ from quorumlearn_proto.task_pb2 import (
     Workload,
 )
 
+from tests.ballots import counted
 from tests.chaincode.contracts.ledger_stub import Peer, identity
 
 M = TypeVar("M", bound=Message)
@@ -393,11 +394,14 @@ class Play:
         return proposer
 
     def ballot(self, reason: BallotReason = BallotReason.GOOD, model: str = "") -> Ballot:
-        """A ballot whose counts fit its reason, on the candidate or on another model."""
+        """A ballot whose scores fit its reason, on the candidate or on another model."""
         model = model or self.round().candidate.model.digest
         if reason == BallotReason.SCORE_FELL:
-            return Ballot(model=model, reason=reason, correct=40, base_correct=80, total=100, lost=45)
-        return Ballot(model=model, reason=reason, correct=90, base_correct=88, total=100, lost=3)
+            counts = counted(correct=40, base_correct=80, total=100, lost=45)
+        else:
+            counts = counted(correct=90, base_correct=88, total=100, lost=3)
+        counts.model, counts.reason = model, reason
+        return counts
 
     def vote(self, votes: Mapping[int, BallotReason] | None = None) -> None:
         """These seats fix their ballots; once all of the round's have, the last of them shows all."""

@@ -53,7 +53,7 @@ def what_is_opened_is_paid(peer: Peer) -> None:
 def _miners_are_paid(peer: Peer, task: Task, round_: Round, paid: Payouts) -> None:
     if round_.outcome == Outcome.REJECTED:
         fallen = [one for one in _ballots(peer, round_) if one.reason == BallotReason.SCORE_FELL]
-        assert all(score_fell(one, task.spec.tolerance_bp) for one in fallen)
+        assert all(score_fell(one, task.spec) for one in fallen)
         assert len(fallen) >= task.spec.committee.threshold
         return
     part = task.spec.reward.per_round * task.spec.reward.miners_bp // 10_000

@@ -94,7 +94,7 @@ def test_a_ballot_that_is_no_ballot_holds_up_no_other() -> None:
     play = voting()
     play.vote({1: GOOD, 2: GOOD})
     lying = play.ballot(GOOD)
-    lying.correct = 1
+    lying.score = 10_000
     play.cast(3, lying)
     assert code(play.show, 1) == Code.BAD_ARGUMENT
     play.show(1, of=[1, 2])

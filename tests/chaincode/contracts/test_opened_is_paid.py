@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from quorumlearn_chaincode.contracts import Code, Refusal
-from quorumlearn_proto.block_pb2 import BallotReason, Fault, Outcome, Phase, Round
+from quorumlearn_proto.block_pb2 import Ballot, BallotReason, Fault, Outcome, Phase, Round
 from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
 
+from tests.ballots import counted
 from tests.chaincode.contracts.market_actors import FUNDS, OWNER, TASK, TIMEOUT_S, Play, js, spec
 
 pytestmark = pytest.mark.usefixtures("views_are_whole")
@@ -161,21 +162,22 @@ def test_what_is_carried_to_no_round_is_burnt_and_never_the_owners() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "counts"),
+    ("reason", "numbers"),
     [
-        (FELL, {"correct": 79, "base_correct": 80, "total": 100, "lost": 1}),
-        (FELL, {"correct": 70, "base_correct": 80, "total": 100, "lost": 12}),
-        (FELL, {"correct": 0, "base_correct": 0, "total": 0, "lost": 0}),
-        (BallotReason.GOOD, {"correct": 40, "base_correct": 80, "total": 100, "lost": 45}),
-        (BallotReason.GOOD, {"correct": 90, "base_correct": 88, "total": 100, "lost": 11}),
+        (FELL, counted(correct=79, base_correct=80, total=100, lost=1)),
+        (FELL, counted(correct=70, base_correct=80, total=100, lost=12)),
+        (FELL, Ballot()),
+        (FELL, Ballot(score=790_000, base_score=800_000, total=100, chance=5000)),
+        (BallotReason.GOOD, counted(correct=40, base_correct=80, total=100, lost=45)),
+        (BallotReason.GOOD, Ballot(score=400_000, base_score=800_000, total=100, chance=500_000)),
+        (BallotReason.GOOD, Ballot(score=900_001, base_score=880_000, total=100, chance=100_000)),
     ],
 )
-def test_a_ballot_says_what_its_counts_say(reason: BallotReason, counts: dict[str, int]) -> None:
+def test_a_ballot_says_what_its_numbers_say(reason: BallotReason, numbers: Ballot) -> None:
     """One patient, or a fall within chance, rejects no block, whatever the task's tolerance."""
     play = play_to(Phase.VALIDATE)
-    ballot = play.ballot(reason)
-    for field, value in counts.items():
-        setattr(ballot, field, value)
+    ballot = Ballot(model=play.ballot().model, reason=reason)
+    ballot.MergeFrom(numbers)
     play.vote({2: reason, 3: reason})
     play.cast(1, ballot)
     with pytest.raises(Refusal) as caught:

@@ -502,8 +502,8 @@ def test_a_ballot_is_on_the_candidate_and_cast_once() -> None:
     for ballot, expected in (
         (Ballot(model=sha("other"), reason=BallotReason.GOOD), Code.DIGEST_MISMATCH),
         (Ballot(model=model), Code.BAD_ARGUMENT),
-        (Ballot(model=model, reason=BallotReason.GOOD, correct=2, total=1), Code.BAD_ARGUMENT),
-        (Ballot(model=model, reason=BallotReason.GOOD, base_correct=2, total=1), Code.BAD_ARGUMENT),
+        (Ballot(model=model, reason=BallotReason.GOOD, score=2_000_000, total=1), Code.BAD_ARGUMENT),
+        (Ballot(model=model, reason=BallotReason.GOOD, base_score=2_000_000, total=1), Code.BAD_ARGUMENT),
         (Ballot(model=model, reason=BallotReason.GOOD, round=2), Code.BAD_ARGUMENT),
         (Ballot(model=model, reason=BallotReason.GOOD, verifier=play.seats[2]), Code.BAD_ARGUMENT),
         (Ballot(model=model, reason=BallotReason.GOOD, total=1 << 41), Code.BAD_ARGUMENT),

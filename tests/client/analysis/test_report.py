@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from quorumlearn.analysis import draw_accuracy, report_of
+from quorumlearn.analysis import draw_scores, report_of
 from quorumlearn.analysis.reasons import ROUND_ENDS
 from quorumlearn.cli.account import fields_of, print_report
 from quorumlearn_proto import block_pb2 as b
@@ -101,5 +101,5 @@ def test_the_tables_of_many_rounds_fit_the_terminal(monkeypatch: pytest.MonkeyPa
 
 def test_the_picture_of_failed_rounds_is_a_png_whatever_it_is_called(tmp_path: Path) -> None:
     for name in ("picture.png", "picture", "picture.what"):
-        draw_accuracy(report_of(*played(2)[:2], [], {}), tmp_path / name)
+        draw_scores(report_of(*played(2)[:2], [], {}), tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

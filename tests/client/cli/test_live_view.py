@@ -36,7 +36,7 @@ def view(number: int, phase: b.Phase, why: str = "") -> b.TaskView:
     if phase == b.ENDED:
         made.round.outcome = b.ABORTED if why else b.ACCEPTED
         made.round.reason = why
-        made.ballots.add(correct=9_812, total=10_000)
+        made.ballots.add(score=981_200, total=10_000)
     return made
 
 

@@ -117,9 +117,7 @@ def test_it_still_learns() -> None:
     base, fresh = workload.initial_model(1), samples(300, seed=2)
     result = workload.train(base, samples(600), seed=1)
     assert result.steps == 40
-    assert (
-        workload.evaluate(result.model, fresh).accuracy > 0.7 > 0.4 > workload.evaluate(base, fresh).accuracy
-    )
+    assert workload.evaluate(result.model, fresh).value > 0.7 > 0.4 > workload.evaluate(base, fresh).value
 
 
 def test_batches_are_drawn_sample_by_sample() -> None:

@@ -168,7 +168,7 @@ class Counting(Scorer):
         if digest not in self.asked:
             self.asked.append(digest)
         correct = 1 + self.asked.index(digest)
-        return learning.Score(right=bytes([1] * correct + [0] * (20 - correct)), loss=0.0)
+        return learning.accuracy([True] * correct + [False] * (20 - correct), loss=0.0)
 
 
 def test_the_candidate_is_scored_before_it_is_named_and_beside_its_base(round_: Validated) -> None:
@@ -179,7 +179,7 @@ def test_the_candidate_is_scored_before_it_is_named_and_beside_its_base(round_: 
     assert scorer.asked == [round_.model.digest]
     ballot = validator.ballot(round_.view, 1, round_.values)
     assert scorer.asked == [round_.model.digest, round_.view.round.base.model.digest]
-    assert (ballot.correct, ballot.base_correct, ballot.total) == (1, 2, 20)
+    assert (ballot.score, ballot.base_score, ballot.total) == (50_000, 100_000, 20)
 
 
 def test_a_seat_to_which_the_aggregate_does_not_open_says_so_and_votes_for_no_model(

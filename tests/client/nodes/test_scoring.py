@@ -9,6 +9,7 @@ from quorumlearn.nodes.committee.scoring import Scorer
 from quorumlearn.nodes.models import workload_record
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.gate import score_fault
 
 WORKLOAD = learning.get_workload("mnist-cnn", {})
 
@@ -52,9 +53,11 @@ def test_a_score_may_fall_by_the_tolerance_or_by_chance_and_by_no_more(
     """Between a base that knows the zeros only, and a model that knows the ones only."""
     said = ballot(test_set, tolerance_bp, model=1, base=0)
     assert said.reason == reason
-    counts = [int((test_set.targets == digit).sum()) for digit in (1, 0)]
-    assert [said.correct, said.base_correct, said.total] == [*counts, len(test_set)]
-    assert said.lost == said.base_correct
+    correct, base_correct = (int((test_set.targets == digit).sum()) for digit in (1, 0))
+    assert said.total == len(test_set)
+    assert abs(said.score * said.total / 1e6 - correct) < 0.01
+    assert abs(said.base_score * said.total / 1e6 - base_correct) < 0.01
+    assert not score_fault(said, t.TaskSpec())
 
 
 def test_tolerance_is_a_share_of_the_whole_test_set() -> None:

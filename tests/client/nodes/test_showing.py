@@ -30,7 +30,7 @@ class Shown:
     def show_ballots(self, task: str, number: int, ballots: b.Ballots) -> None:
         seats = [one.seat for one in ballots.ballots]
         if self.refuses in seats:
-            raise Refused("blocks:ShowBallots", "BAD_ARGUMENT", "its counts contradict each other")
+            raise Refused("blocks:ShowBallots", "BAD_ARGUMENT", "the ballot contradicts itself")
         self.shown.append(seats)
 
 

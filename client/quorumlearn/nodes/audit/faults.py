@@ -16,8 +16,9 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.derived import bare_selection, fixed_ballot
-from quorumlearn_proto.gate import counts_fault, score_fell
+from quorumlearn_proto.gate import score_fault, score_fell
 from quorumlearn_proto.protocol import ROUND, STEPS
+from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import (
@@ -149,11 +150,11 @@ def as_fixed(ballot: b.Ballot) -> bool:
     return hashlib.sha256(fixed_ballot(ballot)).hexdigest() == ballot.fixed.digest
 
 
-def contradicts(ballot: b.Ballot, tolerance_bp: int) -> bool:
-    """Whether a ballot says otherwise of the score than its own counts do."""
+def contradicts(ballot: b.Ballot, spec: TaskSpec) -> bool:
+    """Whether a ballot says otherwise of the score than its own scores do."""
     if ballot.reason not in RIGHT:
         return False
-    return bool(counts_fault(ballot)) or (ballot.reason == b.SCORE_FELL) != score_fell(ballot, tolerance_bp)
+    return bool(score_fault(ballot, spec)) or (ballot.reason == b.SCORE_FELL) != score_fell(ballot, spec)
 
 
 def copied_bases(view: b.TaskView) -> list[list[int]]:

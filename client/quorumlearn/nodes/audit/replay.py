@@ -12,7 +12,7 @@ For each round:
 - selection: t seats of the round voted it, each with a basis of its own;
 - aggregate: the ciphertext opened is the authorised weighted sum of the updates in the store;
 - decryptions: each posted partial decryption is of that ciphertext and for that purpose; those of the seats that stayed agree;
-- ballots: each that is shown is the one that its seat had fixed by digest, and says what its counts say;
+- ballots: each that is shown is the one that its seat had fixed by digest, and says what its scores say;
 - block: what they open gives the aggregate and the model that the block names, on the block before;
 - misconduct: each fault is judged again where what it rests on is public. Failed ceremonies are wholly (nodes.committee.blame).
 What a seat did wrong and was put out for is a fault and not a violation. What cannot be seen (shares sealed to the committee, an artifact
@@ -225,11 +225,11 @@ class _Round:
     def ballots(self) -> Found:
         shown = [one for one in self.view.ballots if one.reason]
         wrong = [one.seat for one in shown if not faults.as_fixed(one)]
-        said = [one.seat for one in shown if faults.contradicts(one, self.record.spec.tolerance_bp)]
+        said = [one.seat for one in shown if faults.contradicts(one, self.record.spec)]
         if wrong:
             yield Result.VIOLATION, f"seats {wrong} show other ballots than they had fixed"
         if said:
-            yield Result.VIOLATION, f"the ballots of seats {said} say otherwise than their counts"
+            yield Result.VIOLATION, f"the ballots of seats {said} say otherwise than their scores"
         if shown and not wrong and not said:
             yield Result.OK, f"{len(shown)}, as they were fixed before any was shown"
 
