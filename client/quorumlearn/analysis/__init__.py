@@ -1,5 +1,6 @@
 """What a task did, read from the ledger alone: figures, tables and pictures of it. And what cheating in one would gain."""
 
+from quorumlearn.analysis.collecting import collect
 from quorumlearn.analysis.economics import Costs, Economics, Gain, economics_of, usual_costs
 from quorumlearn.analysis.picture import draw_gains, draw_scores
 from quorumlearn.analysis.reasons import why_round, why_task
@@ -21,6 +22,7 @@ __all__ = [
     "MinerReport",
     "PhaseReport",
     "TaskReport",
+    "collect",
     "draw_gains",
     "draw_scores",
     "economics_of",

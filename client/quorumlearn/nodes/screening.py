@@ -241,7 +241,7 @@ def rule_of(spec: TaskSpec, root: Sketch | None = None) -> tuple[robust.Rule, di
 
     Without a `norm_limit` of the task's own, the longest update within the bound is the limit.
     """
-    settings = dict(spec.rule.parameters)
+    settings = robust.check_copy(spec.rule.name, spec.rule.parameters, spec.byzantine)
     limits = {"norm_limit": math.sqrt(spec.ckks.update_size) * spec.ckks.bound_steps / 2**spec.ckks.step_bits}
     for name, most in LIMITS.items():
         if name in settings:

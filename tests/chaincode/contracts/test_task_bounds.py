@@ -270,6 +270,24 @@ def test_a_parameter_that_no_rule_has_is_refused() -> None:
         check_spec(made, NETWORK)
 
 
+def test_a_rule_of_a_package_says_which_copy_it_is_and_has_short_parameters_of_its_own() -> None:
+    good = {"rule_version": "1.0+local", "rule_digest": "0" * 64, "own_reach": "0.5"}
+    check_parameters(good, max_miners=4)
+    for name, text in (
+        ("rule_version", ""),
+        ("rule_version", "v" * 41),
+        ("rule_version", "1 0"),
+        ("rule_digest", "0" * 63),
+        ("own_reach", "\n"),
+        ("own_reach", "-1"),
+    ):
+        with pytest.raises(Refusal, match=re.escape(f"rule.parameters[{name}]")):
+            check_parameters({**good, name: text}, max_miners=4)
+    for name in ("own_", "own_A", "own_" + "a" * 37, "rule_size"):
+        with pytest.raises(Refusal, match="there are bucket_size, clip"):
+            check_parameters({**good, name: "1"}, max_miners=4)
+
+
 def test_every_parameter_that_a_rule_has_is_bounded_by_the_ledger() -> None:
     for name in (*robust.RULES, *(f"{before}+mean" for before in robust.MIXTURES)):
         with pytest.raises(robust.RuleError) as caught:
