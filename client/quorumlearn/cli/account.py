@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.analysis import UNDER_WAY, TaskReport, report_of, shown_score, title_of
+from quorumlearn.analysis import UNDER_WAY, TaskReport, shown_score, title_of
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
 from quorumlearn.extras import require
 
