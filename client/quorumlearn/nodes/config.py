@@ -2,7 +2,7 @@
 
 ```yaml
 organisation: quorumlearn-network/organisations/hospital-a   # made by `network up`; holds connection.json and users
-store: file:///srv/quorumlearn/artifacts                     # artifact store shared by all organisations
+store: file:///srv/quorumlearn/artifacts                     # artifact store shared by all; or {url, options} (nodes/location)
 state: state/hospital-a                                      # journals; private
 data: data/mnist                                             # IDX folder; without it see `quorumlearn task publish --help`
 compute_slots: 1                                             # trainings at the same time
@@ -36,6 +36,7 @@ from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
 from quorumlearn.learning import ShardError, ShardSpec
+from quorumlearn.nodes.location import Location
 from quorumlearn.nodes.terms import Terms
 
 
@@ -85,7 +86,7 @@ class NodeConfig(_Strict):
     organisation: Path
     channel: str = "quorumlearn"
     chaincode: str = "quorumlearn"
-    store: str
+    store: Location
     state: Path
     data: Path | None = None
     download: bool = False
@@ -116,13 +117,12 @@ def load(path: Path) -> NodeConfig:
     except ValidationError as error:
         raise ConfigError(explain(path, error, NodeConfig)) from error
     base = path.resolve().parent
-    store = config.store
     return config.model_copy(
         update={
             "organisation": base / config.organisation,
             "state": base / config.state,
             "data": base / config.data if config.data else None,
-            "store": store if "://" in store else (base / store).as_uri(),
+            "store": config.store.below(base),
         }
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 from quorumlearn import learning
@@ -18,7 +19,7 @@ from quorumlearn.gateway import (
     connect_profile,
     find_profile,
 )
-from quorumlearn.nodes import ledgers
+from quorumlearn.nodes import ledgers, stateformat
 from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
@@ -48,6 +49,7 @@ class Organisation:
         self.config = config
         self.repeatable = repeatable
         self.journal = Journal(config.state)
+        stateformat.claim(config.state, version("quorumlearn"))
         self._gateways: dict[str, Gateway] = {}
         self._answering = Answering()
         self._loading = threading.Lock()
@@ -58,7 +60,7 @@ class Organisation:
     def store(self) -> ArtifactStore:
         """Where the organisation writes below its own MSP ID. CredentialError if its first identity cannot be used."""
         own = self.msp_id(self.config.identities[0].user)
-        return ArtifactStore(self.config.store, organisation=own, copies=self.config.state / KEPT)
+        return self.config.store.opened(own, self.config.state / KEPT)
 
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:

@@ -33,6 +33,7 @@ from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.organisation import Organisation, journal_folder
 from quorumlearn.nodes.pin import Pin
+from quorumlearn.nodes.readiness import Part, Readiness
 from quorumlearn.nodes.roles import Roles
 from quorumlearn.nodes.steps import LIVE, ended
 from quorumlearn.nodes.training import Workshop
@@ -67,6 +68,8 @@ class Node:
         self._look = threading.Event()
         self._fault: BaseException | None = None
         self.health = Health(organisation.journal, organisation.store)
+        self.readiness = Readiness()
+        self._preparing = threading.Thread()
         self._keeper = Keeper(organisation.store, self.health.doubt)
         consent = Consent(organisation)
         self._roles = Roles(organisation, workshop, self.workers, self.health, self._keeper, consent)
@@ -90,11 +93,13 @@ class Node:
         pause = LOOK_SECONDS
         try:
             while not self.stop.is_set():
+                self._prepare()
                 try:
                     self._find_work(market)
                 except (GatewayError, Refused, JournalError) as error:
                     log.warning("cannot look for tasks, will try again", error=str(error))
                     self.health.doubt(error)
+                    self.readiness.failed(Part.TASKS, error)
                     pause = AWAY_SECONDS
                 if not self._threads and (waited := waits.due("work")) is not None:
                     log.info("waits", seconds=round(waited), what="a task that its identities are for")
@@ -112,7 +117,9 @@ class Node:
         """List the tasks; nothing is read in a journal before it is known to be of this ledger."""
         if not self._settled:
             self.organisation.settle()
+            self.readiness.done(Part.PEER)
         tasks = list(market.tasks())
+        self.readiness.done(Part.TASKS)
         if not self._settled:
             self._keeper.only(one.task.spec.task_id for one in tasks if one.state.status in LIVE)
             self._settled = True
@@ -151,8 +158,6 @@ class Node:
             key = (task, identity.user)
             if not self._for_task(identity, summary) or self._employed(key) or self._is_full(task):
                 continue
-            if not self._feeds:
-                threading.Thread(target=self._guarded, args=(self._warm_up,), daemon=True).start()
             if task not in self._feeds:
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
             if identity.role == "verifier":
@@ -212,14 +217,22 @@ class Node:
             check=Pin(self._roles.journal(identity, task)).check,
         )
 
+    def _prepare(self) -> None:
+        """Have the data made ready beside all else, unless they are or somebody is at it."""
+        if not self.readiness.has(Part.DATA) and not self._preparing.is_alive():
+            self._preparing = threading.Thread(target=self._warm_up, name="data", daemon=True)
+            self._preparing.start()
+
     def _warm_up(self) -> None:
-        """What takes seconds the first time, begun while others are still joining. What is wrong with the data is told again by who
-        needs them."""
+        """What takes seconds the first time, begun before there is a task. What is wrong with the data is told again by who needs them."""
         try:
             warm_up(training=any(one.role == "miner" for one in self.organisation.config.identities))
             self.organisation.ready_data()
         except Exception as error:  # noqa: BLE001 - nobody needs it yet
-            log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
+            if self.readiness.failed(Part.DATA, error):
+                log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
+        else:
+            self.readiness.done(Part.DATA)
 
     def _employed(self, key: tuple[str, str]) -> bool:
         """Whether this identity has a worker in this task, or had one and there is nothing new for it."""
