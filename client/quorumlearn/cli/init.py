@@ -46,6 +46,7 @@ def init(
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_whole(folder / name, text)
+    (folder / "state").mkdir(mode=0o700, exist_ok=True)
     if "://" not in store:
         (folder / store).mkdir(parents=True, exist_ok=True)
     steps = next_steps(spec, folder, store)

@@ -17,7 +17,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 from quorumlearn_proto.block_pb2 import TaskView
+from quorumlearn_proto.task_pb2 import PUBLISHED, RUNNING
 
+_LIVE = (PUBLISHED, RUNNING)
 _WELL = {"/healthz": "well", "/readyz": "ready"}
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
@@ -61,6 +63,7 @@ CERTIFICATE_ENDS = Gauge(
 ROUND = Gauge("quorumlearn_round", "The round under way.", ("task",))
 PHASE = Gauge("quorumlearn_phase", "Its phase, numbered as in block.proto.", ("task",))
 HEIGHT = Gauge("quorumlearn_block_height", "The height of the task's head.", ("task",))
+LIVE = Gauge("quorumlearn_live", "Whether the task is published or running: 1 or 0.", ("task",))
 
 
 def serve(
@@ -109,3 +112,4 @@ def seen(view: TaskView) -> None:
     ROUND.labels(task).set(view.round.number)
     PHASE.labels(task).set(view.round.phase)
     HEIGHT.labels(task).set(view.state.head.height)
+    LIVE.labels(task).set(view.state.status in _LIVE)

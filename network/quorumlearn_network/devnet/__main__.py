@@ -1,7 +1,7 @@
 """Serve a devnet: `python -m quorumlearn_network.devnet --config devnet.json`.
 
 Prints `ready <MSP id>=<address> ...` on stdout once it serves; logs on stderr, one line an event, never a
-payload, as JSON with QUORUMLEARN_LOG=json. Exit code 0 after SIGTERM or SIGINT, 2 with one line on stderr if the configuration or the ledger
+payload; as JSON with QUORUMLEARN_LOG=json. Exit code 0 after SIGTERM or SIGINT, 2 with one line there if the configuration or the ledger
 cannot be used, from the beginning or any more (a full disk).
 """
 
