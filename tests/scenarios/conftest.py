@@ -9,7 +9,7 @@ import pytest
 import structlog
 from quorumlearn.cli.example import WORKING, members
 from quorumlearn_network.fabric.native import BINARIES, find_executable
-from quorumlearn_network.spec import FabricSpec, Runtime, default_spec
+from quorumlearn_network.spec import FabricSpec, Logs, Runtime, default_spec
 
 from tests.scenarios.stage import SEATS, Stage, raised
 
@@ -50,7 +50,7 @@ def fabric_stage(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -
             )
     folder = tmp_path_factory.mktemp("fabric-stage")
     spec = default_spec(miner_organisations=2, miners_each=2, verifiers=len(SEATS))
-    spec = spec.model_copy(update={"fabric": FabricSpec(runtime=Runtime.NATIVE)})
+    spec = spec.model_copy(update={"fabric": FabricSpec(runtime=Runtime.NATIVE), "logs": Logs.JSON})
     with (folder / "nodes.log").open("w", buffering=1) as log:
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
         stage = Stage(folder, mnist_folder, spec)

@@ -165,7 +165,7 @@ def test_a_market_runs_on_s3_and_is_watched(
         if prometheus is not None:
             prometheus.end()
     assert view.state.status == t.COMPLETED
-    assert [one.outcome for one in stage.market().rounds(TASK)] == [b.ACCEPTED] * 2
+    assert [one.outcome for one in stage.market().rounds(TASK)] == [b.ACCEPTED]
     assert_settled(stage, TASK, PARTIES)
     for name, node in nodes.items():
         assert_log(node, stage, name, secrets[name][1])
@@ -189,7 +189,7 @@ def publish(stage: Stage, store: Server, monkeypatch: pytest.MonkeyPatch) -> Non
         ("AWS_DEFAULT_REGION", REGION),
     ):
         monkeypatch.setenv(name, value)
-    file = stage.task_file(TASK)
+    file = stage.task_file(TASK, rounds=1)
     told = stage.on_ledger("task", "publish", str(file), "--store", f"s3://{BUCKET}", who="owner/owner")
     assert told.code == 0, told.err
 

@@ -157,3 +157,10 @@ def test_the_chaincode_is_upgraded_and_rolled_back_on_fabric(fabric_stage: Stage
     chaincode = report(fabric_stage.network).chaincode
     assert chaincode is not None
     assert (chaincode.version, chaincode.sequence) == ("1.0", 3)
+    logs = {
+        path.stem: path.read_text().splitlines() for path in (fabric_stage.network / "logs").glob("*.log")
+    }
+    assert len(logs) > 10
+    for name, lines in logs.items():
+        for line in lines:
+            assert {"level"} <= json.loads(line).keys(), name

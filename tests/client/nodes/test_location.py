@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from quorumlearn.artifacts import ArtifactMissing
 from quorumlearn.nodes import config
 from quorumlearn.nodes.location import Location, filled
@@ -31,7 +31,7 @@ def node_file(folder: Path, store: object) -> Path:
 def test_options_take_variables_of_the_environment_at_any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_SECRET", SECRET)
     monkeypatch.setenv("REGION", "north")
-    options = {
+    options: dict[str, JsonValue] = {
         "secret": "${STORE_SECRET}",
         "client_kwargs": {"region_name": "${REGION}-1", "names": ["$REGION", "${REGION}"]},
         "anon": False,
