@@ -163,4 +163,5 @@ def test_the_chaincode_is_upgraded_and_rolled_back_on_fabric(fabric_stage: Stage
     assert len(logs) > 10
     for name, lines in logs.items():
         for line in lines:
-            assert {"level"} <= json.loads(line).keys(), name
+            if "[localconfig]" not in line:  # what an orderer says before it has read its settings
+                assert "level" in json.loads(line), name
