@@ -99,16 +99,16 @@ class _World:
     """Data, and the updates trained so far."""
 
     workload: learning.Workload
-    pixels: learning.Pixels
+    pixels: learning.Samples
     kept: dict[tuple[str, str, str, int], NDArray[np.int32]] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
 def _world(data: Path | None) -> _World:
-    loaded = learning.load(learning.DataSource(folder=data))
+    loaded = learning.load_digits(learning.DigitsSource(folder=data))
     if loaded.notice is not None:
         Console(stderr=True).print(loaded.notice)
-    return _World(learning.get_workload("mnist-cnn", {}), loaded.train_pixels)
+    return _World(learning.get_workload("mnist-cnn", {}), loaded.train)
 
 
 @lru_cache(maxsize=2)
@@ -138,7 +138,7 @@ def _base(data: Path | None, model: str) -> learning.Model:
 def _shards(data: Path | None, division: str) -> list[NDArray[np.int64]]:
     pixels = _world(data).pixels
     chosen = _random("samples", 0).permutation(len(pixels))[: MOST * SAMPLES]
-    labels = pixels.labels[chosen]
+    labels = pixels.targets[chosen]
     parts = {
         "iid": lambda: learning.iid(labels, MOST, 1),
         "dirichlet": lambda: learning.dirichlet(labels, MOST, ALPHA, 1),
@@ -154,7 +154,7 @@ def _update(data: Path | None, model: str, division: str, shard: int, behaviour:
     key = (model, division, poison, shard)
     if key not in world.kept:
         split = world.pixels.take(_shards(data, division)[shard])
-        split = learning.Split(*behaviour.poison(split.images, split.labels, 1))
+        split = learning.Samples(*behaviour.poison(split.inputs, split.targets, 1))
         base = _base(data, model)
         trained = world.workload.train(base, split, seed=seeds.derive("exact", *key))
         steps = ckks.quantise(learning.difference(trained.model, base), _parameters(data, SKETCH_SIZE))

@@ -91,10 +91,10 @@ def play(size: Size, setting: Setting, riders: dict[int, str], least_new: float 
 
 
 @lru_cache(maxsize=1)
-def _samples(folder: str | None) -> tuple[learning.Pixels, learning.Split]:
+def _samples(folder: str | None) -> tuple[learning.Samples, learning.Samples]:
     """What miners train on, and the test samples."""
-    data = learning.load(learning.DataSource(folder=None if folder is None else Path(folder)))
-    return data.train_pixels, data.test_pixels.take(np.arange(min(TESTS, len(data.test_pixels))))
+    data = learning.load_digits(learning.DigitsSource(folder=None if folder is None else Path(folder)))
+    return data.train, data.test.take(np.arange(min(TESTS, len(data.test))))
 
 
 class _Task:
@@ -119,7 +119,7 @@ class _Task:
     def _shards(self, division: str) -> list[NDArray[np.int64]]:
         wanted = self.size.miners * self.size.samples
         order = np.random.default_rng(1).permutation(len(self.pixels))[:wanted]
-        labels, miners = self.pixels.labels[order], self.size.miners
+        labels, miners = self.pixels.targets[order], self.size.miners
         if division == "iid":
             parts = learning.iid(labels, miners, 1)
         elif division == "dirichlet":

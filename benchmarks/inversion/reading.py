@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from quorumlearn import ckks, learning, seeds
 from quorumlearn.learning import mnist
+from quorumlearn.learning.digits import normalised
 
 READ = 0.9
 FAINTEST = 8
@@ -76,7 +77,7 @@ def play(case: Case, folder: str | None, best: int = 8) -> Outcome:
     opened = learning.apply_update(base, ckks.dequantise(total, case.summed, parameters))
     found = _read(base, opened, 2.0**-parameters.step_bits / case.summed, case.start)
     inside, outside = (
-        pixels.take(np.arange(first, first + count)).images.reshape(count, -1).astype(np.float64)
+        normalised(pixels.inputs[first : first + count]).reshape(count, -1).astype(np.float64)
         for first in (0, count)
     )
     match, of = _best(found, inside)
@@ -93,7 +94,7 @@ def play(case: Case, folder: str | None, best: int = 8) -> Outcome:
 def accuracy(case: Case, folder: str | None, rounds: int) -> float:
     """What the case's training reaches in so many rounds from the seed's model."""
     pixels, _ = _images(folder)
-    tests = learning.load(learning.DataSource(folder=None if folder is None else Path(folder))).test
+    tests = learning.load_digits(learning.DigitsSource(folder=None if folder is None else Path(folder))).test
     workload = _workload(case)
     model = workload.initial_model(1)
     for number in range(rounds):
@@ -103,7 +104,7 @@ def accuracy(case: Case, folder: str | None, rounds: int) -> float:
             after = workload.train(model, data, seed=seeds.derive("inversion", miner, number)).model
             steps.append(learning.difference(after, model))
         model = learning.apply_update(model, np.mean(steps, axis=0, dtype=np.float64))
-    return workload.evaluate(model, learning.Split(tests.images[:1000], tests.labels[:1000])).accuracy
+    return workload.evaluate(model, learning.Samples(tests.inputs[:1000], tests.targets[:1000])).accuracy
 
 
 def trap(model: learning.Model, public: Floats) -> learning.Model:
@@ -132,15 +133,15 @@ def _workload(case: Case) -> learning.Workload:
     if case.private is not None:  # less noise than a task may ask for, too: so nothing checks these
         clip, noise = case.private
         settings = settings.model_copy(update={"dp_clip": clip, "dp_noise": noise})
-    return mnist.build("mnist-mlp", settings)
+    return mnist.definition("mnist-mlp").build(settings)
 
 
 @lru_cache(maxsize=1)
-def _images(folder: str | None) -> tuple[learning.Pixels, Floats]:
+def _images(folder: str | None) -> tuple[learning.Samples, Floats]:
     """What miners train on, and images that anybody has."""
-    data = learning.load(learning.DataSource(folder=None if folder is None else Path(folder)))
-    few = data.test_pixels.take(np.arange(min(1000, len(data.test_pixels))))
-    return data.train_pixels, few.images.reshape(len(few.images), -1).astype(np.float64)
+    data = learning.load_digits(learning.DigitsSource(folder=None if folder is None else Path(folder)))
+    few = data.test.take(np.arange(min(1000, len(data.test))))
+    return data.train, normalised(few.inputs).reshape(len(few), -1).astype(np.float64)
 
 
 def _read(base: learning.Model, opened: learning.Model, step: float, start: Start) -> Floats:

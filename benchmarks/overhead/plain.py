@@ -81,11 +81,11 @@ def train_plainly(training: Training, rounds: int) -> PlainRun:
 def _miners(pipe: Connection, training: Training, index: int) -> None:
     """One organisation's process."""
     workload = learning.get_workload(training.workload, training.config)
-    data = learning.load(learning.DataSource(folder=training.data)).train_pixels
+    data = learning.load_digits(learning.DigitsSource(folder=training.data)).train
     shards = [
-        data.take(learning.ShardSpec.parse(text).indices(data.labels)) for text in training.shards[index]
+        data.take(learning.ShardSpec.parse(text).indices(data.targets)) for text in training.shards[index]
     ]
-    few = learning.Split(shards[0].images[:WARM_SAMPLES], shards[0].labels[:WARM_SAMPLES])
+    few = learning.Samples(shards[0].inputs[:WARM_SAMPLES], shards[0].targets[:WARM_SAMPLES])
     workload.train(workload.initial_model(0), few, seed=0)
     pipe.send("ready")
     while (told := pipe.recv()) is not None:

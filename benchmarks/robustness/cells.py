@@ -131,7 +131,7 @@ class _Round:
             return self.world.kept[key].astype(np.int64)
         data = self.world.pixels.take(indices)
         if behaviour is not None:
-            data = learning.Split(*behaviour.poison(data.images, data.labels, self._seed("poison", miner)))
+            data = learning.Samples(*behaviour.poison(data.inputs, data.targets, self._seed("poison", miner)))
         learned = self._learned(data, self._seed("train", miner))
         self.world.kept[key] = learned.astype(np.int32)
         if len(self.world.kept) > MOST_KEPT:
@@ -237,7 +237,7 @@ class _Round:
     def _root(self) -> Values:
         return self._learned(self.world.root, self._seed("root", 0))
 
-    def _learned(self, data: learning.Split, seed: int) -> Values:
+    def _learned(self, data: learning.Samples, seed: int) -> Values:
         try:
             result = self.world.workload.train(self.base, data, seed=seed)
         except learning.TrainingError:  # an attack that won: from such a model training diverges
@@ -249,8 +249,8 @@ class _Round:
 
 
 def _backdoor(world: World, model: learning.Model, behaviour: Behaviour) -> float:
-    marked = backdoor_test(world.tests.images, world.tests.labels, int(behaviour.strength or 0))
-    return world.workload.evaluate(model, learning.Split(*marked)).accuracy
+    marked = backdoor_test(world.tests.inputs, world.tests.targets, int(behaviour.strength or 0))
+    return world.workload.evaluate(model, learning.Samples(*marked)).accuracy
 
 
 def fields_of(cell: Cell, setting: Setting, outcome: Outcome | None = None) -> dict[str, object]:

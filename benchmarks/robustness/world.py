@@ -45,9 +45,9 @@ class World:
     """What every cell of a process uses: data, workload, encryption's numbers."""
 
     workload: learning.Workload
-    pixels: learning.Pixels
-    tests: learning.Split
-    root: learning.Split
+    pixels: learning.Samples
+    tests: learning.Samples
+    root: learning.Samples
     notice: str | None
     room: int
     parameters: ckks.Parameters
@@ -56,11 +56,13 @@ class World:
 
 @lru_cache(maxsize=2)
 def world_of(setting: Setting) -> World:
-    data = learning.load(learning.DataSource(folder=None if setting.data is None else Path(setting.data)))
+    data = learning.load_digits(
+        learning.DigitsSource(folder=None if setting.data is None else Path(setting.data))
+    )
     workload = learning.get_workload("mnist-cnn", {})
-    test = generator("tests", 0).permutation(len(data.test_pixels))
-    root = data.test_pixels.take(np.sort(test[:ROOT]))
-    tests = data.test_pixels.take(np.sort(test[ROOT : ROOT + setting.tests]))
+    test = generator("tests", 0).permutation(len(data.test))
+    root = data.test.take(np.sort(test[:ROOT]))
+    tests = data.test.take(np.sort(test[ROOT : ROOT + setting.tests]))
     room = robust.weight_room("norm-clipping", setting.miners)
     parameters = ckks.Parameters.choose(
         learning.size_of(workload.shapes),
@@ -70,7 +72,7 @@ def world_of(setting: Setting) -> World:
         max_weight_sum=room,
         sketch_size=setting.sketch_size,
     )
-    return World(workload, data.train_pixels, tests, root, data.notice, room, parameters)
+    return World(workload, data.train, tests, root, data.notice, room, parameters)
 
 
 def notice(setting: Setting) -> str | None:
@@ -95,7 +97,7 @@ def shards_of(setting: Setting, division: str, seed: int) -> list[NDArray[np.int
     pixels = world_of(setting).pixels
     order = generator("samples", seed).permutation(len(pixels))[setting.head_start :]
     chosen = order[: setting.miners * setting.samples]
-    labels = pixels.labels[chosen]
+    labels = pixels.targets[chosen]
     parts = {
         "iid": lambda: learning.iid(labels, setting.miners, seed),
         "dirichlet": lambda: learning.dirichlet(labels, setting.miners, ALPHA, seed),

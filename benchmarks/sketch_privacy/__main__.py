@@ -89,11 +89,11 @@ def main() -> int:
 
 def rows(scale: Scale, folder: Path | None) -> Iterator[Row]:
     """One for each noise, the least first."""
-    data = learning.load(learning.DataSource(folder=folder, download=False))
+    data = learning.load_digits(learning.DigitsSource(folder=folder, download=False))
     base = _workload(0.0).initial_model(7)
-    own = [_of_class(data.test_pixels, label, OWN) for label in range(CLASSES)]
+    own = [_of_class(data.test, label, OWN) for label in range(CLASSES)]
     expected = [_taught(_workload(0.0), base, one, "own", label) for label, one in enumerate(own)]
-    theirs = [_of_class(data.train_pixels, label, scale.samples) for label in range(CLASSES)]
+    theirs = [_of_class(data.train, label, scale.samples) for label in range(CLASSES)]
     for noise in NOISES:
         workload = _workload(noise)
         updates = [
@@ -112,12 +112,12 @@ def _workload(noise: float) -> learning.Workload:
     return learning.get_workload(WORKLOAD, plain | private)
 
 
-def _of_class(pixels: learning.Pixels, label: int, count: int) -> learning.Split:
-    return pixels.take(np.flatnonzero(pixels.labels == label)[:count])
+def _of_class(pixels: learning.Samples, label: int, count: int) -> learning.Samples:
+    return pixels.take(np.flatnonzero(pixels.targets == label)[:count])
 
 
 def _taught(
-    workload: learning.Workload, base: learning.Model, data: learning.Split, *place: int | str
+    workload: learning.Workload, base: learning.Model, data: learning.Samples, *place: int | str
 ) -> NDArray[np.floating]:
     trained = workload.train(base, data, seed=seeds.derive("sketch privacy", *place)).model
     return learning.difference(trained, base)
@@ -142,9 +142,9 @@ def _named(
     return float(np.mean(right))
 
 
-def _accuracy(workload: learning.Workload, data: learning.Dataset, scale: Scale) -> float:
-    parts = learning.iid(data.train_pixels.labels, scale.miners, 1)
-    shards = [data.train_pixels.take(part[: scale.samples]) for part in parts]
+def _accuracy(workload: learning.Workload, data: learning.Digits, scale: Scale) -> float:
+    parts = learning.iid(data.train.targets, scale.miners, 1)
+    shards = [data.train.take(part[: scale.samples]) for part in parts]
     model = workload.initial_model(7)
     for number in range(scale.rounds):
         updates = [_taught(workload, model, one, "average", number, i) for i, one in enumerate(shards)]

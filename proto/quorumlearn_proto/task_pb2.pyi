@@ -82,7 +82,7 @@ class TaskSpec(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., dataset_manifest: _Optional[str] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ..., min_aggregate: _Optional[int] = ..., repeatable: bool = ..., max_per_organisation: _Optional[int] = ...) -> None: ...
 
 class Workload(_message.Message):
-    __slots__ = ("name", "config", "public_blocks")
+    __slots__ = ("name", "config", "public_blocks", "version", "digest")
     class ConfigEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -93,10 +93,14 @@ class Workload(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     name: str
     config: _containers.ScalarMap[str, str]
     public_blocks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., config: _Optional[_Mapping[str, str]] = ..., public_blocks: _Optional[_Iterable[str]] = ...) -> None: ...
+    version: str
+    digest: str
+    def __init__(self, name: _Optional[str] = ..., config: _Optional[_Mapping[str, str]] = ..., public_blocks: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class RobustRule(_message.Message):
     __slots__ = ("name", "parameters")

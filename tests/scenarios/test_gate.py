@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from quorumlearn.learning import Split
+from quorumlearn.learning import Data, Samples, Workload
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.market import NO_OPTIONS, Contract, Market, StepOptions
 from quorumlearn.nodes.organisation import Organisation
@@ -45,13 +46,14 @@ class PoisonedOrganisation(Organisation):
         super().__init__(config)
         self._taken: dict[str, int] = {}
 
-    def ready_data(self) -> None:
+    def ready_data(self, workloads: Sequence[Workload]) -> None:
         """Nothing ahead of time: what is taken is what is trained on."""
 
-    def shard(self, identity: IdentityConfig) -> Split:
-        data = super().shard(identity)
+    def shard(self, identity: IdentityConfig, workload: Workload) -> Data:
+        data = super().shard(identity, workload)
+        assert isinstance(data, Samples)
         self._taken[identity.user] = self._taken.get(identity.user, 0) + 1
-        return Split(data.images, 9 - data.labels) if self._taken[identity.user] == SECOND_ROUND else data
+        return Samples(data.inputs, 9 - data.targets) if self._taken[identity.user] == SECOND_ROUND else data
 
 
 class LaxMarket(Market):
@@ -261,14 +263,14 @@ class SlowOrganisation(Organisation):
         self.go = threading.Event()
         self._joins = True
 
-    def ready_data(self) -> None:
+    def ready_data(self, workloads: Sequence[Workload]) -> None:
         """Nothing ahead of time: what is taken is for joining, or to train on."""
 
-    def shard(self, identity: IdentityConfig) -> Split:
+    def shard(self, identity: IdentityConfig, workload: Workload) -> Data:
         if not self._joins:
             self.go.wait()
         self._joins = False
-        return super().shard(identity)
+        return super().shard(identity, workload)
 
 
 def test_an_update_that_was_late_is_averaged_in_the_next_round(stage: Stage) -> None:

@@ -30,8 +30,8 @@ class DyingDevice(Organisation):
 
     mended = False
 
-    def shard(self, identity: IdentityConfig) -> learning.Split:
-        part = super().shard(identity)
+    def shard(self, identity: IdentityConfig, workload: learning.Workload) -> learning.Data:
+        part = super().shard(identity, workload)
         if identity.user == DYING and self.begun and not self.mended:
             raise RuntimeError("the device is gone")
         return part

@@ -66,6 +66,8 @@ def check_bounds(spec: TaskSpec) -> None:
     _word("workload.name", spec.workload.name)
     _map("workload.config", dict(spec.workload.config))
     _blocks(list(spec.workload.public_blocks))
+    _word("workload.version", spec.workload.version)
+    digest("workload.digest", spec.workload.digest)
     artifact("initial_model", spec.initial_model)
     if spec.dataset_manifest:
         digest("dataset_manifest", spec.dataset_manifest)

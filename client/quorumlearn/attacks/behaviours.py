@@ -10,8 +10,8 @@ A behaviour is text in a node's file: a name, then what it takes, separated by c
 | `zero` | submits nothing but zeros: a free rider |
 | `sign-flip[:FACTOR]` | submits minus FACTOR (1) times its own update |
 | `scaling[:FACTOR]` | submits FACTOR (10) times its own update |
-| `label-flip` | trains on labels turned round, 9 for 0 and so on |
-| `backdoor[:LABEL]` | trains on a trigger: half of its images carry a mark and are called LABEL (0) |
+| `label-flip[:HIGHEST]` | trains on labels turned round: HIGHEST - l for l, by default its own highest |
+| `backdoor[:LABEL]` | trains on a trigger: half of its samples carry a mark and are called LABEL (0) |
 | `copy:USER` | submits USER's update |
 | `mimic:USER` | submits USER's update with a little noise, so that it is no copy |
 | `alie[:Z]:USER,...` | a little is enough: the mean of those it watches less Z (1.5) deviations |
@@ -42,7 +42,7 @@ import numpy as np
 
 from quorumlearn.attacks import poisoning, updates
 from quorumlearn.attacks.adaptive import adaptive
-from quorumlearn.attacks.sight import BehaviourError, Floats, Images, Labels, Sight
+from quorumlearn.attacks.sight import BehaviourError, Floats, Inputs, Sight, Targets
 
 Tampering = Literal[
     "replay-plaintext", "replay-ciphertext", "replay-rerandomised", "withhold", "malformed", "overflow"
@@ -65,7 +65,7 @@ _KINDS = {
     "zero": _Kind(trains=False),
     "sign-flip": _Kind(strength=1.0),
     "scaling": _Kind(strength=10.0),
-    "label-flip": _Kind(),
+    "label-flip": _Kind(strength=0.0),
     "backdoor": _Kind(strength=0.0),
     "copy": _Kind(trains=False, watches="one"),
     "mimic": _Kind(trains=False, watches="one"),
@@ -109,16 +109,18 @@ class Behaviour:
         """What the node must do wrong for it."""
         return cast("Tampering", self.name) if self.name in get_args(Tampering) else None
 
-    def poison(self, images: Images, labels: Labels, seed: int) -> tuple[Images, Labels]:
-        """The samples that it trains on, of its own; the same arrays where it poisons nothing.
+    @property
+    def poisons(self) -> bool:
+        """Whether it trains on other samples than it has."""
+        return self.name in ("label-flip", "backdoor")
 
-        images: float32 (n, 1, height, width); labels: int64 (n,).
-        """
+    def poison(self, inputs: Inputs, targets: Targets, seed: int) -> tuple[Inputs, Targets]:
+        """The samples that it trains on, of its own, (n, ...) each; the same arrays where it poisons nothing."""
         if self.name == "label-flip":
-            return images, poisoning.flip(labels)
+            return inputs, poisoning.flip(targets, None if self.strength is None else int(self.strength))
         if self.name == "backdoor":
-            return poisoning.plant(images, labels, int(self._strength), seed)
-        return images, labels
+            return poisoning.plant(inputs, targets, int(self._strength), seed)
+        return inputs, targets
 
     def form(self, sight: Sight) -> Floats:
         """The update that it submits, float64 (d,), in the updates' own units.
@@ -178,6 +180,6 @@ def make_behaviour(text: str) -> Behaviour:
             raise BehaviourError(f"{name} watches one miner, got {len(watches)}")
     if arguments:
         raise BehaviourError(f"{name} does not take {arguments[0]!r}")
-    if name == "backdoor" and strength is not None and strength not in range(10):
-        raise BehaviourError(f"backdoor:{strength:g}: the label is a whole number from 0 to 9")
+    if name in ("label-flip", "backdoor") and strength is not None and not strength.is_integer():
+        raise BehaviourError(f"{name}:{strength:g}: a label is a whole number")
     return Behaviour(name, strength, watches)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Images = NDArray[np.float32]
-Labels = NDArray[np.int64]
+Inputs = NDArray[Any]
+Targets = NDArray[Any]
+"""Samples, (n, ...) each, of any type."""
 
 
 class BehaviourError(ValueError):

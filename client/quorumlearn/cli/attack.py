@@ -142,19 +142,21 @@ def backdoor_success(scene: Scene, behaviour: str, ended: TaskSummary) -> float 
     plants no trigger. An untouched model gives it to as many as look like that digit anyway, the mark notwithstanding."""
     from quorumlearn.artifacts import ArtifactStore
     from quorumlearn.attacks import backdoor_test, make_behaviour
-    from quorumlearn.learning import DataSource, Split, load, merge, split
+    from quorumlearn.learning import Part, Samples, merge, split
     from quorumlearn.nodes.models import load_public, workload_of
 
     planted = make_behaviour(behaviour)
     if planted.name != "backdoor":
         return None
     spec = ended.task.spec
-    workload, test = workload_of(spec), load(DataSource(folder=scene.data)).test
+    workload = workload_of(spec)
+    test = workload.load(None if scene.data is None else str(scene.data), Part("test"))
+    assert isinstance(test, Samples)
     private = split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
     store = ArtifactStore(str(scene.folder / "artifacts"))
     model = merge(load_public(store, spec, ended.state.head.model), private)
-    marked = backdoor_test(test.images, test.labels, int(planted.strength or 0))
-    return round(workload.evaluate(model, Split(*marked)).accuracy, 4)
+    marked = backdoor_test(test.inputs, test.targets, int(planted.strength or 0))
+    return round(workload.evaluate(model, Samples(*marked)).accuracy, 4)
 
 
 def caught(miner: MinerReport) -> int:

@@ -178,15 +178,15 @@ def _finish(
 
 def find_data(console: Console, folder: Path | None, download: bool) -> tuple[Path | None, int]:
     """The folder that the nodes read (None: what is found without one) and the number of training images."""
-    from quorumlearn.learning import DataSource, load
+    from quorumlearn.learning import DigitsSource, load_digits
 
-    data = load(DataSource(folder=folder, download=download))
+    data = load_digits(DigitsSource(folder=folder, download=download))
     if data.notice is not None:
         console.print(f"NOTE: {data.notice}", style="bold yellow", soft_wrap=True)
         console.print("For the real thing: quorumlearn demo --data FOLDER", style="yellow", soft_wrap=True)
     else:
-        console.print(f"data: {data.name}, {len(data.train_pixels)} training images", soft_wrap=True)
-    return folder, len(data.train_pixels)
+        console.print(f"data: {data.name}, {len(data.train)} training images", soft_wrap=True)
+    return folder, len(data.train)
 
 
 def cleaned(folder: Path) -> Path:

@@ -21,6 +21,7 @@ OPTIONAL = """\
 # What else may stand here; these are the defaults:
 # channel: quorumlearn
 # chaincode: quorumlearn
+# workloads: {}      # your own: {risk: "risk:RISK"}, a module beside this file
 # compute_slots: 1   # trainings at the same time
 # live_tasks: 16     # tasks that it plays at the same time
 # data_budget: 200   # rounds that one data set may take part in, over all tasks

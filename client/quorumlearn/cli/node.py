@@ -75,7 +75,8 @@ def run(
     organisation: network/organisations/miners1   made by `network up`: connection.json and users
     store: artifacts                              the artifact store that all share: folder, URL, or {url, options}
     state: state/miners1                          this organisation's journals, private
-    data: data/mnist                              folder with MNIST's four IDX files
+    data: data/mnist                              where samples are; or by workload: {mnist-*: data/mnist, risk: risk.csv}
+    workloads: {risk: "risk:RISK"}                your own: module:NAME in this file's folder
     accept: {largest_stake: 200}                  what it asks of a task; `quorumlearn node check --help` has all terms
     identities:
     - {user: miner1, role: miner, tasks: ["mnist-*"], shard: iid:0/8@7}
@@ -144,8 +145,7 @@ def check(
         organisation.check_accounts()
         identities = {organisation.name(one.user): one.role for one in config.identities}
         unasked = check_roles(organisation)
-        data = organisation.dataset()
-        organisation.ready_data()
+        taken = data_taken(organisation, task)
         asked = asks(organisation, task) if task else None
     finally:
         organisation.close()
@@ -155,11 +155,7 @@ def check(
                 "identities": identities,
                 "confirmed_by_ledger": unasked is None,
                 "store": organisation.store.shown,
-                "data": data.name,
-                "train": len(data.train_pixels),
-                "test": len(data.test_pixels),
-                "digest": data.digest,
-                "notice": data.notice,
+                "data": [asdict(one) for one in taken],
             }
             | ({} if asked is None else {"task": asdict(asked)})
         )
@@ -167,10 +163,9 @@ def check(
         return
     for name, role in identities.items():
         print_text(f"{role:<9} {name}")
-    print_text(
-        f"data: {data.name}, {len(data.train_pixels)} training and {len(data.test_pixels)} test images"
-    )
-    for notice in (data.notice, unasked):
+    for one in taken:
+        print_text(f"{one.workload} {one.version}: {one.samples} {one.kind} samples of {one.identity}")
+    for notice in dict.fromkeys([*(one.notice for one in taken), unasked]):
         if notice:
             print_text(notice, style="yellow")
     if asked is not None:
@@ -200,6 +195,41 @@ def example(
 
 
 @dataclass(frozen=True)
+class Taken:
+    """How many samples of a workload an identity has, to train or to score on; `notice` is what to know of them, or None."""
+
+    identity: str
+    workload: str
+    version: str
+    kind: str
+    samples: int
+    notice: str | None
+
+
+def data_taken(organisation: Organisation, task: str) -> list[Taken]:
+    """What each identity takes of its data: for the task's workload or, without a task, for each that the node's file names.
+    learning.LearningError if one cannot be had, or its data."""
+    from quorumlearn import learning
+    from quorumlearn.nodes.models import workload_of
+
+    config = organisation.config
+    if task:
+        spec = organisation.market(config.identities[0].user).task(task).task.spec
+        workloads = [workload_of(spec)]
+    else:
+        workloads = [learning.get_workload(name, {}) for name in config.workload_names()]
+    taken = []
+    for workload in workloads:
+        for one in config.identities:
+            kind = "training" if one.role == "miner" else "test"
+            data = (organisation.shard if one.role == "miner" else organisation.test_set)(one, workload)
+            notice = data.notice if isinstance(data, learning.Samples) else None
+            name = organisation.name(one.user)
+            taken.append(Taken(name, workload.name, workload.version, kind, len(data), notice))
+    return taken
+
+
+@dataclass(frozen=True)
 class Asked:
     """A task, the digest of its specification, and the terms that it breaks for each miner and verifier of a node's file."""
 
@@ -211,13 +241,15 @@ class Asked:
 def asks(organisation: Organisation, task: str) -> Asked:
     """Ask the ledger for the task, and each identity's terms for what it breaks."""
     from quorumlearn.nodes.consent import Consent
+    from quorumlearn.nodes.models import workload_of
 
     config, consent = organisation.config, Consent(organisation)
     found = organisation.market(config.identities[0].user).task(task).task
+    workload = workload_of(found.spec)
     broken = {}
     for one in config.identities:
         if one.role != "owner":
-            samples = len(organisation.shard(one).labels) if one.role == "miner" else None
+            samples = len(organisation.shard(one, workload)) if one.role == "miner" else None
             broken[organisation.name(one.user)] = list(consent.broken(one, found, samples))
     return Asked(task, spec_digest(found.spec), broken)
 

@@ -73,7 +73,6 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     from quorumlearn.artifacts import ArtifactStore, reference_of
-    from quorumlearn.learning import DataSource
     from quorumlearn.nodes import randomness, taskfile
     from quorumlearn.nodes.encryption import parameters_of
     from quorumlearn.nodes.exposure import exposure_of
@@ -83,7 +82,7 @@ def publish(
     signs = who if dry_run else signer(folder, who, Role.OWNER)
     with progress("making the initial model") as step:
         model = taskfile.initial_public_model(wanted)
-        root = taskfile.root_set(wanted, DataSource(folder=data))
+        root = taskfile.root_set(wanted, None if data is None else str(data))
         spec = taskfile.spec_of(wanted, reference_of(model), None if root is None else reference_of(root))
         check_as_ledger(spec)
         if not dry_run:

@@ -3,14 +3,15 @@
 A miner's round, with the block `top` public:
 
     workload = get_workload("mnist-cnn", {"epochs": "1"})
-    data = load(DataSource(folder=folder)).train_pixels
-    shard = data.take(ShardSpec.parse("iid:0/6").indices(data.labels))
+    data = workload.load("data/mnist", Part("train"))
+    shard = data.take(ShardSpec.parse("iid:0/6").indices(data.targets))
     base = workload.initial_model(seed=1)
     trained = workload.train(base, shard, seed=2).model
     update = difference(split(trained, ["top"])[0], split(base, ["top"])[0])
 """
 
-from quorumlearn.learning.datasets import Dataset, DataSource, Pixels, Split, default_cache, load
+from quorumlearn.learning.data import Data, Part, Samples
+from quorumlearn.learning.digits import Digits, DigitsSource, default_cache, load_digits
 from quorumlearn.learning.errors import (
     DataCorrupt,
     DataMissing,
@@ -21,6 +22,7 @@ from quorumlearn.learning.errors import (
     WorkloadError,
 )
 from quorumlearn.learning.model import (
+    MOST_HEADER,
     Model,
     Shapes,
     Update,
@@ -31,32 +33,44 @@ from quorumlearn.learning.model import (
     merge,
     most_bytes,
     public_shapes,
+    read,
     shapes_of,
     size_of,
     split,
     to_bytes,
     unflatten,
 )
-from quorumlearn.learning.registry import WORKLOADS, get_workload, warm_up
+from quorumlearn.learning.registry import (
+    WORKLOADS,
+    digest_of,
+    get_workload,
+    installed,
+    register,
+    shared_by_all,
+    warm_up,
+)
 from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
-from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
+from quorumlearn.learning.workload import Definition, OnStep, Score, TrainingConfig, TrainResult, Workload
 
 __all__ = [
+    "MOST_HEADER",
     "WORKLOADS",
+    "Data",
     "DataCorrupt",
     "DataMissing",
-    "DataSource",
-    "Dataset",
+    "Definition",
+    "Digits",
+    "DigitsSource",
     "LearningError",
     "Model",
     "ModelError",
     "OnStep",
-    "Pixels",
+    "Part",
+    "Samples",
     "Score",
     "Shapes",
     "ShardError",
     "ShardSpec",
-    "Split",
     "TrainResult",
     "TrainingConfig",
     "TrainingError",
@@ -66,17 +80,22 @@ __all__ = [
     "apply_update",
     "default_cache",
     "difference",
+    "digest_of",
     "dirichlet",
     "flatten",
     "from_bytes",
     "get_workload",
     "iid",
-    "load",
+    "installed",
+    "load_digits",
     "merge",
     "most_bytes",
     "one_class",
     "public_shapes",
+    "read",
+    "register",
     "shapes_of",
+    "shared_by_all",
     "size_of",
     "split",
     "to_bytes",

@@ -6,16 +6,13 @@ Rules:
    their last bits. Several trainings may run side by side in threads of one process.
 3. The same bytes are promised for one version of torch on one type of processor; across types the kernels
    differ in the last bits, which is why re-execution compares within a tolerance.
-4. Initial models are the same on every processor: `uniform` draws whole numbers and rounds once, which IEEE 754 fixes. Torch's own
-   `uniform_` does not: its vector code differs from one kind of processor to the other.
-5. A generator holds all of its seed. Torch's `manual_seed` takes 32 bits of what it is given, so few that a secret seed could be tried out.
+4. A generator holds all of its seed. Torch's `manual_seed` takes 32 bits of what it is given, so few that a secret seed could be tried out.
 
 Source: https://pytorch.org/docs/stable/notes/randomness.html
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from quorumlearn.seeds import stream
 
@@ -39,13 +35,6 @@ def generator(seed: int, purpose: str) -> torch.Generator:
     state[_WORDS_AT : _WORDS_AT + words.nbytes] = words.view(np.uint8)
     source.set_state(torch.from_numpy(state))
     return source
-
-
-def uniform(seed: int, purpose: str, shape: tuple[int, ...], bound: float) -> NDArray[np.float32]:
-    """float32 of this shape, evenly between -bound and bound: an odd number of 25 bits, which float32 holds, times one factor."""
-    words = np.frombuffer(stream(4 * math.prod(shape), purpose, seed), dtype="<u4")
-    odd = (2 * (words >> 8).astype(np.int32) + 1 - (1 << 24)).astype(np.float32)
-    return (odd * np.float32(bound / (1 << 24))).reshape(shape)
 
 
 @dataclass

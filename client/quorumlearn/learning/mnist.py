@@ -1,4 +1,4 @@
-"""The workloads on images of digits.
+"""The workloads on images of digits, as far as they need no torch; `mnist_training` trains and scores.
 
 `mnist-cnn`: two strided convolutions and two dense layers, 51,154 parameters: small enough to encrypt whole.
 `mnist-mlp`: the perceptron of Liang et al., "Think Locally, Act Globally", https://arxiv.org/abs/2001.01523,
@@ -6,30 +6,31 @@
 LG-FedAvg shares.
 `mnist-wide`: a perceptron of 10,068,810 parameters, far more than digits need: to see what a large model costs.
 
-All have the blocks `bottom` (next to the image) and `top` (next to the label).
+All have the blocks `bottom` (next to the image) and `top` (next to the label). Their samples are `Samples` of pixels as `digits` has
+them, uint8 (n, 28, 28), or of images that are normalised already, float32 (n, 1, 28, 28); targets are int64, 0 to 9.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
-from quorumlearn.learning.datasets import CLASSES, SIDE, Split
-from quorumlearn.learning.determinism import generator, repeatable, uniform
-from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
-from quorumlearn.learning.model import Model, shapes_of
-from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult, Workload
+from quorumlearn.learning.data import Data, Part, Samples
+from quorumlearn.learning.digits import CLASSES, SIDE, DigitsSource, load_digits
+from quorumlearn.learning.errors import WorkloadError
+from quorumlearn.learning.initial import uniform
+from quorumlearn.learning.model import Model
+from quorumlearn.learning.workload import OnStep, Score, TrainingConfig, TrainResult
 
-Tensors = Mapping[str, Tensor]
-Forward = Callable[[Tensors, Tensor], Tensor]
-
-_EVALUATION_BATCH = 128  # a layer's activations stay in the caches
+VERSION = "1"
+DOWNLOAD = "download"
+"""What a node's file names as the data of these workloads in order to have torchvision download them."""
 
 
 @dataclass(frozen=True)
@@ -40,64 +41,46 @@ class Layer:
     weight: tuple[int, ...]
 
 
-_CNN = (
+CNN = (
     Layer("bottom.conv1", (16, 1, 5, 5)),
     Layer("bottom.conv2", (32, 16, 5, 5)),
     Layer("top.dense1", (24, 32 * 7 * 7)),
     Layer("top.dense2", (CLASSES, 24)),
 )
-_MLP = (
+MLP = (
     Layer("bottom.dense1", (512, SIDE * SIDE)),
     Layer("bottom.dense2", (256, 512)),
     Layer("top.dense3", (256, 256)),
     Layer("top.dense4", (128, 256)),
     Layer("top.dense5", (CLASSES, 128)),
 )
-_WIDE = (
+WIDE = (
     Layer("bottom.dense1", (2800, SIDE * SIDE)),
     Layer("top.dense2", (2800, 2800)),
     Layer("top.dense3", (CLASSES, 2800)),
 )
 
 
-def _cnn(p: Tensors, images: Tensor) -> Tensor:
-    x = functional.relu(
-        functional.conv2d(images, p["bottom.conv1.weight"], p["bottom.conv1.bias"], stride=2, padding=2)
-    )
-    x = functional.relu(
-        functional.conv2d(x, p["bottom.conv2.weight"], p["bottom.conv2.bias"], stride=2, padding=2)
-    )
-    x = functional.relu(functional.linear(x.flatten(1), p["top.dense1.weight"], p["top.dense1.bias"]))
-    return functional.linear(x, p["top.dense2.weight"], p["top.dense2.bias"])
+_LAYERS: Mapping[str, tuple[Layer, ...]] = {"mnist-cnn": CNN, "mnist-mlp": MLP, "mnist-wide": WIDE}
+_read: WeakValueDictionary[tuple[DigitsSource, str], Samples] = WeakValueDictionary()
+"""Parts that somebody still holds: a node's identities take theirs of one."""
 
 
-def _perceptron(layers: tuple[Layer, ...]) -> Forward:
-    def forward(p: Tensors, images: Tensor) -> Tensor:
-        x = images.flatten(1)
-        for layer in layers[:-1]:
-            x = functional.relu(functional.linear(x, p[f"{layer.name}.weight"], p[f"{layer.name}.bias"]))
-        return functional.linear(x, p[f"{layers[-1].name}.weight"], p[f"{layers[-1].name}.bias"])
+@dataclass(frozen=True)
+class MnistDefinition:
+    """A workload of this module without its configuration."""
 
-    return forward
+    name: str
+    version: str = VERSION
+    settings: type[TrainingConfig] = TrainingConfig
 
-
-_MODELS: Mapping[str, tuple[tuple[Layer, ...], Forward]] = {
-    "mnist-cnn": (_CNN, _cnn),
-    "mnist-mlp": (_MLP, _perceptron(_MLP)),
-    "mnist-wide": (_WIDE, _perceptron(_WIDE)),
-}
+    def build(self, settings: TrainingConfig) -> MnistWorkload:
+        return MnistWorkload(self.name, settings, _LAYERS[self.name])
 
 
-def first_step() -> None:
-    """One step of the optimiser that `train` uses, on nothing."""
-    parameter = torch.zeros(1, requires_grad=True)
-    torch.optim.SGD([parameter], lr=1.0).step()
-
-
-def build(name: str, config: TrainingConfig) -> Workload:
-    """The workload `name` (a key of _MODELS) with this configuration."""
-    layers, forward = _MODELS[name]
-    return MnistWorkload(name, config, layers, forward)
+def definition(name: str) -> MnistDefinition:
+    """The workload `name`, a key of _LAYERS."""
+    return MnistDefinition(name)
 
 
 @dataclass(frozen=True)
@@ -107,17 +90,21 @@ class MnistWorkload:
     name: str
     config: TrainingConfig
     layers: tuple[Layer, ...]
-    forward: Forward
+    version: str = VERSION
 
     @property
     def blocks(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(layer.name.partition(".")[0] for layer in self.layers))
 
-    @property
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         shapes = {f"{layer.name}.weight": layer.weight for layer in self.layers}
         shapes |= {f"{layer.name}.bias": layer.weight[:1] for layer in self.layers}
         return {name: shapes[name] for name in sorted(shapes)}
+
+    @property
+    def fixed(self) -> dict[str, str]:
+        return {}
 
     def tensors(self, block: str) -> tuple[str, ...]:
         if block not in self.blocks:
@@ -136,64 +123,29 @@ class MnistWorkload:
                 model[name] = np.zeros(shape, dtype=np.float32)
         return model
 
-    def train(self, model: Model, data: Split, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
-        images, labels = self._inputs(model, data)
-        with repeatable():
-            parameters = {
-                name: torch.tensor(model[name], dtype=torch.float32, requires_grad=True)
-                for name in self.shapes
-            }
-            optimiser = torch.optim.SGD(
-                list(parameters.values()), lr=self.config.learning_rate, momentum=self.config.momentum
-            )
-            learn = self._private_learning if self.config.private else self._learning
-            total = self.config.steps(len(labels))
-            steps_an_epoch = total // self.config.epochs
-            losses, seen = 0.0, 0
-            for step, (drawn, loss) in enumerate(learn(parameters, optimiser, images, labels, seed)):
-                if step % steps_an_epoch == 0:
-                    losses, seen = 0.0, 0
-                losses += loss
-                seen += drawn
-                if not math.isfinite(losses):
-                    raise self._diverged(step + 1, total)
-                if on_step is not None:
-                    on_step(step + 1, total)
-            trained = {name: tensor.detach().numpy() for name, tensor in parameters.items()}
-        if not all(np.isfinite(tensor).all() for tensor in trained.values()):
-            raise self._diverged(total, total)
-        return TrainResult(trained, total, len(labels), losses / max(1, seen), self.epsilon([len(labels)]))
+    def load(self, source: str | None, part: Part) -> Samples:
+        """The digits that `load_digits` finds; all of them, whoever the identity is."""
+        if part.text:
+            raise WorkloadError(f"{self.name} has no part {part.text!r}; `shard` divides its samples")
+        folder = None if source is None or source == DOWNLOAD else Path(source)
+        where = DigitsSource(folder=folder, download=source == DOWNLOAD)
+        samples = _read.get((where, part.kind))
+        if samples is None:
+            found = load_digits(where)
+            samples = found.train if part.kind == "train" else found.test
+            _read[where, part.kind] = samples
+        return samples
 
-    def _learning(
-        self, parameters: Tensors, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, seed: int
-    ) -> Iterator[tuple[int, float]]:
-        """Take all steps, moving `parameters`; after each its number of samples and the sum of their losses."""
-        steps = 0
-        for _ in range(self.config.epochs):
-            for batch in self._batches(len(labels), seed, steps):
-                optimiser.zero_grad()
-                loss = functional.cross_entropy(self.forward(parameters, images[batch]), labels[batch])
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-                steps += 1
-                yield len(batch), loss.item() * len(batch)
+    def train(self, model: Model, data: Data, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
+        from quorumlearn.learning import mnist_training
 
-    def _private_learning(
-        self, parameters: Tensors, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, seed: int
-    ) -> Iterator[tuple[int, float]]:
-        """As `_learning`, differentially private."""
-        from quorumlearn.learning import (
-            privacy,
-        )  # Opacus takes seconds to import: only who needs it pays for it
+        return mnist_training.train(self, model, data, seed=seed, on_step=on_step)
 
-        noisy = privacy.private_optimiser(optimiser, self.config, len(labels), generator(seed, "noise"))
-        rate = privacy.sampling_rate(self.config, len(labels))
-        steps = self.config.steps(len(labels))
-        for batch in privacy.poisson_batches(len(labels), rate, steps, generator(seed, "batches")):
-            noisy.zero_grad()
-            losses = privacy.leave_gradients(self.forward, parameters, images[batch], labels[batch])
-            noisy.step()
-            yield len(batch), float(losses.sum().item())
+    def warm_up(self, *, training: bool) -> None:
+        from quorumlearn.learning import mnist_training  # brings torch
+
+        if training:
+            mnist_training.first_step()
 
     def epsilon(self, samples: Iterable[int]) -> float | None:
         if not self.config.private:
@@ -202,39 +154,7 @@ class MnistWorkload:
 
         return privacy.epsilon(self.config, samples)
 
-    def evaluate(self, model: Model, data: Split) -> Score:
-        images, labels = self._inputs(model, data)
-        parameters = {name: torch.tensor(model[name], dtype=torch.float32) for name in self.shapes}
-        right, losses = bytearray(), 0.0
-        with repeatable(), torch.no_grad():
-            for start in range(0, len(labels), _EVALUATION_BATCH):
-                target = labels[start : start + _EVALUATION_BATCH]
-                logits = self.forward(parameters, images[start : start + _EVALUATION_BATCH])
-                right += bytes((logits.argmax(dim=1) == target).tolist())
-                losses += functional.cross_entropy(logits, target, reduction="sum").item()
-        return Score(bytes(right), losses / len(labels))
+    def evaluate(self, model: Model, data: Data) -> Score:
+        from quorumlearn.learning import mnist_training
 
-    def _batches(self, samples: int, seed: int, steps_before: int) -> Iterator[Tensor]:
-        """The samples of each step of one epoch: every sample once, in an order that (seed, epoch) fixes."""
-        order = torch.randperm(samples, generator=generator(seed, f"epoch from step {steps_before}"))
-        return iter(torch.split(order, self.config.batch_size))
-
-    def _inputs(self, model: Model, data: Split) -> tuple[Tensor, Tensor]:
-        if shapes_of(model) != self.shapes:
-            raise ModelError(f"the model has not the tensors of {self.name}")
-        if len(data.labels) == 0:
-            raise TrainingError("there are no samples; a shard must hold at least one")
-        if data.images.shape != (len(data.labels), 1, SIDE, SIDE):
-            raise TrainingError(
-                f"images of shape {data.images.shape}; {self.name} takes (n, 1, {SIDE}, {SIDE})"
-            )
-        if data.labels.min() < 0 or data.labels.max() >= CLASSES:
-            raise TrainingError(
-                f"labels from {data.labels.min()} to {data.labels.max()}; they must be 0 to 9"
-            )
-        return torch.tensor(data.images, dtype=torch.float32), torch.tensor(data.labels, dtype=torch.int64)
-
-    def _diverged(self, step: int, total: int) -> TrainingError:
-        return TrainingError(
-            f"training diverged at step {step} of {total}: lower learning_rate, {self.config.learning_rate}"
-        )
+        return mnist_training.evaluate(self, model, data)

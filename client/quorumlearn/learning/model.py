@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from quorumlearn.learning.errors import ModelError
 
+MOST_HEADER = 1 << 20
+"""Bytes of a stored model's header, at most."""
 Model = dict[str, NDArray[np.float32]]
 Shapes = Mapping[str, tuple[int, ...]]
 Update = NDArray[np.float64]
@@ -131,29 +133,45 @@ def to_bytes(model: Model) -> bytes:
     return safetensors.numpy.save({name: np.ascontiguousarray(model[name]) for name in sorted(model)})
 
 
-def most_bytes(shapes: Shapes) -> int:
-    """At least as many bytes as a stored model of these shapes has: a limit for what is read."""
-    return 4 * size_of(shapes) + 1024 + 256 * len(shapes) + sum(len(name) for name in shapes)
+def most_bytes(size: int) -> int:
+    """At least as many bytes as a stored model of `size` parameters has: a limit for what is read."""
+    return 4 * size + MOST_HEADER
 
 
 def from_bytes(data: bytes, like: Shapes) -> Model:
-    """Read a model strictly: exactly the names and shapes of `like`, float32, finite, in the one form of
-    `to_bytes`. ModelError says what else it is. The arrays own their memory."""
-    limit = most_bytes(like)
-    if len(data) > limit:
-        raise ModelError(f"a model of {len(data)} bytes; at most {limit} are expected of its shapes")
+    """Read a model strictly: exactly the names and shapes of `like`, otherwise as `read`."""
+    model = _parsed(data, size_of(like))
+    for name in sorted(set(model) ^ set(like)):
+        raise ModelError(f"tensor {name!r} is {'missing' if name in like else 'not of this model'}")
+    for name in sorted(like):
+        if model[name].shape != tuple(like[name]):
+            raise ModelError(f"{name} is F32 {model[name].shape}; the model has F32 {tuple(like[name])}")
+    return model
+
+
+def read(data: bytes, size: int) -> Model:
+    """Read a model of `size` parameters strictly, whatever its tensors are called: float32, finite, in the one form of `to_bytes`.
+    ModelError says what else it is. The arrays own their memory."""
+    model = _parsed(data, size)
+    if size_of(shapes_of(model)) != size:
+        raise ModelError(f"a model of {size_of(shapes_of(model))} parameters; {size} are expected")
+    return model
+
+
+def _parsed(data: bytes, size: int) -> Model:
+    if len(data) > most_bytes(size):
+        raise ModelError(
+            f"a model of {len(data)} bytes; at most {most_bytes(size)} are expected of {size} parameters"
+        )
     try:
         tensors = dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
     except (safetensors.SafetensorError, json.JSONDecodeError, ValueError) as error:
         raise ModelError(f"not a safetensors file: {error}") from error
-    if set(tensors) != set(like):
-        odd = sorted(set(tensors) ^ set(like))
-        raise ModelError(f"tensor {odd[0]!r} is {'missing' if odd[0] in like else 'not of this model'}")
     model: Model = {}
-    for name in sorted(like):
+    for name in sorted(tensors):
         dtype, shape, raw = tensors[name]["dtype"], tuple(tensors[name]["shape"]), tensors[name]["data"]
-        if dtype != "F32" or shape != tuple(like[name]):
-            raise ModelError(f"{name} is {dtype} {shape}; the model has F32 {tuple(like[name])}")
+        if dtype != "F32":
+            raise ModelError(f"{name} is {dtype} {shape}; models are F32")
         model[name] = np.frombuffer(raw, dtype="<f4").astype(np.float32).reshape(shape)
     if to_bytes(model) != data:
         raise ModelError("the file holds the right tensors, but not in the form that models are stored in")

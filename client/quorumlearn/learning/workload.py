@@ -1,27 +1,29 @@
 """What a task can ask miners to train, by name and configuration, never by code.
 
-A workload knows its model's tensors, how a model begins, how it is trained and how it is scored. Training
+A workload knows its model's tensors, how a model begins, how it is trained and how it is scored, and how its data are read. Training
 is a pure function of (model, data, seed, configuration): the same bytes come out in any process on the same
-type of processor. `learning.registry` holds what there is.
+type of processor. `learning.registry` finds it by its name, as a `Definition`, and gives it the task's configuration.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import pydantic
 
-from quorumlearn.learning.datasets import Split
+from quorumlearn.learning.data import Data, Part
 from quorumlearn.learning.model import Model
 
 OnStep = Callable[[int, int], None]
 
 
 class TrainingConfig(pydantic.BaseModel):
-    """How a miner trains in one round: stochastic gradient descent with momentum on cross-entropy.
+    """How a miner trains in one round: stochastic gradient descent with momentum on cross-entropy. A workload's own settings are a
+    subclass.
 
     With `dp_clip` and `dp_noise` (both or neither) it is differentially private, see `learning.privacy`: each sample's
     gradient is clipped to the norm dp_clip, and noise of deviation dp_noise x dp_clip is added to their sum; epsilon is
@@ -57,19 +59,19 @@ class TrainingConfig(pydantic.BaseModel):
         return self.epochs * math.ceil(samples / self.batch_size)
 
     def as_strings(self) -> dict[str, str]:
-        """Every setting as a task carries it; `get_workload` reads it back to the same."""
-        strings = {
-            "epochs": str(self.epochs),
-            "batch_size": str(self.batch_size),
-            "learning_rate": repr(self.learning_rate),
-            "momentum": repr(self.momentum),
-        }
-        if self.private:
-            private = {"dp_clip": self.dp_clip, "dp_noise": self.dp_noise, "dp_delta": self.dp_delta}
-            strings |= {name: repr(value) for name, value in private.items()}
-        if self.late_rounds:
-            strings["late_rounds"] = str(self.late_rounds)
+        """Every setting as a task carries it; `get_workload` reads it back to the same. What is seldom set is left out where it was not."""
+        strings = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name == "dp_delta" and not self.private:
+                continue
+            if value == field.default and name in _SELDOM_SET:
+                continue
+            strings[name] = value if isinstance(value, str) else json.dumps(value)
         return strings
+
+
+_SELDOM_SET = {"dp_clip", "dp_noise", "late_rounds"}
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,16 @@ class Score:
 
 
 class Workload(Protocol):
-    """What nodes need of a workload."""
+    """What nodes need of a workload that has a task's configuration."""
 
     @property
     def name(self) -> str:
         """As in TaskSpec.workload.name."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """As in TaskSpec.workload.version: those who train together have the same."""
         ...
 
     @property
@@ -137,6 +144,11 @@ class Workload(Protocol):
         """The shape of each tensor of the model, in the order of their names."""
         ...
 
+    @property
+    def fixed(self) -> Mapping[str, str]:
+        """What else all who train together must share, by name, as SHA-256 in hexadecimal: a base model, a tokenizer, what is frozen."""
+        ...
+
     def tensors(self, block: str) -> tuple[str, ...]:
         """The names of a block's tensors; WorkloadError if there is no such block."""
         ...
@@ -145,12 +157,19 @@ class Workload(Protocol):
         """The model that a task with this seed begins with."""
         ...
 
-    def train(self, model: Model, data: Split, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
+    def load(self, source: str | None, part: Part) -> Data:
+        """The data of an identity. `source` is what its node's file names for this workload under `data`, None if nothing.
+
+        DataMissing if they are not there, DataCorrupt if they are not what they should be.
+        """
+        ...
+
+    def train(self, model: Model, data: Data, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
         """Train a copy of `model` on `data`; `on_step(done, of)` is called after each step.
 
         Where the configuration is private, the result is as private as `seed` is secret.
 
-        ModelError if the model is not of this workload; TrainingError if there is no data or the numbers
+        ModelError if the model is not of this workload; TrainingError if the data do not fit it, or the numbers
         do not stay finite. An exception that `on_step` raises ends the training and passes through.
         """
         ...
@@ -160,6 +179,38 @@ class Workload(Protocol):
         private. None where the configuration is not private; TrainingError for a count below 1."""
         ...
 
-    def evaluate(self, model: Model, data: Split) -> Score:
+    def evaluate(self, model: Model, data: Data) -> Score:
         """Score `model` on `data`; errors as in `train`."""
+        ...
+
+
+@runtime_checkable
+class Warming(Protocol):
+    """A workload of which the first use in a process takes seconds."""
+
+    def warm_up(self, *, training: bool) -> None:
+        """Import what scoring needs and, if so, what training needs."""
+        ...
+
+
+class Definition(Protocol):
+    """A workload without a configuration: what an entry point, or `package.module:NAME` in a node's file, gives."""
+
+    @property
+    def name(self) -> str:
+        """As in TaskSpec.workload.name."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """As in TaskSpec.workload.version."""
+        ...
+
+    @property
+    def settings(self) -> type[TrainingConfig]:
+        """What a task may configure."""
+        ...
+
+    def build(self, settings: TrainingConfig) -> Workload:
+        """The workload with these settings, an instance of `settings`. WorkloadError if it cannot be had with them."""
         ...

@@ -15,7 +15,7 @@ from quorumlearn_proto.derived import least_aggregate
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning, robust, seeds
-from quorumlearn.attacks import Behaviour, Sight
+from quorumlearn.attacks import Behaviour, BehaviourError, Sight
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.screening import rule_of
 from quorumlearn.nodes.steps import submission
@@ -40,10 +40,15 @@ def seed_of(spec: TaskSpec, me: str, number: int) -> int:
     return seeds.derive(spec.seed, "cheat", spec.task_id, me, number)
 
 
-def poisoned(behaviour: Behaviour, data: learning.Split, seed: int) -> learning.Split:
-    """The samples that this behaviour trains on."""
-    images, labels = behaviour.poison(data.images, data.labels, seed)
-    return learning.Split(images, labels)
+def poisoned(behaviour: Behaviour, data: learning.Data, seed: int) -> learning.Data:
+    """What this behaviour trains on. BehaviourError if it poisons, and the data are not samples that it can read."""
+    if not behaviour.poisons:
+        return data
+    if not isinstance(data, learning.Samples):
+        raise BehaviourError(
+            f"{behaviour.name} poisons Samples; the workload's data are {type(data).__name__}"
+        )
+    return learning.Samples(*behaviour.poison(data.inputs, data.targets, seed))
 
 
 def watched(

@@ -4,7 +4,8 @@
 organisation: quorumlearn-network/organisations/hospital-a   # made by `network up`; holds connection.json and users
 store: file:///srv/quorumlearn/artifacts                     # artifact store shared by all; or {url, options} (nodes/location)
 state: state/hospital-a                                      # journals; private
-data: data/mnist                                             # IDX folder; without it see `quorumlearn task publish --help`
+data: data/mnist                                             # where samples are; or by workload: {mnist-*: data/mnist, risk: risk.csv}
+workloads: {risk: "risk:RISK"}                               # workloads that no installed package brings: module:NAME in this folder
 compute_slots: 1                                             # trainings at the same time
 live_tasks: 16                                               # tasks that it plays at the same time; others are left out
 data_budget: 200                                             # rounds that one data set may take part in, over all tasks
@@ -17,7 +18,8 @@ identities:
     role: miner
     tasks: ["mnist-*"]                                       # which tasks it joins
     # leaves: ["mnist-1"]                                      # a verifier: whose committees it leaves, and takes no seat in
-    shard: iid:0/8@7                                             # its part of the data
+    part: ""                                                   # its part of the data, in the workload's own words
+    shard: iid:0/8@7                                             # and of that one share, if samples are dealt out
 ```
 Relative paths are relative to the file. Unknown keys are errors.
 """
@@ -25,17 +27,18 @@ Relative paths are relative to the file. Unknown keys are errors.
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
-from quorumlearn.learning import ShardError, ShardSpec
+from quorumlearn.learning import WORKLOADS, ShardError, ShardSpec, installed, register
 from quorumlearn.nodes.location import Location
 from quorumlearn.nodes.terms import Terms
 
@@ -58,14 +61,16 @@ class IdentityConfig(_Strict):
     role: Literal["owner", "miner", "verifier"]
     tasks: tuple[str, ...] = ("*",)
     leaves: tuple[str, ...] = ()
-    shard: str = "iid:0/1"
+    part: str = ""
+    shard: str | None = None
     behaviour: str = "honest"
 
     @field_validator("shard")
     @classmethod
-    def _shard(cls, value: str) -> str:
+    def _shard(cls, value: str | None) -> str | None:
         try:
-            ShardSpec.parse(value)
+            if value is not None:
+                ShardSpec.parse(value)
         except ShardError as error:
             raise ValueError(str(error)) from error
         return value
@@ -88,14 +93,25 @@ class NodeConfig(_Strict):
     chaincode: str = "quorumlearn"
     store: Location
     state: Path
-    data: Path | None = None
-    download: bool = False
+    data: str | dict[str, str] | None = None
+    workloads: dict[str, str | dict[str, Any]] = {}
     compute_slots: int = Field(1, ge=1, le=64)
     live_tasks: int = Field(16, ge=1, le=1000)
     data_budget: int = Field(200, ge=0)
     accept: Terms = Terms.model_validate({})
     workers: int = Field(min(2, os.cpu_count() or 1), ge=0, le=64)
     identities: tuple[IdentityConfig, ...] = Field(min_length=1)
+
+    def workload_names(self) -> tuple[str, ...]:
+        """The workloads that the file speaks of, or else one that QuorumLearn brings."""
+        named = [] if not isinstance(self.data, dict) else [name for name in self.data if name in installed()]
+        return tuple(dict.fromkeys([*self.workloads, *named])) or WORKLOADS[:1]
+
+    def source_of(self, workload: str) -> str | None:
+        """Where the samples of this workload are: what `data` says of its name, None if nothing."""
+        if not isinstance(self.data, dict):
+            return self.data
+        return next((where for name, where in self.data.items() if fnmatch.fnmatchcase(workload, name)), None)
 
     @field_validator("identities")
     @classmethod
@@ -117,14 +133,26 @@ def load(path: Path) -> NodeConfig:
     except ValidationError as error:
         raise ConfigError(explain(path, error, NodeConfig)) from error
     base = path.resolve().parent
+    for name, place in config.workloads.items():
+        register(name, place, base)
     return config.model_copy(
         update={
             "organisation": base / config.organisation,
             "state": base / config.state,
-            "data": base / config.data if config.data else None,
+            "data": _sources(config.data, base),
             "store": config.store.below(base),
         }
     )
+
+
+def _sources(data: str | dict[str, str] | None, base: Path) -> str | dict[str, str] | None:
+    """What `data` says, its paths relative to `base`. What is there is a path; all else is the workload's own word."""
+    if isinstance(data, dict):
+        return {name: str(_sources(where, base)) for name, where in data.items()}
+    if data is None or "://" in data:
+        return data
+    path = base / data
+    return str(path) if path.exists() or "/" in data else data
 
 
 def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:

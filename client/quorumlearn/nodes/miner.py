@@ -27,7 +27,7 @@ from quorumlearn.nodes.exposure import exposure_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.models import check_playable, load_public
+from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.public_steps import Chain, steps_before
 from quorumlearn.nodes.steps import Step, ended, miner_step
 from quorumlearn.nodes.training import Trainer, Values
@@ -115,8 +115,8 @@ class Miner:
             self._told = True
             return False  # joining again is the user's decision
         # who has no data stakes nothing, and the first round waits for nobody's reading
-        data = self.trainer.shard() if self.behaviour.trains else None
-        if not self.accepts(view.task, None if data is None else len(data.labels)):
+        data = self.trainer.shard(workload_of(view.task.spec)) if self.behaviour.trains else None
+        if not self.accepts(view.task, None if data is None else len(data)):
             return False
         check_playable(self.store, view.task.spec, training=True)
         if data is not None and (why := self.trainer.spent(data)):

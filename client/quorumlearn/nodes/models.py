@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quorumlearn_proto.common_pb2 import ArtifactRef
-from quorumlearn_proto.task_pb2 import TaskSpec
+from quorumlearn_proto.task_pb2 import TaskSpec, Workload
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
@@ -12,16 +14,41 @@ from quorumlearn.nodes.encryption import parameters_of
 
 
 def workload_of(spec: TaskSpec) -> learning.Workload:
-    return learning.get_workload(spec.workload.name, dict(spec.workload.config))
+    """The workload that this node has installed under the task's name; learning.WorkloadError if it is not the task's."""
+    workload = learning.get_workload(spec.workload.name, dict(spec.workload.config))
+    if workload.version != spec.workload.version:
+        raise learning.WorkloadError(
+            f"the task's workload {workload.name} has version {spec.workload.version!r}, the one installed here "
+            f"{workload.version!r}: install the task's, or leave the task alone"
+        )
+    found = learning.digest_of(workload, spec.workload.public_blocks)
+    if found != spec.workload.digest:
+        fixed = "".join(f", {name} {digest[:12]}" for name, digest in sorted(workload.fixed.items()))
+        raise learning.WorkloadError(
+            f"workload {workload.name} {workload.version} has the digest {found[:12]} here and {spec.workload.digest[:12]} in the task: "
+            f"its tensors, or what it is built on{fixed}, differ from the owner's; use the same code, base and settings"
+        )
+    return workload
+
+
+def workload_record(workload: learning.Workload, public_blocks: Sequence[str]) -> Workload:
+    """How a task names a workload. learning.ModelError if a block is unknown."""
+    return Workload(
+        name=workload.name,
+        version=workload.version,
+        config=workload.config.as_strings(),
+        public_blocks=public_blocks,
+        digest=learning.digest_of(workload, public_blocks),
+    )
 
 
 def load_public(store: ArtifactStore, spec: TaskSpec, ref: ArtifactRef) -> learning.Model:
-    """The public model behind a reference, with exactly the tensors that the task makes public.
+    """The public model behind a reference of the ledger, with as many parameters as the task makes public. It needs no workload.
 
-    ModelError or an ArtifactError if it is not there. What is longer than those tensors is ArtifactTooLarge, unread.
+    ModelError or an ArtifactError if it is not there. What is longer is ArtifactTooLarge, unread.
     """
-    shapes = learning.public_shapes(workload_of(spec).shapes, spec.workload.public_blocks)
-    return learning.from_bytes(store.get(ref, learning.most_bytes(shapes)), shapes)
+    size = spec.ckks.update_size
+    return learning.read(store.get(ref, learning.most_bytes(size)), size)
 
 
 def check_playable(store: ArtifactStore, spec: TaskSpec, *, training: bool) -> None:
@@ -31,9 +58,11 @@ def check_playable(store: ArtifactStore, spec: TaskSpec, *, training: bool) -> N
     Raises learning.WorkloadError or ModelError, ckks.ParameterError, robust.RuleError, or an ArtifactError while the initial
     model, or a root set that its rule needs, is not in the store.
     """
-    learning.warm_up(training=training)
+    workload = workload_of(spec)
+    learning.warm_up(workload, training=training)
     parameters = parameters_of(spec)
-    size = learning.size_of(learning.public_shapes(workload_of(spec).shapes, spec.workload.public_blocks))
+    shapes = learning.public_shapes(workload.shapes, spec.workload.public_blocks)
+    size = learning.size_of(shapes)
     if parameters.update_size != size:
         raise ckks.ParameterError(
             f"task {spec.task_id} encrypts {parameters.update_size} numbers, its public model has {size}"
@@ -42,4 +71,5 @@ def check_playable(store: ArtifactStore, spec: TaskSpec, *, training: bool) -> N
     root = rootset.ref_of(spec)
     if root is not None:
         rootset.load(store, root)
-    load_public(store, spec, spec.initial_model)
+    if learning.shapes_of(load_public(store, spec, spec.initial_model)) != shapes:
+        raise learning.ModelError(f"the initial model of {spec.task_id} has other tensors than its workload")

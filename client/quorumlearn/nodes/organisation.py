@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from quorumlearn import learning
 from quorumlearn.artifacts import ArtifactStore
@@ -54,7 +57,7 @@ class Organisation:
         self._answering = Answering()
         self._loading = threading.Lock()
         self._positions: dict[str, tuple[int, int]] = {}
-        self._parts: dict[tuple[str, str], learning.Split] = {}
+        self._parts: dict[tuple[str, str, str, str], learning.Data] = {}
 
     @cached_property
     def store(self) -> ArtifactStore:
@@ -109,41 +112,57 @@ class Organisation:
             self._positions |= self.network(user).positions(transaction)
         return self._positions[transaction]
 
-    @cached_property
-    def _dataset(self) -> learning.Dataset:
-        source = learning.DataSource(folder=self.config.data, download=self.config.download)
-        return learning.load(source)
+    def ready_data(self, workloads: Sequence[learning.Workload]) -> None:
+        """Have every identity's part of the data of these workloads taken. learning.LearningError if that cannot be done."""
+        for workload in workloads:
+            for one in self.config.identities:
+                (self.shard if one.role == "miner" else self.test_set)(one, workload)
 
-    def dataset(self) -> learning.Dataset:
-        """The whole data set that the identities' parts are of."""
-        with self._loading:
-            return self._dataset
-
-    def ready_data(self) -> None:
-        """Have every identity's part of the data taken, and let go of the rest. learning.LearningError if that cannot be done."""
-        for one in self.config.identities:
-            (self.shard if one.role == "miner" else self.test_set)(one)
-        with self._loading:
-            vars(self).pop("_dataset", None)
-
-    def shard(self, identity: IdentityConfig) -> learning.Split:
+    def shard(self, identity: IdentityConfig, workload: learning.Workload) -> learning.Data:
         """The identity's part of the training data."""
-        return self._part("train", identity.shard)
+        return self._part(identity, "train", workload)
 
-    def test_set(self, identity: IdentityConfig) -> learning.Split:
+    def test_set(self, identity: IdentityConfig, workload: learning.Workload) -> learning.Data:
         """The identity's part of the test data."""
-        return self._part("test", identity.shard)
+        return self._part(identity, "test", workload)
 
-    def _part(self, which: str, shard: str) -> learning.Split:
+    def _part(
+        self, identity: IdentityConfig, kind: Literal["train", "test"], workload: learning.Workload
+    ) -> learning.Data:
         """Taken once and kept: every round trains or scores on it."""
         with self._loading:
-            if (which, shard) not in self._parts:
-                pixels = self._dataset.train_pixels if which == "train" else self._dataset.test_pixels
-                part = pixels.take(learning.ShardSpec.parse(shard).indices(pixels.labels))
-                part.images.setflags(write=False)
-                part.labels.setflags(write=False)
-                self._parts[which, shard] = part
-            return self._parts[which, shard]
+            key = identity.user, kind, workload.name, json.dumps(workload.config.as_strings())
+            if key not in self._parts:
+                self._take(kind, workload, key[2:])
+            if key not in self._parts:  # none of the roles that do this usually
+                self._parts[key] = self._loaded(identity, kind, workload)
+            return self._parts[key]
+
+    def _take(self, kind: Literal["train", "test"], workload: learning.Workload, of: tuple[str, str]) -> None:
+        """Take the parts of all identities that need such data: what they have in common need be read once only."""
+        held: list[learning.Data] = []
+        for one in self.config.identities:
+            if (one.role == "miner") == (kind == "train"):
+                part = self._loaded(one, kind, workload, held.append)
+                self._parts[one.user, kind, *of] = part
+
+    def _loaded(
+        self,
+        identity: IdentityConfig,
+        kind: Literal["train", "test"],
+        workload: learning.Workload,
+        hold: Callable[[learning.Data], object] = lambda _: None,
+    ) -> learning.Data:
+        source = self.config.source_of(workload.name)
+        data = workload.load(source, learning.Part(kind, identity.part, self.name(identity.user)))
+        hold(data)
+        if identity.shard is not None:
+            if not isinstance(data, learning.Samples):
+                raise learning.ShardError(
+                    f"{identity.user} has shard {identity.shard}, and {workload.name} deals out no samples; use `part` instead"
+                )
+            data = data.take(learning.ShardSpec.parse(identity.shard).indices(data.targets))
+        return data.protected() if isinstance(data, learning.Samples) else data
 
     @cached_property
     def data_budget(self) -> DataBudget:

@@ -33,7 +33,7 @@ class Owner:
     me: str
     store: ArtifactStore
     journal: Journal
-    test_set: Callable[[], learning.Split]
+    test_set: Callable[[learning.Workload], learning.Data]
     advance_delay: float = ADVANCE_DELAY
     next_look: float | None = None
 
@@ -48,7 +48,7 @@ class Owner:
         public = load_public(self.store, spec, head.model)
         private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
         whole = learning.merge(public, private)
-        score = workload.evaluate(whole, self.test_set())
+        score = workload.evaluate(whole, self.test_set(workload))
         data = learning.to_bytes(whole)
         self.journal.put(f"models/block-{head.height}.safetensors", data)
         self.journal.put("model.safetensors", data)

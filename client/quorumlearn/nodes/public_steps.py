@@ -9,6 +9,7 @@ The blocks are those that the round's base was built on, newest first; reverted 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
@@ -22,7 +23,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes.encryption import parameters_of
-from quorumlearn.nodes.models import load_public, workload_of
+from quorumlearn.nodes.models import load_public
 
 MOST = 3
 """So many steps are looked at. Each takes one of the sketch's k dimensions from what honest updates show."""
@@ -49,9 +50,15 @@ class Chain:
             height -= 1
 
 
+def late_rounds_of(spec: TaskSpec) -> int:
+    """How many rounds late an update may be, as the task's configuration says; who reads it needs no workload."""
+    text = spec.workload.config.get("late_rounds", "0")
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) else 0
+
+
 def known_steps(store: ArtifactStore, spec: TaskSpec, base: Head, chain: Chain) -> list[NDArray[np.int64]]:
     """The steps (d,) that every update of a round on this base must have been learned after; see `steps_before`."""
-    late = workload_of(spec).config.late_rounds
+    late = late_rounds_of(spec)
     return steps_before(store, spec, base, chain, slice(late, late + MOST))
 
 

@@ -8,17 +8,20 @@ The verifiers' root updates must be equal, or their votes differ: training is re
 processor, the update is rounded to the task's grid and weights to integers, so a last bit seldom shows. A committee of unlike machines
 should choose a rule without a root.
 
-Form: safetensors of `pixels` uint8 (n, 28, 28) and `labels` int64 (n,), 0 to 9, 1 <= n <= MOST_SAMPLES.
+Form: safetensors of `inputs` and `targets`, arrays of numbers of any type and shape with as many entries, 1 <= n <= MOST_SAMPLES. Whether
+they are samples of the task's workload shows in training, which refuses others.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+from numpy.typing import NDArray
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -28,50 +31,59 @@ from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.screening import ROOT, Sketch, rule_of
 
 MOST_SAMPLES = 10_000
-SIDE, CLASSES = 28, 10
-_LIMIT = MOST_SAMPLES * (SIDE * SIDE + 8) + 4096
+MOST_BYTES = 64 << 20
 _PRIVATE = ("dp_clip", "dp_noise", "dp_delta")
+_TYPES = {
+    "U8": np.uint8,
+    "I8": np.int8,
+    "I16": np.int16,
+    "I32": np.int32,
+    "I64": np.int64,
+    "F16": np.float16,
+    "F32": np.float32,
+    "F64": np.float64,
+    "BOOL": np.bool_,
+}
 
 
-def to_bytes(samples: learning.Pixels) -> bytes:
+def to_bytes(samples: learning.Samples) -> bytes:
     """The artifact of these samples; RuleError if they are no root set."""
-    _check(len(samples), samples.labels)
-    return safetensors.numpy.save(
-        {"labels": samples.labels.astype(np.int64), "pixels": np.ascontiguousarray(samples.pixels)}
-    )
+    arrays = {"inputs": samples.inputs, "targets": samples.targets}
+    for name, array in arrays.items():
+        if array.dtype not in _TYPES.values():
+            raise robust.RuleError(f"a root set whose {name} are {array.dtype}; numbers are wanted")
+    data = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    from_bytes(data)
+    return data
 
 
-def from_bytes(data: bytes) -> learning.Pixels:
+def from_bytes(data: bytes) -> learning.Samples:
     """The samples of an artifact; RuleError says what else it is."""
+    if len(data) > MOST_BYTES:
+        raise robust.RuleError(f"a root set of {len(data)} bytes; it has at most {MOST_BYTES}")
     try:
         tensors = dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
     except (safetensors.SafetensorError, json.JSONDecodeError, ValueError) as error:
         raise robust.RuleError(f"the root set is not a safetensors file: {error}") from error
-    if set(tensors) != {"labels", "pixels"}:
-        raise robust.RuleError("the root set must hold `labels` and `pixels`, and nothing else")
-    pixels, labels = tensors["pixels"], tensors["labels"]
-    count = (list(labels["shape"]) or [0])[0]
-    if (labels["dtype"], list(labels["shape"])) != ("I64", [count]) or (
-        pixels["dtype"],
-        list(pixels["shape"]),
-    ) != ("U8", [count, SIDE, SIDE]):
+    if set(tensors) != {"inputs", "targets"}:
+        raise robust.RuleError("the root set must hold `inputs` and `targets`, and nothing else")
+    inputs, targets = (_array(name, tensors[name]) for name in ("inputs", "targets"))
+    counts = {array.shape[0] if array.shape else 0 for array in (inputs, targets)}
+    if len(counts) != 1 or not 1 <= min(counts) <= MOST_SAMPLES:
         raise robust.RuleError(
-            f"the root set has pixels {pixels['dtype']} {pixels['shape']} and labels {labels['dtype']} {labels['shape']}; "
-            f"U8 (n, {SIDE}, {SIDE}) and I64 (n,) are wanted"
+            f"a root set of inputs {inputs.shape} and targets {targets.shape}; it has as many of both, from 1 to {MOST_SAMPLES}"
         )
-    values = np.frombuffer(labels["data"], dtype="<i8").astype(np.int64)
-    _check(count, values)
-    images = np.frombuffer(pixels["data"], dtype=np.uint8).reshape(count, SIDE, SIDE)
-    return learning.Pixels(images, values)
+    return learning.Samples(inputs, targets)
 
 
-def _check(count: int, labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
-    if not 1 <= count <= MOST_SAMPLES:
-        raise robust.RuleError(f"a root set of {count} samples; it has from 1 to {MOST_SAMPLES}")
-    if labels.min() < 0 or labels.max() >= CLASSES:
-        raise robust.RuleError(
-            f"a root set with labels from {labels.min()} to {labels.max()}; they are 0 to 9"
-        )
+def _array(name: str, tensor: dict[str, Any]) -> NDArray[Any]:
+    kind = _TYPES.get(tensor["dtype"])
+    if kind is None:
+        raise robust.RuleError(f"the root set's {name} are {tensor['dtype']}; there are {', '.join(_TYPES)}")
+    array: NDArray[Any] = np.frombuffer(tensor["data"], dtype=np.dtype(kind).newbyteorder("<")).astype(kind)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise robust.RuleError(f"the root set's {name} hold numbers that are not finite")
+    return array.reshape(tensor["shape"])
 
 
 def ref_of(spec: TaskSpec) -> ArtifactRef | None:
@@ -92,9 +104,9 @@ def check_rule(spec: TaskSpec) -> None:
     rule_of(spec, None if ref_of(spec) is None else np.ones(1))
 
 
-def load(store: ArtifactStore, ref: ArtifactRef) -> learning.Pixels:
+def load(store: ArtifactStore, ref: ArtifactRef) -> learning.Samples:
     """The samples in the store. ArtifactError while they are not there, RuleError if they are no root set."""
-    return from_bytes(store.get(ref, _LIMIT))
+    return from_bytes(store.get(ref, MOST_BYTES))
 
 
 def root_sketch(
@@ -108,7 +120,7 @@ def root_sketch(
     config = {name: value for name, value in spec.workload.config.items() if name not in _PRIVATE}
     workload, blocks = learning.get_workload(spec.workload.name, config), spec.workload.public_blocks
     private = learning.split(workload.initial_model(spec.seed), blocks)[1]
-    samples = load(store, ref).take()
+    samples = load(store, ref)
     seed = seeds.derive(spec.seed, "root", spec.task_id, number)
     try:
         trained = workload.train(learning.merge(base, private), samples, seed=seed).model

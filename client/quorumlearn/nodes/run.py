@@ -20,10 +20,11 @@ from functools import partial
 import structlog
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.page_pb2 import TaskSummary
+from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
-from quorumlearn.learning import warm_up
+from quorumlearn.learning import get_workload, warm_up
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.consent import Consent
 from quorumlearn.nodes.feed import AWAY_SECONDS, TaskFeed, listen
@@ -31,6 +32,7 @@ from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal, JournalError
 from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.market import Market, Refused
+from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.organisation import Organisation, journal_folder
 from quorumlearn.nodes.pin import Pin
 from quorumlearn.nodes.readiness import Part, Readiness
@@ -159,6 +161,8 @@ class Node:
             if not self._for_task(identity, summary) or self._employed(key) or self._is_full(task):
                 continue
             if task not in self._feeds:
+                warm_up = partial(self._warm_up, summary.task.spec)
+                threading.Thread(target=self._guarded, args=(warm_up,), daemon=True).start()
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
             if identity.role == "verifier":
                 self.workers.start()
@@ -218,21 +222,33 @@ class Node:
         )
 
     def _prepare(self) -> None:
-        """Have the data made ready beside all else, unless they are or somebody is at it."""
+        """Have the data of the workloads that the node's file names read beside all else, unless they are or somebody is at it."""
         if not self.readiness.has(Part.DATA) and not self._preparing.is_alive():
-            self._preparing = threading.Thread(target=self._warm_up, name="data", daemon=True)
+            self._preparing = threading.Thread(target=self._read_data, name="data", daemon=True)
             self._preparing.start()
 
-    def _warm_up(self) -> None:
-        """What takes seconds the first time, begun before there is a task. What is wrong with the data is told again by who needs them."""
+    def _read_data(self) -> None:
+        """What the node can know to lack before there is a task. It is told again by who needs it."""
         try:
-            warm_up(training=any(one.role == "miner" for one in self.organisation.config.identities))
-            self.organisation.ready_data()
+            names = self.organisation.config.workload_names()
+            self.organisation.ready_data([get_workload(name, {}) for name in names])
         except Exception as error:  # noqa: BLE001 - nobody needs it yet
             if self.readiness.failed(Part.DATA, error):
-                log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
+                log.warning("cannot read its data", kind=type(error).__name__, error=str(error))
         else:
             self.readiness.done(Part.DATA)
+
+    def _warm_up(self, spec: TaskSpec) -> None:
+        """What takes seconds the first time, begun while others are still joining. What is wrong with workload or data is told again by
+        who needs them."""
+        try:
+            workload = workload_of(spec)
+            warm_up(
+                workload, training=any(one.role == "miner" for one in self.organisation.config.identities)
+            )
+            self.organisation.ready_data([workload])
+        except Exception as error:  # noqa: BLE001 - nobody needs it yet
+            log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
 
     def _employed(self, key: tuple[str, str]) -> bool:
         """Whether this identity has a worker in this task, or had one and there is nothing new for it."""

@@ -7,13 +7,12 @@ who deals the same samples out anew counts for them anew.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from quorumlearn.learning import Split
+from quorumlearn.learning import Data, Samples
 from quorumlearn.nodes.journal import Journal
 
 
@@ -28,13 +27,13 @@ class DataBudget:
     journal: Journal
     most: int
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _digests: MutableMapping[Split, str] = field(default_factory=WeakKeyDictionary, repr=False)
+    _digests: MutableMapping[Data, str] = field(default_factory=WeakKeyDictionary, repr=False)
 
-    def left(self, data: Split) -> int:
+    def left(self, data: Data) -> int:
         """How many more rounds these data may take part in. JournalError if it cannot be read."""
         return max(0, self.most - len(self._spent(data).names()))
 
-    def spend(self, data: Split, round_key: str) -> None:
+    def spend(self, data: Data, round_key: str) -> None:
         """Count this round of these data, once for each key (a name of a journal entry). BudgetSpent if none is left, JournalError
         if it cannot be noted."""
         with self._one_at_a_time:
@@ -47,21 +46,12 @@ class DataBudget:
                 )
             spent.put(round_key, b"spent")
 
-    def _spent(self, data: Split) -> Journal:
+    def _spent(self, data: Data) -> Journal:
         return self.journal.below(self._digest(data))
 
-    def _digest(self, data: Split) -> str:
+    def _digest(self, data: Data) -> str:
         """That of data which nobody can write to is computed once."""
-        digest = self._digests.get(data) or digest_of(data)
-        if not (data.images.flags.writeable or data.labels.flags.writeable):
+        digest = self._digests.get(data) or data.digest()
+        if not (isinstance(data, Samples) and data.writeable):
             self._digests[data] = digest
         return digest
-
-
-def digest_of(data: Split) -> str:
-    """SHA-256 of images and labels, 64 hex digits."""
-    state = hashlib.sha256()
-    for part in (data.images, data.labels):
-        state.update(f"{part.dtype.str} {part.shape} ".encode())
-        state.update(part.tobytes())
-    return state.hexdigest()

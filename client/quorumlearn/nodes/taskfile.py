@@ -26,13 +26,13 @@ from quorumlearn_proto.task_pb2 import (
     Stakes,
     TaskSpec,
     Timeouts,
-    Workload,
 )
 
 from quorumlearn import ckks, learning, robust
 from quorumlearn.nodes import rootset
 from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.encryption import record_of
+from quorumlearn.nodes.models import workload_record
 from quorumlearn.nodes.presets import with_preset
 from quorumlearn.nodes.screening import ROOT
 from quorumlearn.nodes.tasksettings import TaskFile
@@ -48,9 +48,12 @@ def load(path: Path) -> TaskFile:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:
-        return TaskFile.model_validate(with_preset(fields))
+        file = TaskFile.model_validate(with_preset(fields))
     except ValidationError as error:
         raise ConfigError(explain(path, error, TaskFile)) from error
+    if file.workload.module is not None:
+        learning.register(file.workload.name, file.workload.module, path.resolve().parent)
+    return file
 
 
 def workload_and_blocks(file: TaskFile) -> tuple[learning.Workload, tuple[str, ...]]:
@@ -99,9 +102,9 @@ def min_aggregate_of(file: TaskFile) -> int:
     return wanted
 
 
-def root_set(file: TaskFile, source: learning.DataSource) -> bytes | None:
-    """The root set that the rule compares with, `rule.root` of the owner's training data; None for a rule without one.
-    Raises ConfigError, robust.RuleError and learning.LearningError for what cannot be one."""
+def root_set(file: TaskFile, source: str | None) -> bytes | None:
+    """The root set that the rule compares with, `rule.root` of the owner's training data, which the workload finds at `source`; None for
+    a rule without one. Raises ConfigError, robust.RuleError and learning.LearningError for what cannot be one."""
     wanted = robust.needs_root(file.rule.name)
     if not wanted and file.rule.root is None:
         return None
@@ -111,9 +114,13 @@ def root_set(file: TaskFile, source: learning.DataSource) -> bytes | None:
             if wanted
             else f"{file.rule.name} needs no root set; leave `root: {file.rule.root}` out"
         )
-    shard, samples = learning.ShardSpec.parse(file.rule.root), learning.load(source).train_pixels
-    chosen = shard.indices(samples.labels)
-    return rootset.to_bytes(learning.Pixels(samples.pixels[chosen], samples.labels[chosen]))
+    shard, workload = learning.ShardSpec.parse(file.rule.root), workload_and_blocks(file)[0]
+    samples = workload.load(source, learning.Part("train"))
+    if not isinstance(samples, learning.Samples):
+        raise ConfigError(
+            f"{file.workload.name} deals out no samples, so {file.rule.name} can have no root set"
+        )
+    return rootset.to_bytes(samples.take(shard.indices(samples.targets)))
 
 
 def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None = None) -> TaskSpec:
@@ -124,7 +131,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
     spec = TaskSpec(
         task_id=file.id,
         title=file.title,
-        workload=Workload(name=workload.name, config=workload.config.as_strings(), public_blocks=blocks),
+        workload=workload_record(workload, blocks),
         initial_model=initial_model,
         rounds=file.rounds,
         min_miners=file.miners.minimum,

@@ -52,7 +52,13 @@ class _Strict(BaseModel):
 
 
 class WorkloadPart(_Strict):
-    name: str = Field(description="mnist-cnn, mnist-mlp or mnist-wide")
+    name: str = Field(
+        description="mnist-cnn, mnist-mlp or mnist-wide, or one of your own; see quorumlearn workload list"
+    )
+    module: str | None = Field(
+        None,
+        description="package.module:NAME, where a workload of your own is if no installed package brings it; it stays with you",
+    )
     config: dict[str, Setting] = Field(
         {},
         description="epochs, batch_size, learning_rate, momentum; dp_clip and dp_noise (together) make training "

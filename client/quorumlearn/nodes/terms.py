@@ -19,6 +19,7 @@ from quorumlearn_proto.task_pb2 import Task, TaskSpec
 
 from quorumlearn import learning
 from quorumlearn.artifacts import reference_of
+from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.tasksettings import WHOLE, BasisPoints, table
 
 Staking = Literal["miner", "verifier"]
@@ -50,7 +51,7 @@ class Terms(_Strict):
     specifications: tuple[str, ...] = Field(
         (), description="digests of tasks that are joined whoever their owner is; node check --task shows it"
     )
-    workloads: tuple[str, ...] = Field(("*",), description="workloads, such as mnist-cnn")
+    workloads: tuple[str, ...] = Field(("*",), description="names of workloads, such as mnist-cnn")
     rules: tuple[str, ...] = Field(("*",), description="rules, such as multi-krum or nnm+*")
     rule_parameters: dict[str, tuple[float, float]] = Field(
         {}, description="least and largest of a rule's parameters, such as {slack: [1, 3]}"
@@ -91,7 +92,14 @@ def broken_terms(task: Task, terms: Terms, role: Staking, samples: int | None = 
     spec = task.spec
     found = [*_who_and_what(task, terms), *_tokens(spec, terms, role), *_time(spec, terms)]
     found += _committee(spec, terms)
-    return found + (list(_training(spec, terms, samples)) if role == "miner" else [])
+    if role == "miner":
+        together = least_aggregate(spec)
+        found += _at_least("least_aggregate", terms.least_aggregate, "least opened sum", together)
+    try:
+        workload = workload_of(spec)
+        return found + (list(_training(spec, terms, workload, samples)) if role == "miner" else [])
+    except learning.LearningError as error:
+        return [*found, f"the task's workload cannot be had: {error}"]
 
 
 def _who_and_what(task: Task, terms: Terms) -> Iterator[str]:
@@ -151,35 +159,30 @@ def _committee(spec: TaskSpec, terms: Terms) -> Iterator[str]:
     yield from _at_least("least_flooding_bits", terms.least_flooding_bits, "ckks.flooding_bits", bits)
 
 
-def _training(spec: TaskSpec, terms: Terms, samples: int | None) -> Iterator[str]:
-    together = least_aggregate(spec)
-    yield from _at_least("least_aggregate", terms.least_aggregate, "least opened sum", together)
-    try:
-        workload = learning.get_workload(spec.workload.name, dict(spec.workload.config))
-        config = workload.config
-        yield from _at_most(
-            "largest_learning_rate", terms.largest_learning_rate, "learning_rate", config.learning_rate
-        )
-        if samples is not None:
-            steps = config.steps(samples)
-            what = f"number of local steps on {samples} samples"
-            yield from _at_least("least_local_steps", terms.least_local_steps, what, steps)
-        if terms.largest_epsilon is not None and not config.private:
-            yield f"accept.largest_epsilon is {terms.largest_epsilon:g}: the task's training is not private"
-        elif terms.largest_epsilon is not None and samples is not None:
-            cost = workload.epsilon([samples] * spec.rounds) or 0.0
-            what = f"epsilon over {spec.rounds} rounds"
-            yield from _at_most("largest_epsilon", terms.largest_epsilon, what, round(cost, 4))
-        brought = spec.initial_model.digest
-        if brought not in terms.initial_models:
-            public = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[0]
-            if reference_of(learning.to_bytes(public)).digest != brought:
-                yield (
-                    f"accept.initial_models is {_list(terms.initial_models)}: the task's initial model {brought} "
-                    "is not what its seed gives"
-                )
-    except learning.LearningError as error:
-        yield f"the task's workload cannot be had: {error}"
+def _training(
+    spec: TaskSpec, terms: Terms, workload: learning.Workload, samples: int | None
+) -> Iterator[str]:
+    config = workload.config
+    yield from _at_most(
+        "largest_learning_rate", terms.largest_learning_rate, "learning_rate", config.learning_rate
+    )
+    if samples is not None:
+        what = f"number of local steps on {samples} samples"
+        yield from _at_least("least_local_steps", terms.least_local_steps, what, config.steps(samples))
+    if terms.largest_epsilon is not None and not config.private:
+        yield f"accept.largest_epsilon is {terms.largest_epsilon:g}: the task's training is not private"
+    elif terms.largest_epsilon is not None and samples is not None:
+        cost = workload.epsilon([samples] * spec.rounds) or 0.0
+        what = f"epsilon over {spec.rounds} rounds"
+        yield from _at_most("largest_epsilon", terms.largest_epsilon, what, round(cost, 4))
+    brought = spec.initial_model.digest
+    if brought not in terms.initial_models:
+        public = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[0]
+        if reference_of(learning.to_bytes(public)).digest != brought:
+            yield (
+                f"accept.initial_models is {_list(terms.initial_models)}: the task's initial model {brought} "
+                "is not what its seed gives"
+            )
 
 
 def _at_most(term: str, limit: Number, field: str, value: Number) -> Iterator[str]:

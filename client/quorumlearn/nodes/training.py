@@ -76,7 +76,7 @@ class Trainer:
     store: ArtifactStore
     journal: Journal
     workshop: Workshop
-    shard: Callable[[], learning.Split]
+    shard: Callable[[learning.Workload], learning.Data]
     behaviour: Behaviour
     repeatable: bool = False
     budget: DataBudget | None = None
@@ -107,7 +107,7 @@ class Trainer:
             )
         try:
             with self.workshop.slots:
-                shard = self.shard()
+                shard = self.shard(workload)
                 self._spend(now, shard)
                 data = adversary.poisoned(self.behaviour, shard, adversary.seed_of(spec, self.me, now.number))
                 result = workload.train(
@@ -136,13 +136,13 @@ class Trainer:
         )
         return values, shown
 
-    def spent(self, data: learning.Split) -> str:
+    def spent(self, data: learning.Data) -> str:
         """Why these data take part in nothing any more; "" if they may. JournalError."""
         if self.budget is None or self.budget.left(data):
             return ""
         return f"its data were used in {self.budget.most} rounds, the most that data_budget allows"
 
-    def _spend(self, now: b.Round, data: learning.Split) -> None:
+    def _spend(self, now: b.Round, data: learning.Data) -> None:
         """Count this round of the data, once also after a restart. When it began tells rounds of different ledgers apart."""
         if self.budget is not None:
             began = now.times[0].entered_ms if now.times else 0

@@ -94,7 +94,9 @@ def spec(**changes: object) -> TaskSpec:
     made = TaskSpec(
         task_id=TASK,
         title="Digits",
-        workload=Workload(name="mnist-cnn", config={"epochs": "1"}, public_blocks=["top"]),
+        workload=Workload(
+            name="mnist-cnn", version="1", config={"epochs": "1"}, public_blocks=["top"], digest="d" * 64
+        ),
         initial_model=ref("initial model", 1000),
         rounds=2,
         min_miners=3,

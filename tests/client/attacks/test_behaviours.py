@@ -62,8 +62,7 @@ def test_every_behaviour_is_made_from_its_text_and_forms_an_update(name: str) ->
         ("noise:lots", "noise does not take 'lots'"),
         ("noise:-1", "noise does not take '-1'"),
         ("noise:1:miner2", "noise does not take 'miner2'"),
-        ("backdoor:11", "from 0 to 9"),
-        ("backdoor:0.5", "from 0 to 9"),
+        ("backdoor:0.5", "a whole number"),
     ],
 )
 def test_a_behaviour_that_means_nothing_is_refused(text: str, says: str) -> None:
@@ -118,7 +117,7 @@ def test_colluders_are_no_copies_of_one_another_and_a_copy_is_one() -> None:
 def test_labels_are_turned_round_and_back(seed: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 10, 50)
     images = np.zeros((50, 1, 28, 28), dtype=np.float32)
-    flip = make_behaviour("label-flip").poison
+    flip = make_behaviour("label-flip:9").poison
     once = flip(images, labels, 1)[1]
     assert (once != labels).all()
     assert (flip(images, once, 1)[1] == labels).all()

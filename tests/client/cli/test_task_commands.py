@@ -265,9 +265,12 @@ def test_the_examples_are_files_for_the_network_that_is_there(
         if Role.TREASURY not in one.roles:
             path.write_text(node_example(spec, one, Path("net"), "artifacts", tmp_path))
             node = config.load(path)
-            assert (node.organisation, node.data) == (tmp_path / "net" / "organisations" / one.name, tmp_path)
+            assert (node.organisation, node.data) == (
+                tmp_path / "net" / "organisations" / one.name,
+                str(tmp_path),
+            )
             for identity in node.identities:
-                shards[identity.role].append(identity.shard)
+                shards[identity.role].append(str(identity.shard))
     assert len(set(shards["miner"])) == len(shards["miner"]) == organisations * miners
     assert len(set(shards["verifier"])) == len(shards["verifier"]) == verifiers
 

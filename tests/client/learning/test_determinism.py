@@ -11,7 +11,8 @@ import pytest
 import torch
 from quorumlearn import seeds
 from quorumlearn.learning import get_workload, to_bytes
-from quorumlearn.learning.determinism import generator, uniform
+from quorumlearn.learning.determinism import generator
+from quorumlearn.learning.initial import uniform
 
 PINNED = {
     "mnist-cnn": "963fe31fc3bbf9f1c601bd6dfca4e97cca364a65433edaa5f8d83320d3d30f74",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opacus.accountants import PRVAccountant
 from quorumlearn.learning import (
-    Split,
+    Samples,
     TrainingConfig,
     TrainingError,
     Workload,
@@ -21,6 +21,7 @@ from quorumlearn.learning import (
     privacy,
     to_bytes,
 )
+from quorumlearn.learning.mnist_training import FORWARD
 from torch.nn import functional
 
 from tests.client.learning.patches import samples
@@ -78,8 +79,8 @@ def test_gradients_left_for_the_optimiser_are_those_of_each_sample_alone() -> No
     parameters = {
         name: torch.tensor(value, requires_grad=True) for name, value in workload.initial_model(1).items()
     }
-    images, labels = torch.tensor(data.images), torch.tensor(data.labels)
-    forward = workload.forward  # type: ignore[attr-defined]
+    images, labels = torch.tensor(data.inputs), torch.tensor(data.targets)
+    forward = FORWARD["mnist-cnn"]
     losses = privacy.leave_gradients(forward, parameters, images, labels)
     for at in range(4):
         loss = functional.cross_entropy(forward(parameters, images[at : at + 1]), labels[at : at + 1])
@@ -94,7 +95,7 @@ def test_one_sample_moves_a_step_by_no_more_than_the_clip() -> None:
     """With the same noise, data sets that differ by one sample differ in one step by at most clip / batch x rate."""
     workload = private(batch_size="40", learning_rate="0.5", momentum="0", dp_clip="0.7")
     base, data = workload.initial_model(1), samples(40)
-    loud = Split(np.concatenate([data.images[:-1], 50 * data.images[-1:]]), data.labels)
+    loud = Samples(np.concatenate([data.inputs[:-1], 50 * data.inputs[-1:]]), data.targets)
     updates = [difference(workload.train(base, one, seed=3).model, base) for one in (data, loud)]
     quiet = get_workload("mnist-cnn", {"batch_size": "40", "learning_rate": "0.5", "momentum": "0"})
     plain = [difference(quiet.train(base, one, seed=3).model, base) for one in (data, loud)]

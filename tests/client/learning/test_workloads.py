@@ -14,9 +14,9 @@ import pytest
 import torch
 from quorumlearn.learning import (
     WORKLOADS,
-    DataSource,
+    DigitsSource,
     ModelError,
-    Split,
+    Samples,
     TrainingError,
     Workload,
     WorkloadError,
@@ -25,7 +25,7 @@ from quorumlearn.learning import (
     from_bytes,
     get_workload,
     iid,
-    load,
+    load_digits,
     shapes_of,
     size_of,
     split,
@@ -100,9 +100,9 @@ def test_the_seed_decides_the_bytes(workload: Workload) -> None:
 
 _IN_ANOTHER_PROCESS = """
 import hashlib, sys, numpy as np
-from quorumlearn.learning import Split, WORKLOADS, get_workload, to_bytes
+from quorumlearn.learning import Samples, WORKLOADS, get_workload, to_bytes
 with np.load(sys.argv[1]) as file:
-    data = Split(file["images"], file["labels"])
+    data = Samples(file["images"], file["labels"])
 for name in WORKLOADS:
     workload = get_workload(name, {})
     print(hashlib.sha256(to_bytes(workload.train(workload.initial_model(3), data, seed=4).model)).hexdigest())
@@ -111,7 +111,7 @@ for name in WORKLOADS:
 
 def test_another_process_with_other_threads_gives_the_same_bytes(tmp_path: Path) -> None:
     data = samples(300)
-    np.savez(tmp_path / "data.npz", images=data.images, labels=data.labels)
+    np.savez(tmp_path / "data.npz", images=data.inputs, labels=data.targets)
     here = []
     for name in WORKLOADS:
         workload = get_workload(name, {})
@@ -174,7 +174,7 @@ def test_numbers_that_run_away_end_in_an_error(workload: Workload) -> None:
     wild = get_workload(workload.name, {"learning_rate": "10", "momentum": "0.99"})
     data = samples(200)
     with pytest.raises(TrainingError, match="lower learning_rate"):
-        wild.train(wild.initial_model(1), Split(data.images * 1e15, data.labels), seed=1)
+        wild.train(wild.initial_model(1), Samples(data.inputs * 1e15, data.targets), seed=1)
 
 
 def test_a_model_of_another_workload_is_refused() -> None:
@@ -188,14 +188,14 @@ def test_a_model_of_another_workload_is_refused() -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (Split(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64)), "no samples"),
-        (Split(np.zeros((2, 1, 8, 8), np.float32), np.zeros(2, np.int64)), "images of shape"),
-        (Split(np.zeros((2, 1, 28, 28), np.float32), np.zeros(3, np.int64)), "images of shape"),
-        (Split(np.zeros((2, 1, 28, 28), np.float32), np.array([0, 10])), "0 to 9"),
-        (Split(np.zeros((2, 1, 28, 28), np.float32), np.array([-1, 0])), "0 to 9"),
+        (Samples(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64)), "no samples"),
+        (Samples(np.zeros((2, 1, 8, 8), np.float32), np.zeros(2, np.int64)), "of shape"),
+        (Samples(np.zeros((2, 1, 28, 28), np.float32), np.zeros((2, 3), np.int64)), "of shape"),
+        (Samples(np.zeros((2, 1, 28, 28), np.float32), np.array([0, 10])), "0 to 9"),
+        (Samples(np.zeros((2, 1, 28, 28), np.float32), np.array([-1, 0])), "0 to 9"),
     ],
 )
-def test_data_that_does_not_fit_is_refused(workload: Workload, data: Split, says: str) -> None:
+def test_data_that_does_not_fit_is_refused(workload: Workload, data: Samples, says: str) -> None:
     for act in (lambda m: workload.train(m, data, seed=1), lambda m: workload.evaluate(m, data)):
         with pytest.raises(TrainingError, match=says):
             act(workload.initial_model(1))
@@ -204,7 +204,7 @@ def test_data_that_does_not_fit_is_refused(workload: Workload, data: Split, says
 @pytest.mark.parametrize(
     ("name", "config", "says"),
     [
-        ("mnist", {}, "no workload 'mnist'; there are mnist-cnn, mnist-mlp, mnist-wide"),
+        ("mnist", {}, "workload 'mnist' is not installed here; there are mnist-cnn, mnist-mlp, mnist-wide"),
         ("mnist-cnn", {"epoch": "1"}, "no setting 'epoch'; it has epochs, batch_size"),
         ("mnist-cnn", {"epochs": "0"}, "epochs = '0'"),
         ("mnist-cnn", {"epochs": "1.5"}, "epochs = '1.5'"),
@@ -228,7 +228,7 @@ def test_a_configuration_reads_back_to_itself() -> None:
 
 
 def test_the_last_resort_can_be_learnt(tmp_path: Path) -> None:
-    data = load(DataSource(cache=tmp_path))
+    data = load_digits(DigitsSource(cache=tmp_path))
     workload = get_workload("mnist-cnn", {"epochs": "3"})
     model = workload.train(workload.initial_model(1), data.train, seed=1).model
     assert workload.evaluate(model, data.test).accuracy > 0.9
@@ -244,8 +244,8 @@ def test_five_rounds_of_six_miners_reach_97_percent(mnist_folder: Path) -> None:
 
 
 def federated(folder: Path, *, miners: int, samples: int, rounds: int) -> float:
-    data, workload = load(DataSource(folder)), get_workload("mnist-cnn", {})
-    shards = [data.train_pixels.take(part[:samples]) for part in iid(data.train_pixels.labels, miners, 1)]
+    data, workload = load_digits(DigitsSource(folder)), get_workload("mnist-cnn", {})
+    shards = [data.train.take(part[:samples]) for part in iid(data.train.targets, miners, 1)]
     model = workload.initial_model(1)
     for number in range(rounds):
         updates = [

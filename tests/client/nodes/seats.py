@@ -20,6 +20,7 @@ from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Contract, Market
 from quorumlearn.nodes.miner import Miner
+from quorumlearn.nodes.models import workload_record
 from quorumlearn.nodes.training import Trainer, Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -92,18 +93,21 @@ def keys_of(seat: Verifier) -> KeyHolder:
     )
 
 
-def no_test_set() -> learning.Split:
+def no_test_set(_: object = None) -> learning.Samples:
     raise AssertionError("nothing is scored here")
 
 
-def no_samples() -> learning.Split:
-    return learning.Split(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64))
+WORKLOAD = workload_record(learning.get_workload("mnist-cnn", {}), ["bottom", "top"])
+
+
+def no_samples(_: object = None) -> learning.Samples:
+    return learning.Samples(np.zeros((0, 1, 28, 28), np.float32), np.zeros(0, np.int64))
 
 
 def miner_in(
     folder: Path,
     contract: Contract,
-    shard: Callable[[], learning.Split] = no_samples,
+    shard: Callable[[learning.Workload], learning.Data] = no_samples,
     *,
     me: str = "M/a",
     behaviour: str = "honest",

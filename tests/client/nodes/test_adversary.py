@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quorumlearn import ckks
+from quorumlearn import ckks, learning
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.nodes import adversary
 from quorumlearn.nodes.journal import Journal
@@ -195,8 +195,12 @@ def test_a_watcher_waits_for_training_and_a_copier_for_the_commit() -> None:
 
 
 def test_label_flips_reach_the_training_data() -> None:
-    from quorumlearn import learning
+    data = learning.Samples(np.zeros((4, 1, 28, 28), dtype=np.float32), np.array([0, 3, 5, 9]))
+    assert targets_of("label-flip", data).tolist() == [9, 6, 4, 0]
+    assert targets_of("honest", data) is data.targets
 
-    data = learning.Split(np.zeros((4, 1, 28, 28), dtype=np.float32), np.array([0, 3, 5, 9]))
-    assert adversary.poisoned(make_behaviour("label-flip"), data, 1).labels.tolist() == [9, 6, 4, 0]
-    assert adversary.poisoned(make_behaviour("honest"), data, 1).labels is data.labels
+
+def targets_of(behaviour: str, data: learning.Samples) -> np.ndarray:
+    found = adversary.poisoned(make_behaviour(behaviour), data, 1)
+    assert isinstance(found, learning.Samples)
+    return found.targets

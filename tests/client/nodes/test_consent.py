@@ -19,7 +19,7 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.reward_pb2 import Stake
 from structlog.testing import capture_logs
 
-from tests.client.nodes.seats import Ledger, miner_in
+from tests.client.nodes.seats import WORKLOAD, Ledger, miner_in
 from tests.client.nodes.test_joining import some_data
 from tests.client.nodes.test_terms import task
 
@@ -111,7 +111,9 @@ def test_a_miner_joins_and_reads_the_store_only_by_consent(
     ledger = Ledger()
     miner: Miner = miner_in(tmp_path, ledger, some_data)
     miner.accepts = lambda _, samples: accepts and samples == 1
-    view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED))
+    view = b.TaskView(
+        task=t.Task(spec=t.TaskSpec(task_id="task", workload=WORKLOAD)), state=t.TaskState(status=t.PUBLISHED)
+    )
     assert miner.act(view) is accepts
     assert ledger.taken == ([("tasks:Join", "task")] if accepts else [])
     assert read == (["store"] if accepts else [])

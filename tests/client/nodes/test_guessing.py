@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from quorumlearn import ckks, learning, seeds
-from quorumlearn.learning import Split, get_workload
+from quorumlearn.learning import Samples, get_workload
 from quorumlearn.nodes import exchange, randomness, salts, sealing
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.models import workload_of
+from quorumlearn.nodes.models import workload_of, workload_record
 from quorumlearn.nodes.randomness import Training
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
@@ -32,21 +32,21 @@ ME, SEATS = "M/a", (1, 2, 3)
 CONFIG = {"batch_size": "16"}
 
 
-def samples(seed: int) -> Split:
+def samples(seed: int) -> Samples:
     random = np.random.default_rng(seed)
-    return Split(random.random((48, 1, 28, 28), dtype=np.float32), random.integers(0, 10, 48))
+    return Samples(random.random((48, 1, 28, 28), dtype=np.float32), random.integers(0, 10, 48))
 
 
-def guesses(true: Split) -> dict[str, Split]:
+def guesses(true: Samples) -> dict[str, Samples]:
     """The right one first, then one wrong one of each kind."""
-    labels = true.labels.copy()
+    labels = true.targets.copy()
     labels[7] = (labels[7] + 1) % 10
     kept = np.arange(len(labels)) != 5
     return {
         "right": true,
         "another data set": samples(2),
-        "another label": Split(true.images, labels),
-        "a record less": Split(true.images[kept], true.labels[kept]),
+        "another label": Samples(true.inputs, labels),
+        "a record less": Samples(true.inputs[kept], true.targets[kept]),
     }
 
 
@@ -61,7 +61,7 @@ class Public:
     plan: ckks.SketchPlan
     claim: str
 
-    def update(self, data: Split, drawn: Training, *, nearest: bool = False) -> NDArray[np.int64]:
+    def update(self, data: Samples, drawn: Training, *, nearest: bool = False) -> NDArray[np.int64]:
         """What a miner with these data sends, if it draws this."""
         trained = workload_of(self.spec).train(self.base, data, seed=drawn.seed).model
         secret = None if nearest else drawn.rounding
@@ -92,11 +92,11 @@ def sent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         seed=7,
         repeatable=request.param,
         ckks=record_of(c.parameters),
-        workload=t.Workload(name="mnist-cnn", config=CONFIG, public_blocks=["bottom", "top"]),
+        workload=workload_record(get_workload("mnist-cnn", CONFIG), ["bottom", "top"]),
     )
     spec.committee.CopyFrom(t.Committee(msp_ids=["A", "B", "C"], threshold=2))
     ledger = Ledger()
-    miner = miner_in(folder, ledger, lambda: samples(1), me=ME)
+    miner = miner_in(folder, ledger, lambda _: samples(1), me=ME)
     base = workload_of(spec).initial_model(spec.seed)
     key = exchange.put(miner.store, CollectiveKey(task_id="task", round=1, attempt=1, seats=SEATS, key=c.key))
     now = b.Round(task_id="task", number=1, phase=b.COMMIT, miners=[ME], seats=SEATS, collective_key=key)
@@ -123,7 +123,7 @@ def sent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Sent(public, values, drawn, salt)
 
 
-def tried(public: Public, data: Split, folder: Path) -> Iterator[NDArray[np.int64]]:
+def tried(public: Public, data: Samples, folder: Path) -> Iterator[NDArray[np.int64]]:
     """The updates that somebody without the miner's secret can make of its data: as a miner's node would in this task, said to be
     repeatable or not, from the task's seed, and each rounded to the nearest step too."""
     own = [

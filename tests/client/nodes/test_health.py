@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore, StoreUnavailable
-from quorumlearn.learning import Split
+from quorumlearn.learning import Samples
 from quorumlearn.nodes import health as module
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes import miner as miner_module
@@ -24,7 +25,7 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from structlog.testing import capture_logs
 
-from tests.client.nodes.seats import Ledger, miner_in, verifier_in_seat, view_of_seats
+from tests.client.nodes.seats import WORKLOAD, Ledger, miner_in, verifier_in_seat, view_of_seats
 
 
 @pytest.fixture
@@ -162,13 +163,13 @@ def test_a_miner_that_cannot_write_joins_nothing_and_commits_to_nothing(
 ) -> None:
     monkeypatch.setattr(miner_module, "check_playable", lambda *_, **__: None)
     ledger = Ledger()
-    miner = miner_in(tmp_path / "miner", ledger, lambda: Split(None, ()))  # type: ignore[arg-type]
+    miner = miner_in(tmp_path / "miner", ledger, lambda _: Samples(np.zeros(0), np.zeros(0)))
     miner.may_begin = health.may_begin
     published = b.TaskView(
-        task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED)
+        task=t.Task(spec=t.TaskSpec(task_id="task", workload=WORKLOAD)), state=t.TaskState(status=t.PUBLISHED)
     )
     running = b.TaskView(
-        task=t.Task(spec=t.TaskSpec(task_id="task")),
+        task=t.Task(spec=t.TaskSpec(task_id="task", workload=WORKLOAD)),
         state=t.TaskState(status=t.RUNNING),
         round=b.Round(number=1, phase=b.COMMIT, miners=[miner.me]),
         miners=[miner.me],

@@ -18,11 +18,11 @@ MINERS = 8
 
 
 @pytest.fixture(scope="module")
-def pixels(mnist_folder: Path) -> learning.Pixels:
-    return learning.load(learning.DataSource(mnist_folder)).train_pixels
+def pixels(mnist_folder: Path) -> learning.Samples:
+    return learning.load_digits(learning.DigitsSource(mnist_folder)).train
 
 
-def trained(data: list[learning.Split], batch_size: int, rounds: int) -> list[dict[str, np.ndarray]]:
+def trained(data: list[learning.Samples], batch_size: int, rounds: int) -> list[dict[str, np.ndarray]]:
     """The updates, in grid steps, that miners of this data submit, round by round; each builds on the mean of the last."""
     workload = learning.get_workload("mnist-cnn", {"batch_size": str(batch_size)})
     model, p = workload.initial_model(0), parameters()
@@ -60,8 +60,8 @@ def verdicts(updates: dict[str, np.ndarray], rule: str) -> list[b.Verdict]:
     )
 
 
-def test_miners_of_one_class_with_large_batches_lose_no_stake(pixels: learning.Pixels) -> None:
-    labels = pixels.labels
+def test_miners_of_one_class_with_large_batches_lose_no_stake(pixels: learning.Samples) -> None:
+    labels = pixels.targets
     held = [
         learning.ShardSpec("one_class", 16, at).indices(labels)[:1024] for at in (0, 1, 2, 3, 10, 11, 12, 13)
     ]
@@ -72,8 +72,8 @@ def test_miners_of_one_class_with_large_batches_lose_no_stake(pixels: learning.P
             assert sum(one.weight > 0 for one in found) >= 4
 
 
-def test_miners_whose_batch_is_half_of_what_they_hold_lose_no_stake(pixels: learning.Pixels) -> None:
-    held = [learning.ShardSpec("iid", 8, at).indices(pixels.labels) for at in range(MINERS)]
+def test_miners_whose_batch_is_half_of_what_they_hold_lose_no_stake(pixels: learning.Samples) -> None:
+    held = [learning.ShardSpec("iid", 8, at).indices(pixels.targets) for at in range(MINERS)]
     (updates,) = trained([pixels.take(own) for own in held], batch_size=4096, rounds=1)
     found = verdicts(updates, "multi-krum")
     assert {one.reason for one in found} <= FREE

@@ -14,6 +14,7 @@ from quorumlearn.nodes.committee.sending import Sender
 from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
+from quorumlearn.nodes.models import workload_record
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
@@ -47,9 +48,9 @@ class Ballots:
         self.accusations.append(accusation)
 
 
-def few_samples() -> learning.Split:
+def few_samples(_: object = None) -> learning.Samples:
     random = np.random.default_rng(3)
-    return learning.Split(random.random((20, 1, 28, 28), dtype=np.float32), np.arange(20) % 10)
+    return learning.Samples(random.random((20, 1, 28, 28), dtype=np.float32), np.arange(20) % 10)
 
 
 class Validated(Played):
@@ -58,7 +59,7 @@ class Validated(Played):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, committee_of(3, 2, 3, security=128, size=SIZE))
         now, spec = self.view.round, self.spec
-        spec.workload.CopyFrom(t.Workload(name=WORKLOAD.name, public_blocks=PUBLIC))
+        spec.workload.CopyFrom(workload_record(WORKLOAD, PUBLIC))
         spec.tolerance_bp = 10_000
         base = learning.split(WORKLOAD.initial_model(spec.seed), PUBLIC)[0]
         now.base.model.CopyFrom(self.store.put(learning.to_bytes(base)))

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quorumlearn import learning
-from quorumlearn.learning import Split, get_workload
+from quorumlearn.learning import Samples, get_workload
 from quorumlearn.nodes import exchange
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.miner import Miner
-from quorumlearn.nodes.models import workload_of
+from quorumlearn.nodes.models import workload_of, workload_record
 from quorumlearn.nodes.training import Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
@@ -51,9 +51,9 @@ def block(height: int) -> str:
     return f"{height:02d}" * 32
 
 
-def some_samples() -> Split:
+def some_samples(_: object = None) -> Samples:
     random = np.random.default_rng(1)
-    return Split(random.random((32, 1, 28, 28), dtype=np.float32), random.integers(0, 10, 32))
+    return Samples(random.random((32, 1, 28, 28), dtype=np.float32), random.integers(0, 10, 32))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ class Task:
         self.spec = t.TaskSpec(
             task_id="t-1",
             ckks=record_of(committee.parameters),
-            workload=t.Workload(name="mnist-cnn", config=config, public_blocks=PUBLIC),
+            workload=workload_record(get_workload("mnist-cnn", config), PUBLIC),
         )
         self.spec.committee.CopyFrom(t.Committee(msp_ids=["A", "B", "C"], threshold=2))
         self.miner = self.started()

@@ -10,6 +10,7 @@ from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.miner import Miner
+from quorumlearn.nodes.models import workload_record
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import Head
@@ -36,9 +37,7 @@ def view(store: ArtifactStore, learning_rate: str) -> b.TaskView:
     spec = t.TaskSpec(
         task_id="slow",
         rounds=1,
-        workload=t.Workload(
-            name=workload.name, config=workload.config.as_strings(), public_blocks=workload.blocks
-        ),
+        workload=workload_record(workload, workload.blocks),
         committee=t.Committee(msp_ids=["V1", "V2", "V3"], threshold=2),
         ckks=record_of(ckks.Parameters.named("fast", size, seats=3, threshold=2)),
     )
@@ -55,8 +54,8 @@ def view(store: ArtifactStore, learning_rate: str) -> b.TaskView:
 
 def made(folder: Path) -> Miner:
     random = np.random.default_rng(1)
-    own = learning.Split(random.random((40, 1, 28, 28)).astype(np.float32), random.integers(0, 10, 40))
-    return miner_in(folder, NoContract(), lambda: own, me=ME)
+    own = learning.Samples(random.random((40, 1, 28, 28)).astype(np.float32), random.integers(0, 10, 40))
+    return miner_in(folder, NoContract(), lambda _: own, me=ME)
 
 
 def test_an_update_of_nothing_sits_the_round_out_and_says_why(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quorumlearn import learning
+from quorumlearn.learning import mnist
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.organisation import Organisation
 
@@ -21,6 +22,7 @@ def organisation(tmp_path: Path) -> Organisation:
             state=tmp_path / "state",
             identities=(
                 IdentityConfig(user="miner1", role="miner", shard="iid:0/40"),
+                IdentityConfig(user="miner2", role="miner", shard="iid:1/40"),
                 IdentityConfig(user="verifier", role="verifier", shard="iid:1/4"),
             ),
         )
@@ -30,25 +32,33 @@ def organisation(tmp_path: Path) -> Organisation:
 def test_parts_of_the_data_are_taken_once_and_the_rest_is_let_go(
     organisation: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded: list[learning.DataSource] = []
-    real = learning.load
+    """By two identities with different parts of one file."""
+    loaded: list[learning.DigitsSource] = []
+    real = learning.load_digits
 
-    def load(source: learning.DataSource) -> learning.Dataset:
+    def load(source: learning.DigitsSource) -> learning.Digits:
         loaded.append(source)
         return real(source)
 
-    whole = organisation.dataset()
-    miner, verifier = organisation.config.identities
-    wanted = whole.train_pixels.take(learning.ShardSpec.parse("iid:0/40").indices(whole.train_pixels.labels))
-    organisation.ready_data()
-    monkeypatch.setattr(learning, "load", load)
-    shard, test_set = organisation.shard(miner), organisation.test_set(verifier)
-    assert not loaded
-    np.testing.assert_array_equal(shard.images, wanted.images)
-    np.testing.assert_array_equal(shard.labels, wanted.labels)
-    assert len(test_set) == len(whole.test_pixels) // 4
-    assert organisation.shard(miner) is shard
-    with pytest.raises(ValueError, match="read-only"):
-        shard.images[0] = 0
-    assert organisation.dataset().digest == whole.digest
+    monkeypatch.setattr(mnist, "load_digits", load)
+    monkeypatch.setattr(Organisation, "name", lambda _, user: f"M/{user}")
+    workload = learning.get_workload("mnist-cnn", {})
+    whole = workload.load(None, learning.Part("train"))
+    assert isinstance(whole, learning.Samples)
+    miner, other, verifier = organisation.config.identities
+    wanted = whole.take(learning.ShardSpec.parse("iid:0/40").indices(whole.targets))
+    tested = workload.load(None, learning.Part("test"))
+    loaded.clear()
+    del whole
+    organisation.ready_data([workload])
+    assert len(loaded) == 1, "the training samples were nobody's any more, the test samples still are"
+    shard, test_set = organisation.shard(miner, workload), organisation.test_set(verifier, workload)
+    assert isinstance(shard, learning.Samples)
     assert len(loaded) == 1
+    np.testing.assert_array_equal(shard.inputs, wanted.inputs)
+    np.testing.assert_array_equal(shard.targets, wanted.targets)
+    assert len(test_set) == len(tested) // 4
+    assert organisation.shard(miner, workload) is shard
+    assert organisation.shard(other, workload).digest() != shard.digest()
+    with pytest.raises(ValueError, match="read-only"):
+        shard.inputs[0] = 0

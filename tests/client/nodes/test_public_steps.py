@@ -9,9 +9,9 @@ import pytest
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactMissing
 from quorumlearn.nodes.committee.round_part import RoundPart
+from quorumlearn.nodes.models import workload_record
 from quorumlearn.nodes.public_steps import MOST, Chain, known_steps, steps_before
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import Head
 
 from tests.client.nodes.committee import Committee
@@ -36,7 +36,7 @@ class Chained(Played):
         noise = np.random.default_rng(9).integers(-90, 91, SIZE)
         committee.values[RIDER] = step(6) + noise
         super().__init__(folder, committee)
-        self.spec.workload.CopyFrom(t.Workload(name=WORKLOAD.name, public_blocks=PUBLIC))
+        self.spec.workload.CopyFrom(workload_record(WORKLOAD, PUBLIC))
         self.spec.rule.name = "mean"
         p, models = committee.parameters, {}
         models[0] = {

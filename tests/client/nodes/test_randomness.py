@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quorumlearn import ckks, learning
-from quorumlearn.learning import Split, get_workload
+from quorumlearn.learning import Samples, get_workload
 from quorumlearn.nodes.committee.keyholder import ceremony_part
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
-from quorumlearn.nodes.models import workload_of
+from quorumlearn.nodes.models import workload_of, workload_record
 from quorumlearn.nodes.randomness import Training, public_beacon, training, warning
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -112,12 +112,12 @@ def test_an_owner_is_warned_of_a_task_that_asks_for_repeatable_runs() -> None:
 
 
 @pytest.fixture(scope="module")
-def samples() -> Split:
+def samples() -> Samples:
     random = np.random.default_rng(1)
-    return Split(random.random((48, 1, 28, 28), dtype=np.float32), random.integers(0, 10, 48))
+    return Samples(random.random((48, 1, 28, 28), dtype=np.float32), random.integers(0, 10, 48))
 
 
-def learned(folder: Path, samples: Split, task: bool, node: bool) -> bytes:
+def learned(folder: Path, samples: Samples, task: bool, node: bool) -> bytes:
     """The update that a node as it comes up in this folder learns in round 1."""
     size = learning.size_of(get_workload("mnist-cnn", CONFIG).shapes)
     spec = t.TaskSpec(
@@ -125,10 +125,10 @@ def learned(folder: Path, samples: Split, task: bool, node: bool) -> bytes:
         seed=7,
         repeatable=task,
         ckks=record_of(ckks.Parameters.choose(size, seats=3, threshold=2)),
-        workload=t.Workload(name="mnist-cnn", config=CONFIG, public_blocks=["bottom", "top"]),
+        workload=workload_record(get_workload("mnist-cnn", CONFIG), ["bottom", "top"]),
     )
     spec.committee.CopyFrom(t.Committee(msp_ids=["A", "B", "C"], threshold=2))
-    miner = miner_in(folder, Ledger(), lambda: samples, me=ME, repeatable=node)
+    miner = miner_in(folder, Ledger(), lambda _: samples, me=ME, repeatable=node)
     view = b.TaskView(task=t.Task(spec=spec), round=now())
     model = workload_of(spec).initial_model(spec.seed)
     view.round.base.model.CopyFrom(miner.store.put(learning.to_bytes(model)))
@@ -140,7 +140,7 @@ def learned(folder: Path, samples: Split, task: bool, node: bool) -> bytes:
 
 
 def test_a_killed_miner_learns_the_same_update_and_nobody_else_with_its_data_does(
-    tmp_path: Path, samples: Split
+    tmp_path: Path, samples: Samples
 ) -> None:
     mine = learned(tmp_path / "mine", samples, False, False)
     assert learned(tmp_path / "mine", samples, False, False) == mine
@@ -148,7 +148,7 @@ def test_a_killed_miner_learns_the_same_update_and_nobody_else_with_its_data_doe
 
 
 def test_a_node_that_did_not_say_so_is_not_repeatable_for_the_tasks_word_and_logs_it(
-    tmp_path: Path, samples: Split
+    tmp_path: Path, samples: Samples
 ) -> None:
     repeated = [learned(tmp_path / folder, samples, True, True) for folder in ("a", "b")]
     assert repeated[0] == repeated[1]

@@ -63,7 +63,8 @@ def test_what_is_far_too_long_is_refused_unread(
 def test_no_model_of_a_task_is_longer_than_what_is_read(spec: TaskSpec) -> None:
     shapes = learning.public_shapes(models.workload_of(spec).shapes, spec.workload.public_blocks)
     public, _ = learning.split(models.workload_of(spec).initial_model(0), spec.workload.public_blocks)
-    assert len(learning.to_bytes(public)) <= learning.most_bytes(shapes) < 4 * learning.size_of(shapes) + 8192
+    size = learning.size_of(shapes)
+    assert len(learning.to_bytes(public)) <= learning.most_bytes(size) == 4 * size + learning.MOST_HEADER
 
 
 def test_an_aggregate_has_the_length_that_the_parameters_give(tmp_path: Path, spec: TaskSpec) -> None:

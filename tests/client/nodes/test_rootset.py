@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 from quorumlearn import ckks, learning, robust
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
-from quorumlearn.learning import DataSource, Pixels
+from quorumlearn.learning import Samples
 from quorumlearn.nodes import rootset, screening, taskfile
 from quorumlearn.nodes.config import ConfigError
 from quorumlearn.nodes.encryption import parameters_of
@@ -19,13 +19,13 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 
-def samples(count: int = 40) -> Pixels:
+def samples(count: int = 40) -> Samples:
     random = np.random.default_rng(1)
     labels = np.arange(count) % 10
     pixels = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
     for row, label in enumerate(labels):
         pixels[row, 2 * label + 2 : 2 * label + 6] += 190  # a band whose height is the label
-    return Pixels(pixels, labels)
+    return Samples(pixels, labels)
 
 
 def file_of(**rule: object) -> TaskFile:
@@ -54,19 +54,19 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[ArtifactStore, 
 
 def test_a_root_set_comes_back_as_it_was() -> None:
     again = rootset.from_bytes(rootset.to_bytes(samples()))
-    np.testing.assert_array_equal(again.pixels, samples().pixels)
-    np.testing.assert_array_equal(again.labels, samples().labels)
+    np.testing.assert_array_equal(again.inputs, samples().inputs)
+    np.testing.assert_array_equal(again.targets, samples().targets)
 
 
 @pytest.mark.parametrize(
     ("tensors", "says"),
     [
-        ({"pixels": np.zeros((2, 28, 28), np.uint8)}, "nothing else"),
-        ({"pixels": np.zeros((2, 28, 28), np.uint8), "labels": np.zeros(3, np.int64)}, "are wanted"),
-        ({"pixels": np.zeros((2, 28, 28), np.float32), "labels": np.zeros(2, np.int64)}, "are wanted"),
-        ({"pixels": np.zeros((0, 28, 28), np.uint8), "labels": np.zeros(0, np.int64)}, "0 samples"),
-        ({"pixels": np.zeros((1, 28, 28), np.uint8), "labels": np.array(3)}, "are wanted"),
-        ({"pixels": np.zeros((2, 28, 28), np.uint8), "labels": np.array([1, 10])}, "labels from 1 to 10"),
+        ({"inputs": np.zeros((2, 28, 28), np.uint8)}, "nothing else"),
+        ({"inputs": np.zeros((2, 28, 28), np.uint8), "targets": np.zeros(3, np.int64)}, "as many of both"),
+        ({"inputs": np.zeros((2, 4), np.uint64), "targets": np.zeros(2, np.int64)}, "inputs are U64"),
+        ({"inputs": np.zeros((0, 28, 28), np.uint8), "targets": np.zeros(0, np.int64)}, "from 1 to"),
+        ({"inputs": np.zeros((1, 28, 28), np.uint8), "targets": np.array(3)}, "as many of both"),
+        ({"inputs": np.full((2, 4), np.nan, np.float32), "targets": np.array([1, 10])}, "not finite"),
     ],
 )
 def test_what_is_no_root_set_is_refused(tensors: dict[str, np.ndarray], says: str) -> None:
@@ -148,15 +148,15 @@ def test_a_rule_without_root_needs_none_and_a_root_needs_its_rule(
     base = load_public(store, spec, spec.initial_model)
     assert rootset.root_sketch(store, plain, base, 1, plan) is None
     with pytest.raises(ConfigError, match="as `root: iid"):
-        taskfile.root_set(file_of(), DataSource())
+        taskfile.root_set(file_of(), None)
     with pytest.raises(ConfigError, match="needs no root set"):
-        taskfile.root_set(file_of(name="agreement", root="iid:0/2"), DataSource())
+        taskfile.root_set(file_of(name="agreement", root="iid:0/2"), None)
     with pytest.raises(robust.RuleError, match="needs a root set"):
         taskfile.spec_of(file_of(root="iid:0/2"), spec.initial_model)
 
 
 def test_the_owner_names_a_part_of_its_data(mnist_folder: Path) -> None:
-    data = taskfile.root_set(file_of(root="iid:3/600@7"), DataSource(folder=mnist_folder))
+    data = taskfile.root_set(file_of(root="iid:3/600@7"), str(mnist_folder))
     assert data is not None
     assert len(rootset.from_bytes(data)) == 100
     assert len(data) < 90_000

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from quorumlearn import learning
 from quorumlearn.nodes.committee.scoring import Scorer
+from quorumlearn.nodes.models import workload_record
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
@@ -19,18 +20,16 @@ def always(digit: int) -> learning.Model:
     return learning.split(tensors, WORKLOAD.blocks)[0]
 
 
-def of_digits(**counts: int) -> learning.Split:
+def of_digits(**counts: int) -> learning.Samples:
     """So many samples of each digit, named by words."""
     digits = {"zeros": 0, "ones": 1, "twos": 2}
     labels = np.repeat([digits[name] for name in counts], list(counts.values()))
-    return learning.Split(np.zeros((len(labels), 1, 28, 28), np.float32), labels)
+    return learning.Samples(np.zeros((len(labels), 1, 28, 28), np.float32), labels)
 
 
-def ballot(test_set: learning.Split, tolerance_bp: int, *, model: int, base: int) -> b.Ballot:
-    spec = t.TaskSpec(
-        workload=t.Workload(name=WORKLOAD.name, public_blocks=WORKLOAD.blocks), tolerance_bp=tolerance_bp
-    )
-    return Scorer(lambda: test_set).fill(b.Ballot(), spec, always(model), always(base))
+def ballot(test_set: learning.Samples, tolerance_bp: int, *, model: int, base: int) -> b.Ballot:
+    spec = t.TaskSpec(workload=workload_record(WORKLOAD, WORKLOAD.blocks), tolerance_bp=tolerance_bp)
+    return Scorer(lambda _: test_set).fill(b.Ballot(), spec, always(model), always(base))
 
 
 @pytest.mark.parametrize(
@@ -48,12 +47,12 @@ def ballot(test_set: learning.Split, tolerance_bp: int, *, model: int, base: int
     ],
 )
 def test_a_score_may_fall_by_the_tolerance_or_by_chance_and_by_no_more(
-    test_set: learning.Split, tolerance_bp: int, reason: b.BallotReason
+    test_set: learning.Samples, tolerance_bp: int, reason: b.BallotReason
 ) -> None:
     """Between a base that knows the zeros only, and a model that knows the ones only."""
     said = ballot(test_set, tolerance_bp, model=1, base=0)
     assert said.reason == reason
-    counts = [int((test_set.labels == digit).sum()) for digit in (1, 0)]
+    counts = [int((test_set.targets == digit).sum()) for digit in (1, 0)]
     assert [said.correct, said.base_correct, said.total] == [*counts, len(test_set)]
     assert said.lost == said.base_correct
 

@@ -7,33 +7,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quorumlearn import ckks, learning
-from quorumlearn.learning import Split, get_workload
+from quorumlearn.learning import Samples, get_workload
 from quorumlearn.nodes import miner as joining
-from quorumlearn.nodes import spending
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.ledgers import settle
+from quorumlearn.nodes.models import workload_record
 from quorumlearn.nodes.organisation import BUDGETS
-from quorumlearn.nodes.spending import BudgetSpent, DataBudget, digest_of
+from quorumlearn.nodes.spending import BudgetSpent, DataBudget
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from structlog.testing import capture_logs
 
-from tests.client.nodes.seats import Ledger, miner_in
+from tests.client.nodes.seats import WORKLOAD, Ledger, miner_in
 
 CONFIG = {"batch_size": "32"}
 
 
-def samples(seed: int = 1) -> Split:
+def samples(seed: int = 1) -> Samples:
     random = np.random.default_rng(seed)
-    return Split(random.random((32, 1, 28, 28), dtype=np.float32), random.integers(0, 10, 32))
+    return Samples(random.random((32, 1, 28, 28), dtype=np.float32), random.integers(0, 10, 32))
 
 
 def view_of(task: str, number: int) -> b.TaskView:
     shapes = get_workload("mnist-cnn", CONFIG).shapes
     parameters = ckks.Parameters.choose(learning.size_of(shapes), seats=3, threshold=2)
     spec = t.TaskSpec(task_id=task, ckks=record_of(parameters))
-    spec.workload.CopyFrom(t.Workload(name="mnist-cnn", config=CONFIG, public_blocks=["bottom", "top"]))
+    spec.workload.CopyFrom(workload_record(get_workload("mnist-cnn", CONFIG), ["bottom", "top"]))
     spec.committee.CopyFrom(t.Committee(msp_ids=["A", "B", "C"], threshold=2))
     now = b.Round(task_id=task, number=number, phase=b.KEY, miners=["M/a"])
     now.base.digest = f"{number:02d}" * 32
@@ -56,10 +56,10 @@ def test_all_tasks_spend_one_budget_of_the_same_data_and_each_round_once(tmp_pat
 
 def test_data_are_known_by_what_they_are(tmp_path: Path) -> None:
     one = samples()
-    assert digest_of(one) == digest_of(samples())
-    labels = one.labels.copy()
+    assert one.digest() == samples().digest()
+    labels = one.targets.copy()
     labels[0] = 9 - labels[0]
-    assert digest_of(Split(one.images, labels)) != digest_of(one)
+    assert Samples(one.inputs, labels).digest() != one.digest()
 
 
 def test_data_are_digested_once_and_again_once_they_have_changed(
@@ -67,18 +67,20 @@ def test_data_are_digested_once_and_again_once_they_have_changed(
 ) -> None:
     digested = []
 
-    def counted(data: Split) -> str:
-        digested.append(data)
-        return digest_of(data)
+    real = Samples.digest
 
-    monkeypatch.setattr(spending, "digest_of", counted)
+    def counted(data: Samples) -> str:
+        digested.append(data)
+        return real(data)
+
+    monkeypatch.setattr(Samples, "digest", counted)
     budget, loaded = DataBudget(Journal(tmp_path), 3), samples()
-    loaded.images.setflags(write=False)
+    loaded.inputs.setflags(write=False)
     budget.spend(loaded, "one-1-7")
-    loaded.labels[0] = 9 - loaded.labels[0]
+    loaded.targets[0] = 9 - loaded.targets[0]
     assert budget.left(loaded) == 3, "labels that can be written to were changed"
-    loaded.labels[0] = 9 - loaded.labels[0]
-    loaded.labels.setflags(write=False)
+    loaded.targets[0] = 9 - loaded.targets[0]
+    loaded.targets.setflags(write=False)
     digested.clear()
     for number in (2, 3):
         budget.spend(loaded, f"one-{number}-7")
@@ -98,7 +100,7 @@ def test_a_miner_whose_budget_is_spent_sits_out_in_every_task_and_says_so(tmp_pa
     budget = DataBudget(Journal(tmp_path / BUDGETS), 1)
     said = []
     for task in ("first", "second"):
-        miner = miner_in(tmp_path / task, Ledger(), samples, me="M/a")
+        miner = miner_in(tmp_path / task, Ledger(), lambda _: samples(), me="M/a")
         miner.trainer.budget = budget
         view = view_of(task, 1)
         workload = get_workload("mnist-cnn", CONFIG)
@@ -117,9 +119,11 @@ def test_a_miner_whose_budget_is_spent_stakes_nothing(
 ) -> None:
     monkeypatch.setattr(joining, "check_playable", lambda *_, **__: None)
     ledger = Ledger()
-    miner = miner_in(tmp_path, ledger, samples)
+    miner = miner_in(tmp_path, ledger, lambda _: samples())
     miner.trainer.budget = DataBudget(Journal(tmp_path / BUDGETS), 0)
-    view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task")), state=t.TaskState(status=t.PUBLISHED))
+    view = b.TaskView(
+        task=t.Task(spec=t.TaskSpec(task_id="task", workload=WORKLOAD)), state=t.TaskState(status=t.PUBLISHED)
+    )
     with capture_logs() as logs:
         assert not miner.act(view)
         assert not miner.act(view)
@@ -132,8 +136,8 @@ def test_a_miner_says_what_may_be_read_of_it_where_it_joins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joining, "check_playable", lambda *_, **__: None)
-    miner = miner_in(tmp_path, Ledger(), samples)
-    view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task", byzantine=2)))
+    miner = miner_in(tmp_path, Ledger(), lambda _: samples())
+    view = b.TaskView(task=t.Task(spec=t.TaskSpec(task_id="task", byzantine=2, workload=WORKLOAD)))
     view.state.status = t.PUBLISHED
     with capture_logs() as logs:
         assert miner.act(view)

@@ -187,7 +187,7 @@ def test_a_workload_that_there_is_not_breaks_the_terms() -> None:
     asked = task()
     asked.spec.workload.name = "cifar"
     (sentence,) = broken_terms(asked, Terms(), "miner", 300)
-    assert sentence.startswith("the task's workload cannot be had: no workload 'cifar'")
+    assert sentence.startswith("the task's workload cannot be had: workload 'cifar' is not installed here")
 
 
 @pytest.mark.parametrize(

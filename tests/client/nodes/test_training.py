@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 from quorumlearn import ckks, learning
-from quorumlearn.learning import DataMissing, Split, get_workload
+from quorumlearn.learning import DataMissing, Samples, get_workload
 from quorumlearn.nodes.encryption import clipped, parameters_of, record_of
-from quorumlearn.nodes.models import workload_of
+from quorumlearn.nodes.models import workload_of, workload_record
 from quorumlearn.nodes.training import MOST_CLIPPED
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -32,7 +32,7 @@ def spec() -> t.TaskSpec:
     made = t.TaskSpec(
         task_id="trained",
         ckks=record_of(parameters),
-        workload=t.Workload(name="mnist-cnn", config=CONFIG, public_blocks=PUBLIC),
+        workload=workload_record(get_workload("mnist-cnn", CONFIG), PUBLIC),
     )
     made.committee.CopyFrom(t.Committee(msp_ids=["A", "B", "C"], threshold=2))
     return made
@@ -46,27 +46,27 @@ def view_of(spec: t.TaskSpec, number: int, model: object) -> b.TaskView:
     return b.TaskView(task=t.Task(spec=spec), state=state, round=now, miners=[ME])
 
 
-def some_samples() -> Split:
+def some_samples(_: object = None) -> Samples:
     random = np.random.default_rng(1)
     images = random.random((64, 1, 28, 28), dtype=np.float32)
-    return Split(images, random.integers(0, 10, 64))
+    return Samples(images, random.integers(0, 10, 64))
 
 
-def broken_device() -> Split:
+def broken_device(_: object = None) -> Samples:
     raise RuntimeError("the device is gone")
 
 
-def no_data() -> Split:
+def no_data(_: object = None) -> Samples:
     raise DataMissing("there is no train-images-idx3-ubyte")
 
 
-def no_memory() -> Split:
+def no_memory(_: object = None) -> Samples:
     raise MemoryError("cannot allocate 7 GiB")
 
 
 @pytest.mark.parametrize("shard", [broken_device, no_data, no_memory, no_samples])
 def test_what_training_dies_of_costs_the_round_and_the_next_is_tried(
-    tmp_path: Path, spec: t.TaskSpec, shard: Callable[[], Split]
+    tmp_path: Path, spec: t.TaskSpec, shard: Callable[[learning.Workload], learning.Data]
 ) -> None:
     miner = miner_in(tmp_path, Ledger(), shard, me=ME)
     model = miner.store.put(learning.to_bytes(workload_of(spec).initial_model(spec.seed)))

@@ -18,7 +18,7 @@ from quorumlearn.nodes.models import workload_of
 class Scorer:
     """Of one task. Threads may share it: two that ask at once for the same score both find it."""
 
-    test_set: Callable[[], learning.Split]
+    test_set: Callable[[learning.Workload], learning.Data]
     _scores: dict[str, learning.Score] = field(default_factory=dict)
 
     def score(self, spec: TaskSpec, public: learning.Model) -> learning.Score:
@@ -27,7 +27,7 @@ class Scorer:
         if digest not in self._scores:
             workload = workload_of(spec)
             private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
-            self._scores[digest] = workload.evaluate(learning.merge(public, private), self.test_set())
+            self._scores[digest] = workload.evaluate(learning.merge(public, private), self.test_set(workload))
         return self._scores[digest]
 
     def fill(self, ballot: b.Ballot, spec: TaskSpec, model: learning.Model, base: learning.Model) -> b.Ballot:

@@ -1,11 +1,11 @@
-"""Images of digits: where they come from, and the form workloads take them in.
+"""Images of digits: where they come from. Only the workloads of `learning.mnist` know of them.
 
-`load` looks in this order: the folder named by the user (MNIST's four IDX files, gzipped or not);
+`load_digits` looks in this order: the folder named by the user (MNIST's four IDX files, gzipped or not);
 torchvision's files in the cache; a download by torchvision, if allowed; scikit-learn's digits, 1,797 images
 of 8 x 8, as the last resort. A folder that is named and does not hold the data is an error, never a reason to
 look elsewhere. The last resort is said aloud: the data set carries a notice, and the log a warning.
 
-Pixels stay unsigned bytes until a split is taken, which normalises only the images asked for.
+Pixels stay unsigned bytes until a workload trains on them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quorumlearn.learning.errors import DataCorrupt, DataMissing, ShardError
+from quorumlearn.learning.data import Array, Samples
+from quorumlearn.learning.errors import DataCorrupt, DataMissing
 from quorumlearn.learning.idx import read_idx
 
 SIDE = 28
@@ -34,58 +35,28 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """Samples ready for a workload: images float32 (n, 1, 28, 28), normalised; labels int64 (n,), 0 to 9."""
-
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True, eq=False)
-class Pixels:
-    """Samples as stored: pixels uint8 (n, 28, 28), labels int64 (n,), 0 to 9."""
-
-    pixels: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: NDArray[np.int64] | None = None) -> Split:
-        """The samples at `indices`, in that order, or all of them. ShardError if one is out of range."""
-        chosen = np.arange(len(self)) if indices is None else indices
-        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
-            raise ShardError(f"a sample index outside 0..{len(self) - 1}; the shard is of another data set")
-        images = self.pixels[chosen].astype(np.float32)
-        images /= np.float32(255)
-        images -= np.float32(MEAN)
-        images /= np.float32(DEVIATION)
-        return Split(images[:, np.newaxis], self.labels[chosen])
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A data set in its two parts. `digest` is the SHA-256 of its pixels and labels, however they were
-    stored; `notice` says what the user should know of where they came from, or is None."""
+class Digits:
+    """The data set in its two parts: inputs uint8 (n, 28, 28), targets int64 (n,), 0 to 9. `digest` is the SHA-256 of pixels and
+    labels, however they were stored."""
 
     name: str
-    train_pixels: Pixels
-    test_pixels: Pixels
+    train: Samples
+    test: Samples
     digest: str
-    notice: str | None = None
 
     @property
-    def train(self) -> Split:
-        """All training samples; MNIST's take 188 MB, so take a shard of `train_pixels` where one will do."""
-        return self.train_pixels.take()
+    def notice(self) -> str | None:
+        """What the user should know of where they came from."""
+        return self.train.notice
 
-    @property
-    def test(self) -> Split:
-        """All test samples."""
-        return self.test_pixels.take()
+
+def normalised(inputs: Array) -> NDArray[np.float32]:
+    """Pixels uint8 (n, 28, 28) as networks take them: float32 (n, 1, 28, 28) of mean 0 and deviation 1 over MNIST."""
+    images = inputs.astype(np.float32)
+    images /= np.float32(255)
+    images -= np.float32(MEAN)
+    images /= np.float32(DEVIATION)
+    return images[:, np.newaxis]
 
 
 def default_cache() -> Path | None:
@@ -98,9 +69,9 @@ def default_cache() -> Path | None:
 
 
 @dataclass(frozen=True)
-class DataSource:
-    """Where to look: a folder of IDX files; or else torchvision's `cache`, a download into it if `download`,
-    and scikit-learn's digits if `last_resort`."""
+class DigitsSource:
+    """Where to look: a folder of IDX files, or one with such a folder `mnist`; or else torchvision's `cache`, a download into it if
+    `download`, and scikit-learn's digits if `last_resort`."""
 
     folder: Path | None = None
     cache: Path | None = None
@@ -108,13 +79,14 @@ class DataSource:
     last_resort: bool = True
 
 
-def load(source: DataSource) -> Dataset:
+def load_digits(source: DigitsSource) -> Digits:
     """The data set that `source` leads to.
 
     DataMissing if there is none, DataCorrupt if what is there is not MNIST.
     """
     if source.folder is not None:
-        return _mnist(source.folder)
+        inside = source.folder / "mnist"
+        return _mnist(inside if inside.is_dir() else source.folder)
     cache = source.cache or default_cache()
     if cache is None:
         return _last_resort(
@@ -132,7 +104,7 @@ def load(source: DataSource) -> Dataset:
     return _last_resort(source, f"{reason}, and nothing is in {raw}")
 
 
-def _last_resort(source: DataSource, reason: str) -> Dataset:
+def _last_resort(source: DigitsSource, reason: str) -> Digits:
     if not source.last_resort:
         raise DataMissing(f"no MNIST: {reason}; name a folder with its four IDX files")
     return _digits(
@@ -140,13 +112,13 @@ def _last_resort(source: DataSource, reason: str) -> Dataset:
     )
 
 
-def _mnist(folder: Path) -> Dataset:
+def _mnist(folder: Path) -> Digits:
     if not folder.is_dir():
         raise DataMissing(f"there is no folder {folder}; name the folder that holds the four MNIST files")
-    return _dataset("mnist", _samples(folder, "train"), _samples(folder, "t10k"), None)
+    return _digits_of("mnist", _samples(folder, "train"), _samples(folder, "t10k"), None)
 
 
-def _samples(folder: Path, part: str) -> Pixels:
+def _samples(folder: Path, part: str) -> Samples:
     pixels = read_idx(folder, f"{part}-images-idx3-ubyte", 3)
     labels = read_idx(folder, f"{part}-labels-idx1-ubyte", 1)
     if pixels.shape[1:] != (SIDE, SIDE) or len(pixels) == 0:
@@ -159,10 +131,10 @@ def _samples(folder: Path, part: str) -> Pixels:
         )
     if labels.max() >= CLASSES:
         raise DataCorrupt(f"a label {labels.max()} among the {part} labels in {folder}; they go from 0 to 9")
-    return Pixels(pixels, labels.astype(np.int64))
+    return Samples(pixels, labels.astype(np.int64))
 
 
-def _downloaded(cache: Path, raw: Path) -> Dataset:
+def _downloaded(cache: Path, raw: Path) -> Digits:
     from torchvision.datasets import MNIST  # slow to import, and needed only here
 
     _log.warning("downloading MNIST into %s", cache)
@@ -173,7 +145,7 @@ def _downloaded(cache: Path, raw: Path) -> Dataset:
     return _mnist(raw)
 
 
-def _digits(notice: str) -> Dataset:
+def _digits(notice: str) -> Digits:
     """scikit-learn's digits, a pixel as 3 x 3 in a frame of 2, in a fixed order, the last 360 for tests."""
     from sklearn.datasets import load_digits  # slow to import, and needed only here
 
@@ -184,15 +156,16 @@ def _digits(notice: str) -> Dataset:
     order = np.argsort([hashlib.sha256(index.to_bytes(4, "big")).hexdigest() for index in range(len(labels))])
     train, test = order[:-_DIGITS_TEST], order[-_DIGITS_TEST:]
     _log.warning("%s", notice)
-    return _dataset(
-        "digits", Pixels(pixels[train], labels[train]), Pixels(pixels[test], labels[test]), notice
+    return _digits_of(
+        "digits", Samples(pixels[train], labels[train]), Samples(pixels[test], labels[test]), notice
     )
 
 
-def _dataset(name: str, train: Pixels, test: Pixels, notice: str | None) -> Dataset:
+def _digits_of(name: str, train: Samples, test: Samples, notice: str | None) -> Digits:
     digest = hashlib.sha256()
     for part in (train, test):
         digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part.pixels.tobytes())
-        digest.update(part.labels.astype(np.uint8).tobytes())
-    return Dataset(name, train, test, digest.hexdigest(), notice)
+        digest.update(part.inputs.tobytes())
+        digest.update(part.targets.astype(np.uint8).tobytes())
+    train, test = (Samples(part.inputs, part.targets, notice) for part in (train, test))
+    return Digits(name, train, test, digest.hexdigest())

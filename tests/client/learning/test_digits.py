@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quorumlearn.learning import DataCorrupt, DataMissing, Dataset, DataSource, ShardError, load
+from quorumlearn.learning import DataCorrupt, DataMissing, Digits, DigitsSource, ShardError, load_digits
+from quorumlearn.learning.digits import normalised
 from torchvision.datasets import MNIST
 
 NAMES = {
@@ -41,39 +42,41 @@ def write(folder: Path, *, zipped: bool = False, train: int = 30, test: int = 10
 
 
 def test_plain_and_gzipped_files_are_the_same_data(tmp_path: Path) -> None:
-    plain = load(DataSource(write(tmp_path / "plain")))
-    zipped = load(DataSource(write(tmp_path / "zipped", zipped=True)))
+    plain = load_digits(DigitsSource(write(tmp_path / "plain")))
+    zipped = load_digits(DigitsSource(write(tmp_path / "zipped", zipped=True)))
     assert plain.digest == zipped.digest
     assert (plain.name, len(plain.train), len(plain.test), plain.notice) == ("mnist", 30, 10, None)
-    other = load(DataSource(write(tmp_path / "other", train=29)))
+    other = load_digits(DigitsSource(write(tmp_path / "other", train=29)))
     assert other.digest != plain.digest
 
 
 def test_samples_are_what_workloads_take(tmp_path: Path) -> None:
-    data = load(DataSource(write(tmp_path)))
-    split = data.train
-    assert (split.images.dtype, split.images.shape) == (np.float32, (30, 1, 28, 28))
-    assert (split.labels.dtype, split.labels.tolist()) == (np.int64, [i % 10 for i in range(30)])
-    expected = (data.train_pixels.pixels[3] / 255 - 0.1307) / 0.3081
-    np.testing.assert_allclose(split.images[3, 0], expected, rtol=1e-5, atol=1e-6)
+    data = load_digits(DigitsSource(write(tmp_path)))
+    samples = data.train
+    assert (samples.inputs.dtype, samples.inputs.shape) == (np.uint8, (30, 28, 28))
+    assert (samples.targets.dtype, samples.targets.tolist()) == (np.int64, [i % 10 for i in range(30)])
+    images = normalised(samples.inputs)
+    assert (images.dtype, images.shape) == (np.float32, (30, 1, 28, 28))
+    expected = (samples.inputs[3] / 255 - 0.1307) / 0.3081
+    np.testing.assert_allclose(images[3, 0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_shard_is_taken_in_its_order(tmp_path: Path) -> None:
-    data = load(DataSource(write(tmp_path)))
-    some = data.train_pixels.take(np.array([7, 2, 7]))
-    assert some.labels.tolist() == [7, 2, 7]
-    assert (some.images == data.train.images[[7, 2, 7]]).all()
+    data = load_digits(DigitsSource(write(tmp_path)))
+    some = data.train.take(np.array([7, 2, 7]))
+    assert some.targets.tolist() == [7, 2, 7]
+    assert (some.inputs == data.train.inputs[[7, 2, 7]]).all()
     for outside in (-1, 30):
         with pytest.raises(ShardError, match=r"0\.\.29"):
-            data.train_pixels.take(np.array([outside]))
+            data.train.take(np.array([outside]))
 
 
 def test_mnist_is_mnist(mnist_folder: Path) -> None:
-    data = load(DataSource(mnist_folder))
-    assert hashlib.md5(idx(data.train_pixels.pixels)).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
-    assert (len(data.train_pixels), len(data.test_pixels)) == (60_000, 10_000)
-    assert abs(data.test.images.mean()) < 0.02
-    assert np.bincount(data.train_pixels.labels).tolist() == [
+    data = load_digits(DigitsSource(mnist_folder))
+    assert hashlib.md5(idx(data.train.inputs)).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
+    assert (len(data.train), len(data.test)) == (60_000, 10_000)
+    assert abs(normalised(data.test.inputs).mean()) < 0.02
+    assert np.bincount(data.train.targets).tolist() == [
         5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
     ]  # fmt: skip
 
@@ -101,7 +104,7 @@ def test_files_that_are_not_mnist_are_refused(
     write(tmp_path, zipped=zipped)
     (tmp_path / (f"{name}.gz" if zipped else name)).write_bytes(gzip.compress(content) if zipped else content)
     with pytest.raises(DataCorrupt, match=says):
-        load(DataSource(tmp_path))
+        load_digits(DigitsSource(tmp_path))
 
 
 @pytest.mark.parametrize("cut", [3, 30, -9])
@@ -110,10 +113,10 @@ def test_a_broken_gzip_file_is_refused(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(DataCorrupt, match="not a whole gzip file"):
-        load(DataSource(tmp_path))
+        load_digits(DigitsSource(tmp_path))
     path.write_bytes(b"not gzip at all")
     with pytest.raises(DataCorrupt, match="not a whole gzip file"):
-        load(DataSource(tmp_path))
+        load_digits(DigitsSource(tmp_path))
 
 
 def test_a_gzip_file_that_grows_without_end_is_cut_off(
@@ -123,23 +126,23 @@ def test_a_gzip_file_that_grows_without_end_is_cut_off(
     write(tmp_path, zipped=True)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(200_000)))
     with pytest.raises(DataCorrupt, match="over the limit of 100000"):
-        load(DataSource(tmp_path))
+        load_digits(DigitsSource(tmp_path))
 
 
 def test_a_named_folder_without_the_data_is_an_error_not_a_reason_to_look_elsewhere(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     write(cache / "MNIST" / "raw")
     with pytest.raises(DataMissing, match="there is no folder"):
-        load(DataSource(tmp_path / "gone", cache=cache))
+        load_digits(DigitsSource(tmp_path / "gone", cache=cache))
     write(tmp_path / "part")
     (tmp_path / "part" / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(DataMissing, match="t10k-labels-idx1-ubyte"):
-        load(DataSource(tmp_path / "part", cache=cache))
+        load_digits(DigitsSource(tmp_path / "part", cache=cache))
 
 
 def test_torchvisions_cache_comes_before_the_last_resort(tmp_path: Path) -> None:
     write(tmp_path / "MNIST" / "raw")
-    data = load(DataSource(cache=tmp_path))
+    data = load_digits(DigitsSource(cache=tmp_path))
     assert (data.name, data.notice) == ("mnist", None)
 
 
@@ -150,25 +153,25 @@ def test_a_user_without_a_home_is_told_so_and_gets_the_last_resort(monkeypatch: 
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", unknown)
-    data = load(DataSource(download=True))
+    data = load_digits(DigitsSource(download=True))
     assert data.name == "digits"
     assert "this user has no home: set HOME or XDG_CACHE_HOME" in (data.notice or "")
     with pytest.raises(DataMissing, match="has no home"):
-        load(DataSource(last_resort=False))
+        load_digits(DigitsSource(last_resort=False))
 
 
 def test_the_last_resort_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        data = load(DataSource(cache=tmp_path))
+        data = load_digits(DigitsSource(cache=tmp_path))
     assert data.name == "digits"
     assert data.notice is not None
     assert "NOT the MNIST images" in data.notice
     assert data.notice in caplog.text
-    assert (data.train.images.shape, data.test.images.shape) == ((1437, 1, 28, 28), (360, 1, 28, 28))
-    assert np.bincount(data.test.labels, minlength=10).min() > 20
-    assert load(DataSource(cache=tmp_path)).digest == data.digest
+    assert (data.train.inputs.shape, data.test.inputs.shape) == ((1437, 28, 28), (360, 28, 28))
+    assert np.bincount(data.test.targets, minlength=10).min() > 20
+    assert load_digits(DigitsSource(cache=tmp_path)).digest == data.digest
     with pytest.raises(DataMissing, match="name a folder"):
-        load(DataSource(cache=tmp_path, last_resort=False))
+        load_digits(DigitsSource(cache=tmp_path, last_resort=False))
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -192,12 +195,12 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     server.server_close()
 
 
-def downloaded(cache: Path) -> Dataset:
-    return load(DataSource(cache=cache, download=True))
+def downloaded(cache: Path) -> Digits:
+    return load_digits(DigitsSource(cache=cache, download=True))
 
 
 def test_a_download_is_kept_in_the_cache(tmp_path: Path, mirror: Path) -> None:
-    assert downloaded(tmp_path / "cache").digest == load(DataSource(mirror)).digest
+    assert downloaded(tmp_path / "cache").digest == load_digits(DigitsSource(mirror)).digest
     for path in mirror.iterdir():
         path.unlink()
     assert downloaded(tmp_path / "cache").name == "mnist"
@@ -207,7 +210,7 @@ def test_a_download_that_was_cut_off_is_finished(tmp_path: Path, mirror: Path) -
     downloaded(tmp_path / "cache")
     for path in (tmp_path / "cache" / "MNIST" / "raw").glob("t10k*"):
         path.unlink()
-    assert downloaded(tmp_path / "cache").digest == load(DataSource(mirror)).digest
+    assert downloaded(tmp_path / "cache").digest == load_digits(DigitsSource(mirror)).digest
 
 
 def test_a_download_that_fails_is_said_aloud(tmp_path: Path, mirror: Path) -> None:
@@ -217,4 +220,4 @@ def test_a_download_that_fails_is_said_aloud(tmp_path: Path, mirror: Path) -> No
     assert data.notice is not None
     assert "the download of MNIST failed" in data.notice
     with pytest.raises(DataMissing, match="the download of MNIST failed"):
-        load(DataSource(cache=tmp_path / "cache", download=True, last_resort=False))
+        load_digits(DigitsSource(cache=tmp_path / "cache", download=True, last_resort=False))
