@@ -49,8 +49,8 @@ def test_paths_are_relative_to_the_nodes_file(tmp_path: Path) -> None:
     assert node.organisation == tmp_path / "net/organisations/miners1"
     assert node.state == tmp_path / "state/miners1"
     assert node.data == "mnist", "nothing of that name is there: a word of the workload's"
-    assert node.store == (tmp_path / "artifacts").as_uri()
-    assert config.load(written(tmp_path, {**NODE, "store": "s3://bucket/x"})).store == "s3://bucket/x"
+    assert node.store.url == (tmp_path / "artifacts").as_uri()
+    assert config.load(written(tmp_path, {**NODE, "store": "s3://bucket/x"})).store.url == "s3://bucket/x"
 
 
 @pytest.mark.parametrize(
