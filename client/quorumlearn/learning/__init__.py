@@ -10,12 +10,16 @@ A miner's round, with the block `top` public:
     update = difference(split(trained, ["top"])[0], split(base, ["top"])[0])
 """
 
+from typing import TYPE_CHECKING, Any
+
+from quorumlearn.learning.callable_workload import CallableWorkload
 from quorumlearn.learning.data import Data, Part, Samples
 from quorumlearn.learning.digits import Digits, DigitsSource, default_cache, load_digits
 from quorumlearn.learning.errors import (
     DataCorrupt,
     DataMissing,
     LearningError,
+    LibraryMissing,
     ModelError,
     ScoreError,
     ShardError,
@@ -63,12 +67,17 @@ from quorumlearn.learning.scores import (
     r2,
 )
 from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
+from quorumlearn.learning.sklearn_linear import SklearnLinear
 from quorumlearn.learning.workload import Definition, OnStep, TrainingConfig, TrainResult, Workload
+
+if TYPE_CHECKING:
+    from quorumlearn.learning.torch_workload import TorchWorkload
 
 __all__ = [
     "ACCURACY",
     "MOST_HEADER",
     "WORKLOADS",
+    "CallableWorkload",
     "Data",
     "DataCorrupt",
     "DataMissing",
@@ -76,6 +85,7 @@ __all__ = [
     "Digits",
     "DigitsSource",
     "LearningError",
+    "LibraryMissing",
     "Metric",
     "Millionths",
     "Model",
@@ -88,6 +98,8 @@ __all__ = [
     "Shapes",
     "ShardError",
     "ShardSpec",
+    "SklearnLinear",
+    "TorchWorkload",
     "TrainResult",
     "TrainingConfig",
     "TrainingError",
@@ -125,3 +137,12 @@ __all__ = [
     "unflatten",
     "warm_up",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """TorchWorkload, of which the import brings torch: only who uses it pays for it."""
+    if name == "TorchWorkload":
+        from quorumlearn.learning.torch_workload import TorchWorkload
+
+        return TorchWorkload
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -130,7 +130,7 @@ def to_bytes(model: Model) -> bytes:
             raise ModelError(f"{name} is {tensor.dtype}; models are float32")
         if not np.isfinite(tensor).all():
             raise ModelError(f"{name} holds numbers that are not finite")
-    return safetensors.numpy.save({name: np.ascontiguousarray(model[name]) for name in sorted(model)})
+    return safetensors.numpy.save({name: np.asarray(model[name], order="C") for name in sorted(model)})
 
 
 def most_bytes(size: int) -> int:

@@ -20,11 +20,13 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
+from types import UnionType
+from typing import TypeVar, Union, get_args, get_origin
 
 import pydantic
 
-from quorumlearn.learning.errors import WorkloadError
+from quorumlearn.extras import lacking
+from quorumlearn.learning.errors import LibraryMissing, WorkloadError
 from quorumlearn.learning.model import public_shapes
 from quorumlearn.learning.workload import Definition, TrainingConfig, Warming, Workload
 
@@ -173,6 +175,9 @@ def _said(name: str, where: str, load: Callable[[], _T]) -> _T:
     except WorkloadError:
         raise
     except (Exception, SystemExit) as error:
+        sentence = lacking(f"workload {name!r}", error) if isinstance(error, ImportError) else None
+        if sentence is not None:
+            raise LibraryMissing(sentence) from error
         raise WorkloadError(
             f"workload {name!r} cannot be had from {where}: {type(error).__name__}: {error}"
         ) from error
@@ -209,6 +214,8 @@ def _value(kind: type[TrainingConfig], key: str, text: str) -> object:
     """A setting as `TrainingConfig.as_strings` wrote it: text is itself, everything else JSON."""
     field = kind.model_fields.get(key)
     if field is None or field.annotation is str:
+        return text
+    if get_origin(field.annotation) in {Union, UnionType} and str in get_args(field.annotation):
         return text
     try:
         return json.loads(text)

@@ -60,19 +60,18 @@ class TrainingConfig(pydantic.BaseModel):
         return self.epochs * math.ceil(samples / self.batch_size)
 
     def as_strings(self) -> dict[str, str]:
-        """Every setting as a task carries it; `get_workload` reads it back to the same. What is seldom set is left out where it was not."""
+        """Every setting as a task carries it; `get_workload` reads it back to the same. What is seldom set is left out where it was not,
+        and so is what is None unless it is told otherwise."""
         strings = {}
+        plain = self.model_dump(mode="json")
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            if name == "dp_delta" and not self.private:
+            if value == field.default and (
+                value is None or name == "late_rounds" or (name == "dp_delta" and not self.private)
+            ):
                 continue
-            if value == field.default and name in _SELDOM_SET:
-                continue
-            strings[name] = value if isinstance(value, str) else json.dumps(value)
+            strings[name] = plain[name] if isinstance(plain[name], str) else json.dumps(plain[name])
         return strings
-
-
-_SELDOM_SET = {"dp_clip", "dp_noise", "late_rounds"}
 
 
 @dataclass(frozen=True)

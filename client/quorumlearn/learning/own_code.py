@@ -1,0 +1,50 @@
+"""Runs code that is not QuorumLearn's: a user's module, loss, metric, reader or hook. What it dies of becomes one sentence.
+
+A round is lost with it at most, so nothing passes but what means to end the process: an interrupt, and what a node raises in `on_step`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from quorumlearn.learning.errors import LearningError, TrainingError
+
+_OURS = str(Path(__file__).resolve().parents[1])
+_INSTALLED = ("site-packages", "dist-packages")
+_LONGEST = 300
+
+
+@contextmanager
+def own_code(
+    workload: str, what: str, way_out: str, error: type[LearningError] = TrainingError
+) -> Iterator[None]:
+    """Turn whatever is raised inside into `error`, which names the workload, `what` was running, where, and the way out."""
+    try:
+        yield
+    except LearningError:
+        raise
+    except SystemExit as ended:
+        raise error(
+            f"{workload}: {what} called sys.exit({ended.code!r}){_place(ended)}; raise an exception instead"
+        ) from ended
+    except Exception as raised:
+        said = " ".join(str(raised).split())
+        said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+        raise error(
+            f"{workload}: {what} raised {type(raised).__name__}{f': {said}' if said else ''}{_place(raised)}; {way_out}"
+        ) from raised
+
+
+def _place(raised: BaseException) -> str:
+    """The last line of the user's own that the exception passed, if there is one."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(raised.__traceback__)
+        if not frame.filename.startswith((_OURS, "<"))
+        and not any(part in _INSTALLED for part in Path(frame.filename).parts)
+        and "/lib/python" not in frame.filename
+    ]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
