@@ -87,7 +87,7 @@ def spec_of(**other: object) -> t.TaskSpec:
     ],
 )
 def test_a_workload_that_is_not_the_tasks_is_not_used(other: dict[str, object], says: str) -> None:
-    assert workload_of(spec_of()) is WORKLOAD
+    assert workload_of(spec_of()) is learning.get_workload("mnist-cnn", {})
     with pytest.raises(learning.WorkloadError, match=says) as caught:
         Scorer(lambda _: of_digits(zeros=1)).score(spec_of(**other), always(1))
     assert "\n" not in str(caught.value)
