@@ -8,7 +8,7 @@ setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 15) else "QuorumLearn needs Python 3.11 to 3.14, for which its libraries have wheels; name one with make PYTHON=python3.12")' >&2
-	@echo "Setting up .venv: a few minutes and 6 GB the first time, torch brings most of it." >&2
+	@echo "Setting up .venv: a few minutes and 6 GB the first time, torch brings most of it. (pip install quorumlearn brings none.)" >&2
 	@$(PYTHON) -m venv .venv >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' >&2
 	@touch $@

@@ -16,7 +16,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from quorumlearn import ckks, learning, robust, seeds
-from quorumlearn.attacks import Behaviour, Found, Sight, backdoor_test, make_behaviour, search
+from quorumlearn.attacks import (
+    BEHAVIOURS,
+    Behaviour,
+    Found,
+    Sight,
+    backdoor_test,
+    make_behaviour,
+    plugins,
+    search,
+)
 
 from benchmarks.robustness.peers import PEERS, aggregate
 from benchmarks.robustness.world import BOUND, Setting, World, generator, initial_model, shards_of, world_of
@@ -25,7 +34,6 @@ Floats = NDArray[np.float64]
 Values = NDArray[np.int64]
 
 FAULTS = ("OUT_OF_RANGE", "DUPLICATE", "OUTLIER")
-POISONS = ("label-flip", "backdoor")
 EXACT = "@exact"
 """A rule of this ending sees whole updates in place of sketches."""
 MOST_KEPT = 600
@@ -107,7 +115,10 @@ def play(cell: Cell, setting: Setting) -> Outcome:
 def attack_of(text: str) -> Behaviour:
     """The behaviour of that name, watching everybody where it watches some."""
     name = text.partition(":")[0]
-    if name in ("copy", "mimic", "alie", "inner-product", "adaptive"):
+    plugged = None if name in BEHAVIOURS else plugins.definition(name)
+    if name in ("copy", "mimic", "alie", "inner-product", "adaptive") or (
+        plugged and plugged.watches != "nobody"
+    ):
         return make_behaviour(f"{text}:honest")
     return make_behaviour(text)
 
@@ -124,7 +135,7 @@ class _Round:
 
     def train(self, indices: NDArray[np.int64], miner: int, behaviour: Behaviour | None = None) -> Values:
         """A miner's update in grid steps, on poisoned data if it has a behaviour."""
-        poison = str(behaviour) if behaviour is not None and behaviour.name in POISONS else None
+        poison = str(behaviour) if behaviour is not None and behaviour.poisons else None
         key = (self._base, self.cell.division, self.cell.seed, self.number, miner, poison)
         if key in self.world.kept:
             self.world.kept.move_to_end(key)
@@ -159,7 +170,7 @@ class _Round:
         if miner in kept:
             return kept[miner]
         own = self.units(self.train(indices, miner, behaviour)) if behaviour.trains else None
-        omniscient = behaviour.name in ("alie", "inner-product", "adaptive")
+        omniscient = bool(behaviour.watches) and behaviour.name not in ("copy", "mimic")
         others = honest if omniscient else np.roll(honest, -miner, axis=0)
         sight = Sight(
             size=honest.shape[1],
@@ -222,7 +233,7 @@ class _Round:
     def _expected_weights(self, sketches: Floats) -> Floats:
         """What an attacker that knows the rule expects: against a peer or an unknown root, multi-Krum's answer."""
         name = self.cell.rule.removesuffix(EXACT)
-        known = name if name in robust.RULES or "+" in name else "multi-krum"
+        known = name if name in robust.rules() or "+" in name else "multi-krum"
         rule = "multi-krum" if known == "trust-scores" or self.cell.rule in PEERS else known
         findings = robust.select(
             sketches,

@@ -7,12 +7,12 @@ transaction. Its settings come from the environment (see `runtime/settings.py`),
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from .runtime import ServiceError, ServiceSettings, serve, tls_from_environment
+from .runtime.logs import FORM, log_to_stderr
 
 _EXAMPLE = """\
 example:
@@ -20,7 +20,8 @@ example:
 
 environment: CHAINCODE_SERVER_ADDRESS, CHAINCODE_ID, CHAINCODE_TLS_DISABLED ("false" turns TLS on),
 CHAINCODE_TLS_KEY, CHAINCODE_TLS_CERT, CHAINCODE_CLIENT_CA_CERT (with it, peers need a certificate of that
-CA), QUORUMLEARN_CONFIG_DIGEST (of the only configuration that it lets a ledger be initialised with)
+CA), QUORUMLEARN_CONFIG_DIGEST (of the only configuration that it lets a ledger be initialised with),
+QUORUMLEARN_LOG ("json": one JSON object a line)
 """
 
 
@@ -40,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--max-message-bytes", type=int, default=-1, metavar="N", help="refuse larger messages (no limit)")
     add("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     flags = parser.parse_args(arguments)
-    logging.basicConfig(
-        stream=sys.stderr, level=flags.log_level, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    log_to_stderr(flags.log_level, os.environ.get(FORM, ""))
     try:
         settings = ServiceSettings(
             package_id=flags.chaincode_id or os.environ.get("CHAINCODE_ID", ""),

@@ -11,7 +11,7 @@ from quorumlearn_network.agreement import CONFIG_DIGEST, config_digest
 from quorumlearn_network.folder import ProcessStatus
 from quorumlearn_network.package import package_id
 from quorumlearn_network.processes import Detached, stop_all
-from quorumlearn_network.spec import NetworkSpec
+from quorumlearn_network.spec import LOG_FORM, NetworkSpec
 
 DEVNET = "devnet"
 
@@ -80,6 +80,7 @@ class DevnetProcesses:
 
 def _plan(spec: NetworkSpec, folder: Path) -> list[_Planned]:
     services: dict[tuple[str, int], str] = {}
+    form = {LOG_FORM: spec.logs.value}
     for one in spec.organisations:
         services.setdefault((one.peer.host, one.peer.chaincode_port), one.name)
     planned = []
@@ -97,6 +98,7 @@ def _plan(spec: NetworkSpec, folder: Path) -> list[_Planned]:
                     "CHAINCODE_SERVER_ADDRESS": address,
                     "CHAINCODE_ID": package_id(spec.chaincode),
                     CONFIG_DIGEST: config_digest(spec),
+                    **form,
                 },
                 ((host, port),),
             )
@@ -105,7 +107,7 @@ def _plan(spec: NetworkSpec, folder: Path) -> list[_Planned]:
         _Planned(
             Detached(folder, DEVNET),
             (sys.executable, "-m", "quorumlearn_network.devnet", "--config", str(folder / "devnet.json")),
-            {},
+            form,
             tuple(
                 (one.peer.host, port)
                 for one in spec.organisations

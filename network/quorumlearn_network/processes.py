@@ -35,8 +35,8 @@ if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_LAST_WORD = re.compile(r"\bpanic: |\b(PANI|FATA)\b")
-_EVENT = re.compile(r"\d{4}-\d\d-\d\d ")
+_LAST_WORD = re.compile(r'\bpanic: |\b(PANI|FATA)\b|"level":"(panic|fatal)"')
+_EVENT = re.compile(r"\d{4}-\d\d-\d\d |\{\"")
 
 
 class ProcessError(NetworkError):

@@ -53,6 +53,8 @@ from quorumlearn_network.errors import NetworkError
 from quorumlearn_network.identities import NAME_PATTERN
 
 DEFAULT_HOST = "127.0.0.1"
+LOG_FORM = "QUORUMLEARN_LOG"
+"""The variable in which every program of ours is told the form of its log: text or json."""
 MAX_SPEC_BYTES = 1 << 20
 MAX_ORDERERS = 16
 ADMIN_USER = "admin"
@@ -209,6 +211,13 @@ class Share(StrEnum):
     ALL = "ALL"
 
 
+class Logs(StrEnum):
+    """In which form the network's processes and nodes log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class OrdererNodeSpec(_Strict):
     """Where one orderer answers: clients and other orderers, its administrator, health and metrics."""
 
@@ -287,6 +296,7 @@ class NetworkSpec(_Strict):
     batch: BatchSpec = BatchSpec()
     orderer: OrdererSpec = OrdererSpec()
     fabric: FabricSpec | None = None
+    logs: Annotated[Logs, Field(strict=False)] = Logs.TEXT
     organisations: Annotated[tuple[OrganisationSpec, ...], Field(min_length=1, strict=False)]
 
     @model_validator(mode="after")

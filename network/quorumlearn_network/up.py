@@ -52,7 +52,7 @@ from quorumlearn_network.identities import (
 from quorumlearn_network.ports import check_free, choose_ports
 from quorumlearn_network.processes import Detached
 from quorumlearn_network.profiles import render_connection, render_devnet, write_whole
-from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, dump_spec
+from quorumlearn_network.spec import NetworkSpec, OrganisationSpec, dump_spec, parse_spec
 from quorumlearn_network.upkeep import Upkeep
 
 MIN_FREE_BYTES = 64 << 20
@@ -207,17 +207,27 @@ def upgrade_chaincode(
     progress: Callable[[str], None] = lambda step: None,
     timeout_s: float = 300.0,
 ) -> NetworkStatus:
-    """Give the chaincode of a network of Fabric nodes another version, at the next sequence."""
+    """Give the chaincode another version, at the next sequence: an earlier one as well as a new one.
+
+    Fabric's nodes go on running; a devnet is stopped, and comes up with it.
+    """
     folder = folder.resolve()
     with locked(folder):
-        if read_network(folder).fabric is None:
-            raise FolderError(
-                f"the devnet in {folder} takes another version from its description, at a higher sequence, "
-                "when it comes up"
-            )
-        from quorumlearn_network import fabric
+        spec = read_network(folder)
+        if spec.fabric is not None:
+            from quorumlearn_network import fabric
 
-        return fabric.upgrade(version, image, folder, confirm, progress, timeout_s)
+            return fabric.upgrade(version, image, folder, confirm, progress, timeout_s)
+        if image:
+            raise FolderError(f"the devnet in {folder} runs no images: leave --image out")
+        chaincode = spec.chaincode.model_copy(
+            update={"version": version, "sequence": spec.chaincode.sequence + 1}
+        )
+        wanted = parse_spec(dump_spec(spec.model_copy(update={"chaincode": chaincode})), version)
+        processes = DevnetProcesses(spec, folder)
+        with step("stop"):
+            processes.stop(processes.names)
+    return bring_up(wanted, folder, confirm, progress, timeout_s)
 
 
 def node_log(folder: Path, name: str, lines: int) -> list[str]:

@@ -383,7 +383,7 @@ class Submission(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., commit_tx: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., claim: _Optional[str] = ...) -> None: ...
 
 class Manifest(_message.Message):
-    __slots__ = ("task_id", "round", "miner", "base_block", "update", "sample_count", "trace_root", "salts")
+    __slots__ = ("task_id", "round", "miner", "base_block", "update", "sample_count", "trace_root", "salts", "sample_class")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     MINER_FIELD_NUMBER: _ClassVar[int]
@@ -392,6 +392,7 @@ class Manifest(_message.Message):
     SAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
     TRACE_ROOT_FIELD_NUMBER: _ClassVar[int]
     SALTS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_CLASS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     miner: str
@@ -400,19 +401,22 @@ class Manifest(_message.Message):
     sample_count: int
     trace_root: str
     salts: _common_pb2.ArtifactRef
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., base_block: _Optional[str] = ..., update: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_count: _Optional[int] = ..., trace_root: _Optional[str] = ..., salts: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+    sample_class: int
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., base_block: _Optional[str] = ..., update: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_count: _Optional[int] = ..., trace_root: _Optional[str] = ..., salts: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_class: _Optional[int] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("miner", "weight", "reason", "detail")
+    __slots__ = ("miner", "weight", "reason", "detail", "share")
     MINER_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
     miner: str
     weight: int
     reason: Reason
     detail: str
-    def __init__(self, miner: _Optional[str] = ..., weight: _Optional[int] = ..., reason: _Optional[_Union[Reason, str]] = ..., detail: _Optional[str] = ...) -> None: ...
+    share: int
+    def __init__(self, miner: _Optional[str] = ..., weight: _Optional[int] = ..., reason: _Optional[_Union[Reason, str]] = ..., detail: _Optional[str] = ..., share: _Optional[int] = ...) -> None: ...
 
 class Selection(_message.Message):
     __slots__ = ("verdicts",)

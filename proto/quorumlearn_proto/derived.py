@@ -30,13 +30,16 @@ _BY_SKETCH = (
     Reason.NOTHING_NEW,
 )
 WEIGHT_A_MINER = 8
-"""What the whole weights of a sum may add up to, for each miner of the round."""
+"""What the whole weights of a sum may add up to, for each miner of the round, where all weigh alike by their data."""
 
 
 def bare_selection(selection: Selection) -> Selection:
     """The selection without its details, which are for people: votes are compared by it."""
     return Selection(
-        verdicts=[Verdict(miner=v.miner, weight=v.weight, reason=v.reason) for v in selection.verdicts]
+        verdicts=[
+            Verdict(miner=v.miner, weight=v.weight, reason=v.reason, share=v.share)
+            for v in selection.verdicts
+        ]
     )
 
 
@@ -84,6 +87,16 @@ def least_aggregate(spec: TaskSpec) -> int:
     return spec.min_aggregate or spec.byzantine + 2
 
 
+def top_class(spec: TaskSpec) -> int:
+    """How often an update can count in a sum, by its miner's data (quorumlearn_proto.classes); 1 where all weigh alike."""
+    return len(spec.sample_classes) + 1
+
+
+def most_weight(spec: TaskSpec, miners: int) -> int:
+    """What the weights of a sum may add up to in a round of so many miners."""
+    return min(spec.ckks.max_weight_sum, WEIGHT_A_MINER * top_class(spec) * miners)
+
+
 def places_of_organisation(spec: TaskSpec) -> int:
     """How many miners of one organisation a round takes: half of its places, rounded up, unless the task says otherwise."""
     return spec.max_per_organisation or (spec.max_miners + 1) // 2
@@ -119,7 +132,7 @@ def sum_fault(
 
     `groups` are `weighed_alike` by the sums opened on that base before, also with this one already among them.
     """
-    total, most = sum(weights.values()), min(spec.ckks.max_weight_sum, WEIGHT_A_MINER * miners)
+    total, most = sum(weights.values()), most_weight(spec, miners)
     if total > most:
         return f"its weights add up to {total}: at most {most}"
     least = least_aggregate(spec)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import structlog
+from quorumlearn.cli.example import WORKING, members
+from quorumlearn_network.fabric.native import BINARIES, find_executable
+from quorumlearn_network.spec import FabricSpec, Logs, Runtime, default_spec
 
 from tests.scenarios.stage import SEATS, Stage, raised
 
@@ -35,3 +38,27 @@ def stage(
         yield raised_stage
         raised_stage.close()
         structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module")
+def fabric_stage(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Iterator[Stage]:
+    """A stage on native Fabric nodes."""
+    for name in ("peer", "orderer"):
+        if find_executable(name) is None:
+            pytest.skip(
+                f"no executable {name!r}: put Fabric 3.1's on the PATH or name their folder in {BINARIES}"
+            )
+    folder = tmp_path_factory.mktemp("fabric-stage")
+    spec = default_spec(miner_organisations=2, miners_each=2, verifiers=len(SEATS))
+    spec = spec.model_copy(update={"fabric": FabricSpec(runtime=Runtime.NATIVE), "logs": Logs.JSON})
+    with (folder / "nodes.log").open("w", buffering=1) as log:
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
+        stage = Stage(folder, mnist_folder, spec)
+        stage.store_folder.mkdir(parents=True)
+        stage.up()
+        try:
+            stage.fund(*(f"{one}/{user}" for role in WORKING for one, user in members(spec, role)))
+            yield stage
+        finally:
+            stage.close()
+            structlog.reset_defaults()

@@ -110,18 +110,33 @@ class NodeThread:
 
 
 class NodeProcess:
-    """`quorumlearn node run FILE` in a process of its own, to be killed."""
+    """`quorumlearn node run FILE` in a process of its own, to be killed; `environment` adds to this process's."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, environment: Mapping[str, str] | None = None) -> None:
         self.log = file.with_suffix(".log")
+        self._environment = dict(environment or {})
         self._command = [sys.executable, "-m", "quorumlearn.cli", "node", "run", str(file), "--repeatable"]
         self._process = self._started()
 
     def _started(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                self._command,
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
+
+    def start_again(self, environment: Mapping[str, str]) -> None:
+        """Start it, after it has ended, with this added to the environment."""
+        self._environment = dict(environment)
+        self._process = self._started()
+
+    def ended(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        return self._process.wait(60)
 
     def kill_and_restart(self) -> None:
         self._process.kill()

@@ -168,7 +168,7 @@ class CrampedStore(ArtifactStore):
 class CrampedOrganisation(Organisation):
     def __init__(self, config: object) -> None:
         super().__init__(config)  # type: ignore[arg-type]
-        self.store = CrampedStore(self.config.store, self.config.state.parent / "full")
+        self.store = CrampedStore(self.config.store.url, self.config.state.parent / "full")
 
 
 def test_a_store_that_is_full_in_mid_round_is_waited_for(stage: Stage) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-import structlog
 from quorumlearn_network.fabric import report
-from quorumlearn_network.fabric.native import BINARIES, find_executable
-from quorumlearn_network.spec import FabricSpec, Runtime, default_spec
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 
@@ -20,30 +16,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MINERS = {"miners1/miner1": "honest", "miners1/miner2": "honest", "miners2/miner1": "honest"}
 PARTIES = [*MINERS, *(f"{seat}/verifier" for seat in SEATS)]
-
-
-@pytest.fixture(scope="module")
-def fabric_stage(tmp_path_factory: pytest.TempPathFactory, mnist_folder: Path) -> Iterator[Stage]:
-    """A stage on native Fabric nodes."""
-    for name in ("peer", "orderer"):
-        if find_executable(name) is None:
-            pytest.skip(
-                f"no executable {name!r}: put Fabric 3.1's on the PATH or name their folder in {BINARIES}"
-            )
-    folder = tmp_path_factory.mktemp("fabric-stage")
-    spec = default_spec(miner_organisations=2, miners_each=2, verifiers=len(SEATS))
-    spec = spec.model_copy(update={"fabric": FabricSpec(runtime=Runtime.NATIVE)})
-    with (folder / "nodes.log").open("w", buffering=1) as log:
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
-        stage = Stage(folder, mnist_folder, spec)
-        stage.store_folder.mkdir(parents=True)
-        stage.up()
-        try:
-            stage.fund("owner/owner", *PARTIES)
-            yield stage
-        finally:
-            stage.close()
-            structlog.reset_defaults()
 
 
 def leader(stage: Stage) -> str:

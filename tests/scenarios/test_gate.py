@@ -224,9 +224,15 @@ def test_the_last_block_is_judged_after_the_tasks_end_also_by_a_node_that_was_aw
     late = files.pop(SEATS[2])
     stays = NodeThread(late)
     with running(*(NodeThread(file) for file in files.values())) as nodes:
-        stage.publish(task, rounds=1, **GATED)
+        stage.publish(task, rounds=1, **GATED, weighting={"samples": [100, 60_000]})
         stage.played(task, [*nodes, stays])
         stays.end()
+        verdicts = stage.market().round(task, 1).selection.verdicts
+        assert [(one.weight, one.share) for one in verdicts] == [(2, 1)] * len(MINERS), (
+            "all have 100 samples and nobody 60,000: each counts twice, and is paid once"
+        )
+        audited = stage.on_ledger("task", "audit", task, "--store", str(stage.store_folder))
+        assert audited.code == 0, audited.out + audited.err
         miner, burnt = stage.market("miners1/miner1"), stage.market().totals().burnt
         miner.challenge(task, 1, "a miner that finds fault with a good block")
         decided(stage, task, nodes)

@@ -23,10 +23,11 @@ from quorumlearn_proto.block_pb2 import (
     Selection,
     Submission,
 )
+from quorumlearn_proto.classes import MAX_SAMPLES
 from quorumlearn_proto.common_pb2 import ArtifactRef
-from quorumlearn_proto.derived import beacon_commitment, miner_groups
+from quorumlearn_proto.derived import beacon_commitment, miner_groups, top_class
 from quorumlearn_proto.protocol import ROUND
-from quorumlearn_proto.task_pb2 import TaskStatus
+from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
 
 from . import accusations, challenges
 from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
@@ -48,7 +49,6 @@ from .tables import (
     UPDATES,
 )
 
-MAX_SAMPLES = 1 << 40
 _SECRET = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -86,7 +86,7 @@ def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
             Code.DIGEST_MISMATCH,
             f"the manifest's digest {canonical.digest(manifest)} is not the one committed",
         )
-    _check_manifest(call, manifest, round_)
+    _check_manifest(call, call.task(name).spec, manifest, round_)
     update = manifest.update.digest
     if call.ledger.get(UPDATES, name, update) is not None:
         raise Refusal(
@@ -237,7 +237,7 @@ def _screening(call: Call, round_: Round, seat: int) -> Screening:
     return screening
 
 
-def _check_manifest(call: Call, manifest: Manifest, round_: Round) -> None:
+def _check_manifest(call: Call, spec: TaskSpec, manifest: Manifest, round_: Round) -> None:
     expected = (
         ("task_id", manifest.task_id, round_.task_id),
         ("round", str(manifest.round), str(round_.number)),
@@ -254,6 +254,9 @@ def _check_manifest(call: Call, manifest: Manifest, round_: Round) -> None:
     artifact("salts", manifest.salts)
     if manifest.sample_count > MAX_SAMPLES:
         raise bad(f"the manifest's sample_count is {manifest.sample_count}: 0 to {MAX_SAMPLES}")
+    low, high = (1, top_class(spec)) if spec.sample_classes else (0, 0)
+    if not low <= manifest.sample_class <= high:
+        raise bad(f"the manifest's sample_class is {manifest.sample_class}: {low} to {high} in this task")
 
 
 def _miner_event(call: Call, round_: Round) -> None:

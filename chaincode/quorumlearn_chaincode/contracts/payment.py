@@ -13,24 +13,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quorumlearn_proto.block_pb2 import Verdict
+from quorumlearn_proto.classes import shares_of
 from quorumlearn_proto.task_pb2 import RewardSplit
 
 WHOLE_BP = 10_000
 
 
 def miners_shares(split: RewardSplit, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
-    """The miners' part of the reward, split by weight."""
-    return by_weight(miners_part(split), verdicts)
+    """The miners' part of the reward, split by share."""
+    return by_share(miners_part(split), verdicts)
 
 
 def miners_part(split: RewardSplit) -> int:
     return split.per_round * split.miners_bp // WHOLE_BP
 
 
-def by_weight(amount: int, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
-    """An amount split by the verdicts' weights."""
-    total = sum(verdict.weight for verdict in verdicts)
-    return [(verdict.miner, amount * verdict.weight // total) for verdict in verdicts if verdict.weight]
+def by_share(amount: int, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
+    """An amount split by what the rule alone gives each: its weight, or its share where the task weighs by data."""
+    shares = shares_of(verdicts)
+    total = sum(shares.values())
+    return [(miner, amount * share // total) for miner, share in shares.items()]
 
 
 def verifier_share(split: RewardSplit, seats: int) -> int:

@@ -30,6 +30,7 @@ from quorumlearn_proto.block_pb2 import (
     Selection,
     Submission,
 )
+from quorumlearn_proto.classes import classes_fault
 from quorumlearn_proto.derived import bare_selection, beacon_of, judged_by_sketch, sum_fault, weights_of
 from quorumlearn_proto.protocol import ROUND, RoundStep
 from quorumlearn_proto.task_pb2 import TaskSpec
@@ -227,7 +228,10 @@ def selection_fault(
             return f"{verdict.miner} submitted: its reason must be one of the judgements"
         if (verdict.weight > 0) != (reason == Reason.CONTRIBUTES):
             return f"{verdict.miner} has weight {verdict.weight}: above zero exactly when it CONTRIBUTES"
-    return sum_fault(spec, len(round_.miners), opened, weights_of(selection.verdicts))
+    classes = {miner: one.manifest.sample_class for miner, one in submissions.items()}
+    return classes_fault(spec, opened, selection.verdicts, classes) or sum_fault(
+        spec, len(round_.miners), opened, weights_of(selection.verdicts)
+    )
 
 
 _JUDGEMENTS = frozenset(Reason.values()) - {Reason.REASON_UNSPECIFIED, Reason.ABSENT, Reason.WITHHELD}

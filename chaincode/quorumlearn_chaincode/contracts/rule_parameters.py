@@ -1,6 +1,7 @@
 """The parameters that a task may give its rule, each within bounds beyond which a rule keeps out nobody, or everybody.
 
-What they do, `quorumlearn.robust.registry` says. The ledger takes a rule of any name, with these parameters only.
+What they do, `quorumlearn.robust.registry` says. The ledger takes a rule of any name, with these parameters only, and for a rule that is
+not QuorumLearn's what its package calls `own_...`, which is any short text: no contract knows what would be beyond bounds.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 from .arguments import bad, digest, shown
 
 ROOT_DIGEST = "root_digest"
+RULE_DIGEST, RULE_VERSION = "rule_digest", "rule_version"
+"""Of a rule that is not QuorumLearn's: which copy of it all verifiers must have (`quorumlearn.robust.plugins`)."""
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+_OWN = re.compile(r"own_[a-z0-9_]{1,36}", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,39}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?(e-?[0-9]{1,2})?", re.ASCII)
 
 
@@ -43,14 +48,19 @@ def check_parameters(parameters: Mapping[str, str], max_miners: int) -> None:
     """Refuse a parameter that no rule has or whose value is beyond its bounds."""
     for name in sorted(parameters):
         text, field = parameters[name], f"rule.parameters[{name}]"
-        if name == ROOT_DIGEST:
+        if name in (ROOT_DIGEST, RULE_DIGEST):
             digest(field, text)
+            continue
+        if name == RULE_VERSION or _OWN.fullmatch(name):
+            if not _WORD.fullmatch(text):
+                raise bad(
+                    f"{field} is {shown(text)}: at most 40 letters, digits and . + _ -, of which a letter or digit is the first"
+                )
             continue
         bound = BOUNDS.get(name)
         if bound is None:
-            raise bad(
-                f"rule.parameters has {shown(name)}: there are {', '.join(sorted((*BOUNDS, ROOT_DIGEST)))}"
-            )
+            known = ", ".join(sorted((*BOUNDS, ROOT_DIGEST, RULE_DIGEST, RULE_VERSION)))
+            raise bad(f"rule.parameters has {shown(name)}: there are {known}, and own_...")
         high = max_miners if bound.high is None else bound.high
         form = _WHOLE if bound.whole else _NUMBER
         if not form.fullmatch(text) or not bound.low <= float(text) <= high:

@@ -36,7 +36,7 @@ from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 from .call import Call, submission_places
 from .ledger import Place
 from .miners_queue import eligible_miners, participation, settle_places
-from .payment import by_weight, miners_part, miners_shares, proposer_share, verifier_share
+from .payment import by_share, miners_part, miners_shares, proposer_share, verifier_share
 from .phases import Closing
 from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
 from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, SCREENINGS, STAKES, STATES
@@ -204,7 +204,7 @@ def _unearned(task: Task, outcome: Outcome) -> int:
 
 def _pay_carried(call: Call, round_: Round) -> None:
     """Share what earlier rounds have left among the miners whose updates are in the block."""
-    for miner, amount in by_weight(carried(call, round_.task_id), round_.selection.verdicts):
+    for miner, amount in by_share(carried(call, round_.task_id), round_.selection.verdicts):
         pay_carried(call, round_.task_id, round_.number, miner, amount)
 
 

@@ -7,10 +7,12 @@ security and ternary secrets, as in SEAL's `CoeffModulus::MaxBitCount`.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from quorumlearn_proto import canonical, gate
+from quorumlearn_proto.classes import MAX_CLASS, MAX_SAMPLES, least_miners_by_class
 from quorumlearn_proto.common_pb2 import Config
-from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate, places_of_organisation
+from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate, places_of_organisation, top_class
 from quorumlearn_proto.rules import least_miners
 from quorumlearn_proto.task_pb2 import (
     CkksParameters,
@@ -88,6 +90,7 @@ def check_bounds(spec: TaskSpec) -> None:
     _rule_name(spec.rule.name)
     _map("rule.parameters", dict(spec.rule.parameters))
     _enough_miners(spec)
+    _sample_classes(spec)
     check_parameters(dict(spec.rule.parameters), spec.max_miners)
     _mode(spec.mode)
     _committee(spec.committee)
@@ -95,8 +98,8 @@ def check_bounds(spec: TaskSpec) -> None:
     _within(
         "ckks.max_weight_sum",
         spec.ckks.max_weight_sum,
-        least_aggregate(spec),
-        WEIGHT_A_MINER * spec.max_miners,
+        least_aggregate(spec) * top_class(spec),
+        WEIGHT_A_MINER * top_class(spec) * spec.max_miners,
     )
     _timeouts(spec.timeouts)
     _reward(spec.reward, spec.rounds)
@@ -136,6 +139,21 @@ def _enough_miners(spec: TaskSpec) -> None:
         )
     if spec.min_aggregate:
         _within("min_aggregate, unless it is left out,", spec.min_aggregate, f + 2, spec.min_miners)
+
+
+def _sample_classes(spec: TaskSpec) -> None:
+    """Few classes, of numbers that rise, and so many miners that the rule withstands those who lie about their class."""
+    thresholds = list(spec.sample_classes)
+    _within("the number of sample_classes", len(thresholds), 0, MAX_CLASS - 1)
+    for earlier, later in pairwise([0, *thresholds]):
+        _within("an entry of sample_classes, each above the one before,", later, earlier + 1, MAX_SAMPLES)
+    least = least_miners_by_class(spec)
+    if thresholds and spec.min_miners < least:
+        top = len(thresholds) + 1
+        raise bad(
+            f"min_miners is {spec.min_miners}: with {top} classes of samples {spec.byzantine} Byzantine miners may weigh {top} times "
+            f"each, and {spec.rule.name} then needs {least} in every round; raise min_miners, or give fewer sample_classes"
+        )
 
 
 def _enough_organisations(spec: TaskSpec, config: Config) -> None:

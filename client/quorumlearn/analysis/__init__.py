@@ -1,5 +1,6 @@
 """What a task did, read from the ledger alone: figures, tables and pictures of it. And what cheating in one would gain."""
 
+from quorumlearn.analysis.collecting import collect
 from quorumlearn.analysis.economics import Costs, Economics, Gain, economics_of, usual_costs
 from quorumlearn.analysis.picture import draw_gains, draw_scores
 from quorumlearn.analysis.reasons import why_round, why_task
@@ -11,7 +12,7 @@ from quorumlearn.analysis.report import (
     outcome_of,
     report_of,
 )
-from quorumlearn.analysis.scores import pooled, shown_score
+from quorumlearn.analysis.scores import pooled, shown_score, title_of
 
 __all__ = [
     "UNDER_WAY",
@@ -21,6 +22,7 @@ __all__ = [
     "MinerReport",
     "PhaseReport",
     "TaskReport",
+    "collect",
     "draw_gains",
     "draw_scores",
     "economics_of",
@@ -28,6 +30,7 @@ __all__ = [
     "pooled",
     "report_of",
     "shown_score",
+    "title_of",
     "usual_costs",
     "why_round",
     "why_task",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from quorumlearn import extras
 from quorumlearn.analysis.economics import Economics
 from quorumlearn.analysis.report import TaskReport
 from quorumlearn.analysis.scores import scale_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
 
@@ -17,11 +22,7 @@ def draw_scores(report: TaskReport, path: Path) -> None:
 
     Its comment holds the scores, by the metric's name, and the digest of each block as JSON, so that it can be told what it is of.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(6.5)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
     factor, unit = scale_of(report.metric)
     heights = [height for height, score in enumerate(report.scores) if score is not None]
@@ -67,11 +68,7 @@ def draw_scores(report: TaskReport, path: Path) -> None:
 
 def draw_gains(found: Economics, path: Path) -> None:
     """What each cheat gains at the costs given, and at all others, as a PNG. OSError if it cannot be written."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(8)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
     names = [f"{one.name} ({one.place})" for one in found.gains]
     colours = [COLOURS["none" if one.gains else "paid"] for one in found.gains]
@@ -100,3 +97,16 @@ def draw_gains(found: Economics, path: Path) -> None:
     if any(one.pays_from is not None for one in found.gains):
         bottom.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=110, format="png", metadata={"Title": found.task})
+
+
+def _figure(height: float) -> Figure:
+    """Inches; it is drawn without a screen. ExtraMissing without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise extras.missing("a picture", error) from error
+
+    figure = Figure(figsize=(9, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

@@ -113,6 +113,8 @@ def _private_workload(spec: TaskSpec) -> learning.Workload | None:
         return None
     try:
         workload = learning.get_workload(spec.workload.name, dict(spec.workload.config))
+    except learning.LibraryMissing:
+        raise  # what the updates cost is part of the report, and cannot be told
     except learning.WorkloadError:
         return None  # a task that nobody can train spends no privacy
     return workload if workload.config.private else None

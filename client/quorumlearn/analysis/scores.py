@@ -25,3 +25,8 @@ def shown_score(metric: str, score: float) -> str:
     """An accuracy in per cent, any other with four digits."""
     factor, unit = scale_of(metric)
     return f"{factor * score:.2f} {unit}" if unit else f"{score:.4g}"
+
+
+def title_of(metric: str) -> str:
+    """Its name at the beginning of a line."""
+    return metric.upper() if metric in ("auc", "r2") else metric[:1].upper() + metric[1:]

@@ -91,6 +91,11 @@ class ArtifactStore:
     def __repr__(self) -> str:
         return f"ArtifactStore({self._backend.shown!r}, organisation={self.organisation!r})"
 
+    @property
+    def shown(self) -> str:
+        """Where it is, as messages and logs show it: without credentials."""
+        return self._backend.shown
+
     def put(self, data: bytes, purpose: Purpose | None = None) -> ArtifactRef:
         """Have the store hold `data`, and a copy of it be kept for `purpose`.
 

@@ -40,8 +40,9 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from quorumlearn.attacks import poisoning, updates
+from quorumlearn.attacks import plugins, poisoning, updates
 from quorumlearn.attacks.adaptive import adaptive
+from quorumlearn.attacks.plugins import BehaviourDefinition
 from quorumlearn.attacks.sight import BehaviourError, Floats, Inputs, Sight, Targets
 
 Tampering = Literal[
@@ -75,6 +76,7 @@ _KINDS = {
     **{name: _Kind() for name in get_args(Tampering)},
 }
 BEHAVIOURS = tuple(_KINDS)
+"""QuorumLearn's own; `attacks.plugins` has those of other packages."""
 
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?", re.ASCII)
 
@@ -90,7 +92,7 @@ class Behaviour:
     @property
     def trains(self) -> bool:
         """Whether it trains at all; on what, `poison` says."""
-        return _KINDS[self.name].trains
+        return _kind(self.name).trains
 
     @property
     def rides(self) -> bool:
@@ -112,7 +114,8 @@ class Behaviour:
     @property
     def poisons(self) -> bool:
         """Whether it trains on other samples than it has."""
-        return self.name in ("label-flip", "backdoor")
+        plugged = _plugged(self.name)
+        return self.name in ("label-flip", "backdoor") or (plugged is not None and plugged.poison is not None)
 
     def poison(self, inputs: Inputs, targets: Targets, seed: int) -> tuple[Inputs, Targets]:
         """The samples that it trains on, of its own, (n, ...) each; the same arrays where it poisons nothing."""
@@ -120,7 +123,10 @@ class Behaviour:
             return inputs, poisoning.flip(targets, None if self.strength is None else int(self.strength))
         if self.name == "backdoor":
             return poisoning.plant(inputs, targets, int(self._strength), seed)
-        return inputs, targets
+        plugged = _plugged(self.name)
+        if plugged is None or plugged.poison is None:
+            return inputs, targets
+        return plugged.poison(inputs, targets, seed)
 
     def form(self, sight: Sight) -> Floats:
         """The update that it submits, float64 (d,), in the updates' own units.
@@ -149,11 +155,12 @@ class Behaviour:
             case "adaptive":
                 return adaptive(sight)
             case _:
-                return sight.trained
+                plugged = _plugged(self.name)
+                return sight.trained if plugged is None else _formed(self.name, plugged, sight, self.strength)
 
     @property
     def _strength(self) -> float:
-        default = _KINDS[self.name].strength
+        default = _kind(self.name).strength
         assert default is not None
         return default if self.strength is None else self.strength
 
@@ -165,9 +172,7 @@ class Behaviour:
 def make_behaviour(text: str) -> Behaviour:
     """Parse a behaviour as the table above writes it; BehaviourError names what is allowed."""
     name, *arguments = text.split(":")
-    kind = _KINDS.get(name)
-    if kind is None:
-        raise BehaviourError(f"there is no behaviour {name!r}; there are {', '.join(BEHAVIOURS)}")
+    kind = _kind(name)
     strength = None
     if kind.strength is not None and arguments and _NUMBER.fullmatch(arguments[0]):
         strength = float(arguments.pop(0))
@@ -183,3 +188,28 @@ def make_behaviour(text: str) -> Behaviour:
     if name in ("label-flip", "backdoor") and strength is not None and not strength.is_integer():
         raise BehaviourError(f"{name}:{strength:g}: a label is a whole number")
     return Behaviour(name, strength, watches)
+
+
+def _plugged(name: str) -> BehaviourDefinition | None:
+    return None if name in _KINDS else plugins.definition(name)
+
+
+def _kind(name: str) -> _Kind:
+    """BehaviourError if there is none of that name."""
+    if name in _KINDS:
+        return _KINDS[name]
+    found = plugins.definition(name)
+    if found is None:
+        there = ", ".join((*BEHAVIOURS, *sorted(plugins.plugged())))
+        raise BehaviourError(f"there is no behaviour {name!r}; there are {there}")
+    return _Kind(found.trains, found.strength, found.watches)
+
+
+def _formed(name: str, plugged: BehaviourDefinition, sight: Sight, strength: float | None) -> Floats:
+    """BehaviourError for what is no update."""
+    formed = np.asarray(plugged.form(sight, strength if strength is not None else plugged.strength or 0.0))
+    if formed.shape != (sight.size,) or not np.isfinite(formed).all():
+        raise BehaviourError(
+            f"the behaviour {name} forms {formed.shape} numbers; {sight.size} finite ones are wanted"
+        )
+    return formed.astype(np.float64)

@@ -17,9 +17,11 @@ from quorumlearn.cli import (
     committee,
     demo,
     identity,
+    init,
     ledger,
     network,
     node,
+    store,
     task,
     tokens,
 )
@@ -39,6 +41,7 @@ GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("task", task.app),
     ("committee", committee.app),
     ("node", node.app),
+    ("store", store.app),
     ("ledger", ledger.app),
     ("token", tokens.app),
     ("ckks", ckks.app),
@@ -57,6 +60,7 @@ app = typer.Typer(
 )
 for _name, _group in GROUPS:
     app.add_typer(_group, name=_name)
+app.command("init", epilog=f"Example: quorumlearn init market --miners 3.  {EXIT_CODES}")(init.init)
 app.command("demo", epilog=f"Example: quorumlearn demo --data data/mnist.  {EXIT_CODES}")(demo.demo)
 app.command("attack", epilog=f"Example: quorumlearn attack alie --rounds 3.  {EXIT_CODES}")(attack.attack)
 

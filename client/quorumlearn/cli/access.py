@@ -1,32 +1,34 @@
-"""From a network's folder and ORG/USER to an open gateway."""
+"""Options by which a command says on which network it works, and as whom. How one gets there, `api.access` knows."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from quorumlearn_network.identities import IdentityError, Organisation, existing_organisation
-from quorumlearn_network.spec import NetworkSpec, OrganisationSpec
-from quorumlearn_network.up import read_network
-from quorumlearn_proto.event_pb2 import LedgerEvent
 
-from quorumlearn.gateway import (
-    Contract,
-    CredentialError,
-    Gateway,
-    GatewayError,
-    Options,
-    connect_profile,
-    find_profile,
-    load_msp,
+from quorumlearn.api.access import (
+    account_named,
+    choose_identity,
+    market_contract,
+    open_feed,
+    open_gateway,
+    open_market,
+    split_identity,
 )
-from quorumlearn.nodes.accounts import account_of
-from quorumlearn.nodes.feed import TaskFeed, listen
-from quorumlearn.nodes.market import Market
+
+__all__ = [
+    "DEFAULT_FOLDER",
+    "As",
+    "Folder",
+    "account_named",
+    "choose_identity",
+    "market_contract",
+    "open_feed",
+    "open_gateway",
+    "open_market",
+    "split_identity",
+]
 
 DEFAULT_FOLDER = Path("quorumlearn-network")
 
@@ -42,107 +44,3 @@ As = Annotated[
         help="Who signs: a user's folder, or its name on the ledger; by default the first user of the network.",
     ),
 ]
-
-
-def open_gateway(folder: Path, who: str = "", options: Options | None = None) -> Gateway:
-    """A gateway through the peer of the organisation of `who` ("org/user", or "MSP/user" as on the ledger).
-
-    `""` is the first user of the network. FolderError, IdentityError or CredentialError if there is none.
-    """
-    organisation, user = choose_identity(folder, who)
-    root = existing_organisation(folder, organisation.name, organisation.msp_id)
-    return connect_profile(find_profile(root.folder), _msp_of(root, user), options)
-
-
-def account_named(folder: Path, who: str) -> str:
-    """The account that `who` signs for, as on the ledger; errors as in `open_gateway`."""
-    organisation, user = choose_identity(folder, who)
-    root = existing_organisation(folder, organisation.name, organisation.msp_id)
-    identity, _ = load_msp(_msp_of(root, user), organisation.msp_id)
-    return account_of(identity, f"user {user}")
-
-
-def market_contract(gateway: Gateway, spec: NetworkSpec) -> Contract:
-    """The market's chaincode on the network's channel; functions are called `contract:Function`."""
-    return gateway.network(spec.channel).contract(spec.chaincode.name)
-
-
-@contextlib.contextmanager
-def open_market(folder: Path, who: str = "") -> Iterator[Market]:
-    """The contracts as typed Python, for the identity of `who`; closed with the block."""
-    with open_gateway(folder, who) as gateway:
-        yield Market(market_contract(gateway, read_network(folder)))
-
-
-@contextlib.contextmanager
-def open_feed(folder: Path, who: str, task: str) -> Iterator[tuple[Market, TaskFeed]]:
-    """As `open_market`, and a feed of one task that the chaincode's events keep fresh."""
-    with open_gateway(folder, who) as gateway:
-        spec = read_network(folder)
-        market = Market(market_contract(gateway, spec))
-        feed, stop = TaskFeed(task, market), threading.Event()
-
-        def told(event: LedgerEvent) -> None:
-            if event.task_id == task:
-                feed.notify(event)
-
-        def lost(error: GatewayError) -> None:
-            """Without events the ledger is read every few seconds; if the peer is away, that says so."""
-
-        listening = (gateway.network(spec.channel), spec.chaincode.name, told, lost, stop)
-        threading.Thread(target=listen, args=listening, name="events", daemon=True).start()
-        try:
-            yield market, feed
-        finally:
-            stop.set()
-            feed.close()
-
-
-def choose_identity(folder: Path, who: str) -> tuple[OrganisationSpec, str]:
-    """The organisation and user that `who` names in the network of `folder`."""
-    spec = read_network(folder)
-    if who:
-        return split_identity(spec, who)
-    for one in spec.ours:
-        for user in _users(existing_organisation(folder, one.name, one.msp_id)):
-            return one, user
-    raise IdentityError(
-        f"the network in {folder} has no user; `quorumlearn identity issue ORG/USER` makes one"
-    )
-
-
-def _users(organisation: Organisation) -> Iterator[str]:
-    """The folders of the organisation's users that hold a certificate, by name."""
-    folder = organisation.folder / "users"
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if any((path / "msp" / "signcerts").glob("*")):
-            yield path.name
-
-
-def _msp_of(organisation: Organisation, user: str) -> Path:
-    """The MSP folder of the user: the one that is called so, else the one whose certificate says so. As Fabric's tools
-    make them, a certificate may have any file name."""
-    folders = {name: organisation.folder / "users" / name / "msp" for name in _users(organisation)}
-    if user in folders:
-        return folders[user]
-    for name, msp in folders.items():
-        with contextlib.suppress(CredentialError):  # one that cannot be used is not who is asked for
-            identity, _ = load_msp(msp, organisation.msp_id)
-            if account_of(identity, f"user {name}") == f"{organisation.msp_id}/{user}":
-                return msp
-    raise IdentityError(
-        f"no identity {organisation.name}/{user}; `quorumlearn identity issue {organisation.name}/{user}` makes one"
-    )
-
-
-def split_identity(spec: NetworkSpec, who: str) -> tuple[OrganisationSpec, str]:
-    """The organisation (by name or MSP id) and the user's name in "org/user"; IdentityError if it is
-    neither.
-    """
-    name, slash, user = who.partition("/")
-    if not slash or not name or not user:
-        raise IdentityError(f"{who!r} is no ORG/USER, such as {spec.organisations[0].name}/admin")
-    for one in spec.organisations:
-        if name in (one.name, one.msp_id):
-            return one, user
-    return spec.organisation(name), user

@@ -1,12 +1,12 @@
-"""A task's report: collected from the ledger, as JSON fields and as text."""
+"""A task's report as JSON fields and as text."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from quorumlearn.analysis import UNDER_WAY, TaskReport, report_of, shown_score
+from quorumlearn.analysis import UNDER_WAY, TaskReport, shown_score, title_of
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
-from quorumlearn.nodes.market import Market
+from quorumlearn.extras import require
 
 BAR = 40
 GAP = 2  # between a table's columns
@@ -14,17 +14,10 @@ SHORT = {"NOT_SELECTED": "passed over", "NOT_IN_ROUND": "-"}
 
 
 def check_place(picture: Path) -> None:
-    """Failure if there is no folder for a picture, before anything is done for it."""
+    """Failure if there is no folder for a picture, or nothing to draw it with, before anything is done for it."""
+    require("matplotlib", "a picture")
     if not picture.absolute().parent.is_dir():
         raise Failure(f"there is no folder {picture.parent} for the picture; make it first", Exit.USAGE)
-
-
-def collect(market: Market, task: str) -> TaskReport:
-    """The report of a task from everything the ledger holds of it."""
-    summary = market.task(task)
-    views = [market.round_view(task, number) for number in range(1, summary.state.round + 1)]
-    stakes = {stake.account_id: stake for stake in market.stakes(task)}
-    return report_of(summary.task.spec, views, market.blocks(task), stakes)
 
 
 def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> dict[str, object]:
@@ -105,8 +98,9 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
 
 def _print_scores(report: TaskReport) -> None:
     better = ", less is better" if report.lower_is_better else ""
-    name = report.metric[:1].upper() + report.metric[1:]
-    print_text(f"{name} of the public model, on the verifiers' test sets{better}", style="bold")
+    print_text(
+        f"{title_of(report.metric)} of the public model, on the verifiers' test sets{better}", style="bold"
+    )
     scores = [score for score in report.scores if score is not None]
     whole = max([1.0, *scores]) if scores else 1.0
     for height, score in enumerate(report.scores):

@@ -14,7 +14,6 @@ from quorumlearn_proto.task_pb2 import TaskSpec, VerificationMode
 from quorumlearn.analysis import Costs, Economics, Gain, draw_gains, economics_of, usual_costs
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
 from quorumlearn.cli.account import check_place
-from quorumlearn.cli.task import check_as_ledger
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
@@ -92,6 +91,7 @@ def _spec_of(task: str, folder: Path, who: str) -> TaskSpec:
         with open_market(folder, who) as market:
             return market.task(task).task.spec
     from quorumlearn import robust
+    from quorumlearn.api.publishing import check_as_ledger
     from quorumlearn.artifacts import reference_of
     from quorumlearn.nodes import taskfile
 

@@ -19,13 +19,13 @@ from quorumlearn_proto.derived import conserved
 from quorumlearn_proto.page_pb2 import TaskSummary
 from rich.console import Console
 
-from quorumlearn.analysis import MinerReport, TaskReport, shown_score
+from quorumlearn.analysis import MinerReport, TaskReport, collect, shown_score
 from quorumlearn.cli.access import open_market
-from quorumlearn.cli.account import collect
-from quorumlearn.cli.demo import cleaned, end, find_data, play
+from quorumlearn.cli.demo import ARule, cleaned, end, find_data, play
 from quorumlearn.cli.processes import Nodes
 from quorumlearn.cli.scene import CHEATS, Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_table, print_text
+from quorumlearn.extras import require
 
 ATTACKS = {
     "noise": "Gaussian noise in place of an update",
@@ -81,6 +81,7 @@ def attack(
     download: Annotated[bool, typer.Option(help="Download MNIST if it is nowhere on this machine.")] = True,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of training.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same blocks.")] = 7,
+    rule: ARule = None,
     as_json: AsJson = False,
 ) -> None:
     """Play the demo with two of its eight miners attacking in this way: were they caught, and what did it cost?"""
@@ -90,9 +91,12 @@ def attack(
     if name is None:
         raise Failure("name an attack, as `quorumlearn attack alie`; --list shows them", Exit.USAGE)
     behaviour = behaviour_of(name)
+    require("torch", "playing an attack")
     console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
-    scene = make_scene(cleaned(folder), rounds, seed, found, cheats=dict.fromkeys(CHEATS, behaviour))
+    scene = make_scene(
+        cleaned(folder), rounds, seed, found, cheats=dict.fromkeys(CHEATS, behaviour), rule=rule
+    )
     scene.write(samples)
     with Nodes(scene.folder) as nodes:
         try:
@@ -132,7 +136,7 @@ def behaviour_of(name: str) -> str:
             behaviour = make_behaviour(text)
         except BehaviourError:
             continue
-        if behaviour.name in ATTACKS:
+        if behaviour.name != "honest":
             return text
     raise Failure(f"there is no attack {name!r}; quorumlearn attack --list shows them", Exit.USAGE)
 
@@ -164,11 +168,23 @@ def caught(miner: MinerReport) -> int:
     return sum(verdict in COSTLY for verdict in miner.verdicts)
 
 
+def all_attacks() -> dict[str, str]:
+    """What each attack's miner does, those of other packages last."""
+    from quorumlearn.attacks import plugged, plugins
+
+    found = dict(ATTACKS)
+    for name, place in sorted(plugged().items()):
+        definition = plugins.definition(name)
+        if name not in found and definition is not None:
+            found[name] = f"{definition.about} ({place})"
+    return found
+
+
 def _list(as_json: bool) -> None:
     if as_json:
-        print_json({"attacks": ATTACKS})
+        print_json({"attacks": all_attacks()})
     else:
-        print_table(("attack", "what its miner sends or does"), list(ATTACKS.items()))
+        print_table(("attack", "what its miner sends or does"), list(all_attacks().items()))
 
 
 def _fields(

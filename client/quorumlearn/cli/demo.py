@@ -17,12 +17,14 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.derived import conserved
 from rich.console import Console
 
+from quorumlearn.analysis import collect
 from quorumlearn.cli.access import open_feed, open_market
-from quorumlearn.cli.account import check_place, collect, fields_of, print_report
+from quorumlearn.cli.account import check_place, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import REPEATABLE, MemoryPeak, Nodes, call
 from quorumlearn.cli.scene import Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
+from quorumlearn.extras import require
 from quorumlearn.nodes.market import Market
 
 MARK = "this-folder-belongs-to-quorumlearn-demo"
@@ -30,6 +32,14 @@ REPEATS = (
     "This run is repeatable: training and beacons follow from a public seed, so that it gives the same blocks each time. "
     "Real data needs a task and nodes without it."
 )
+
+
+ARule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The task's robust rule, of an installed package too; by default multi-krum."
+    ),
+]
 
 
 def demo(
@@ -51,6 +61,7 @@ def demo(
         Path | None,
         typer.Option(help="Where to draw it, as a PNG; accuracy.png in the folder.", metavar="FILE"),
     ] = None,
+    rule: ARule = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -61,11 +72,14 @@ def demo(
     folder: the files to read as an example, logs, models, and a picture.
     """
     began = time.monotonic()
+    for library in ("torch", "matplotlib"):
+        require(library, "the demo")
+    check_rule(rule)
     if picture is not None:
         check_place(picture)
     console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
-    scene = make_scene(cleaned(folder), rounds, seed, found, fabric)
+    scene = make_scene(cleaned(folder), rounds, seed, found, fabric, rule=rule)
     scene.write(samples)
     with Nodes(scene.folder) as nodes:
         try:
@@ -174,6 +188,18 @@ def _finish(
             f"the task ended {t.TaskStatus.Name(status)}; the logs are in {scene.folder / 'logs'}",
             Exit.FAILED,
         )
+
+
+def check_rule(rule: str | None) -> None:
+    """robust.RuleError for one that there is not, before anything is started, and for one that compares with a root set."""
+    from quorumlearn import robust
+
+    if rule is not None:
+        robust.weight_room(rule, 1)
+        if robust.needs_root(rule):
+            raise robust.RuleError(
+                f"{rule} compares with a root set, and the demo's task has none; take another"
+            )
 
 
 def find_data(console: Console, folder: Path | None, download: bool) -> tuple[Path | None, int]:

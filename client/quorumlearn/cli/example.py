@@ -1,4 +1,4 @@
-"""Files to begin with, for the network that is there: one node's, and a task's. They work as they are."""
+"""Files to begin with: a network's, one node's, and a task's. They work as they are."""
 
 from __future__ import annotations
 
@@ -14,6 +14,21 @@ WORKING = (Role.OWNER, Role.MINER, Role.VERIFIER)
 TEST_PARTS = 5  # an owner scores each block on one of so many parts of the test set
 FEWEST = 2  # miners of any round
 LEAVING = 1  # miners that may be missing in a round of the task
+
+FUNDS = {Role.OWNER: 10_000, Role.MINER: 200, Role.VERIFIER: 400}
+"""Tokens to begin with: the reward of the task below, and twice what its stakes take."""
+OPTIONAL = """\
+# What else may stand here; these are the defaults:
+# channel: quorumlearn
+# chaincode: quorumlearn
+# workloads: {}      # your own: {risk: "risk:RISK"}, a module beside this file
+# compute_slots: 1   # trainings at the same time
+# live_tasks: 16     # tasks that it plays at the same time
+# data_budget: 200   # rounds that one data set may take part in, over all tasks
+# accept: {}         # what it asks of a task before it stakes: `quorumlearn node check --help` has the terms
+# In place of `store` above, with credentials from the environment of the node (docs/store.md):
+# store: {url: "s3://BUCKET", options: {endpoint_url: "https://s3.example", key: "${STORE_KEY}", secret: "${STORE_SECRET}"}}
+"""
 
 Member = tuple[str, str]
 """An organisation and one of its users, by name."""
@@ -66,8 +81,58 @@ def node_example(
     )
     return (
         f"# What `quorumlearn node run` reads: the node of {one.name}. Relative paths are relative to this file.\n"
-        f"{_yaml(fields)}{without}identities:\n" + "".join(f"- {_yaml(part, flow=True)}" for part in parts)
+        f"{_yaml(fields)}{without}identities:\n"
+        + "".join(f"- {_yaml(part, flow=True)}" for part in parts)
+        + OPTIONAL
     )
+
+
+def working(spec: NetworkSpec) -> list[OrganisationSpec]:
+    """The organisations that run a node, in the description's order."""
+    return [
+        one
+        for one in spec.organisations
+        if any(part_of(spec, (one.name, user.name), 0) for user in one.users)
+    ]
+
+
+def mint_command(spec: NetworkSpec) -> str:
+    """The command that gives everybody the tokens for the task of `task_example`."""
+    accounts = [
+        f"{spec.organisation(organisation).msp_id}/{user}={FUNDS[role]}"
+        for role in WORKING
+        for organisation, user in members(spec, role)
+    ]
+    return f"quorumlearn token mint {' '.join(accounts)}"
+
+
+def network_example(spec: NetworkSpec) -> str:
+    """A commented description of the network; `parse_spec` gives it back."""
+    chaincode = spec.chaincode
+    organisations = "".join(f"- {_yaml(_described(one), flow=True)}" for one in spec.organisations)
+    return f"""\
+# A market on this machine: `quorumlearn network up --spec market.yaml`. The same file on Hyperledger Fabric:
+# `quorumlearn network up --fabric market.yaml`, with --native where the executables peer and orderer are on the path.
+# Every field is explained in quorumlearn_network/spec.py; ports that are left out are chosen, once.
+name: {spec.name}
+channel: {spec.channel}
+chaincode:
+  name: {chaincode.name}
+  version: "{chaincode.version}"
+  quorum: {chaincode.quorum}             # so many of the {len(spec.verifiers)} verifier organisations endorse every transaction
+  clock_slack_ms: {chaincode.clock_slack_ms}  # how far apart clocks may be
+batch: {{timeout_ms: {spec.batch.timeout_ms}}}   # how long transactions are collected for a block
+logs: {spec.logs.value}               # or json: one object a line
+# fabric:                # what only real Fabric nodes need; these are the defaults
+#   runtime: containers  # or native
+#   consensus: raft      # or bft, with four orderers
+#   orderers: 3
+organisations:           # the treasury mints tokens; every verifier organisation endorses
+{organisations}"""
+
+
+def _described(one: OrganisationSpec) -> dict[str, object]:
+    return one.model_dump(mode="json", exclude_defaults=True)
 
 
 def task_example(spec: NetworkSpec) -> str:

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.gate import ACCURACY, metric_of
@@ -22,13 +21,12 @@ from rich.table import Table
 from rich.text import Text
 
 from quorumlearn.analysis import pooled, shown_score, why_round
-from quorumlearn.nodes.feed import REREAD_SECONDS, TaskFeed
+from quorumlearn.api.tracking import Tracker
+from quorumlearn.api.watching import ended_round, views
+from quorumlearn.nodes.feed import TaskFeed
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.steps import ended
-from quorumlearn.nodes.triggers import entered
 
-CHECK_SECONDS = 0.3
 _ANY_WIDTH = 10_000
 _BESIDE_ROWS = 4  # lines: what came earlier, the header, what is being done, and the cursor's
 _SMALL = 6  # lines, in which a round with all that is said of it just fits
@@ -252,25 +250,21 @@ def _counted(outcomes: Counter[str]) -> str:
 
 
 def follow(
-    market: Market, feed: TaskFeed, screen: TaskWatch, check: Callable[[], None] = lambda: None
+    market: Market,
+    feed: TaskFeed,
+    screen: TaskWatch,
+    check: Callable[[], None] = lambda: None,
+    trackers: Sequence[Tracker] = (),
 ) -> b.TaskView:
-    """Show a task as it moves, and each round that has ended as it ended; the view once it is over.
+    """Show a task as it moves, and each round that has ended as it ended; the view once it is over. Trackers are told of each.
 
     `check` is called several times a second, to raise what ends the following.
     """
-    seen = 0
-    shown = partial(entered, phases=[*DOING, b.ENDED])  # that a ceremony goes on beside a round is not
-    while True:
-        check()
-        mark = feed.mark()
-        view = feed.view()
-        for number in range(max(1, seen), view.round.number):
-            screen.show(market.round_view(feed.task, number))
-        seen = view.round.number
+    view, given = b.TaskView(), 0
+    for view in views(market, feed, check):
         screen.show(view)
-        if ended(view):
-            return view
-        again = time.monotonic() + REREAD_SECONDS
-        while not shown(feed.since(mark)) and time.monotonic() < again:
-            check()
-            feed.wait(mark, CHECK_SECONDS, shown)
+        if trackers and (ended := ended_round(market, view, given)) is not None:
+            given = ended.number
+            for tracker in trackers:
+                tracker.log(ended)
+    return view

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from quorumlearn_network.spec import (
     FabricSpec,
+    Logs,
     NetworkSpec,
     Runtime,
     SpecError,
@@ -80,6 +81,12 @@ def up(
     miners: Annotated[int, typer.Option(help="Miners in each of them, without --spec.")] = 4,
     verifiers: Annotated[int, typer.Option(help="Verifiers' organisations, without --spec.")] = 3,
     base_port: Annotated[int, typer.Option(help="First of the ports; 0 takes free ones.")] = 0,
+    log_json: Annotated[
+        bool,
+        typer.Option(
+            "--log-json", help="What is started logs JSON, from now on: `logs: json` in network.yaml."
+        ),
+    ] = False,
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds to wait until it serves: 60, with Fabric 300.", show_default=False),
@@ -105,6 +112,9 @@ def up(
         raise SpecError(f"--base-port {base_port} is no port")
     else:
         wanted = default_spec(miner_organisations, miners, verifiers, base_port)
+    if log_json:
+        described = wanted if wanted is not None else read_network(folder)
+        wanted = described.model_copy(update={"logs": Logs.JSON})
     with progress("bringing the network up") as step:
         seconds = timeout if timeout is not None else _patience(wanted, folder)
         result = bring_up(wanted, folder, confirm_ledger, step, seconds)
@@ -216,9 +226,9 @@ def upgrade(
     folder: Folder = DEFAULT_FOLDER,
     as_json: AsJson = False,
 ) -> None:
-    """Give the chaincode of a network of Fabric nodes another version, at the next sequence.
+    """Give the chaincode another version, at the next sequence; an earlier version rolls an upgrade back.
 
-    Installed, approved and committed by every organisation; calls fail for the moment in which services change.
+    Installed, approved and committed by every organisation; calls fail for the moment in which services change. Tasks go on.
     """
     with progress("upgrading the chaincode") as step:
         result = upgrade_chaincode(version, image, folder, confirm_ledger, step, _FABRIC_UP_SECONDS)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 from quorumlearn_network.certificates import attributes_of, read_certificate
 from quorumlearn_network.identities import ROLE_ATTRIBUTE
@@ -24,6 +21,7 @@ from quorumlearn_proto.derived import spec_digest
 
 from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
 from quorumlearn.cli.example import node_example
+from quorumlearn.cli.logs import log_to_stderr
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, explain, print_json, print_text
 from quorumlearn.gateway import GatewayError
 from quorumlearn.nodes import tasksettings
@@ -53,7 +51,8 @@ def run(
         str,
         typer.Option(
             metavar="HOST:PORT",
-            help="Serve /metrics in Prometheus' form there, and /healthz: whether it can write.",
+            help="Serve /metrics in Prometheus' form there, /healthz (whether it can write) and /readyz (whether it is ready for tasks).",
+            envvar="QUORUMLEARN_METRICS",
         ),
     ] = "",
     repeatable: Annotated[
@@ -64,7 +63,9 @@ def run(
             "public seed, so that anybody can do them again.",
         ),
     ] = False,
-    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON, one object a line.")] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log JSON, one object a line; so does QUORUMLEARN_LOG=json.")
+    ] = False,
 ) -> None:
     """Run the identities of one organisation from one file until Ctrl-C (or SIGTERM, or SIGHUP).
 
@@ -72,7 +73,7 @@ def run(
 
     \b
     organisation: network/organisations/miners1   made by `network up`: connection.json and users
-    store: artifacts                              folder or URL of the artifact store that all share
+    store: artifacts                              the artifact store that all share: folder, URL, or {url, options}
     state: state/miners1                          this organisation's journals, private
     data: data/mnist                              where samples are; or by workload: {mnist-*: data/mnist, risk: risk.csv}
     workloads: {risk: "risk:RISK"}                your own: module:NAME in this file's folder
@@ -82,16 +83,18 @@ def run(
     """
     gc.set_threshold(_COLLECT_AFTER)
     from quorumlearn.nodes.config import load
+    from quorumlearn.nodes.introduction import introduce
     from quorumlearn.nodes.organisation import Organisation
     from quorumlearn.nodes.run import Node
 
     config = load(file)
-    _log_to_stderr(log_json)
+    log_to_stderr(log_json)
     organisation = Organisation(config, repeatable=repeatable)
     try:
+        introduce(organisation)
         node = Node(organisation, threading.Event())
         if metrics:
-            _serve_metrics(metrics, lambda: node.health.problems)
+            _serve_metrics(metrics, lambda: node.health.problems, lambda: node.readiness.lacks)
         _until_told(lambda: node.run(until_done=until_done), node.end)
     finally:
         organisation.close()
@@ -151,7 +154,7 @@ def check(
             {
                 "identities": identities,
                 "confirmed_by_ledger": unasked is None,
-                "store": config.store,
+                "store": organisation.store.shown,
                 "data": [asdict(one) for one in taken],
             }
             | ({} if asked is None else {"task": asdict(asked)})
@@ -172,30 +175,6 @@ def check(
             for sentence in broken:
                 print_text(f"  {sentence}")
     _judged(asked)
-
-
-@app.command(epilog=f"Example: quorumlearn node prune nodes/miners1.yaml.  {EXIT_CODES}")
-def prune(file: File, as_json: AsJson = False) -> None:
-    """Remove the organisation's own artifacts that no task needs any more from the store.
-
-    Kept are those of tasks under way, of tasks of which a block can still be challenged, every task's last model, and what is
-    younger than a day.
-    `quorumlearn task audit` finds no more of a task than is left.
-    """
-    from quorumlearn.nodes.config import load
-    from quorumlearn.nodes.organisation import Organisation
-    from quorumlearn.nodes.pruning import prune as pruned
-
-    organisation = Organisation(load(file))
-    try:
-        market = organisation.market(organisation.config.identities[0].user)
-        gone = pruned(market, organisation.store, time.time())
-    finally:
-        organisation.close()
-    if as_json:
-        print_json({"removed": gone})
-    else:
-        print_text(f"removed {len(gone)} artifacts of {organisation.store.organisation}")
 
 
 @app.command(epilog=f"Example: quorumlearn node example miners1 > miners1.yaml.  {EXIT_CODES}")
@@ -314,35 +293,15 @@ def check_roles(organisation: Organisation) -> str | None:
     return None
 
 
-def _serve_metrics(address: str, problems: Callable[[], Sequence[str]]) -> None:
+def _serve_metrics(
+    address: str, problems: Callable[[], Sequence[str]], lacks: Callable[[], Sequence[str]]
+) -> None:
     from quorumlearn.nodes.metrics import serve
 
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise Failure(f"{address!r} is no HOST:PORT, such as 127.0.0.1:9100", Exit.USAGE)
     try:
-        serve(host, int(port), problems)
+        serve(host, int(port), problems, lacks)
     except (OSError, OverflowError) as error:
         raise Failure(f"cannot serve metrics at {address}: {error}", Exit.USAGE) from error
-
-
-def _log_to_stderr(as_json: bool) -> None:
-    """One line an event on standard error, the time first; also of libraries that use the standard logging."""
-    renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(message)s"
-    )

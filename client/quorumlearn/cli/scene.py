@@ -35,6 +35,7 @@ class Scene:
     seed: int
     data: Path | None
     cheats: Mapping[tuple[str, str], str] = field(default_factory=lambda: dict(CHEATS))
+    rule: str | None = None
 
     @property
     def network(self) -> Path:
@@ -102,6 +103,7 @@ class Scene:
                 "organisations": [self.spec.organisation(name).msp_id for name, _ in self.verifiers],
                 "threshold": 2,
             },
+            **({} if self.rule is None else {"rule": {"name": self.rule}}),
             "timeouts": {"join": 120, "commit": 120, "reveal": 60},
             "reward": {"per_round": 1000},
             "seed": self.seed,
@@ -138,9 +140,11 @@ def make_scene(
     data: Path | None,
     fabric: Runtime | None = None,
     cheats: Mapping[tuple[str, str], str] = CHEATS,
+    rule: str | None = None,
 ) -> Scene:
-    """The demo's scene, on the devnet or on Fabric's own nodes; `cheats` says what which miner of which organisation does."""
+    """The demo's scene, on the devnet or on Fabric's own nodes; `cheats` says what which miner of which organisation does, `rule` which
+    robust rule the task has if not that of any task."""
     spec = default_spec(miner_organisations=2, miners_each=MINERS_EACH, verifiers=3)
     if fabric is not None:
         spec = spec.model_copy(update={"fabric": FabricSpec(runtime=fabric)})
-    return Scene(folder, spec, f"demo-{seed}", rounds, seed, data, dict(cheats))
+    return Scene(folder, spec, f"demo-{seed}", rounds, seed, data, dict(cheats), rule)

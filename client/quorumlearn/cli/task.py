@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -14,25 +15,17 @@ from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
 from quorumlearn.analysis import why_task
-from quorumlearn.cli.access import (
-    DEFAULT_FOLDER,
-    As,
-    Folder,
-    account_named,
-    choose_identity,
-    open_feed,
-    open_market,
-)
+from quorumlearn.api.access import account_named, choose_identity, open_feed, open_market
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder
 from quorumlearn.cli.audit import audit
 from quorumlearn.cli.example import task_example
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.signing import Signer, signer
+from quorumlearn.cli.task_model import model
 from quorumlearn.cli.task_show import TaskId, list_tasks, show
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
-    Exit,
-    Failure,
     Picture,
     print_json,
     print_table,
@@ -72,19 +65,14 @@ def publish(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    from quorumlearn.artifacts import ArtifactStore, reference_of
-    from quorumlearn.nodes import randomness, taskfile
-    from quorumlearn.nodes.encryption import parameters_of
-    from quorumlearn.nodes.exposure import exposure_of
-    from quorumlearn.nodes.guarantee import task_lacks
+    from quorumlearn.api import publishing
+    from quorumlearn.artifacts import ArtifactStore
+    from quorumlearn.nodes import taskfile
 
     wanted = taskfile.load(file)
     signs = who if dry_run else signer(folder, who, Role.OWNER)
     with progress("making the initial model") as step:
-        model = taskfile.initial_public_model(wanted)
-        root = taskfile.root_set(wanted, None if data is None else str(data))
-        spec = taskfile.spec_of(wanted, reference_of(model), None if root is None else reference_of(root))
-        check_as_ledger(spec)
+        prepared = publishing.prepare(wanted, None if data is None else str(data))
         if not dry_run:
             step("publishing")
             with open_market(folder, signs) as market:
@@ -92,31 +80,26 @@ def publish(
                     store if "://" in store else Path(store).resolve().as_uri(),
                     organisation=choose_identity(folder, signs)[0].msp_id,
                 )
-                for data_of in (model, root):
-                    if data_of is not None:
-                        artifacts.put(data_of)
-                market.publish(spec)
-    lines = parameters_of(spec).explain().lines
-    exposed = exposure_of(spec)
-    warnings = [one for one in (task_lacks(spec), randomness.warning(spec)) if one]
+                publishing.publish(prepared, market, artifacts)
+    spec = prepared.spec
     if as_json:
         print_json(
             {
                 "task": spec.task_id,
                 "published": not dry_run,
-                "encryption": list(lines),
-                "exposure": exposed.as_fields(),
-                "warnings": warnings,
+                "encryption": list(prepared.encryption),
+                "exposure": prepared.exposure.as_fields(),
+                "warnings": list(prepared.warnings),
             }
         )
         return
     print_text(
         f"{'checked' if dry_run else 'published'} {spec.task_id}: {spec.ckks.update_size} public parameters"
     )
-    for line in lines:
+    for line in prepared.encryption:
         print_text(f"  {line}")
-    print_text(f"  {exposed.sentence}")
-    for warning in warnings:
+    print_text(f"  {prepared.exposure.sentence}")
+    for warning in prepared.warnings:
         print_text(f"warning: {warning}", style="yellow")
     if not dry_run:
         print_text(f"next: quorumlearn task watch {spec.task_id}")
@@ -157,15 +140,36 @@ def presets(as_json: AsJson = False) -> None:
 
 app.command("list", epilog=f"Example: quorumlearn task list.  {EXIT_CODES}")(list_tasks)
 app.command(epilog=f"Example: quorumlearn task show mnist-1.  {EXIT_CODES}")(show)
+app.command(
+    epilog=f"Example: quorumlearn task model mnist-1 --store artifacts -o mnist-1.safetensors.  {EXIT_CODES}"
+)(model)
 
 
 @app.command(epilog=f"Example: quorumlearn task watch mnist-1.  {EXIT_CODES}")
-def watch(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
+def watch(
+    task: TaskId,
+    folder: Folder = DEFAULT_FOLDER,
+    who: As = "",
+    track: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PLACE",
+            help="Log each round's figures there as well: mlflow, mlflow:URI or tensorboard:FOLDER. Needs quorumlearn[track].",
+        ),
+    ] = [],  # noqa: B006  (typer copies it)
+    as_json: AsJson = False,
+) -> None:
     """Follow a task by round and phase until it ends. Ctrl-C only ends the watching."""
-    with open_feed(folder, who, task) as (market, feed):
-        rounds = market.task(task).task.spec.rounds
-        with TaskWatch(Console(stderr=as_json, highlight=False), rounds) as screen:
-            view = follow(market, feed, screen)
+    from quorumlearn.api.rounds import status_of
+    from quorumlearn.api.tracking import checked, tracking
+
+    for place in track:
+        checked(place)
+    with open_feed(folder, who, task) as (market, feed), ExitStack() as opened:
+        known = status_of(market.task(task))
+        trackers = [opened.enter_context(tracking(place, known)) for place in track]
+        with TaskWatch(Console(stderr=as_json, highlight=False), known.rounds) as screen:
+            view = follow(market, feed, screen, trackers=trackers)
     status = t.TaskStatus.Name(view.state.status)
     if as_json:
         head = {"head": view.state.head.digest, "height": view.state.head.height}
@@ -186,8 +190,8 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Who contributed and was paid, how good the model became, where time and bytes went."""
-    from quorumlearn.analysis import draw_scores
-    from quorumlearn.cli.account import check_place, collect, fields_of, print_report
+    from quorumlearn.analysis import collect, draw_scores
+    from quorumlearn.cli.account import check_place, fields_of, print_report
 
     if picture is not None:
         check_place(picture)
@@ -259,17 +263,6 @@ def challenge(
         print_json({"task": task, "height": height, "challenged": True})
     else:
         print_text(f"block {height} of {task} is challenged; its verifiers vote")
-
-
-def check_as_ledger(spec: t.TaskSpec) -> None:
-    """Failure for what the ledger would refuse, by the contract's own words, before anything is stored."""
-    from quorumlearn_chaincode.contracts.errors import Refusal
-    from quorumlearn_chaincode.contracts.specification import check_bounds
-
-    try:
-        check_bounds(spec)
-    except Refusal as refused:
-        raise Failure(f"the ledger would refuse this task: {refused.sentence}", Exit.REFUSED) from refused
 
 
 def _written(value: object) -> str:

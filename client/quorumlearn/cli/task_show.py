@@ -89,13 +89,19 @@ def _facts(view: b.TaskView) -> dict[str, str]:
         "scored by": _gate(spec),
         "rounds": f"{state.round} of {spec.rounds}{under_way}",
         "miners": f"{len(view.miners)} joined; {spec.min_miners} to {spec.max_miners}, {spec.byzantine} may cheat",
-        "rule": spec.rule.name,
+        "rule": spec.rule.name + (f"; updates of {_classes(spec)}" if spec.sample_classes else ""),
         "committee": f"any {spec.committee.threshold} of {', '.join(spec.committee.msp_ids)}"
         + (f"; in reserve: {reserves}" if reserves else ""),
         "reward": f"{spec.reward.per_round} a round: {spec.reward.miners_bp / 100:g} % miners, "
         f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
     }
     return facts | ({"ended": why_task(state.reason)} if state.reason else {})
+
+
+def _classes(spec: t.TaskSpec) -> str:
+    """How often updates count in the aggregate, by the data that their miners say to have."""
+    least = (f"{count} samples {times} times" for times, count in enumerate(spec.sample_classes, 2))
+    return f"{', '.join(least)}, and pay as for one"
 
 
 def _gate(spec: t.TaskSpec) -> str:

@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from quorumlearn.extras import ExtraMissing, lacking
 from quorumlearn.gateway import CheckpointError, CommitError, CredentialError, GatewayError
 from quorumlearn.nodes.market import Refused, refusal
 
@@ -46,7 +47,7 @@ Picture = Annotated[Path | None, typer.Option(help="Draw it as a PNG, too.", met
 
 _PIPE_WIDTH = 4000  # a pipe has no width to fold to
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_BAD_INPUT = (SpecError, IdentityError, FolderError, CredentialError, CheckpointError)
+_BAD_INPUT = (SpecError, IdentityError, FolderError, CredentialError, CheckpointError, ExtraMissing)
 
 
 class Exit(IntEnum):
@@ -62,6 +63,9 @@ class Exit(IntEnum):
 
 _LATER: tuple[tuple[str, str, Exit], ...] = (
     ("quorumlearn.nodes.config", "ConfigError", Exit.USAGE),
+    ("quorumlearn.api.publishing", "WouldBeRefused", Exit.REFUSED),
+    ("quorumlearn.api.model", "ModelRefused", Exit.USAGE),
+    ("quorumlearn.api.tracking", "TrackError", Exit.FAILED),
     ("quorumlearn.learning", "LearningError", Exit.USAGE),
     ("quorumlearn.robust", "RobustError", Exit.USAGE),
     ("quorumlearn.ckks", "ParameterError", Exit.USAGE),
@@ -216,7 +220,8 @@ def explain(error: Exception) -> tuple[Exit, str] | None:
     for module, name, code in _LATER:
         if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
             return code, str(error)
-    return None
+    lacks = lacking("this", error) if isinstance(error, ImportError) else None
+    return None if lacks is None else (Exit.USAGE, lacks)
 
 
 def _explain_gateway(error: GatewayError) -> tuple[Exit, str]:

@@ -9,7 +9,8 @@ import typer
 from quorumlearn_network.spec import Role
 from quorumlearn_proto.derived import conserved
 
-from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
+from quorumlearn.api.access import open_market
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder
 from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_json, print_text, progress
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quorumlearn.extras import lacking
 from quorumlearn.learning.data import Array, Samples
 from quorumlearn.learning.errors import DataCorrupt, DataMissing
 from quorumlearn.learning.idx import read_idx
@@ -135,7 +136,10 @@ def _samples(folder: Path, part: str) -> Samples:
 
 
 def _downloaded(cache: Path, raw: Path) -> Digits:
-    from torchvision.datasets import MNIST  # slow to import, and needed only here
+    try:
+        from torchvision.datasets import MNIST  # slow to import, and needed only here
+    except ImportError as error:
+        raise DataMissing(lacking("the download of MNIST", error) or str(error)) from error
 
     _log.warning("downloading MNIST into %s", cache)
     try:
@@ -147,7 +151,11 @@ def _downloaded(cache: Path, raw: Path) -> Digits:
 
 def _digits(notice: str) -> Digits:
     """scikit-learn's digits, a pixel as 3 x 3 in a frame of 2, in a fixed order, the last 360 for tests."""
-    from sklearn.datasets import load_digits  # slow to import, and needed only here
+    try:
+        from sklearn.datasets import load_digits  # slow to import, and needed only here
+    except ImportError as error:
+        wanted = lacking("what stands for MNIST where it is missing", error) or str(error)
+        raise DataMissing(f"{wanted}, or name a folder with MNIST's four IDX files") from error
 
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)

@@ -11,6 +11,10 @@ class WorkloadError(LearningError):
     """No workload of that name, or a configuration it refuses: correct the task."""
 
 
+class LibraryMissing(WorkloadError):
+    """A workload whose library is not installed: install the extra that the sentence names."""
+
+
 class ModelError(LearningError):
     """A model, update or block that does not fit: bytes refused, wrong names, shapes or numbers."""
 

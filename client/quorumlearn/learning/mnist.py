@@ -25,6 +25,7 @@ from quorumlearn.learning.data import Data, Part, Samples
 from quorumlearn.learning.digits import CLASSES, SIDE, DigitsSource, load_digits
 from quorumlearn.learning.errors import WorkloadError
 from quorumlearn.learning.initial import uniform
+from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.model import Model
 from quorumlearn.learning.scores import ACCURACY, Metric, Score
 from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
@@ -142,12 +143,14 @@ class MnistWorkload:
         return samples
 
     def train(self, model: Model, data: Data, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
-        from quorumlearn.learning import mnist_training
+        with library_of(self.name):
+            from quorumlearn.learning import mnist_training
 
         return mnist_training.train(self, model, data, seed=seed, on_step=on_step)
 
     def warm_up(self, *, training: bool) -> None:
-        from quorumlearn.learning import mnist_training  # brings torch
+        with library_of(self.name):
+            from quorumlearn.learning import mnist_training  # brings torch
 
         if training:
             mnist_training.first_step()
@@ -155,11 +158,13 @@ class MnistWorkload:
     def epsilon(self, samples: Iterable[int]) -> float | None:
         if not self.config.private:
             return None
-        from quorumlearn.learning import privacy
+        with library_of("what private training costs"):
+            from quorumlearn.learning import privacy
 
         return privacy.epsilon(self.config, samples)
 
     def evaluate(self, model: Model, data: Data) -> Score:
-        from quorumlearn.learning import mnist_training
+        with library_of(self.name):
+            from quorumlearn.learning import mnist_training
 
         return mnist_training.evaluate(self, model, data)

@@ -14,6 +14,7 @@ from quorumlearn.learning.data import Data, Samples
 from quorumlearn.learning.determinism import generator, repeatable
 from quorumlearn.learning.digits import CLASSES, SIDE, normalised
 from quorumlearn.learning.errors import ModelError, TrainingError
+from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.mnist import MLP, WIDE, Layer, MnistWorkload
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.scores import Score, accuracy
@@ -92,7 +93,10 @@ def _private_learning(
     seed: int,
 ) -> Iterator[tuple[int, float]]:
     """As `_learning`, differentially private."""
-    from quorumlearn.learning import privacy  # Opacus takes seconds to import: only who needs it pays for it
+    with library_of("private training"):
+        from quorumlearn.learning import (
+            privacy,  # Opacus takes seconds to import: only who needs it pays for it
+        )
 
     noisy = privacy.private_optimiser(optimiser, workload.config, len(labels), generator(seed, "noise"))
     rate = privacy.sampling_rate(workload.config, len(labels))

@@ -25,7 +25,8 @@ from typing import TypeVar, Union, get_args, get_origin
 
 import pydantic
 
-from quorumlearn.learning.errors import WorkloadError
+from quorumlearn.extras import lacking
+from quorumlearn.learning.errors import LibraryMissing, WorkloadError
 from quorumlearn.learning.model import public_shapes
 from quorumlearn.learning.workload import Definition, TrainingConfig, Warming, Workload
 
@@ -174,6 +175,9 @@ def _said(name: str, where: str, load: Callable[[], _T]) -> _T:
     except WorkloadError:
         raise
     except (Exception, SystemExit) as error:
+        sentence = lacking(f"workload {name!r}", error) if isinstance(error, ImportError) else None
+        if sentence is not None:
+            raise LibraryMissing(sentence) from error
         raise WorkloadError(
             f"workload {name!r} cannot be had from {where}: {type(error).__name__}: {error}"
         ) from error

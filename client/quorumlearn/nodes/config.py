@@ -2,7 +2,7 @@
 
 ```yaml
 organisation: quorumlearn-network/organisations/hospital-a   # made by `network up`; holds connection.json and users
-store: file:///srv/quorumlearn/artifacts                     # artifact store shared by all organisations
+store: file:///srv/quorumlearn/artifacts                     # artifact store shared by all; or {url, options} (nodes/location)
 state: state/hospital-a                                      # journals; private
 data: data/mnist                                             # where samples are; or by workload: {mnist-*: data/mnist, risk: risk.csv}
 workloads: {risk: "risk:RISK"}                               # workloads that no installed package brings: module:NAME in this folder
@@ -39,6 +39,7 @@ from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
 from quorumlearn.learning import WORKLOADS, ShardError, ShardSpec, installed, register
+from quorumlearn.nodes.location import Location
 from quorumlearn.nodes.terms import Terms
 
 
@@ -90,7 +91,7 @@ class NodeConfig(_Strict):
     organisation: Path
     channel: str = "quorumlearn"
     chaincode: str = "quorumlearn"
-    store: str
+    store: Location
     state: Path
     data: str | dict[str, str] | None = None
     workloads: dict[str, str | dict[str, Any]] = {}
@@ -132,7 +133,6 @@ def load(path: Path) -> NodeConfig:
     except ValidationError as error:
         raise ConfigError(explain(path, error, NodeConfig)) from error
     base = path.resolve().parent
-    store = config.store
     for name, place in config.workloads.items():
         register(name, place, base)
     return config.model_copy(
@@ -140,7 +140,7 @@ def load(path: Path) -> NodeConfig:
             "organisation": base / config.organisation,
             "state": base / config.state,
             "data": _sources(config.data, base),
-            "store": store if "://" in store else (base / store).as_uri(),
+            "store": config.store.below(base),
         }
     )
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -159,6 +160,30 @@ def listen(
             if not stop.is_set():
                 lost(error)
                 stop.wait(AWAY_SECONDS)
+
+
+@contextmanager
+def followed(network: Network, chaincode: str, task: str, market: Market) -> Iterator[TaskFeed]:
+    """A feed of one task that the chaincode's events keep fresh while the block runs.
+
+    Without events the ledger is read every few seconds; if the peer is away, that says so.
+    """
+    feed, stop = TaskFeed(task, market), threading.Event()
+
+    def told(event: LedgerEvent) -> None:
+        if event.task_id == task:
+            feed.notify(event)
+
+    def lost(error: GatewayError) -> None:
+        """Told by the next reading, too."""
+
+    listening = (network, chaincode, told, lost, stop)
+    threading.Thread(target=listen, args=listening, name="events", daemon=True).start()
+    try:
+        yield feed
+    finally:
+        stop.set()
+        feed.close()
 
 
 def next_deadline(view: TaskView, after_ms: int = 0) -> int | None:

@@ -17,7 +17,10 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 from quorumlearn_proto.block_pb2 import TaskView
+from quorumlearn_proto.task_pb2 import PUBLISHED, RUNNING
 
+_LIVE = (PUBLISHED, RUNNING)
+_WELL = {"/healthz": "well", "/readyz": "ready"}
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 STEPS = Histogram(
@@ -50,25 +53,37 @@ BROKEN_TERMS = Gauge(
     ("task", "user"),
 )
 WRITABLE = Gauge("quorumlearn_writable", "Whether the node can write there: 1 or 0.", ("where",))
+READY = Gauge("quorumlearn_ready", "Whether the node has its peer, its data and the list of tasks: 1 or 0.")
+BUILD = Gauge("quorumlearn_build", "1 for the version that runs.", ("version",))
+CERTIFICATE_ENDS = Gauge(
+    "quorumlearn_certificate_ends_seconds",
+    "When the certificate that an identity signs with runs out, in seconds since 1970.",
+    ("account",),
+)
 ROUND = Gauge("quorumlearn_round", "The round under way.", ("task",))
 PHASE = Gauge("quorumlearn_phase", "Its phase, numbered as in block.proto.", ("task",))
 HEIGHT = Gauge("quorumlearn_block_height", "The height of the task's head.", ("task",))
+LIVE = Gauge("quorumlearn_live", "Whether the task is published or running: 1 or 0.", ("task",))
 
 
-def serve(host: str, port: int, problems: Callable[[], Sequence[str]]) -> int:
-    """Answer http://host:port/metrics and /healthz from a thread of its own; the port, which 0 leaves to the system.
+def serve(
+    host: str, port: int, problems: Callable[[], Sequence[str]], lacks: Callable[[], Sequence[str]] = list
+) -> int:
+    """Answer http://host:port/metrics, /healthz and /readyz from a thread of its own; the port, which 0 leaves to the system.
 
-    /healthz is 200 and "well", or 503 and a line for each of the problems.
+    /healthz is 200 and "well", or 503 and a line for each of the problems. /readyz is 200 and "ready", or 503 and a line for each thing
+    that the node lacks and each of the problems.
     """
     metrics: WSGIApplication = make_wsgi_app()
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != "/healthz":
+        path = environ["PATH_INFO"]
+        if path not in {"/healthz", "/readyz"}:
             return metrics(environ, start)
-        lines = list(problems())
+        lines = [*(lacks() if path == "/readyz" else ()), *problems()]
         status = "503 Service Unavailable" if lines else "200 OK"
         start(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return ["".join(f"{line}\n" for line in lines or ["well"]).encode()]
+        return ["".join(f"{line}\n" for line in lines or [_WELL[path]]).encode()]
 
     class Server(ThreadingWSGIServer):
         address_family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
@@ -97,3 +112,4 @@ def seen(view: TaskView) -> None:
     ROUND.labels(task).set(view.round.number)
     PHASE.labels(task).set(view.round.phase)
     HEIGHT.labels(task).set(view.state.head.height)
+    LIVE.labels(task).set(view.state.status in _LIVE)

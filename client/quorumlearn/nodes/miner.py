@@ -30,7 +30,7 @@ from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.public_steps import Chain, steps_before
 from quorumlearn.nodes.steps import Step, ended, miner_step
-from quorumlearn.nodes.training import Trainer, Values
+from quorumlearn.nodes.training import Told, Trainer, Values
 from quorumlearn.nodes.triggers import FOR_MINERS, entered
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ class Miner:
     accepts: Callable[[Task, int | None], bool] = lambda _task, _samples: True
     advance_delay: float = ADVANCE_DELAY
     next_look: float | None = None
-    _trained: tuple[int, str, Values, int] | None = None
+    _trained: tuple[int, str, Values, Told] | None = None
     _told: bool = False
 
     def finished(self, view: b.TaskView) -> bool:
@@ -133,17 +133,17 @@ class Miner:
     def _train(self, view: b.TaskView) -> bool:
         """Have this round's update ready; False where training failed or a behaviour waits for those it watches."""
         spec, now = view.task.spec, view.round
+        told = Told.of(spec, 0, private=False)
         kept = adversary.kept_update(self.behaviour, self.journal)
         if kept is not None:
-            self._trained = (now.number, now.base.digest, kept, 0)
+            self._trained = (now.number, now.base.digest, kept, told)
             return True
         own: Values | None = None
-        samples = 0
         if self.behaviour.trains:
             learned = self.trainer.learn(view)
             if learned is None:
                 return False
-            own, samples = learned
+            own, told = learned
         others = adversary.watched(
             view, self.me, self.behaviour, partial(self.trainer.workshop.find, spec.task_id, now.number)
         )
@@ -160,7 +160,7 @@ class Miner:
                 seed=adversary.seed_of(spec, self.me, now.number),
                 moved=self._last_step(view) if self.behaviour.rides else [],
             )
-        self._trained = (now.number, now.base.digest, own, samples)
+        self._trained = (now.number, now.base.digest, own, told)
         return True
 
     def _last_step(self, view: b.TaskView) -> list[Values]:
@@ -197,7 +197,8 @@ class Miner:
                 base_block=now.base.digest,
                 update=reference_of(update),
                 salts=sealed,
-                sample_count=self._trained[3],
+                sample_count=self._trained[3].samples,
+                sample_class=self._trained[3].sample_class,
             )
             self.journal.put(f"round-{now.number}/claimed", salt + self._trained[2].astype("<i8").tobytes())
             self.journal.put(f"round-{now.number}/update", update)

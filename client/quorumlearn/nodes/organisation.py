@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from quorumlearn.gateway import (
     connect_profile,
     find_profile,
 )
-from quorumlearn.nodes import ledgers
+from quorumlearn.nodes import ledgers, stateformat
 from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
@@ -51,6 +52,7 @@ class Organisation:
         self.config = config
         self.repeatable = repeatable
         self.journal = Journal(config.state)
+        stateformat.claim(config.state, version("quorumlearn"))
         self._gateways: dict[str, Gateway] = {}
         self._answering = Answering()
         self._loading = threading.Lock()
@@ -61,7 +63,7 @@ class Organisation:
     def store(self) -> ArtifactStore:
         """Where the organisation writes below its own MSP ID. CredentialError if its first identity cannot be used."""
         own = self.msp_id(self.config.identities[0].user)
-        return ArtifactStore(self.config.store, organisation=own, copies=self.config.state / KEPT)
+        return self.config.store.opened(own, self.config.state / KEPT)
 
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:

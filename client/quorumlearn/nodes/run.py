@@ -24,7 +24,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
-from quorumlearn.learning import warm_up
+from quorumlearn.learning import get_workload, warm_up
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.consent import Consent
 from quorumlearn.nodes.feed import AWAY_SECONDS, TaskFeed, listen
@@ -35,6 +35,7 @@ from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.organisation import Organisation, journal_folder
 from quorumlearn.nodes.pin import Pin
+from quorumlearn.nodes.readiness import Part, Readiness
 from quorumlearn.nodes.roles import Roles
 from quorumlearn.nodes.steps import LIVE, ended
 from quorumlearn.nodes.training import Workshop
@@ -69,6 +70,8 @@ class Node:
         self._look = threading.Event()
         self._fault: BaseException | None = None
         self.health = Health(organisation.journal, organisation.store)
+        self.readiness = Readiness()
+        self._preparing = threading.Thread()
         self._keeper = Keeper(organisation.store, self.health.doubt)
         consent = Consent(organisation)
         self._roles = Roles(organisation, workshop, self.workers, self.health, self._keeper, consent)
@@ -92,11 +95,13 @@ class Node:
         pause = LOOK_SECONDS
         try:
             while not self.stop.is_set():
+                self._prepare()
                 try:
                     self._find_work(market)
                 except (GatewayError, Refused, JournalError) as error:
                     log.warning("cannot look for tasks, will try again", error=str(error))
                     self.health.doubt(error)
+                    self.readiness.failed(Part.TASKS, error)
                     pause = AWAY_SECONDS
                 if not self._threads and (waited := waits.due("work")) is not None:
                     log.info("waits", seconds=round(waited), what="a task that its identities are for")
@@ -114,7 +119,9 @@ class Node:
         """List the tasks; nothing is read in a journal before it is known to be of this ledger."""
         if not self._settled:
             self.organisation.settle()
+            self.readiness.done(Part.PEER)
         tasks = list(market.tasks())
+        self.readiness.done(Part.TASKS)
         if not self._settled:
             self._keeper.only(one.task.spec.task_id for one in tasks if one.state.status in LIVE)
             self._settled = True
@@ -213,6 +220,23 @@ class Node:
             doubt=self.health.doubt,
             check=Pin(self._roles.journal(identity, task)).check,
         )
+
+    def _prepare(self) -> None:
+        """Have the data of the workloads that the node's file names read beside all else, unless they are or somebody is at it."""
+        if not self.readiness.has(Part.DATA) and not self._preparing.is_alive():
+            self._preparing = threading.Thread(target=self._read_data, name="data", daemon=True)
+            self._preparing.start()
+
+    def _read_data(self) -> None:
+        """What the node can know to lack before there is a task. It is told again by who needs it."""
+        try:
+            names = self.organisation.config.workload_names()
+            self.organisation.ready_data([get_workload(name, {}) for name in names])
+        except Exception as error:  # noqa: BLE001 - nobody needs it yet
+            if self.readiness.failed(Part.DATA, error):
+                log.warning("cannot read its data", kind=type(error).__name__, error=str(error))
+        else:
+            self.readiness.done(Part.DATA)
 
     def _warm_up(self, spec: TaskSpec) -> None:
         """What takes seconds the first time, begun while others are still joining. What is wrong with workload or data is told again by

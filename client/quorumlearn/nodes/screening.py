@@ -4,7 +4,8 @@ Rules, so that all honest verifiers vote the same:
 - A verifier covers each revealed submission: it has sketched it, or says why not (not in the store, malformed).
 - Which sketches the seats' shares give, and which submissions have none, is said in nodes.committee.openings.
 - Everything else is a function of the opened sketches, the round's beacon, the last public steps, the task's rule, what was opened
-  on the round's base before, and where there are copies the order of the commits on the chain.
+  on the round's base before, where there are copies the order of the commits on the chain, and where the task weighs by data
+  the classes that miners claim.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import Coverage
-from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate
+from quorumlearn_proto.classes import weights_by_class
+from quorumlearn_proto.derived import least_aggregate, most_weight, top_class
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, robust
@@ -143,7 +145,23 @@ def select(
         strict=True,
     ):
         verdicts[miner] = finding
+    _weigh_by_data(spec, submissions, groups, verdicts)
     return b.Selection(verdicts=[verdicts[miner] for miner in round_.miners])
+
+
+def _weigh_by_data(
+    spec: TaskSpec,
+    submissions: Mapping[str, b.Submission],
+    groups: Sequence[Sequence[str]],
+    verdicts: Mapping[str, b.Verdict],
+) -> None:
+    """Where the task weighs by data, what the rule gave is each miner's share, and its weight that times the class it claims."""
+    if not spec.sample_classes:
+        return
+    shares = {miner: verdict.weight for miner, verdict in verdicts.items() if verdict.weight}
+    classes = {miner: submissions[miner].manifest.sample_class for miner in shares}
+    for miner, weight in weights_by_class(spec, groups, shares, classes).items():
+        verdicts[miner].share, verdicts[miner].weight = shares[miner], weight
 
 
 def _unranked(
@@ -188,7 +206,7 @@ def _findings(
         sketches,
         commit_order=order,
         rule=rule,
-        max_weight_sum=min(spec.ckks.max_weight_sum, WEIGHT_A_MINER * len(round_.miners)),
+        max_weight_sum=most_weight(spec, len(round_.miners)) // top_class(spec),
         rounding=rounding,
         already_found=faulty,
         levels=levels_of(spec, ranked, groups),
@@ -223,7 +241,7 @@ def rule_of(spec: TaskSpec, root: Sketch | None = None) -> tuple[robust.Rule, di
 
     Without a `norm_limit` of the task's own, the longest update within the bound is the limit.
     """
-    settings = dict(spec.rule.parameters)
+    settings = robust.check_copy(spec.rule.name, spec.rule.parameters, spec.byzantine)
     limits = {"norm_limit": math.sqrt(spec.ckks.update_size) * spec.ckks.bound_steps / 2**spec.ckks.step_bits}
     for name, most in LIMITS.items():
         if name in settings:

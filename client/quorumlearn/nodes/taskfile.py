@@ -47,12 +47,17 @@ def load(path: Path) -> TaskFile:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
+    return checked(fields, path)
+
+
+def checked(fields: object, place: Path) -> TaskFile:
+    """What a task's file says, checked; ConfigError, which names `place`, says what is wrong."""
     try:
         file = TaskFile.model_validate(with_preset(fields))
     except ValidationError as error:
-        raise ConfigError(explain(path, error, TaskFile)) from error
+        raise ConfigError(explain(place, error, TaskFile)) from error
     if file.workload.module is not None:
-        learning.register(file.workload.name, file.workload.module, path.resolve().parent)
+        learning.register(file.workload.name, file.workload.module, place.resolve().parent)
     return file
 
 
@@ -79,7 +84,8 @@ def parameters_of_file(file: TaskFile) -> ckks.Parameters:
         threshold=file.committee.threshold,
         bound=file.encryption.bound,
         step_bits=file.encryption.step_bits,
-        max_weight_sum=robust.weight_room(file.rule.name, file.miners.maximum),
+        max_weight_sum=robust.weight_room(file.rule.name, file.miners.maximum)
+        * (len(file.weighting.samples) + 1),
         flooding_bits=file.encryption.flooding_bits,
         sketch_size=file.encryption.sketch_size,
     )
@@ -138,7 +144,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
         max_miners=file.miners.maximum,
         max_per_organisation=file.miners.per_organisation or 0,
         byzantine=file.miners.byzantine,
-        rule=RobustRule(name=file.rule.name, parameters={**file.rule.parameters, **_named(root)}),
+        rule=RobustRule(name=file.rule.name, parameters=_rule_parameters(file, root)),
         mode=ROBUST,
         committee=Committee(
             msp_ids=file.committee.organisations,
@@ -159,9 +165,16 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
         seed=file.seed,
         repeatable=file.repeatable,
         min_aggregate=min_aggregate_of(file),
+        sample_classes=file.weighting.samples,
     )
     rootset.check_rule(spec)
     return spec
+
+
+def _rule_parameters(file: TaskFile, root: ArtifactRef | None) -> dict[str, str]:
+    """What the file says, where the root set is, and of a rule of another package which copy of it is meant."""
+    said = {**file.rule.parameters, **_named(root)}
+    return said | robust.copy_of(file.rule.name, said, file.miners.byzantine)
 
 
 def _named(root: ArtifactRef | None) -> dict[str, str]:

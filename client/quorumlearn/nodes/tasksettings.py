@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
+from quorumlearn_proto.classes import MAX_CLASS
 
 WHOLE = 10_000
 
@@ -93,6 +94,14 @@ class RulePart(_Strict):
     )
 
 
+class WeightingPart(_Strict):
+    samples: tuple[int, ...] = Field(
+        (),
+        max_length=MAX_CLASS - 1,
+        description="such as [1000, 4000]: who says to have so many weighs 2 or 3 times, and is paid as all are; docs/robustness.md",
+    )
+
+
 class CommitteePart(_Strict):
     organisations: tuple[str, ...] = Field(
         min_length=1, description="MSP ids, such as [Verifier1MSP, Verifier2MSP, Verifier3MSP]: a seat each"
@@ -155,6 +164,7 @@ class TaskFile(_Strict):
     rounds: int = Field(ge=1, description="how many, one after another")
     miners: MinersPart
     rule: RulePart = RulePart.model_validate({})
+    weighting: WeightingPart = WeightingPart()
     committee: CommitteePart
     min_aggregate: int | None = Field(
         None,

@@ -18,6 +18,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.classes import class_of
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import ckks, learning
@@ -50,6 +51,19 @@ class _Stopped(Exception):
     """The node was told to stop while it trained."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a manifest says of the data that were trained on: how many samples, where training is private, and their class, where the task
+    weighs by data; else 0."""
+
+    samples: int
+    sample_class: int
+
+    @classmethod
+    def of(cls, spec: TaskSpec, samples: int, *, private: bool) -> Told:
+        return cls(samples if private else 0, class_of(spec, samples))
+
+
 @dataclass
 class Workshop:
     """What the miners of one process share: places to train at, when to stop, and the plain updates that a cheat may see."""
@@ -80,12 +94,12 @@ class Trainer:
     behaviour: Behaviour
     repeatable: bool = False
     budget: DataBudget | None = None
-    _learned: tuple[int, str, Values, int] | None = None
+    _learned: tuple[int, str, Values, Told] | None = None
     _gave_up: tuple[int, str] | None = None
 
-    def learn(self, view: b.TaskView) -> tuple[Values, int] | None:
-        """Train from the head, once a round and base: the update in grid steps (d,) and the number of samples that
-        epsilon follows from, 0 where training is not private; None if the miner sits the round out."""
+    def learn(self, view: b.TaskView) -> tuple[Values, Told] | None:
+        """Train from the head, once a round and base: the update in grid steps (d,) and what its manifest says of the
+        data; None if the miner sits the round out."""
         spec, now = view.task.spec, view.round
         if self._gave_up == (now.number, now.base.digest):
             return None
@@ -123,8 +137,8 @@ class Trainer:
         if private:
             self.journal.put("private-model", learning.to_bytes(private))
         self.workshop.leave(spec.task_id, now.number, self.me, values)
-        shown = result.samples if workload.config.private else 0
-        self._learned = (now.number, now.base.digest, values, shown)
+        told = Told.of(spec, result.samples, private=workload.config.private)
+        self._learned = (now.number, now.base.digest, values, told)
         log.info(
             "trained",
             task=spec.task_id,
@@ -134,7 +148,7 @@ class Trainer:
             loss=round(result.loss, 4),
             **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
         )
-        return values, shown
+        return values, told
 
     def spent(self, data: learning.Data) -> str:
         """Why these data take part in nothing any more; "" if they may. JournalError."""

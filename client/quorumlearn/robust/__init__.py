@@ -8,12 +8,17 @@ from quorumlearn.robust.geometry import squared_distances, squared_norms
 from quorumlearn.robust.levels import Levels
 from quorumlearn.robust.mixing import Bucketing, Mixed, Mixture, NearestNeighbours
 from quorumlearn.robust.novelty import new_squares
+from quorumlearn.robust.plugins import RuleDefinition
 from quorumlearn.robust.registry import (
     FRACTIONS,
     MIXTURES,
     RULES,
+    check_copy,
+    copy_of,
     make_rule,
     needs_root,
+    of_package,
+    rules,
     weight_room,
 )
 from quorumlearn.robust.rounding import whole_weights
@@ -51,16 +56,21 @@ __all__ = [
     "Reason",
     "RobustError",
     "Rule",
+    "RuleDefinition",
     "RuleError",
     "TooFewVectors",
     "TrustScores",
     "VectorError",
     "Weights",
+    "check_copy",
+    "copy_of",
     "largest_byzantine",
     "make_rule",
     "needs_root",
     "new_squares",
+    "of_package",
     "order_matters",
+    "rules",
     "select",
     "squared_distances",
     "squared_norms",

@@ -18,6 +18,8 @@ A name is a rule's, or pre-aggregations and a rule joined by `+`, the first appl
 | `nnm` (before a rule) | |
 | `bucketing` (before a rule) | `bucket_size` (whole, default 2) |
 
+A rule may come from another package, too (`robust.plugins`).
+
 `multi-krum`, `l-nearest` and `nnm` use the task's f; the others need none. How many vectors it takes to withstand f Byzantine ones,
 `quorumlearn_proto.rules` says, since the contracts ask for as many.
 """
@@ -28,6 +30,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from quorumlearn.robust import plugins
 from quorumlearn.robust.agreement import Agreement
 from quorumlearn.robust.clipping import CentredClipping, GeometricMedian, NormClipping
 from quorumlearn.robust.clustering import Clustering
@@ -97,6 +100,12 @@ def make_rule(name: str, parameters: Mapping[str, str], byzantine: int, root: Ve
         if root is None:
             raise RuleError("trust-scores needs the committee's root update, and there is none")
         rule: Rule = TrustScores(root)
+    elif last not in _RULE:
+        wanted = plugins.definition(last).parameters
+        settings.known += wanted
+        rule = plugins.made(
+            last, {key: settings.left.pop(key) for key in wanted if key in settings.left}, byzantine
+        )
     else:
         rule = _RULE[last](settings, byzantine)
     if settings.left:
@@ -117,16 +126,58 @@ def needs_root(name: str) -> bool:
 def weight_room(name: str, miners: int) -> int:
     """The `max_weight_sum` that a task with this rule and so many miners should have: one for each miner where
     weights are all equal, FRACTIONS for each where they are not. RuleError for an unknown name."""
-    parts = _parts(name)
-    return miners if parts[0] in _EQUAL else miners * FRACTIONS
+    first = _parts(name)[0]
+    equal = first in _EQUAL or (first not in (*RULES, *MIXTURES) and plugins.definition(first).equal)
+    return miners if equal else miners * FRACTIONS
+
+
+def rules() -> dict[str, str]:
+    """The rules that there are here: by name, where from."""
+    return plugins.plugged() | dict.fromkeys(RULES, "quorumlearn")
+
+
+def copy_of(name: str, parameters: Mapping[str, str], byzantine: int) -> dict[str, str]:
+    """What a task says, beside a rule's own parameters, of a rule that is not QuorumLearn's: which copy of it all verifiers must have.
+    Nothing of one of QuorumLearn's. RuleError for an unknown name or a parameter that it refuses."""
+    last = _parts(name)[-1]
+    if last in RULES:
+        return {}
+    wanted = plugins.definition(last).parameters
+    return plugins.copy_of(last, {key: parameters[key] for key in wanted if key in parameters}, byzantine)
+
+
+def of_package(parameters: Mapping[str, str]) -> bool:
+    """Whether a task's rule has these parameters because another package brings it."""
+    return plugins.VERSION in parameters
+
+
+def check_copy(name: str, parameters: Mapping[str, str], byzantine: int) -> dict[str, str]:
+    """The parameters of a task's rule without what is said of its copy; RuleError if the copy here is another, or the task says of none."""
+    own = {key: value for key, value in parameters.items() if key not in (plugins.VERSION, plugins.DIGEST)}
+    here = copy_of(name, own, byzantine)
+    there = {key: parameters.get(key, "") for key in (here or parameters) if key not in own}
+    if here == there:
+        return own
+    if not here:
+        raise RuleError(
+            f"{name} is QuorumLearn's own, and the task speaks of a copy of it ({', '.join(sorted(there))})"
+        )
+    version, wanted = here[plugins.VERSION], there[plugins.VERSION]
+    raise RuleError(
+        f"the task's rule {name} is version {wanted[:60]!r} and the one installed here {version!r}: install the task's, or leave it alone"
+        if wanted != version
+        else f"the rule {name}, version {version!r}, says other things here than where the task is from: install the same code"
+    )
 
 
 def _parts(name: str) -> list[str]:
     parts = name.split("+")
     if len(parts) > _MOST_PARTS:
         raise RuleError(f"{len(parts)} parts in the rule {name[:60]!r}; there may be {_MOST_PARTS}")
-    if parts[-1] not in RULES:
-        raise RuleError(f"no robust rule {parts[-1]!r}; there are {', '.join(RULES)}")
+    if parts[-1] not in RULES and parts[-1] not in (others := plugins.plugged()):
+        raise RuleError(
+            f"no robust rule {parts[-1][:60]!r} is installed here; there are {', '.join((*RULES, *sorted(others)))}"
+        )
     for part in parts[:-1]:
         if part not in MIXTURES:
             raise RuleError(f"{part!r} cannot come before a rule; {', '.join(MIXTURES)} can")

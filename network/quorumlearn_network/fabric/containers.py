@@ -34,7 +34,7 @@ from quorumlearn_network.fabric.layout import (
     is_loopback,
     split,
 )
-from quorumlearn_network.fabric.settings import DIRECT
+from quorumlearn_network.fabric.settings import DIRECT, log_form
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
 from quorumlearn_network.profiles import write_whole
@@ -165,13 +165,13 @@ class ContainerNodes:
 
 def render_compose(layout: Layout) -> str:
     """The compose file of a layout's nodes."""
-    user = _user()
+    user, form = _user(), log_form(layout.spec)
     services: dict[str, object] = {}
     for node in layout.our_orderers:
         services[node.name] = {
             **_common(layout, node.name, layout.fabric.images.orderer, user),
             "command": ["orderer", "start"],
-            "environment": {"FABRIC_CFG_PATH": "/etc/hyperledger/fabric", **DIRECT},
+            "environment": {"FABRIC_CFG_PATH": "/etc/hyperledger/fabric", **DIRECT, **form},
             "volumes": _volumes(layout, node.name, node.identity),
             "ports": _ports(_orderer_ports(node)),
         }
@@ -182,6 +182,7 @@ def render_compose(layout: Layout) -> str:
             "environment": {
                 "FABRIC_CFG_PATH": "/etc/hyperledger/fabric",
                 **DIRECT,
+                **form,
                 ENVIRONMENT: json.dumps({"ccaddr": peer.chaincode_reached}),
             },
             "volumes": _volumes(layout, peer.name, peer.identity),
@@ -193,6 +194,7 @@ def render_compose(layout: Layout) -> str:
             "environment": {
                 "CHAINCODE_ID": package_id(layout.spec.chaincode),
                 CONFIG_DIGEST: config_digest(layout.spec),
+                **form,
                 "CHAINCODE_SERVER_ADDRESS": f"0.0.0.0:{CHAINCODE_PORT}",
             },
         }

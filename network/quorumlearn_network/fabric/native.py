@@ -21,7 +21,7 @@ from quorumlearn_network.agreement import CONFIG_DIGEST, config_digest
 from quorumlearn_network.ccaas_builder import ENVIRONMENT
 from quorumlearn_network.fabric.errors import FabricError, MissingError
 from quorumlearn_network.fabric.layout import Layout, split
-from quorumlearn_network.fabric.settings import DIRECT
+from quorumlearn_network.fabric.settings import DIRECT, log_form
 from quorumlearn_network.folder import UpError
 from quorumlearn_network.package import package_id
 from quorumlearn_network.ports import check_free
@@ -131,7 +131,11 @@ class NativeNodes:
         return (self._services[name].chaincode_listens,)
 
     def _command(self, name: str) -> tuple[list[str], Mapping[str, str]]:
-        settings = {"FABRIC_CFG_PATH": str(self._layout.settings(name)), **DIRECT}
+        settings = {
+            "FABRIC_CFG_PATH": str(self._layout.settings(name)),
+            **DIRECT,
+            **log_form(self._layout.spec),
+        }
         if name in self._orderers:
             return [str(_executable("orderer")), "start"], settings
         if name in self._peers:
@@ -147,6 +151,7 @@ class NativeNodes:
             "CHAINCODE_SERVER_ADDRESS": self._services[name].chaincode_listens,
             "CHAINCODE_ID": package_id(chaincode),
             CONFIG_DIGEST: config_digest(self._layout.spec),
+            **log_form(self._layout.spec),
         }
 
 

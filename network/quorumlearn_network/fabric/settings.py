@@ -14,12 +14,22 @@ from __future__ import annotations
 import yaml
 
 from quorumlearn_network.fabric.layout import Layout, OrdererNode, PeerNode, split
-from quorumlearn_network.spec import Consensus
+from quorumlearn_network.spec import LOG_FORM, Consensus, Logs, NetworkSpec
 
 MESSAGE_BYTES = 100 << 20
 _HEADER = "# Written by `quorumlearn network up` from network.yaml; a change made here is lost.\n"
 DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}
 """In the environment of peers and orderers: they talk to the network's own nodes only, whatever proxy a user needs."""
+
+
+def log_form(spec: NetworkSpec) -> dict[str, str]:
+    """What has a peer, an orderer or a chaincode service log in the description's form."""
+    return {
+        LOG_FORM: spec.logs.value,
+        **({"FABRIC_LOGGING_FORMAT": "json"} if spec.logs is Logs.JSON else {}),
+    }
+
+
 _CRYPTO = {"Default": "SW", "SW": {"Hash": "SHA2", "Security": 256}}
 
 

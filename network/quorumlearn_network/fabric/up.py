@@ -169,7 +169,7 @@ def status(folder: Path) -> NetworkStatus:
 def deploy(layout: Layout, nodes: Nodes, upkeep: Upkeep) -> None:
     """Install, approve and commit the chaincode of the description, as far as that is not done.
 
-    Where other organisations must approve it on machines of their own, wait for them.
+    Where other organisations must approve it on machines of their own, wait for them; until then services of an earlier version serve on.
     """
     spec, orderers = layout.spec, orderer_targets(layout)
     for peer in layout.our_peers:
@@ -179,6 +179,10 @@ def deploy(layout: Layout, nodes: Nodes, upkeep: Upkeep) -> None:
         upkeep.begin(f"approving the chaincode for {peer.organisation.name}")
         approve = partial(lifecycle.approve, target(layout, peer), orderers, admin(layout, peer), spec)
         persist(approve, upkeep, also=(BehindError,))
+    also = (_AwaitedError, RefusedError, DisagreementError)
+    if layout.our_peers:
+        upkeep.begin("awaiting that enough organisations approve the chaincode")
+        persist(partial(_approved, layout), upkeep, also)
     stale = nodes.stale()
     if stale:
         upkeep.begin("starting the chaincode's new version")
@@ -187,23 +191,32 @@ def deploy(layout: Layout, nodes: Nodes, upkeep: Upkeep) -> None:
             nodes.start(stale)
     if layout.our_peers:
         upkeep.begin("committing the chaincode")
-        also = (_AwaitedError, RefusedError, DisagreementError)
         persist(partial(_commit, layout), upkeep, also)
 
 
-def _commit(layout: Layout) -> None:
-    """Commit the definition, unless it is; _AwaitedError while too few organisations, or verifiers, have approved it."""
+def _approved(layout: Layout) -> set[str] | None:
+    """The MSP ids of those who have approved the definition, None once it is committed; _AwaitedError while they are too few."""
     spec, first = layout.spec, layout.our_peers[0]
     ours, signer = target(layout, first), admin(layout, first)
     known = lifecycle.committed(ours, signer, spec)
     if known is not None and known.sequence >= spec.chaincode.sequence:
-        return
+        return None
     approved = {msp_id for msp_id, agreed in lifecycle.ready(ours, signer, spec).items() if agreed}
-    others = [one for one in layout.peers if one is not first and one.organisation.msp_id in approved]
     awaited = [one.organisation.name for one in layout.peers if one.organisation.msp_id not in approved]
     if not agrees(spec, spec.policies.lifecycle, approved):
         raise _AwaitedError(f"the chaincode awaits the approval of {', '.join(awaited)}")
-    lifecycle.commit([ours, *(target(layout, one) for one in others)], orderer_targets(layout), signer, spec)
+    return approved
+
+
+def _commit(layout: Layout) -> None:
+    """Commit the definition, unless it is; errors as in `_approved`."""
+    approved = _approved(layout)
+    if approved is None:
+        return
+    first = layout.our_peers[0]
+    others = [one for one in layout.peers if one is not first and one.organisation.msp_id in approved]
+    targets = [target(layout, one) for one in (first, *others)]
+    lifecycle.commit(targets, orderer_targets(layout), admin(layout, first), layout.spec)
 
 
 def await_all_healthy(layout: Layout, nodes: Nodes, names: Sequence[str], upkeep: Upkeep) -> None:

@@ -45,6 +45,10 @@ WITHIN: list[tuple[str, object]] = [
     ("min_miners", 4),
     ("byzantine", 0),
     ("workload.public_blocks", []),
+    ("workload.metric", "auc"),
+    ("workload.metric", "dice.top-5"),
+    ("sample_classes", [1]),
+    ("sample_classes", [10, 1 << 40]),
     ("committee.threshold", 3),
     ("ckks.coeff_modulus_bits", [58, 60, 60, 40]),
     ("ckks.sketch_size", 8192),
@@ -79,6 +83,13 @@ BEYOND: list[tuple[str, object]] = [
     ("title", "a\nb"),
     ("workload.name", ""),
     ("workload.name", "../x"),
+    ("workload.metric", "a b"),
+    ("workload.metric", "loss"),
+    ("workload.lower_is_better", True),
+    ("sample_classes", [0]),
+    ("sample_classes", [10, 10]),
+    ("sample_classes", [(1 << 40) + 1]),
+    ("sample_classes", [1, 2, 3, 4]),
     ("workload.public_blocks", ["top", "top"]),
     ("workload.public_blocks", [""]),
     ("workload.public_blocks", [f"b{number}" for number in range(65)]),
@@ -212,6 +223,20 @@ def test_a_networks_clocks_say_how_short_a_phase_may_be() -> None:
         check_spec(spec(), slow)
 
 
+def test_classes_of_data_take_miners_who_outweigh_the_cheats_at_the_top() -> None:
+    made = changed("sample_classes", [100, 1000])
+    made.byzantine, made.max_miners, made.min_miners, made.ckks.max_weight_sum = 1, 12, 6, 36
+    with pytest.raises(
+        Refusal, match=r"min_miners is 6: with 3 classes of samples 1 Byzantine miners may weigh 3 times each"
+    ):
+        check_spec(made, NETWORK)
+    made.min_miners = 7
+    check_spec(made, NETWORK)
+    made.ckks.max_weight_sum = 8
+    with pytest.raises(Refusal, match=r"ckks.max_weight_sum is 8: 9 to 288"):
+        check_spec(made, NETWORK)
+
+
 PARAMETERS = [
     ("selected", "1", "4", "0", "5"),
     ("nearest", "1", "4", "0", "5"),
@@ -243,6 +268,24 @@ def test_a_parameter_that_no_rule_has_is_refused() -> None:
     made.rule.parameters["krum"] = "1"
     with pytest.raises(Refusal, match=r"rule.parameters has 'krum': there are bucket_size, clip"):
         check_spec(made, NETWORK)
+
+
+def test_a_rule_of_a_package_says_which_copy_it_is_and_has_short_parameters_of_its_own() -> None:
+    good = {"rule_version": "1.0+local", "rule_digest": "0" * 64, "own_reach": "0.5"}
+    check_parameters(good, max_miners=4)
+    for name, text in (
+        ("rule_version", ""),
+        ("rule_version", "v" * 41),
+        ("rule_version", "1 0"),
+        ("rule_digest", "0" * 63),
+        ("own_reach", "\n"),
+        ("own_reach", "-1"),
+    ):
+        with pytest.raises(Refusal, match=re.escape(f"rule.parameters[{name}]")):
+            check_parameters({**good, name: text}, max_miners=4)
+    for name in ("own_", "own_A", "own_" + "a" * 37, "rule_size"):
+        with pytest.raises(Refusal, match="there are bucket_size, clip"):
+            check_parameters({**good, name: "1"}, max_miners=4)
 
 
 def test_every_parameter_that_a_rule_has_is_bounded_by_the_ledger() -> None:

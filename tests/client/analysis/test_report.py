@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from quorumlearn.analysis import draw_scores, report_of
 from quorumlearn.analysis.reasons import ROUND_ENDS
 from quorumlearn.cli.account import fields_of, print_report
@@ -103,3 +105,44 @@ def test_the_picture_of_failed_rounds_is_a_png_whatever_it_is_called(tmp_path: P
     for name in ("picture.png", "picture", "picture.what"):
         draw_scores(report_of(*played(2)[:2], [], {}), tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def scored(metric: str, *, lower: bool) -> tuple[t.TaskSpec, list[b.Block]]:
+    """Two blocks, each voted on by two verifiers, of 100 and of 300 samples."""
+    spec, _, _ = played(1)
+    spec.workload.metric, spec.workload.lower_is_better = metric, lower
+    blocks = [b.Block(digest=f"{height:064x}") for height in range(2)]
+    for total, score, base in ((100, 400_000, 1_500_000), (300, 800_000, 500_000)):
+        blocks[1].ballots.add(total=total, score=score, base_score=base)
+    blocks[1].ballots.add(seat=3)  # it said UNAVAILABLE
+    return spec, blocks
+
+
+def test_scores_are_pooled_over_the_verifiers_by_their_samples() -> None:
+    spec, blocks = scored("loss", lower=True)
+    fields = fields_of(report_of(spec, [], blocks, {}))
+    assert fields["scores"] == pytest.approx([0.75, 0.7])
+    assert (fields["metric"], fields["lower_is_better"]) == ("loss", True)
+    assert fields["score"] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("metric", "lower", "says"),
+    [
+        ("auc", False, "AUC of the public model"),
+        ("loss", True, "less is better"),
+        ("accuracy", False, "70.00 %"),
+    ],
+)
+def test_a_report_names_its_metric(
+    metric: str, lower: bool, says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    spec, blocks = scored(metric, lower=lower)
+    report = report_of(spec, [], blocks, {})
+    print_report(report)
+    out = capsys.readouterr().out
+    assert says in out
+    assert ("accuracy" in out.lower()) == (metric == "accuracy")
+    draw_scores(report, tmp_path / "scores.png")
+    said = json.loads(Image.open(tmp_path / "scores.png").info["Comment"])
+    assert said[metric] == pytest.approx([0.75, 0.7])

@@ -40,7 +40,7 @@ CLI = (sys.executable, "-c", "from quorumlearn.cli import main; main()")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("market") / "net"
     try:
-        assert run(["network", "up", "--folder", str(path), "--miners", "2"]) == 0
+        assert run(["network", "up", "--folder", str(path), "--miners", "2", "--log-json"]) == 0
         yield path
     finally:
         assert run(["network", "down", "--wipe", "--folder", str(path)]) == 0
@@ -208,6 +208,16 @@ def test_a_process_that_died_is_started_again(cli: Any, folder: Path) -> None:
     after = processes(folder)
     assert after["devnet"] == before["devnet"]
     assert after["chaincode"] != before["chaincode"]
+
+
+def test_every_line_that_its_processes_log_is_a_json_object(folder: Path) -> None:
+    """Also of those that were started again: the form is in the network's description."""
+    logs = {path.stem: path.read_text().splitlines() for path in (folder / "logs").glob("*.log")}
+    assert logs.keys() == {"chaincode", "devnet"}
+    for name, lines in logs.items():
+        assert lines, name
+        for line in lines:
+            assert {"timestamp", "level", "event", "logger"} <= json.loads(line).keys()
 
 
 def test_another_description_is_refused_while_a_ledger_is_there(

@@ -115,3 +115,15 @@ def test_every_end_that_the_ledger_knows_has_words() -> None:
 
 def test_every_phase_has_words() -> None:
     assert set(DOING) == set(PHASES)
+
+
+def test_the_view_names_the_tasks_metric() -> None:
+    watch, console = screen(200, 24)
+    ended = view(1, b.ENDED)
+    ended.task.spec.workload.metric, ended.task.spec.workload.lower_is_better = "perplexity", True
+    ended.ballots[0].score = 12_345_678
+    watch.show(ended)
+    shown = "\n".join(frame(watch, console))
+    assert "perplexity" in shown
+    assert "12.35" in shown
+    assert "accuracy" not in shown

@@ -12,6 +12,7 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange, salts, sealing
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.miner import Miner
+from quorumlearn.nodes.training import Told
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
@@ -68,7 +69,7 @@ def test_a_restarted_miner_claims_the_values_that_it_had_encrypted(
     committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str
 ) -> None:
     miner, ledger = started(tmp_path, behaviour)
-    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], 10))
+    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], Told(10, 2)))
     assert miner.act(view_of(committee, miner.store, b.COMMIT))
     (function, _, _, digest) = ledger.taken[-1]
     assert function == "blocks:Commit"
@@ -79,6 +80,7 @@ def test_a_restarted_miner_claims_the_values_that_it_had_encrypted(
     assert miner.journal.names() == []  # shown and claimed: nobody needs the values any more
     revealed = canonical.from_json(b.Manifest, manifest.encode())
     assert canonical.digest(revealed) == digest
+    assert (revealed.sample_count, revealed.sample_class) == (10, 2)
     salt = opened_by(committee, miner.store, revealed)
     assert claim == ckks.claim(committee.parameters, committee.plan, committee.values[ME], ME, salt).hex()
     assert claim != committee.claims()[ME], "each round and each miner has a salt of its own"
@@ -94,7 +96,7 @@ def test_what_is_in_the_store_before_the_reveal_phase_is_the_sealed_salt_and_not
     committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     miner, _ = started(tmp_path)
-    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], 10))
+    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], Told(10, 2)))
     view = view_of(committee, miner.store, b.COMMIT)
     written: list[bytes] = []
     put = ArtifactStore.put
@@ -119,7 +121,7 @@ def test_the_values_are_erased_once_the_round_has_ended(
     committee: Committee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     miner, _ = started(tmp_path)
-    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], 10))
+    monkeypatch.setattr(miner.trainer, "learn", lambda view: (committee.values[ME], Told(10, 2)))
     view = view_of(committee, miner.store, b.COMMIT)
     miner.act(view)
     assert not miner.finished(view)

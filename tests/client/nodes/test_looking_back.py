@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from quorumlearn.gateway import EvaluateError, Network
+from quorumlearn.learning import LearningError
 from quorumlearn.nodes import run
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.journal import Journal
@@ -180,3 +181,33 @@ def test_a_node_plays_no_more_tasks_at_the_same_time_than_it_may_and_says_what_i
     played_to_its_end(away.play)
     asked = away.comes_back(lambda asked: f"blocks:View {NEXT}" in asked, live_tasks=1)
     assert f"blocks:View {NEXT}" in asked
+
+
+def test_a_node_without_its_data_is_not_ready_until_they_are_there(
+    away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are looked for again whenever the tasks are listed."""
+    seen: list[list[str]] = []
+    tries: list[int] = []
+
+    class Organisation(OfOnePeer):
+        def ready_data(self, _: object) -> None:
+            tries.append(1)
+            if len(tries) < 3:
+                raise LearningError("data/mnist is not there")
+
+    node: Node
+
+    def told(asked: Asked) -> None:
+        if not seen or seen[-1] != node.readiness.lacks:
+            seen.append(node.readiness.lacks)
+        if not node.readiness.lacks or listings(asked) == 100:
+            node.stop.set()
+
+    monkeypatch.setattr(run, "LONGEST_LOOK_SECONDS", 0.05)
+    organisation = Organisation(away.folder, away.play, told, 16)
+    node = Node(organisation, threading.Event())
+    node.run()
+    assert any("data/mnist is not there" in one for lacks in seen for one in lacks)
+    assert node.readiness.lacks == []
+    assert len(tries) >= 3

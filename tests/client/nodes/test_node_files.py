@@ -49,8 +49,8 @@ def test_paths_are_relative_to_the_nodes_file(tmp_path: Path) -> None:
     assert node.organisation == tmp_path / "net/organisations/miners1"
     assert node.state == tmp_path / "state/miners1"
     assert node.data == "mnist", "nothing of that name is there: a word of the workload's"
-    assert node.store == (tmp_path / "artifacts").as_uri()
-    assert config.load(written(tmp_path, {**NODE, "store": "s3://bucket/x"})).store == "s3://bucket/x"
+    assert node.store.url == (tmp_path / "artifacts").as_uri()
+    assert config.load(written(tmp_path, {**NODE, "store": "s3://bucket/x"})).store.url == "s3://bucket/x"
 
 
 @pytest.mark.parametrize(
@@ -256,3 +256,14 @@ def test_the_same_seed_gives_the_same_initial_model() -> None:
 def test_a_percentage_is_so_many_ten_thousandths(points: int) -> None:
     written = f"{points // 100}.{points % 100:02}%"
     assert RewardPart.model_validate({"per_round": 1, "miners": written}).miners == points
+
+
+def test_a_task_that_weighs_by_data_has_room_for_its_classes() -> None:
+    plain, weighed = spec_with(), spec_with("weighting", {"samples": [1000, 4000]})
+    assert list(weighed.sample_classes) == [1000, 4000]
+    assert weighed.ckks.max_weight_sum == 3 * plain.ckks.max_weight_sum
+    assert not plain.sample_classes
+
+
+def test_a_task_says_by_what_its_workload_scores() -> None:
+    assert (spec_with().workload.metric, spec_with().workload.lower_is_better) == ("accuracy", False)

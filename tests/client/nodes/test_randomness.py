@@ -13,6 +13,7 @@ from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import workload_of, workload_record
 from quorumlearn.nodes.randomness import Training, public_beacon, training, warning
+from quorumlearn.nodes.training import Told
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import Head
@@ -134,8 +135,8 @@ def learned(folder: Path, samples: Samples, task: bool, node: bool) -> bytes:
     view.round.base.model.CopyFrom(miner.store.put(learning.to_bytes(model)))
     found = miner.trainer.learn(view)
     assert found is not None
-    values, count = found
-    assert count == 0, "how many samples there are is told only where training is private"
+    values, told = found
+    assert told == Told(0, 0), "how many samples there are is told only where training is private"
     return values.tobytes()
 
 

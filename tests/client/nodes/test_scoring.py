@@ -65,3 +65,16 @@ def test_tolerance_is_a_share_of_the_whole_test_set() -> None:
     test_set = of_digits(zeros=20, ones=0, twos=180)
     assert ballot(test_set, 1000, model=1, base=0).reason == b.GOOD
     assert ballot(test_set, 999, model=1, base=0).reason == b.SCORE_FELL
+
+
+def test_a_workload_that_scores_by_another_metric_than_the_task_is_not_used() -> None:
+    spec = t.TaskSpec(
+        task_id="t-1",
+        workload=t.Workload(
+            name=WORKLOAD.name, public_blocks=WORKLOAD.blocks, metric="loss", lower_is_better=True
+        ),
+    )
+    with pytest.raises(
+        learning.WorkloadError, match=r"t-1 scores by loss \(less is better\), and .* mnist-cnn by accuracy"
+    ):
+        Scorer(lambda: of_digits(zeros=1)).score(spec, always(1))

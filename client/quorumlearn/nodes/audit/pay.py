@@ -1,6 +1,6 @@
 """What each round of a task has to pay, computed again (for nodes.audit.slashes): whole tokens, rounded down, as docs/protocol.md says.
 
-- A round whose aggregate may be open (a partial decryption was posted) pays its miners by weight, unless it was rejected, and its seats.
+- A round whose aggregate may be open (a partial decryption was posted) pays its miners by share, unless it was rejected, and its seats.
 - A rejected round pays its seats. An accepted one pays its proposer too, and shares among its miners what earlier ones left.
 - What nobody earns of an opened round is carried over to later contributors: the proposer's part where there is no block, and the
   miners' part of a rejected one.
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.derived import weights_of
+from quorumlearn_proto.classes import shares_of
 from quorumlearn_proto.reward_pb2 import MovementKind
 
 from quorumlearn.nodes.audit.records import Record
@@ -45,14 +45,14 @@ def due(record: Record) -> tuple[Paid, int]:
             continue
         for who in _working(record, view):
             found[now.number, who] += share
-        weights = weights_of(now.selection.verdicts)
-        total = sum(weights.values())
+        given = shares_of(now.selection.verdicts)
+        total = sum(given.values())
         if now.outcome != b.REJECTED:
-            for who, weight in weights.items():
-                found[now.number, who] += miners * weight // total
+            for who, part in given.items():
+                found[now.number, who] += miners * part // total
         if now.outcome == b.ACCEPTED:
             found[now.number, now.candidate.proposer] += proposers
-            shares = {who: carried * weight // total for who, weight in weights.items()}
+            shares = {who: carried * part // total for who, part in given.items()}
             found.update({(now.number, who): tokens for who, tokens in shares.items()})
             carried -= sum(shares.values())
         elif opened:

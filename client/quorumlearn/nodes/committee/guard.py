@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
+from quorumlearn_proto.classes import classes_fault
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
 from quorumlearn_proto.derived import miner_groups, sum_fault, weights_of
 
@@ -51,8 +52,11 @@ def fault(view: b.TaskView, given: b.Authorisation) -> str:
     if len({ref.digest for ref in given.updates}) != len(given.updates):
         return "it names an update twice"
     if given.purpose == AGGREGATE_DECRYPTION:
-        weights = weights_of(view.round.selection.verdicts)
-        return sum_fault(spec, len(view.round.miners), miner_groups(view.opened), weights)
+        groups, verdicts = miner_groups(view.opened), view.round.selection.verdicts
+        classes = {one.miner: one.manifest.sample_class for one in view.submissions}
+        return classes_fault(spec, groups, verdicts, classes) or sum_fault(
+            spec, len(view.round.miners), groups, weights_of(verdicts)
+        )
     return ""
 
 

@@ -14,7 +14,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.task_pb2 import Task
 
-from quorumlearn import ckks
+from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import metrics, rootset, steps, triggers
 from quorumlearn.nodes.committee.attempt import Finding, line
@@ -61,6 +61,7 @@ class Verifier:
     next_look: float | None = None
     _playing: tuple[int, RoundPart] | None = None
     _chain: Chain | None = None
+    _rule_lacks: str | None = None
 
     @property
     def _now_ms(self) -> int:
@@ -83,7 +84,8 @@ class Verifier:
         voted = seat is not None and view.round.phase == b.VALIDATE and steps.ballot(view, seat) is not None
         self.next_look = steps.ballots_wait_until_ms(view) / 1000 if voted else None
         seated = self.journal.get(SEATED) is not None
-        open_steps = steps.verifier_steps(view, self.me, self.msp_id, seated=seated, leaving=self.leaving)
+        leaving = self.leaving or (seat is not None and not self._has_rule(view))
+        open_steps = steps.verifier_steps(view, self.me, self.msp_id, seated=seated, leaving=leaving)
 
         def do(step: Step, number: int) -> bool:
             with metrics.timed(metrics.STEPS, step.value):
@@ -148,6 +150,21 @@ class Verifier:
         else:
             raise NotImplementedError(f"no verifier knows how to {step.value}")
         return True
+
+    def _has_rule(self, view: b.TaskView) -> bool:
+        """Whether the task's rule, if a package brings it, can be had. Without one that was removed or replaced since the seat was taken
+        it would miss round after round, and be slashed: so it leaves, and says why."""
+        if self._rule_lacks is None:
+            self._rule_lacks = ""
+            try:
+                if robust.of_package(view.task.spec.rule.parameters):
+                    rootset.check_rule(view.task.spec)
+            except robust.RuleError as error:
+                self._rule_lacks = str(error)
+                log.error(
+                    "leaves its seat", task=view.task.spec.task_id, identity=self.me, why=self._rule_lacks
+                )
+        return not self._rule_lacks
 
     def _verified(self, view: b.TaskView) -> Verified:
         return self._round(view).verified(view, self._grace_over(view))

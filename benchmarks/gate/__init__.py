@@ -1,0 +1,1 @@
+"""How often the gate refuses a candidate that is no worse, measured."""

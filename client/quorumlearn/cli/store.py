@@ -1,0 +1,45 @@
+"""`quorumlearn store`: look after what an organisation keeps in the artifact store."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quorumlearn.cli.terminal import EXIT_CODES, AsJson, print_json, print_text
+
+app = typer.Typer(no_args_is_help=True, help="Look after an organisation's part of the artifact store.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps the group a group while it has one command."""
+
+
+@app.command(epilog=f"Example: quorumlearn store prune miners1.yaml.  {EXIT_CODES}")
+def prune(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A node's file (YAML), of any of its nodes.")],
+    as_json: AsJson = False,
+) -> None:
+    """Remove the organisation's own artifacts that the ledger needs no more from the store.
+
+    Kept are those of tasks under way, of tasks of which a block can still be challenged, every task's last model, and what is
+    younger than a day.
+    `quorumlearn task audit` finds no more of a task than is left.
+    """
+    from quorumlearn.nodes.config import load
+    from quorumlearn.nodes.organisation import Organisation
+    from quorumlearn.nodes.pruning import prune as pruned
+
+    organisation = Organisation(load(file))
+    try:
+        market = organisation.market(organisation.config.identities[0].user)
+        gone = pruned(market, organisation.store, time.time())
+    finally:
+        organisation.close()
+    if as_json:
+        print_json({"store": organisation.store.shown, "removed": gone})
+    else:
+        print_text(f"removed {len(gone)} artifacts of {organisation.store.organisation}")
