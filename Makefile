@@ -4,13 +4,21 @@ BIN := .venv/bin
 
 .PHONY: demo test lint bench mutants docs setup clean
 
-setup: .venv/installed
+setup: .venv/installed .venv-flower/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 15) else "QuorumLearn needs Python 3.11 to 3.14, for which its libraries have wheels; name one with make PYTHON=python3.12")' >&2
 	@echo "Setting up .venv: a few minutes and 6 GB the first time, torch brings most of it. (pip install quorumlearn brings none.)" >&2
 	@$(PYTHON) -m venv .venv >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' >&2
+	@touch $@
+
+# Where Flower apps run: flwr's pins are others than ours. What it lacks, torch above all, it finds in .venv, after its own.
+.venv-flower/installed: .venv/installed constraints-flower.txt
+	@$(PYTHON) -m venv --clear .venv-flower >&2
+	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-flower.txt flwr >&2
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(.venv-flower/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/libraries.pth"
 	@touch $@
 
 demo: setup
@@ -45,4 +53,4 @@ mutants: setup
 		'$$2 == "not checked" {next} {n[$$2]++} $$2 != "killed"; END {for (status in n) print n[status], status}'
 
 clean:
-	rm -rf .venv quorumlearn-demo build
+	rm -rf .venv .venv-flower quorumlearn-demo build

@@ -3,6 +3,7 @@
     python -m benchmarks.overhead --data FOLDER                  the first two measurements
     python -m benchmarks.overhead --only round                   a round of 10 miners, d = 10^5, with next to no training
     python -m benchmarks.overhead --only demo --json             the demo's task without cheats, beside plain averaging
+    python -m benchmarks.overhead --only adapters                a round of 10 miners, d = 10^6, with next to no training
     python -m benchmarks.overhead --only large                   six miners train and encrypt a model of 10^7 parameters
     python -m benchmarks.overhead --quick                        fewer rounds of the first
 
@@ -26,10 +27,12 @@ from quorumlearn.cli.scene import Scene
 from rich.console import Console
 
 from benchmarks.encrypted_aggregation.machine import machine
+from benchmarks.overhead import million
 from benchmarks.overhead.plain import PlainRun, Training, train_plainly
 from benchmarks.overhead.played_task import (
     MarketRun,
     adapt,
+    add_workload,
     demo_scene,
     fresh_folder,
     honest_scene,
@@ -46,6 +49,12 @@ LIGHT_TASK = {
     "public_blocks": ["top"],
     "tolerance": "100%",
 }
+ADAPTER_ROUNDS = 5
+ADAPTER_TASK = {
+    "title": "Adapters of a million parameters",
+    "workload": {"name": "million", "module": "million:MILLION", "config": {"batch_size": "8"}},
+    "tolerance": "100%",
+}
 LARGE_MINERS, LARGE_ROUNDS, LARGE_SHARD_SAMPLES = 6, 2, 640
 LARGE_TASK = {
     "title": "Ten million parameters",
@@ -56,7 +65,7 @@ LARGE_TASK = {
 }
 DEMO_ROUNDS = 5
 SEED = 7
-ADDED_GOAL, RATIO_GOAL, MEMORY_GOAL = 3.0, 1.4, 24 << 30
+ADDED_GOAL, ADAPTER_GOAL, RATIO_GOAL, MEMORY_GOAL = 3.0, 10.0, 1.4, 24 << 30
 
 
 def main() -> int:
@@ -65,7 +74,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", choices=("round", "demo", "large"), help="one of the three")
+    parser.add_argument("--only", choices=("round", "adapters", "demo", "large"), help="one of the four")
     parser.add_argument(
         "--rounds",
         type=int,
@@ -83,7 +92,9 @@ def main() -> int:
     console = Console(stderr=True, highlight=False)
     if options.data is None and "QUORUMLEARN_DATA" in os.environ:
         options.data = Path(os.environ["QUORUMLEARN_DATA"])
-    data, samples = find_data(console, options.data, download=False)
+    data, samples = (
+        (None, 0) if options.only == "adapters" else find_data(console, options.data, download=False)
+    )
     record: dict[str, object] = {"taken": machine()}
     if options.only in (None, "round"):
         light = honest_rounds(
@@ -97,7 +108,25 @@ def main() -> int:
         )
         record["round"] = {**asdict(light), "median_seconds": median(light.rounds[1:]), "goal": ADDED_GOAL}
         if not options.json:
-            print_round(light)
+            print_round(light, ADDED_GOAL)
+    if options.only == "adapters":
+        adapters = honest_rounds(
+            console,
+            None,
+            million.SAMPLES,
+            MINERS,
+            ADAPTER_ROUNDS,
+            SHARD_SAMPLES,
+            ADAPTER_TASK,
+            Path(million.__file__),
+        )
+        record["adapters"] = {
+            **asdict(adapters),
+            "median_seconds": median(adapters.rounds[1:]),
+            "goal": ADAPTER_GOAL,
+        }
+        if not options.json:
+            print_round(adapters, ADAPTER_GOAL)
     if options.only == "large":
         large = honest_rounds(
             console, data, samples, LARGE_MINERS, LARGE_ROUNDS, LARGE_SHARD_SAMPLES, LARGE_TASK
@@ -129,12 +158,16 @@ def honest_rounds(
     rounds: int,
     shard_samples: int,
     task: Mapping[str, object],
+    module: Path | None = None,
 ) -> MarketRun:
-    """Rounds of honest miners with so many samples each, of the demo's task but for these fields."""
+    """Rounds of honest miners with so many samples each, of the demo's task but for these fields. `module` is the file of a workload of its
+    own, which the task names."""
     folder = fresh_folder()
     scene = honest_scene(folder, miners, rounds, SEED, data)
     scene.write(samples)
     adapt(scene, samples, shard_samples, task)
+    if module is not None:
+        add_workload(scene, module)
     run = play_market(scene, console)
     wiped(folder)
     return run
@@ -161,7 +194,7 @@ def training_of(scene: Scene) -> Training:
     return Training(workload, config, shards_of(scene), scene.data, scene.seed)
 
 
-def print_round(run: MarketRun) -> None:
+def print_round(run: MarketRun, goal: float) -> None:
     """Medians of the rounds after the first, by phase."""
     console = Console(highlight=False, width=120)
     console.print(machine())
@@ -175,7 +208,7 @@ def print_round(run: MarketRun) -> None:
     phases = [median(one[name] for one in run.phases[1:]) for name in names]
     key = median(whole - sum(one.values()) for whole, one in zip(run.rounds[1:], run.phases[1:], strict=True))
     figures = [f"{value:.2f}" for value in (*phases, key, median(run.rounds[1:]))]
-    console.print("| " + " | ".join([*figures, f"<= {ADDED_GOAL:g}"]) + " |\n")
+    console.print("| " + " | ".join([*figures, f"<= {goal:g}"]) + " |\n")
 
 
 def print_large(run: MarketRun) -> None:

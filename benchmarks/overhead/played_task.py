@@ -79,6 +79,16 @@ def adapt(scene: Scene, samples: int, shard_samples: int, task: Mapping[str, obj
         path.write_text(yaml.safe_dump(node, sort_keys=False))
 
 
+def add_workload(scene: Scene, module: Path) -> None:
+    """Put a workload's file beside the task's and the nodes', and have the nodes know it by what the task says of it."""
+    told = yaml.safe_load((scene.folder / "task.yaml").read_text())["workload"]
+    for folder in {scene.folder, *(path.parent for path in scene.node_files)}:
+        shutil.copy(module, folder)
+    for path in scene.node_files:
+        node = yaml.safe_load(path.read_text()) | {"workloads": {told["name"]: told["module"]}}
+        path.write_text(yaml.safe_dump(node, sort_keys=False))
+
+
 def shards_of(scene: Scene) -> list[list[str]]:
     """The shards in the scene's files, by miner organisation."""
     found = []

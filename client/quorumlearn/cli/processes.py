@@ -82,11 +82,12 @@ class Nodes:
         self._running: list[Detached] = []
         self._signals = contextlib.ExitStack()
 
-    def start(self, file: Path) -> None:
-        """Run the node of a file, repeatably; it writes to `logs/<file's name>.log` in the folder."""
+    def start(self, file: Path, *, repeatable: bool = True) -> None:
+        """Run the node of a file; it writes to `logs/<file's name>.log` in the folder."""
         process = Detached(self._folder, file.stem)
+        options = (REPEATABLE,) if repeatable else ()
         with undisturbed():
-            process.start(command("node", "run", str(file.resolve()), REPEATABLE), {}, bound=True)
+            process.start(command("node", "run", str(file.resolve()), *options), {}, bound=True)
             self._running.append(process)
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -56,9 +56,10 @@ class WorkloadPart(_Strict):
     name: str = Field(
         description="mnist-cnn, mnist-mlp or mnist-wide, or one of your own; see quorumlearn workload list"
     )
-    module: str | None = Field(
+    module: str | dict[str, Any] | None = Field(
         None,
-        description="package.module:NAME, where a workload of your own is if no installed package brings it; it stays with you",
+        description="package.module:NAME, where a workload of your own is if no installed package brings it, or what a node's file "
+        "says under workloads of a Flower app or of adapters; it stays with you",
     )
     config: dict[str, Setting] = Field(
         {},

@@ -1,0 +1,1 @@
+"""Adapters of a Hugging Face model, trained together on the market."""

@@ -1,0 +1,1 @@
+"""A Flower app as its quickstart writes it, on the market."""
