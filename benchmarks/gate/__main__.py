@@ -22,7 +22,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec, Workload
 
 Pair = Callable[[np.random.Generator, int], tuple[Score, Score]]
 SIZES = (8, 12, 20, 50, 200, 1000)
-WHOLE, QUICK = 20_000, 50
+WHOLE, QUICK = 5_000, 50
 
 
 def _accuracy(random: np.random.Generator, n: int) -> tuple[Score, Score]:

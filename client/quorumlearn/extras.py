@@ -15,6 +15,10 @@ EXTRAS: Mapping[str, str] = {
     "sklearn": "train",
     "opacus": "private",
     "matplotlib": "plots",
+    "pandas": "readers",
+    "pyarrow": "readers",
+    "PIL": "readers",
+    "datasets": "readers",
     "s3fs": "s3",
     "peft": "peft",
     "transformers": "peft",
@@ -26,7 +30,7 @@ EXTRAS: Mapping[str, str] = {
 }
 """Of each library that an extra of pyproject.toml brings, by the name that Python imports it by: the extra."""
 
-NAMES: Mapping[str, str] = {"sklearn": "scikit-learn"}
+NAMES: Mapping[str, str] = {"sklearn": "scikit-learn", "PIL": "pillow"}
 """What a library is called elsewhere than in an import."""
 
 

@@ -17,7 +17,7 @@ from quorumlearn.nodes.guarantee import round_lacks
 
 @dataclass(frozen=True)
 class TaskStatus:
-    """Where a task stands. `status` is one of docs/protocol.md (PUBLISHED, RUNNING, COMPLETED, EXPIRED, CANCELLED, ...); `height` and
+    """Where a task stands. `status` is one of docs/protocol.md (PUBLISHED, RUNNING, COMPLETED, CANCELLED, EXPIRED); `height` and
     `head` are the number and digest of its last block; `metric` is what scores are; `reason` says why it ended, if not by completing."""
 
     task: str

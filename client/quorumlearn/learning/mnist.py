@@ -13,7 +13,7 @@ them, uint8 (n, 28, 28), or of images that are normalised already, float32 (n, 1
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,11 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from quorumlearn.learning.data import Data, Part, Samples
-from quorumlearn.learning.digits import CLASSES, SIDE, DigitsSource, load_digits
+from quorumlearn.learning.digits import DigitsSource, load_digits
 from quorumlearn.learning.errors import WorkloadError
 from quorumlearn.learning.initial import uniform
 from quorumlearn.learning.libraries import library_of
+from quorumlearn.learning.mnist_layers import LAYERS, Layer
 from quorumlearn.learning.model import Model
 from quorumlearn.learning.scores import ACCURACY, Metric, Score
 from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
@@ -35,35 +36,6 @@ DOWNLOAD = "download"
 """What a node's file names as the data of these workloads in order to have torchvision download them."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One layer: its name, `block.layer`, and the shape of its weight, outputs first."""
-
-    name: str
-    weight: tuple[int, ...]
-
-
-CNN = (
-    Layer("bottom.conv1", (16, 1, 5, 5)),
-    Layer("bottom.conv2", (32, 16, 5, 5)),
-    Layer("top.dense1", (24, 32 * 7 * 7)),
-    Layer("top.dense2", (CLASSES, 24)),
-)
-MLP = (
-    Layer("bottom.dense1", (512, SIDE * SIDE)),
-    Layer("bottom.dense2", (256, 512)),
-    Layer("top.dense3", (256, 256)),
-    Layer("top.dense4", (128, 256)),
-    Layer("top.dense5", (CLASSES, 128)),
-)
-WIDE = (
-    Layer("bottom.dense1", (2800, SIDE * SIDE)),
-    Layer("top.dense2", (2800, 2800)),
-    Layer("top.dense3", (CLASSES, 2800)),
-)
-
-
-_LAYERS: Mapping[str, tuple[Layer, ...]] = {"mnist-cnn": CNN, "mnist-mlp": MLP, "mnist-wide": WIDE}
 _read: WeakValueDictionary[tuple[DigitsSource, str], Samples] = WeakValueDictionary()
 """Parts that somebody still holds: a node's identities take theirs of one."""
 
@@ -77,11 +49,11 @@ class MnistDefinition:
     settings: type[TrainingConfig] = TrainingConfig
 
     def build(self, settings: TrainingConfig) -> MnistWorkload:
-        return MnistWorkload(self.name, settings, _LAYERS[self.name])
+        return MnistWorkload(self.name, settings, LAYERS[self.name])
 
 
 def definition(name: str) -> MnistDefinition:
-    """The workload `name`, a key of _LAYERS."""
+    """The workload `name`, a key of LAYERS."""
     return MnistDefinition(name)
 
 

@@ -15,10 +15,10 @@ from quorumlearn.learning.determinism import generator, repeatable
 from quorumlearn.learning.digits import CLASSES, SIDE, normalised
 from quorumlearn.learning.errors import ModelError, TrainingError
 from quorumlearn.learning.libraries import library_of
-from quorumlearn.learning.mnist import MLP, WIDE, Layer, MnistWorkload
+from quorumlearn.learning.mnist_layers import MLP, WIDE, Layer
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.scores import Score, accuracy
-from quorumlearn.learning.workload import OnStep, TrainResult
+from quorumlearn.learning.workload import OnStep, TrainResult, Workload
 
 Tensors = Mapping[str, Tensor]
 Forward = Callable[[Tensors, Tensor], Tensor]
@@ -33,7 +33,7 @@ def first_step() -> None:
 
 
 def train(
-    workload: MnistWorkload, model: Model, data: Data, *, seed: int, on_step: OnStep | None = None
+    workload: Workload, model: Model, data: Data, *, seed: int, on_step: OnStep | None = None
 ) -> TrainResult:
     """See `Workload.train`."""
     images, labels = _inputs(workload, model, data)
@@ -65,7 +65,7 @@ def train(
 
 
 def _learning(
-    workload: MnistWorkload,
+    workload: Workload,
     parameters: Tensors,
     optimiser: torch.optim.Optimizer,
     images: Tensor,
@@ -85,7 +85,7 @@ def _learning(
 
 
 def _private_learning(
-    workload: MnistWorkload,
+    workload: Workload,
     parameters: Tensors,
     optimiser: torch.optim.Optimizer,
     images: Tensor,
@@ -108,7 +108,7 @@ def _private_learning(
         yield len(batch), float(losses.sum().item())
 
 
-def evaluate(workload: MnistWorkload, model: Model, data: Data) -> Score:
+def evaluate(workload: Workload, model: Model, data: Data) -> Score:
     """See `Workload.evaluate`."""
     images, labels = _inputs(workload, model, data)
     parameters = {name: torch.tensor(model[name], dtype=torch.float32) for name in workload.shapes}
@@ -123,13 +123,13 @@ def evaluate(workload: MnistWorkload, model: Model, data: Data) -> Score:
     return accuracy(right, losses / len(labels))
 
 
-def _batches(workload: MnistWorkload, samples: int, seed: int, steps_before: int) -> Iterator[Tensor]:
+def _batches(workload: Workload, samples: int, seed: int, steps_before: int) -> Iterator[Tensor]:
     """The samples of each step of one epoch: every sample once, in an order that (seed, epoch) fixes."""
     order = torch.randperm(samples, generator=generator(seed, f"epoch from step {steps_before}"))
     return iter(torch.split(order, workload.config.batch_size))
 
 
-def _inputs(workload: MnistWorkload, model: Model, data: Data) -> tuple[Tensor, Tensor]:
+def _inputs(workload: Workload, model: Model, data: Data) -> tuple[Tensor, Tensor]:
     if shapes_of(model) != workload.shapes:
         raise ModelError(f"the model has not the tensors of {workload.name}")
     if not isinstance(data, Samples):
@@ -151,7 +151,7 @@ def _inputs(workload: MnistWorkload, model: Model, data: Data) -> tuple[Tensor, 
     return torch.tensor(images, dtype=torch.float32), torch.tensor(labels, dtype=torch.int64)
 
 
-def _diverged(workload: MnistWorkload, step: int, total: int) -> TrainingError:
+def _diverged(workload: Workload, step: int, total: int) -> TrainingError:
     return TrainingError(
         f"training diverged at step {step} of {total}: lower learning_rate, {workload.config.learning_rate}"
     )

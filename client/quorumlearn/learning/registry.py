@@ -95,7 +95,10 @@ def get_workload(name: str, config: Mapping[str, str]) -> Workload:
         if key not in _built:
             found = definition(name)
             settings = _settings(name, found.settings, config)
-            _built[key] = _said(name, "its `build`", lambda: found.build(settings))
+            whole = name, json.dumps(settings.as_strings(), sort_keys=True)
+            if whole not in _built:
+                _built[whole] = _said(name, "its `build`", lambda: found.build(settings))
+            _built[key] = _built[whole]
         return _built[key]
 
 

@@ -6,6 +6,7 @@ Rules:
 2. All else stays: frozen parameters, buffers of whole numbers (BatchNorm's `num_batches_tracked` among them), buffers that are not
    persistent. Each party has these from its own copy of the code, so `frozen_digest` says whether they are the same ones.
 3. Models are float32. Half and double precision are cast, and cast back. What has no faithful float32 form is refused by name.
+4. A running variance below 0 is read as 0: what an average is rounded to on a task's grid may lie below it, and its root is no number.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from quorumlearn.learning.model import Model
 
 _TRAVEL = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _COUNTS = "num_batches_tracked"
+_VARIANCE = "running_var"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def write(module: nn.Module, layout: Layout, model: Model) -> None:
     tensors = dict(_tensors(module))
     with torch.no_grad():
         for name in layout.shapes:
-            tensors[name].copy_(torch.tensor(model[name]))
+            values = torch.tensor(model[name])
+            tensors[name].copy_(values.clamp(min=0) if name.rpartition(".")[2] == _VARIANCE else values)
 
 
 def frozen_digest(workload: str, module: nn.Module, layout: Layout) -> str | None:

@@ -221,7 +221,7 @@ class ConfiguredTorch:
                 targets = as_targets(samples.targets[here], step.dtype, step.device)
                 with draws.turn():
                     given = step.forward(step.module, inputs)
-                    losses.append(each_loss(self.name, step.loss, given, targets).double().cpu().numpy())
+                    losses.append(each_loss(self.name, step.loss, given, targets).cpu().double().numpy())
                 outputs.append(given.cpu().numpy())
         if len({one.shape[1:] for one in outputs}) > 1:
             raise TrainingError(

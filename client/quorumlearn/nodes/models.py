@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.gate import metric_of
 from quorumlearn_proto.task_pb2 import TaskSpec, Workload
 
 from quorumlearn import ckks, learning
@@ -21,10 +22,11 @@ def workload_of(spec: TaskSpec) -> learning.Workload:
             f"the task's workload {workload.name} has version {spec.workload.version!r}, the one installed here "
             f"{workload.version!r}: install the task's, or leave the task alone"
         )
-    asked = spec.workload.metric or learning.ACCURACY.name, spec.workload.lower_is_better
-    if asked != (workload.metric.name, workload.metric.lower_is_better):
+    wanted = metric_of(spec), spec.workload.lower_is_better
+    if wanted != (workload.metric.name, workload.metric.lower_is_better):
         raise learning.WorkloadError(
-            f"the task is scored by {asked[0]}, workload {workload.name} {workload.version} by {workload.metric.name} here"
+            f"task {spec.task_id} scores by {_named(*wanted)}, and the installed workload {workload.name} "
+            f"by {_named(workload.metric.name, workload.metric.lower_is_better)}: install the version that the task means"
         )
     found = learning.digest_of(workload, spec.workload.public_blocks)
     if found != spec.workload.digest:
@@ -34,6 +36,10 @@ def workload_of(spec: TaskSpec) -> learning.Workload:
             f"its tensors, or what it is built on{fixed}, differ from the owner's; use the same code, base and settings"
         )
     return workload
+
+
+def _named(name: str, lower_is_better: bool) -> str:
+    return f"{name} (less is better)" if lower_is_better else name
 
 
 def workload_record(workload: learning.Workload, public_blocks: Sequence[str]) -> Workload:

@@ -40,6 +40,19 @@ def test_scoring_uses_the_statistics_that_came_with_the_model() -> None:
     assert risk.evaluate(model, table()).loss == risk.evaluate(model, table()).loss
 
 
+def test_a_variance_that_rounding_took_below_zero_is_read_as_zero() -> None:
+    risk = workload(Rich, metric="loss")
+    model = risk.initial_model(1)
+    variance = model["body.1.running_var"]
+    for place, worth in ((0, -0.25), (3, -1e-3)):
+        variance[place] = worth
+    zero = model | {"body.1.running_var": np.maximum(variance, 0)}
+    assert risk.evaluate(model, table()).value == risk.evaluate(zero, table()).value < 1e3
+    trained = risk.train(model, table(), seed=1).model
+    assert to_bytes(trained) == to_bytes(risk.train(zero, table(), seed=1).model)
+    assert trained["body.1.running_var"].min() > 0
+
+
 def test_the_digest_of_what_is_frozen_tells_two_bases_apart() -> None:
     def based(value: float) -> Callable[[], nn.Module]:
         def made() -> nn.Module:

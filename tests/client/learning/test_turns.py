@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +70,28 @@ def test_what_was_before_is_back_also_after_a_failure_and_a_turn_inside(
 
     with pytest.raises(ValueError, match="lost"):
         fail()
+    assert draw() == expected
+
+
+def test_a_device_has_a_generator_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here one of torch's own for the processor, behind the three functions that `torch.cuda` and `torch.mps` have."""
+    source = torch.Generator()
+    device = SimpleNamespace(
+        manual_seed=source.manual_seed, get_rng_state=source.get_state, set_rng_state=source.set_state
+    )
+    monkeypatch.setattr(torch, "accelerator_of_the_test", device, raising=False)
+
+    def draw() -> list[float]:
+        return torch.rand(5, generator=source).tolist()
+
+    source.manual_seed(3)
+    expected = draw()
+    source.manual_seed(3)
+    first = Draws(SECRET, "training", "accelerator_of_the_test")
+    begun = drawn(first, draw)
+    assert drawn(Draws(SECRET, "training", "accelerator_of_the_test"), draw) == begun
+    assert drawn(Draws(SECRET ^ 1 << 200, "training", "accelerator_of_the_test"), draw) != begun
+    assert drawn(first, draw) != begun
     assert draw() == expected
 
 

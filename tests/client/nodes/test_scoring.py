@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from quorumlearn import learning
 from quorumlearn.nodes.committee.scoring import Scorer
-from quorumlearn.nodes.models import workload_record
+from quorumlearn.nodes.models import workload_of, workload_record
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.gate import score_fault
@@ -67,14 +67,27 @@ def test_tolerance_is_a_share_of_the_whole_test_set() -> None:
     assert ballot(test_set, 999, model=1, base=0).reason == b.SCORE_FELL
 
 
-def test_a_workload_that_scores_by_another_metric_than_the_task_is_not_used() -> None:
-    spec = t.TaskSpec(
-        task_id="t-1",
-        workload=t.Workload(
-            name=WORKLOAD.name, public_blocks=WORKLOAD.blocks, metric="loss", lower_is_better=True
+def spec_of(**other: object) -> t.TaskSpec:
+    record = workload_record(WORKLOAD, WORKLOAD.blocks)
+    for name, value in other.items():
+        setattr(record, name, value)
+    return t.TaskSpec(task_id="t-1", workload=record)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (
+            {"metric": "loss", "lower_is_better": True},
+            r"t-1 scores by loss \(less is better\), and .* mnist-cnn by accuracy",
         ),
-    )
-    with pytest.raises(
-        learning.WorkloadError, match=r"t-1 scores by loss \(less is better\), and .* mnist-cnn by accuracy"
-    ):
-        Scorer(lambda: of_digits(zeros=1)).score(spec, always(1))
+        ({"version": "0"}, "version '0', the one installed here '1'"),
+        ({"digest": "e" * 64}, "has the digest [0-9a-f]{12} here and eeeeeeeeeeee in the task"),
+        ({"name": "cifar"}, "'cifar' is not installed here"),
+    ],
+)
+def test_a_workload_that_is_not_the_tasks_is_not_used(other: dict[str, object], says: str) -> None:
+    assert workload_of(spec_of()) is learning.get_workload("mnist-cnn", {})
+    with pytest.raises(learning.WorkloadError, match=says) as caught:
+        Scorer(lambda _: of_digits(zeros=1)).score(spec_of(**other), always(1))
+    assert "\n" not in str(caught.value)

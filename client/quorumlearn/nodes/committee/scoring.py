@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.gate import metric_of, score_fell
+from quorumlearn_proto.gate import score_fell
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn import learning
@@ -22,11 +22,10 @@ class Scorer:
     _scores: dict[str, learning.Score] = field(default_factory=dict)
 
     def score(self, spec: TaskSpec, public: learning.Model) -> learning.Score:
-        """A model already scored is not scored again. WorkloadError if the workload scores by another metric than the task's."""
+        """A model already scored is not scored again."""
         digest = hashlib.sha256(learning.to_bytes(public)).hexdigest()
         if digest not in self._scores:
             workload = workload_of(spec)
-            _same_metric(spec, workload.metric)
             private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
             self._scores[digest] = workload.evaluate(learning.merge(public, private), self.test_set(workload))
         return self._scores[digest]
@@ -39,16 +38,3 @@ class Scorer:
         ballot.total = score.samples
         ballot.reason = b.SCORE_FELL if score_fell(ballot, spec) else b.GOOD
         return ballot
-
-
-def _same_metric(spec: TaskSpec, metric: learning.Metric) -> None:
-    wanted = metric_of(spec), spec.workload.lower_is_better
-    if wanted != (metric.name, metric.lower_is_better):
-        raise learning.WorkloadError(
-            f"task {spec.task_id} scores by {_named(*wanted)}, and the installed workload {spec.workload.name} "
-            f"by {_named(metric.name, metric.lower_is_better)}: install the version that the task means"
-        )
-
-
-def _named(name: str, lower_is_better: bool) -> str:
-    return f"{name} (less is better)" if lower_is_better else name
