@@ -13,6 +13,7 @@ import typer
 from quorumlearn.cli import (
     analyse,
     attack,
+    chaincode,
     ckks,
     committee,
     demo,
@@ -40,6 +41,7 @@ GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("committee", committee.app),
     ("node", node.app),
     ("ledger", ledger.app),
+    ("chaincode", chaincode.app),
     ("token", tokens.app),
     ("ckks", ckks.app),
     ("analyse", analyse.app),

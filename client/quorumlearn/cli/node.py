@@ -119,7 +119,8 @@ def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
 
 
 @app.command(
-    help="Read a node's file and its data, and say what it would run, in which roles, and on how many samples.\n\n"
+    help="Read a node's file and its data, connect, and say what it would run: accounts, roles, balances, the chaincode's version, "
+    "and how many samples.\n\n"
     "A role that an identity's certificate or, if its peer answers, the ledger does not give it is an error. With --task so is a term "
     "of the file that keeps an identity from that task. The terms, and what stands for those that the file leaves out:\n\n"
     f"\b\n{tasksettings.as_text(part=Terms, prefix='accept.')}",
@@ -132,6 +133,7 @@ def check(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
+    from quorumlearn.cli.standing import standing
     from quorumlearn.nodes.config import load
     from quorumlearn.nodes.organisation import Organisation
 
@@ -141,6 +143,7 @@ def check(
         organisation.check_accounts()
         identities = {organisation.name(one.user): one.role for one in config.identities}
         unasked = check_roles(organisation)
+        stands = standing(organisation) if unasked is None else None
         data = organisation.dataset()
         organisation.ready_data()
         asked = asks(organisation, task) if task else None
@@ -151,6 +154,7 @@ def check(
             {
                 "identities": identities,
                 "confirmed_by_ledger": unasked is None,
+                "ledger": None if stands is None else asdict(stands),
                 "store": config.store,
                 "data": data.name,
                 "train": len(data.train_pixels),
@@ -163,11 +167,13 @@ def check(
         _judged(asked)
         return
     for name, role in identities.items():
-        print_text(f"{role:<9} {name}")
+        print_text(f"{role:<9} {name}" + (f", {stands.balances[name]} tokens" if stands else ""))
+    if stands is not None:
+        print_text(f"peer: {stands.peer}, chaincode {stands.chaincode or 'without a version'}")
     print_text(
         f"data: {data.name}, {len(data.train_pixels)} training and {len(data.test_pixels)} test images"
     )
-    for notice in (data.notice, unasked):
+    for notice in (data.notice, unasked, stands.differs if stands else None):
         if notice:
             print_text(notice, style="yellow")
     if asked is not None:

@@ -19,7 +19,6 @@ from quorumlearn.cli.access import (
     As,
     Folder,
     account_named,
-    choose_identity,
     open_feed,
     open_market,
 )
@@ -91,7 +90,7 @@ def publish(
             with open_market(folder, signs) as market:
                 artifacts = ArtifactStore(
                     store if "://" in store else Path(store).resolve().as_uri(),
-                    organisation=choose_identity(folder, signs)[0].msp_id,
+                    organisation=account_named(folder, signs).partition("/")[0],
                 )
                 for data_of in (model, root):
                     if data_of is not None:

@@ -19,6 +19,15 @@ identities:
     # leaves: ["mnist-1"]                                      # a verifier: whose committees it leaves, and takes no seat in
     shard: iid:0/8@7                                             # its part of the data
 ```
+
+On a Fabric network that exists, `connection` stands in the place of `organisation`: a file of its own, which commands take too, or
+what would be in it (quorumlearn.gateway.settings, docs/fabric.md); an identity then says who signs:
+
+```yaml
+connection: {profile: connection-org1.yaml, channel: market}
+identities:
+  - {user: miner1, role: miner, msp: users/User1@org1.example.com/msp}
+```
 Relative paths are relative to the file. Unknown keys are errors.
 """
 
@@ -28,13 +37,14 @@ import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
+from quorumlearn.gateway import ConnectionSettings, CredentialSettings, load_connection
 from quorumlearn.learning import ShardError, ShardSpec
 from quorumlearn.nodes.terms import Terms
 
@@ -47,12 +57,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class IdentityConfig(_Strict):
-    """One identity of the organisation and what it does."""
+class IdentityConfig(CredentialSettings):
+    """One identity of the organisation and what it does. What says who signs (`msp`, or `certificate` and `key`) may be left out
+    where `user` is a folder below the organisation's users, or an identity that the connection names.
+    """
 
     user: str = Field(
         pattern=f"^{NAME}$",
-        description="the folder below users; its account is its certificate's",
+        description="what its journals are called; its account is its certificate's",
     )
     role: Literal["owner", "miner", "verifier"]
     tasks: tuple[str, ...] = ("*",)
@@ -82,7 +94,8 @@ class IdentityConfig(_Strict):
 class NodeConfig(_Strict):
     """One organisation's node."""
 
-    organisation: Path
+    organisation: Path | None = None
+    connection: ConnectionSettings | None = None
     channel: str = "quorumlearn"
     chaincode: str = "quorumlearn"
     store: str
@@ -104,6 +117,12 @@ class NodeConfig(_Strict):
             raise ValueError("a user appears twice")
         return value
 
+    @model_validator(mode="after")
+    def _one_network(self) -> Self:
+        if (self.organisation is None) == (self.connection is None):
+            raise ValueError("give organisation (a folder) or connection, and not both")
+        return self
+
 
 def load(path: Path) -> NodeConfig:
     """Read and check a node's file; ConfigError says in one sentence what is wrong."""
@@ -112,19 +131,35 @@ def load(path: Path) -> NodeConfig:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:
-        config = NodeConfig.model_validate(fields)
+        config = NodeConfig.model_validate(with_connection(fields, path.resolve().parent))
     except ValidationError as error:
         raise ConfigError(explain(path, error, NodeConfig)) from error
     base = path.resolve().parent
     store = config.store
     return config.model_copy(
         update={
-            "organisation": base / config.organisation,
+            "organisation": base / config.organisation if config.organisation else None,
+            "connection": config.connection.below(base) if config.connection else None,
+            "identities": tuple(one.below(base) for one in config.identities),
             "state": base / config.state,
             "data": base / config.data if config.data else None,
             "store": store if "://" in store else (base / store).as_uri(),
         }
     )
+
+
+def with_connection(fields: object, base: Path) -> object:
+    """A node's fields with the file read that `connection` names, and channel and chaincode as the connection says, unless the
+    node's file does."""
+    if not isinstance(fields, dict) or "connection" not in fields:
+        return fields
+    connection = fields["connection"]
+    if isinstance(connection, str):
+        connection = load_connection(base / connection).model_dump(exclude_unset=True)
+    if not isinstance(connection, dict):
+        return fields
+    named = {name: connection[name] for name in ("channel", "chaincode") if name in connection}
+    return {**named, **fields, "connection": connection}
 
 
 def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
@@ -142,7 +177,7 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
 def _keys(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     """The keys that a file has at a place below `model`."""
     for part in place:
-        if isinstance(part, str):
+        if isinstance(part, str) and part in model.model_fields:  # else the name of an entry
             kinds = (model.model_fields[part].annotation, *get_args(model.model_fields[part].annotation))
             model = next(one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel))
     return [field.alias or name for name, field in model.model_fields.items()]
