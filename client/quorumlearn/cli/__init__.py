@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+import quorumlearn.cli.quiet  # noqa: F401  (before anything imports gRPC)
 from quorumlearn.cli import (
     analyse,
     attack,

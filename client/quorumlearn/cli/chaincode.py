@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -92,7 +91,7 @@ def policy(
     service = {"CHAINCODE_ID": identified, CONFIG_DIGEST: canonical.digest(read)}
     definition = (
         f"--channelID {channel} --name {name} --version {version} --sequence {sequence} "
-        f"--signature-policy {shlex.quote(rule)}"
+        f'--signature-policy "{rule}"'
     )
     orderer = '-o "$ORDERER" --tls --cafile "$ORDERER_CA"'
     commands = {

@@ -193,19 +193,17 @@ class ConnectionSettings(CredentialSettings):
         return Peer(self.msp_id, endpoint, root, self.host_override, client_tls)
 
     def credentials(self, name: str = "") -> CredentialSettings:
-        """Who signs: the identity of that name, or without one the connection's own, or its only one. CredentialError if there is none."""
+        """Who signs: the identity of that name, or without one the connection's own, or its first. CredentialError if there is none."""
         if name in self.identities:
             return self.identities[name]
         if not name and self.given:
             return self
-        if not name and len(self.identities) == 1:
+        if not name and self.identities:
             return next(iter(self.identities.values()))
+        if not name:
+            raise CredentialError("the connection says not who signs: give msp, or certificate and key")
         known = ", ".join(self.identities) or "none"
-        raise CredentialError(
-            f"the connection has no identity {name!r}; it names {known}"
-            if name
-            else f"the connection says not who signs: give msp, or certificate and key, or name one of its identities ({known})"
-        )
+        raise CredentialError(f"the connection has no identity {name!r}; it names {known}")
 
     def open(self, credentials: CredentialSettings, options: Options | None = None) -> Gateway:
         """A gateway for one identity; else CredentialError."""

@@ -158,7 +158,7 @@ def connect(config: NodeConfig, user: str) -> Gateway:
     identity = next((one for one in config.identities if one.user == user), None)
     own = identity if identity is not None and identity.given else None
     if config.connection is not None:
-        named = user if user in config.connection.identities else ""
+        named = "" if config.connection.given and user not in config.connection.identities else user
         return config.connection.open(own or config.connection.credentials(named), OPTIONS)
     folder = config.organisation or Path()
     peer = read_profile(find_profile(folder))
