@@ -51,7 +51,7 @@ def read_configuration(path: Path) -> Config:
     except Refusal as refused:
         raise Failure(f"{path}: {refused.sentence}", Exit.USAGE) from refused
     except (ValueError, TypeError, DecodeError) as error:
-        raise Failure(f"{path}: {error}", Exit.USAGE) from error
+        raise Failure(f"{path}: {str(error).splitlines()[0]}", Exit.USAGE) from error
     return config
 
 

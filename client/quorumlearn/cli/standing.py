@@ -32,7 +32,7 @@ def standing(organisation: Organisation) -> Standing:
     users = [one.user for one in organisation.config.identities]
     market = organisation.market(users[0])
     try:
-        version = market.version()
+        version = market.version().version
     except Refused as refused:
         if refused.code != "UNKNOWN_FUNCTION":
             raise

@@ -22,10 +22,10 @@ from cryptography import x509
 
 from quorumlearn.gateway.errors import CredentialError
 from quorumlearn.gateway.identity import (
-    EncryptedKeyError,
     Identity,
     PrivateKey,
     Signer,
+    is_encrypted,
     read_key,
     signer_of,
 )
@@ -56,20 +56,14 @@ def load_msp(folder: Path, msp_id: str, password: Password | None = None) -> tup
     identity, certificate = certificate_of_msp(folder, msp_id)
     keys = _files(folder / "keystore")
     refused: CredentialError | None = None
-    encrypted: list[Path] = []
-    for path, pem in keys.items():
+    for path in sorted(keys, key=lambda path: is_encrypted(keys[path])):
         try:
-            key = read_key(pem)
-        except EncryptedKeyError:
-            encrypted.append(path)
-            continue
+            key = _opened(path, keys[path], password)
         except CredentialError as error:
+            if is_encrypted(keys[path]):
+                raise
             refused = error
             continue
-        if key.public_key() == certificate.public_key():
-            return identity, signer_of(key)
-    for path in encrypted:
-        key = _opened(path, keys[path], password)
         if key.public_key() == certificate.public_key():
             return identity, signer_of(key)
     named = f"none of the {len(keys)} keys in {folder / 'keystore'} belongs to the certificate in signcerts"
@@ -125,14 +119,11 @@ def read_file(path: Path) -> bytes:
 
 
 def _opened(path: Path, pem: bytes, password: Password | None) -> PrivateKey:
+    given = (password or password_from())(f"the key {path}") if is_encrypted(pem) else None
     try:
-        try:
-            return read_key(pem)
-        except EncryptedKeyError:
-            return read_key(pem, (password or password_from())(f"the key {path}"))
+        return read_key(pem, given)
     except CredentialError as error:
-        sentence = str(error)
-        raise CredentialError(sentence if str(path) in sentence else f"{path}: {sentence}") from None
+        raise CredentialError(f"{path}: {error}") from None
 
 
 def _files(folder: Path) -> dict[Path, bytes]:

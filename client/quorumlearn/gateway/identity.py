@@ -7,7 +7,6 @@ channels of capability V3_0, takes Ed25519 over the message itself too; a peer a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -28,13 +27,7 @@ _ORDERS = {
     ),
 }
 
-_ENCRYPTED = re.compile(rb"ENCRYPTED")
-
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-
-
-class EncryptedKeyError(CredentialError):
-    """A private key that needs a password."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +84,20 @@ def low_s(curve: str, r: int, s: int) -> bytes:
     return encode_dss_signature(r, min(s, _ORDERS[curve] - s))
 
 
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a key takes a password: both forms say so in words."""
+    return b"ENCRYPTED" in pem
+
+
 def read_key(pem: bytes, password: bytes | None = None) -> PrivateKey:
-    """The key in PEM; EncryptedKeyError if it needs a password and has none, CredentialError if it cannot be used."""
+    """The key in PEM; CredentialError if it cannot be used. A password for a key that takes none is not looked at."""
+    encrypted = is_encrypted(pem)
     try:
-        key = serialization.load_pem_private_key(pem, password)
+        key = serialization.load_pem_private_key(pem, password if encrypted else None)
     except TypeError:
-        if password is not None:  # a password for a key that has none
-            return read_key(pem)
-        raise EncryptedKeyError("the private key is encrypted, and no password was given") from None
+        raise CredentialError("the private key is encrypted, and no password was given") from None
     except ValueError:
-        if password is not None and _ENCRYPTED.search(pem):
+        if encrypted:
             raise CredentialError("the password does not open the private key") from None
         raise CredentialError("the private key is no PEM") from None
     except UnsupportedAlgorithm:

@@ -2,7 +2,7 @@
 
 Rules: the key is found by its id, which Fabric's own tools set to the SHA-256 of the public point (the key identifier that
 fabric-ca-client names its files by), or by the label that a file gives. Before anything is signed with it, a signature is checked
-against the certificate. A session serves one thread at a time, so signing is under a lock.
+against the certificate. A process has one session with a token, which serves one thread at a time, so signing is under a lock.
 
 Source: PKCS#11 2.40, CKM_ECDSA; Fabric, `bccsp/pkcs11`. Needs `quorumlearn[pkcs11]`.
 """
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from quorumlearn.gateway.credentials import Password
 
 PIN_VARIABLE = "QUORUMLEARN_PKCS11_PIN"
+_OPENING = threading.Lock()
+_SESSIONS: dict[tuple[str, str], tuple[Any, threading.Lock]] = {}
+"""By library and token: a process logs in to a token once."""
 _PROBE = b"quorumlearn: does this key belong to the certificate?"
 
 
@@ -59,18 +62,15 @@ def pkcs11_signer(token: Token, certificate: x509.Certificate, pin: Password) ->
         ) from None
     where = f"token {token.label!r} of {token.library}"
     try:
-        session = (
-            pkcs11.lib(os.fspath(token.library))
-            .get_token(token_label=token.label)
-            .open(user_pin=pin(where).decode())
-        )
-        key = session.get_key(
-            object_class=pkcs11.ObjectClass.PRIVATE_KEY,
-            **({"label": token.key} if token.key else {"id": key_id(public)}),
-        )
+        session, lock = _session(token, pin, where)
+        with lock:
+            key = session.get_key(
+                object_class=pkcs11.ObjectClass.PRIVATE_KEY,
+                **({"label": token.key} if token.key else {"id": key_id(public)}),
+            )
     except (pkcs11.PKCS11Error, RuntimeError) as error:
         raise CredentialError(f"{where}: {_words(error)}") from None
-    lock, curve = threading.Lock(), public.curve.name
+    curve = public.curve.name
 
     def sign(message: bytes) -> bytes:
         with lock:
@@ -85,6 +85,18 @@ def pkcs11_signer(token: Token, certificate: x509.Certificate, pin: Password) ->
     except pkcs11.PKCS11Error as error:
         raise CredentialError(f"{where}: {_words(error)}") from None
     return Signer(sign)
+
+
+def _session(token: Token, pin: Password, where: str) -> tuple[Any, threading.Lock]:
+    """The process's session with a token, and the lock for it; logged in once, as PKCS#11 wants it."""
+    import pkcs11
+
+    place = (os.fspath(token.library), token.label)
+    with _OPENING:
+        if place not in _SESSIONS:
+            found = pkcs11.lib(place[0]).get_token(token_label=token.label)
+            _SESSIONS[place] = found.open(user_pin=pin(where).decode()), threading.Lock()
+        return _SESSIONS[place]
 
 
 def key_id(public: ec.EllipticCurvePublicKey) -> bytes:

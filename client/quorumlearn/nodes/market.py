@@ -124,9 +124,9 @@ class Market:
     def config(self) -> Config:
         return self._ask(Config, "rewards:Config")
 
-    def version(self) -> str:
+    def version(self) -> ChaincodeVersion:
         """Of the chaincode that the own peer asks."""
-        return str(self._ask(ChaincodeVersion, "rewards:Version").version)
+        return self._ask(ChaincodeVersion, "rewards:Version")
 
     def mint(self, account: str, amount: int) -> None:
         self._submit("rewards:Mint", account, str(amount))
