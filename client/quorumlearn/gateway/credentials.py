@@ -35,7 +35,7 @@ Password = Callable[[str], bytes]
 """The password of what is named; CredentialError if there is none to be had."""
 
 
-def password_from(variable: str = PASSWORD_VARIABLE) -> Password:
+def password_from(variable: str = PASSWORD_VARIABLE, word: str = "password") -> Password:
     """Of an environment variable or, where that is not set and somebody is at the terminal, asked for there."""
 
     def password(what: str) -> bytes:
@@ -43,8 +43,8 @@ def password_from(variable: str = PASSWORD_VARIABLE) -> Password:
         if held is not None:
             return held.encode()
         if sys.stdin is not None and sys.stdin.isatty():
-            return getpass.getpass(f"Password of {what}: ").encode()
-        raise CredentialError(f"{what} is encrypted: put its password into the variable {variable}")
+            return getpass.getpass(f"The {word} of {what}: ").encode()
+        raise CredentialError(f"{what} takes a {word}: put it into the variable {variable}")
 
     return password
 

@@ -107,7 +107,9 @@ class CredentialSettings(_Strict):
         if self.pkcs11 is not None:
             token = pkcs11.Token(self.pkcs11.library, self.pkcs11.token, self.pkcs11.key)
             identity, certificate = self._certificate(msp_id)
-            return identity, pkcs11.pkcs11_signer(token, certificate, password_from(self.pkcs11.pin_variable))
+            return identity, pkcs11.pkcs11_signer(
+                token, certificate, password_from(self.pkcs11.pin_variable, "PIN")
+            )
         if self.msp is not None:
             return load_msp(self.msp, msp_id, password)
         return load_pair(self._named("certificate"), self._named("key"), msp_id, password)

@@ -103,7 +103,7 @@ def test_an_encrypted_key_without_a_password_names_the_variable_for_it(
     key = put(tmp_path / "client.key", pem(key_of(user / "msp"), "PKCS8", PASSWORD.encode()))
     certificate = next((user / "msp" / "signcerts").iterdir())
     with pytest.raises(
-        CredentialError, match=f"client.key is encrypted: put its password into.*{PASSWORD_VARIABLE}"
+        CredentialError, match=f"client.key takes a password: put it into the variable {PASSWORD_VARIABLE}"
     ):
         load_pair(certificate, key, "Org1MSP")
     monkeypatch.setenv("MINE", PASSWORD)
@@ -138,7 +138,7 @@ def test_a_password_is_asked_for_at_the_terminal(tmp_path: Path, user: Path) -> 
     )
     os.close(theirs)
     shown = ""
-    while "Password of the key" not in shown:
+    while "The password of the key" not in shown:
         shown += os.read(ours, 1000).decode()
     os.write(ours, PASSWORD.encode() + b"\n")
     while "opened" not in shown:
