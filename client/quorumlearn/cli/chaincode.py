@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography import x509
 from pydantic import ValidationError
 from quorumlearn_network.agreement import CONFIG_DIGEST, render_agreements
 from quorumlearn_network.package import ADDRESS, chaincode_package, package_id
@@ -132,4 +133,11 @@ def _chaincode(name: str, version: str) -> ChaincodeSpec:
 
 
 def _authority(path: Path | None) -> str:
-    return "" if path is None else read_file(path).decode("utf-8", "replace")
+    if path is None:
+        return ""
+    pem = read_file(path)
+    try:
+        x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise Failure(f"--tls-ca {path} is no certificate in PEM", Exit.USAGE) from None
+    return pem.decode()

@@ -290,5 +290,7 @@ def test_a_package_is_the_same_each_time_and_has_the_id_that_policies_name(
             connection = json.load(found)
     assert connection["address"] == "{{.peername}}_quorumlearn:9999"
     assert (connection["tls_required"], connection["root_cert"]) == (True, tls.read_text())
+    code_, _, err = cli("chaincode", "package", "-o", tmp_path / "d.tar.gz", "--tls-ca", foreign.miners)
+    assert (code_, "is no certificate in PEM" in err) == (2, True)
     code_, _, err = cli("chaincode", "package", "-o", tmp_path / "d.tar.gz", "--name", "a b")
     assert (code_, "--name 'a b' is no name that Fabric takes" in err) == (2, True)
