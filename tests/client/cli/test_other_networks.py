@@ -126,6 +126,30 @@ def test_the_environment_may_name_the_connection(
     assert cli("ledger", "query", "rewards:Version")[1]["result"] == {"version": VERSION}
 
 
+def test_a_connection_is_tried_before_its_file_is_written(
+    cli: Any, foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths are as the shell has them, and stay right in the file, which lies elsewhere."""
+    monkeypatch.chdir(foreign.folder)
+    file = tmp_path / "mine.yaml"
+    tls = Path("net/organisations/miners1/ca/tlsca.pem")
+    peer = foreign.spec.organisation("miners1").peer.address
+    given = ("--peer", peer, "--tls-ca", tls, "--msp-id", "Miners1MSP")
+    code, _, err = cli("network", "connect", file, *given, "--msp", "ca/stranger")
+    assert (code, file.exists()) == (1, False)
+    assert "access denied" in err
+    code, _, err = cli("network", "connect", file, *given)
+    assert (code, file.exists()) == (2, False)
+    assert "nothing says who signs" in err or "says not who signs" in err
+    code, shown, err = cli("network", "connect", file, *given, "--msp", "ca/miner9")
+    assert code == 0, err
+    assert shown == {"file": str(file), "account": "Miners1MSP/miner9", "peer": peer, "roles": ["miner"]}
+    monkeypatch.chdir(tmp_path)
+    assert cli("token", "totals", "--network", "mine.yaml")[0] == 0
+    code, _, err = cli("network", "connect", file, *given, "--msp", "ca/miner9")
+    assert (code, "is there already" in err) == (2, True)
+
+
 def test_any_function_is_submitted_and_its_event_shown(cli: Any, foreign: Foreign) -> None:
     code, shown, err = cli(
         "ledger", "submit", "rewards:Mint", "OwnerMSP/owner", "7", "--network", foreign.treasury
