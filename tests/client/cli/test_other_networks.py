@@ -150,6 +150,13 @@ def test_a_connection_is_tried_before_its_file_is_written(
     assert (code, "is there already" in err) == (2, True)
 
 
+def test_a_file_that_is_not_there_is_not_taken_for_a_network_to_be_made(cli: Any, tmp_path: Path) -> None:
+    code, _, err = cli("token", "totals", "--network", tmp_path / "none.yaml")
+    assert code == 2
+    assert "there is no file" in err
+    assert "network connect" in err
+
+
 def test_any_function_is_submitted_and_its_event_shown(cli: Any, foreign: Foreign) -> None:
     code, shown, err = cli(
         "ledger", "submit", "rewards:Mint", "OwnerMSP/owner", "7", "--network", foreign.treasury
