@@ -123,7 +123,8 @@ def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
 
 
 @app.command(
-    help="Read a node's file and its data, and say what it would run, in which roles, and on how many samples.\n\n"
+    help="Read a node's file and its data, connect, and say what it would run: accounts, roles, balances, the chaincode's version, "
+    "and how many samples.\n\n"
     "A role that an identity's certificate or, if its peer answers, the ledger does not give it is an error. With --task so is a term "
     "of the file that keeps an identity from that task. The terms, and what stands for those that the file leaves out:\n\n"
     f"\b\n{tasksettings.as_text(part=Terms, prefix='accept.')}",
@@ -136,6 +137,7 @@ def check(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
+    from quorumlearn.cli.standing import standing
     from quorumlearn.nodes.config import load
     from quorumlearn.nodes.organisation import Organisation
 
@@ -146,6 +148,7 @@ def check(
         identities = {organisation.name(one.user): one.role for one in config.identities}
         unasked = check_roles(organisation)
         taken = data_taken(organisation, task)
+        stands = standing(organisation) if unasked is None else None
         asked = asks(organisation, task) if task else None
     finally:
         organisation.close()
@@ -154,6 +157,7 @@ def check(
             {
                 "identities": identities,
                 "confirmed_by_ledger": unasked is None,
+                "ledger": None if stands is None else asdict(stands),
                 "store": organisation.store.shown,
                 "data": [asdict(one) for one in taken],
             }
@@ -162,10 +166,13 @@ def check(
         _judged(asked)
         return
     for name, role in identities.items():
-        print_text(f"{role:<9} {name}")
+        print_text(f"{role:<9} {name}" + (f", {stands.balances[name]} tokens" if stands else ""))
+    if stands is not None:
+        print_text(f"peer: {stands.peer}, chaincode {stands.chaincode or 'without a version'}")
     for one in taken:
         print_text(f"{one.workload} {one.version}: {one.samples} {one.kind} samples of {one.identity}")
-    for notice in dict.fromkeys([*(one.notice for one in taken), unasked]):
+    differs = stands.differs if stands else None
+    for notice in dict.fromkeys([*(one.notice for one in taken), unasked, differs]):
         if notice:
             print_text(notice, style="yellow")
     if asked is not None:
