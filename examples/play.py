@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
-from quorumlearn.analysis import TaskReport
+from quorumlearn.analysis import TaskReport, collect
 from quorumlearn.cli.access import open_feed, open_market
-from quorumlearn.cli.account import collect, print_report
+from quorumlearn.cli.account import print_report
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import Nodes, call
 from quorumlearn.cli.terminal import Exit, Failure
