@@ -116,9 +116,14 @@ class NodeConfig(_Strict):
     identities: tuple[IdentityConfig, ...] = Field(min_length=1)
 
     def workload_names(self) -> tuple[str, ...]:
-        """The workloads that the file speaks of, or else one that QuorumLearn brings."""
-        named = [] if not isinstance(self.data, dict) else [name for name in self.data if name in installed()]
-        return tuple(dict.fromkeys([*self.workloads, *named])) or WORKLOADS[:1]
+        """The workloads that the file speaks of: those of its own, and of each name or pattern under `data` the first that is installed.
+        A file that names none means those that QuorumLearn brings, unless other packages bring some: then it does not say."""
+        named, known = list(self.workloads), installed()
+        if isinstance(self.data, dict):
+            named += [one for pattern in self.data for one in fnmatch.filter(known, pattern)[:1]]
+        elif not named and set(known) <= set(WORKLOADS):
+            named = [*WORKLOADS[:1]]
+        return tuple(dict.fromkeys(named))
 
     def source_of(self, workload: str) -> str | None:
         """Where the samples of this workload are: what `data` says of its name, None if nothing."""
