@@ -78,7 +78,9 @@ def test_the_extras_are_those_of_the_installation() -> None:
     extras = project["optional-dependencies"]
     brought = {name.lower() for line in project["dependencies"] for name in [_name(line)]}
     for library, extra in EXTRAS.items():
-        package = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny", "PIL": "pillow"}.get(library, library)
+        package = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny", "PIL": "pillow"}.get(
+            library, library
+        )
         assert package in [_name(line) for line in extras[extra]], library
         assert package not in brought, f"{package} is brought to all"
     assert "quorumlearn" in [_name(line) for line in extras["dev"]]
