@@ -77,8 +77,8 @@ def main() -> int:
 
 def report(matrix: dict[str, object], played: dict[str, object]) -> int:
     """Print what came of it; 1 if the attack was paid, or the rule no better than the mean."""
-    lines, attackers = matrix["lines"], played["attackers"]
-    assert isinstance(lines, list) and isinstance(attackers, list)
+    lines, attackers, score = matrix["lines"], played["attackers"], played["score"]
+    assert isinstance(lines, list) and isinstance(attackers, list) and isinstance(score, float)
     accuracy = {(line["rule"], line["attack"]): line["median"] for line in lines}
     for (rule, attack), value in accuracy.items():
         print(f"matrix: {rule:<7} against {attack:<7} accuracy {100 * value:5.1f} %")
@@ -86,7 +86,11 @@ def report(matrix: dict[str, object], played: dict[str, object]) -> int:
     paid = sum(one["paid"] for one in attackers)
     print(
         f"task:   {RULE} gave {len(attackers)} attackers the weights {weights} and {paid} tokens; "
+<<<<<<< HEAD
         f"accuracy {100 * float(str(played['score'])):.1f} %"
+=======
+        f"accuracy {100 * score:.1f} %"
+>>>>>>> flower
     )
     return int(any(weights) or paid != 0 or accuracy[RULE, ATTACK] <= accuracy["mean", ATTACK])
 

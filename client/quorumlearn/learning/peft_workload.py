@@ -31,6 +31,7 @@ from quorumlearn.learning.base_model import A, Base, Geometry
 from quorumlearn.learning.data import Data, Part, Samples
 from quorumlearn.learning.errors import DataCorrupt, DataMissing, ModelError, TrainingError, WorkloadError
 from quorumlearn.learning.initial import uniform
+from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.scores import ACCURACY, PERPLEXITY, Metric, Score
 from quorumlearn.learning.texts import read_texts
@@ -202,10 +203,8 @@ class AdapterWorkload:
 
     def _tokens(self, texts: list[str]) -> NDArray[np.int64]:
         """int64 (n, length), PAD beyond each text's end."""
-        try:
+        with library_of("reading texts"):
             from tokenizers import Tokenizer
-        except ImportError:
-            raise _no_peft(self.name) from None
         tokenizer = Tokenizer.from_file(str(self.tokenizer.tokenizer()))
         tokenizer.no_padding()
         tokenizer.enable_truncation(self.config.length)
@@ -216,26 +215,20 @@ class AdapterWorkload:
 
     def train(self, model: Model, data: Data, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
         samples = self._fitting(model, data)
-        try:
+        with library_of("training adapters"):
             from quorumlearn.learning import peft_training
-        except ImportError:
-            raise _no_peft(self.name) from None
         return peft_training.train(self._geometry, self.config, model, samples, seed=seed, on_step=on_step)
 
     def evaluate(self, model: Model, data: Data) -> Score:
         samples = self._fitting(model, data)
-        try:
+        with library_of("training adapters"):
             from quorumlearn.learning import peft_training
-        except ImportError:
-            raise _no_peft(self.name) from None
         return peft_training.evaluate(self._geometry, model, samples)
 
     def warm_up(self, *, training: bool) -> None:
         """Loads the base."""
-        try:
+        with library_of("training adapters"):
             from quorumlearn.learning import peft_training
-        except ImportError:
-            raise _no_peft(self.name) from None
         peft_training.warm_up(self._geometry, training=training)
 
     def epsilon(self, samples: Iterable[int]) -> float | None:
@@ -274,7 +267,3 @@ class AdapterWorkload:
                 f"labels of shape {data.targets.shape}; {self.name} takes one of 0 to {classes - 1} a text"
             )
         return data
-
-
-def _no_peft(name: str) -> WorkloadError:
-    return WorkloadError(f"{name}: adapters need transformers and peft; pip install 'quorumlearn[peft]'")
