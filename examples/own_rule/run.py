@@ -86,11 +86,7 @@ def report(matrix: dict[str, object], played: dict[str, object]) -> int:
     paid = sum(one["paid"] for one in attackers)
     print(
         f"task:   {RULE} gave {len(attackers)} attackers the weights {weights} and {paid} tokens; "
-<<<<<<< HEAD
-        f"accuracy {100 * float(str(played['score'])):.1f} %"
-=======
         f"accuracy {100 * score:.1f} %"
->>>>>>> flower
     )
     return int(any(weights) or paid != 0 or accuracy[RULE, ATTACK] <= accuracy["mean", ATTACK])
 
