@@ -286,7 +286,7 @@ def test_a_file_says_whose_data_are_where(
     names: tuple[str, ...],
     source: str | None,
 ) -> None:
-    known = dict.fromkeys(config.WORKLOADS, "quorumlearn") | others
+    known = dict.fromkeys(learning.WORKLOADS, "quorumlearn") | others
     monkeypatch.setattr(config, "installed", lambda: known)
     node = config.NodeConfig.model_validate({**NODE, "data": data})
     assert (node.workload_names(), node.source_of("mnist-cnn")) == (names, source)
