@@ -193,7 +193,11 @@ def example(
     ] = "artifacts",
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with MNIST's four IDX files.", envvar="QUORUMLEARN_DATA", metavar="FOLDER"),
+        typer.Option(
+            help="Folder with MNIST's four IDX files, or where `mnist` is.",
+            envvar="QUORUMLEARN_DATA",
+            metavar="FOLDER",
+        ),
     ] = None,
 ) -> None:
     """Print a node's file for an organisation of the network: all its users who take part in tasks, and their data."""
