@@ -1,4 +1,4 @@
-"""Settings of the whole test suite: where the MNIST files are (QUORUMLEARN_DATA, or beside the project)."""
+"""Settings of the whole test suite: where data sets are (QUORUMLEARN_DATA, or beside the project)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from quorumlearn.learning import data_folder
 from quorumlearn_network import ports
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
@@ -18,13 +19,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a background job of a shell: the processes that tests start would ignore an interrupt too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+if BESIDE.is_dir():
+    os.environ.setdefault("QUORUMLEARN_DATA", str(BESIDE))
 
 
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """The folder with MNIST's four IDX files."""
-    folder = Path(os.environ.get("QUORUMLEARN_DATA") or BESIDE)
-    if not folder.is_dir():
-        pytest.skip("no MNIST: name the folder of its IDX files in QUORUMLEARN_DATA")
+    folder = data_folder("mnist")
+    if folder is None:
+        pytest.skip("no MNIST: name the folder that holds its folder `mnist` in QUORUMLEARN_DATA")
     return folder

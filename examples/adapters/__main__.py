@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from quorumlearn.cli.terminal import Exit, Failure, print_text
+from quorumlearn.learning import data_folder
 from quorumlearn.learning.texts import read_texts
 
 from examples.play import end, play
@@ -33,8 +33,7 @@ def main(folder: Path, data: Path | None, base: Path | None) -> None:
 
 
 def _messages(data: Path | None) -> Path:
-    if data is None and "QUORUMLEARN_DATA" in os.environ:
-        data = Path(os.environ["QUORUMLEARN_DATA"]).parent / "sms"
+    data = data or data_folder("sms")
     if data is None or not (data / FILE).is_file():
         raise Failure(
             f"no {FILE} in {data or 'any folder that was named'}: name one with --data; the UCI repository has it, "
@@ -58,7 +57,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m examples.adapters", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("example-adapters"), help="where to play it")
     parser.add_argument(
-        "--data", type=Path, help=f"the folder of {FILE}; by default `sms` beside QUORUMLEARN_DATA"
+        "--data", type=Path, help=f"the folder of {FILE}; by default `sms` in QUORUMLEARN_DATA"
     )
     parser.add_argument(
         "--base", type=Path, help="the base model's folder; by default all-MiniLM-L6-v2 of a package"

@@ -86,6 +86,12 @@ def read_network(folder: Path) -> NetworkSpec:
     path = folder / "network.yaml"
     if path.exists():
         return load_spec(path)
+    if folder.is_file():
+        raise FolderError(
+            f"{folder} is a file; this takes a network's folder, as `quorumlearn network up` makes one"
+        )
+    if folder.suffix in (".yaml", ".yml") and not folder.exists():
+        raise FolderError(f"there is no file {folder}; `quorumlearn network connect {folder}` writes one")
     if foreign := _foreign(folder):
         raise FolderError(
             f"no network in {folder}, which holds {foreign}; name a network's folder with --folder"

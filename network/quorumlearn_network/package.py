@@ -16,18 +16,29 @@ from collections.abc import Mapping
 
 from quorumlearn_network.spec import ChaincodeSpec
 
+ADDRESS = "{{.ccaddr}}"
+"""The service's address as each peer's CHAINCODE_AS_A_SERVICE_BUILDER_CONFIG fills it in: `{"ccaddr": "host:port"}`."""
 
-def chaincode_package(chaincode: ChaincodeSpec) -> bytes:
-    """The .tar.gz that `peer lifecycle chaincode install` takes."""
-    connection = {"address": "{{.ccaddr}}", "dial_timeout": "10s", "tls_required": False}
+
+def chaincode_package(chaincode: ChaincodeSpec, address: str = ADDRESS, tls_root: str = "") -> bytes:
+    """The .tar.gz that `peer lifecycle chaincode install` takes. With `tls_root`, the PEM of an authority, the peer connects to the
+    service with TLS."""
+    connection: dict[str, object] = {
+        "address": address,
+        "dial_timeout": "10s",
+        "tls_required": bool(tls_root),
+    }
+    if tls_root:
+        connection["root_cert"] = tls_root
     code = _archive({"connection.json": json.dumps(connection).encode()})
     metadata = {"type": "ccaas", "label": _label(chaincode)}
     return _archive({"metadata.json": json.dumps(metadata).encode(), "code.tar.gz": code})
 
 
-def package_id(chaincode: ChaincodeSpec) -> str:
+def package_id(chaincode: ChaincodeSpec, address: str = ADDRESS, tls_root: str = "") -> str:
     """`label:hex SHA-256 of the package`, as the peer computes it at installation."""
-    return f"{_label(chaincode)}:{hashlib.sha256(chaincode_package(chaincode)).hexdigest()}"
+    package = chaincode_package(chaincode, address, tls_root)
+    return f"{_label(chaincode)}:{hashlib.sha256(package).hexdigest()}"
 
 
 def _label(chaincode: ChaincodeSpec) -> str:

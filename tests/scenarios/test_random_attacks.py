@@ -106,6 +106,7 @@ class TurncoatSeat(Market):
     def __init__(self, contract: Contract, organisation: Organisation) -> None:
         super().__init__(contract)
         self._organisation = organisation
+        assert organisation.config.organisation is not None
         self._seat = 1 + SEATS.index(organisation.config.organisation.name)
 
     def _does(self, number: int, cheat: str) -> bool:

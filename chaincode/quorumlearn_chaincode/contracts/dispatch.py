@@ -127,6 +127,7 @@ FUNCTIONS = {
         _query("rewards:Stakes", "task page_size bookmark", rewards.stakes),
         _query("rewards:Totals", "", rewards.totals),
         _query("rewards:Config", "", rewards.get_config),
+        _query("rewards:Version", "", rewards.version),
         _changes("tasks:Publish", "spec", tasks.publish, OWNER),
         _changes("tasks:JoinCommittee", "task", tasks.join_committee, VERIFIER),
         _changes("tasks:LeaveCommittee", "task", tasks.leave_committee, VERIFIER),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Challenge, ChallengeStatus
-from quorumlearn_proto.common_pb2 import Config, OrganisationRoles
+from quorumlearn_proto.common_pb2 import ChaincodeVersion, Config, OrganisationRoles
 from quorumlearn_proto.page_pb2 import AccountEntry, AccountPage, AccountStatement, StakePage
 from quorumlearn_proto.reward_pb2 import (
     Account,
@@ -18,6 +18,7 @@ from quorumlearn_proto.reward_pb2 import (
     Supply,
     Totals,
 )
+from quorumlearn_proto.version import VERSION
 
 from quorumlearn_chaincode.runtime import ClientIdentity
 
@@ -109,6 +110,11 @@ def transfer(call: Call, account: str, tokens: str) -> None:
 
 def get_config(call: Call) -> Config:
     return call.config
+
+
+def version(_call: Call) -> ChaincodeVersion:
+    """Of the chaincode that is asked: during an upgrade organisations' may differ."""
+    return ChaincodeVersion(version=VERSION)
 
 
 def get_account(call: Call, account: str) -> Account:

@@ -10,9 +10,11 @@ from typing import Annotated
 
 import typer
 
+import quorumlearn.cli.quiet  # noqa: F401  (before anything imports gRPC)
 from quorumlearn.cli import (
     analyse,
     attack,
+    chaincode,
     ckks,
     committee,
     demo,
@@ -43,6 +45,7 @@ GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("node", node.app),
     ("store", store.app),
     ("ledger", ledger.app),
+    ("chaincode", chaincode.app),
     ("token", tokens.app),
     ("ckks", ckks.app),
     ("analyse", analyse.app),

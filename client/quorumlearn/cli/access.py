@@ -34,13 +34,20 @@ DEFAULT_FOLDER = Path("quorumlearn-network")
 
 Folder = Annotated[
     Path,
-    typer.Option("--folder", envvar="QUORUMLEARN_NETWORK", help="The network's folder.", metavar="FOLDER"),
+    typer.Option(
+        "--folder",
+        "--network",
+        envvar="QUORUMLEARN_NETWORK",
+        help="The network's folder, or the file of a connection to a Fabric network that exists (docs/fabric.md).",
+        metavar="FOLDER|FILE",
+    ),
 ]
 As = Annotated[
     str,
     typer.Option(
         "--as",
         metavar="ORG/USER",
-        help="Who signs: a user's folder, or its name on the ledger; by default the first user of the network.",
+        help="Who signs: a user's folder, or its name on the ledger; by default the first user of the network. With a connection's "
+        "file: one of its identities, by name or account.",
     ),
 ]

@@ -76,7 +76,11 @@ def attack(
     ] = Path("quorumlearn-attack"),
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with MNIST's four IDX files.", envvar="QUORUMLEARN_DATA", metavar="FOLDER"),
+        typer.Option(
+            help="Folder with MNIST's four IDX files, or where `mnist` is.",
+            envvar="QUORUMLEARN_DATA",
+            metavar="FOLDER",
+        ),
     ] = None,
     download: Annotated[bool, typer.Option(help="Download MNIST if it is nowhere on this machine.")] = True,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of training.")] = 3,

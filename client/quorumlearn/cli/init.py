@@ -26,7 +26,11 @@ def init(
     ] = "artifacts",
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with MNIST's four IDX files.", envvar="QUORUMLEARN_DATA", metavar="FOLDER"),
+        typer.Option(
+            help="Folder with MNIST's four IDX files, or where `mnist` is.",
+            envvar="QUORUMLEARN_DATA",
+            metavar="FOLDER",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
     as_json: AsJson = False,

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from quorumlearn_network.up import read_network
+from quorumlearn_network.spec import Role
 from quorumlearn_proto import canonical
 from quorumlearn_proto.reward_pb2 import Account
 
-from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, market_contract, open_gateway
+from quorumlearn.api.access import market_contract, open_gateway, place_of
+from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder
+from quorumlearn.cli.configuration import read_configuration
+from quorumlearn.cli.signing import Signer, signer
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_json, print_table, print_text
 from quorumlearn.gateway import (
     BlockRecord,
@@ -27,7 +30,8 @@ from quorumlearn.gateway import (
 )
 
 app = typer.Typer(
-    no_args_is_help=True, help="Read the ledger: blocks, transactions, accounts, events, queries."
+    no_args_is_help=True,
+    help="Read the ledger: blocks, transactions, accounts, events, queries. Call its functions.",
 )
 
 _SHORT = 12
@@ -177,6 +181,51 @@ def query(
     """Evaluate any function of the market's chaincode and print its result. Nothing is changed."""
     with _opened(folder, who) as (_, contract):
         data = contract.evaluate(function, *(arguments or []))
+    _show(data, as_json)
+
+
+@app.command(
+    epilog=f"Example: quorumlearn ledger submit rewards:Transfer OwnerMSP/owner 5 --as miners1/miner1.  {EXIT_CODES}"
+)
+def submit(
+    function: Annotated[str, typer.Argument(metavar="CONTRACT:FUNCTION", help="What to call.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments.")] = None,
+    folder: Folder = DEFAULT_FOLDER,
+    who: Signer = "",
+    as_json: AsJson = False,
+) -> None:
+    """Call any function of the market's chaincode in a transaction, and print its event once it is committed."""
+    with _opened(folder, signer(folder, who, *Role)) as (_, contract):
+        event = contract.submit(function, *(arguments or []))
+    _show(event, as_json)
+
+
+@app.command(epilog=f"Example: quorumlearn ledger initialise market.yaml --as treasury/admin.  {EXIT_CODES}")
+def initialise(
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG", help="The market's configuration, or a network's description."),
+    ],
+    folder: Folder = DEFAULT_FOLDER,
+    who: As = "",
+    as_json: AsJson = False,
+) -> None:
+    """Initialise the ledger with the market's configuration, once. It takes an administrator of the treasury.
+
+    Every organisation's chaincode endorses only the configuration whose digest it was started with (`quorumlearn chaincode policy`).
+    `network up` has done this for a network that it made.
+    """
+    wanted = read_configuration(config)
+    with _opened(folder, who) as (_, contract):
+        contract.submit("rewards:Initialise", canonical.to_json(wanted))
+    if as_json:
+        print_json({"initialised": True, "digest": canonical.digest(wanted)})
+    else:
+        print_text(f"the ledger is initialised; its configuration has the digest {canonical.digest(wanted)}")
+
+
+def _show(data: bytes, as_json: bool) -> None:
+    """What a function answered."""
     try:
         result: object = json.loads(data)
     except ValueError:
@@ -191,9 +240,9 @@ def query(
 
 @contextmanager
 def _opened(folder: Path, who: str) -> Iterator[tuple[Network, Contract]]:
-    spec = read_network(folder)
+    place = place_of(folder)
     with open_gateway(folder, who) as gateway:
-        yield gateway.network(spec.channel), market_contract(gateway, spec)
+        yield gateway.network(place.channel), market_contract(gateway, place)
 
 
 def _block_row(record: BlockRecord) -> tuple[object, ...]:

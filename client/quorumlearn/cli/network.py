@@ -36,6 +36,7 @@ from quorumlearn_network.up import status as network_status
 
 from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
 from quorumlearn.cli.confirm import confirm_ledger
+from quorumlearn.cli.connect import connect
 from quorumlearn.cli.network_show import print_coloured, show
 from quorumlearn.cli.processes import interruptible
 from quorumlearn.cli.terminal import (
@@ -51,6 +52,9 @@ from quorumlearn.cli.terminal import (
 app = typer.Typer(
     no_args_is_help=True, help="Bring a network up on this machine, bring it down, see how it is."
 )
+app.command(
+    epilog=f"Example: quorumlearn network connect org1.yaml --profile connection-org1.json --msp users/User1/msp.  {EXIT_CODES}"
+)(connect)
 
 _UP_SECONDS, _FABRIC_UP_SECONDS = 60.0, 300.0
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +17,9 @@ import typer
 from quorumlearn_network.certificates import attributes_of, read_certificate
 from quorumlearn_network.identities import ROLE_ATTRIBUTE
 from quorumlearn_network.up import read_network
-from quorumlearn_proto.derived import spec_digest
 
 from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
+from quorumlearn.cli.asking import asks, data_taken, judged
 from quorumlearn.cli.example import node_example
 from quorumlearn.cli.logs import log_to_stderr
 from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, explain, print_json, print_text
@@ -123,7 +123,8 @@ def _until_told(work: Callable[[], None], end: Callable[[], None]) -> None:
 
 
 @app.command(
-    help="Read a node's file and its data, and say what it would run, in which roles, and on how many samples.\n\n"
+    help="Read a node's file and its data, connect, and say what it would run: accounts, roles, balances, the chaincode's version, "
+    "and how many samples.\n\n"
     "A role that an identity's certificate or, if its peer answers, the ledger does not give it is an error. With --task so is a term "
     "of the file that keeps an identity from that task. The terms, and what stands for those that the file leaves out:\n\n"
     f"\b\n{tasksettings.as_text(part=Terms, prefix='accept.')}",
@@ -136,6 +137,7 @@ def check(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
+    from quorumlearn.cli.standing import standing
     from quorumlearn.nodes.config import load
     from quorumlearn.nodes.organisation import Organisation
 
@@ -146,6 +148,7 @@ def check(
         identities = {organisation.name(one.user): one.role for one in config.identities}
         unasked = check_roles(organisation)
         taken = data_taken(organisation, task)
+        stands = standing(organisation) if unasked is None else None
         asked = asks(organisation, task) if task else None
     finally:
         organisation.close()
@@ -154,27 +157,34 @@ def check(
             {
                 "identities": identities,
                 "confirmed_by_ledger": unasked is None,
+                "ledger": None if stands is None else asdict(stands),
                 "store": organisation.store.shown,
                 "data": [asdict(one) for one in taken],
             }
             | ({} if asked is None else {"task": asdict(asked)})
         )
-        _judged(asked)
+        judged(asked)
         return
     for name, role in identities.items():
-        print_text(f"{role:<9} {name}")
+        print_text(f"{role:<9} {name}" + (f", {stands.balances[name]} tokens" if stands else ""))
+    if stands is not None:
+        print_text(f"peer: {stands.peer}, chaincode {stands.chaincode or 'without a version'}")
     for one in taken:
         print_text(f"{one.workload} {one.version}: {one.samples} {one.kind} samples of {one.identity}")
-    for notice in dict.fromkeys([*(one.notice for one in taken), unasked]):
+    differs = stands.differs if stands else None
+    for notice in dict.fromkeys([*(one.notice for one in taken), unasked, differs]):
         if notice:
             print_text(notice, style="yellow")
     if asked is not None:
         print_text(f"task {asked.task}, specification {asked.specification}:")
+        print_text(
+            f"it would run {asked.workload} {asked.version}, here of {asked.place}; digest {asked.digest}, as the task's"
+        )
         for name, broken in asked.broken.items():
             print_text(f"{name} " + ("may join" if not broken else "does not join"))
             for sentence in broken:
                 print_text(f"  {sentence}")
-    _judged(asked)
+    judged(asked)
 
 
 @app.command(epilog=f"Example: quorumlearn node example miners1 > miners1.yaml.  {EXIT_CODES}")
@@ -186,83 +196,16 @@ def example(
     ] = "artifacts",
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with MNIST's four IDX files.", envvar="QUORUMLEARN_DATA", metavar="FOLDER"),
+        typer.Option(
+            help="Folder with MNIST's four IDX files, or where `mnist` is.",
+            envvar="QUORUMLEARN_DATA",
+            metavar="FOLDER",
+        ),
     ] = None,
 ) -> None:
     """Print a node's file for an organisation of the network: all its users who take part in tasks, and their data."""
     spec = read_network(folder)
     sys.stdout.write(node_example(spec, spec.organisation(organisation), folder, store, data))
-
-
-@dataclass(frozen=True)
-class Taken:
-    """How many samples of a workload an identity has, to train or to score on; `notice` is what to know of them, or None."""
-
-    identity: str
-    workload: str
-    version: str
-    kind: str
-    samples: int
-    notice: str | None
-
-
-def data_taken(organisation: Organisation, task: str) -> list[Taken]:
-    """What each identity takes of its data: for the task's workload or, without a task, for each that the node's file names.
-    learning.LearningError if one cannot be had, or its data."""
-    from quorumlearn import learning
-    from quorumlearn.nodes.models import workload_of
-
-    config = organisation.config
-    if task:
-        spec = organisation.market(config.identities[0].user).task(task).task.spec
-        workloads = [workload_of(spec)]
-    else:
-        workloads = [learning.get_workload(name, {}) for name in config.workload_names()]
-    taken = []
-    for workload in workloads:
-        for one in config.identities:
-            kind = "training" if one.role == "miner" else "test"
-            data = (organisation.shard if one.role == "miner" else organisation.test_set)(one, workload)
-            notice = data.notice if isinstance(data, learning.Samples) else None
-            name = organisation.name(one.user)
-            taken.append(Taken(name, workload.name, workload.version, kind, len(data), notice))
-    return taken
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A task, the digest of its specification, and the terms that it breaks for each miner and verifier of a node's file."""
-
-    task: str
-    specification: str
-    broken: dict[str, list[str]]
-
-
-def asks(organisation: Organisation, task: str) -> Asked:
-    """Ask the ledger for the task, and each identity's terms for what it breaks."""
-    from quorumlearn.nodes.consent import Consent
-    from quorumlearn.nodes.models import workload_of
-
-    config, consent = organisation.config, Consent(organisation)
-    found = organisation.market(config.identities[0].user).task(task).task
-    workload = workload_of(found.spec)
-    broken = {}
-    for one in config.identities:
-        if one.role != "owner":
-            samples = len(organisation.shard(one, workload)) if one.role == "miner" else None
-            broken[organisation.name(one.user)] = list(consent.broken(one, found, samples))
-    return Asked(task, spec_digest(found.spec), broken)
-
-
-def _judged(asked: Asked | None) -> None:
-    """Failure if somebody's terms are broken."""
-    if asked is None:
-        return
-    kept_out = [name for name, broken in asked.broken.items() if broken]
-    if kept_out:
-        raise Failure(
-            f"{asked.task} breaks terms of {', '.join(kept_out)}: change accept in the node's file, or leave the task alone"
-        )
 
 
 def check_roles(organisation: Organisation) -> str | None:

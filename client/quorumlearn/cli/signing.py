@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from quorumlearn_network.certificates import attributes_of, read_certificate
 from quorumlearn_network.identities import ROLE_ATTRIBUTE, IdentityError, existing_organisation, users
 from quorumlearn_network.spec import Role
 from quorumlearn_network.up import read_network
+
+from quorumlearn.gateway import load_connection
 
 _SHOWN = 4
 
@@ -27,6 +31,8 @@ def signer(folder: Path, who: str, *roles: Role) -> str:
     """
     if who:
         return who
+    if folder.is_file():
+        return _of_connection(folder, roles)
     named: list[str] = []
     unnamed: list[str] = []
     for one in read_network(folder).ours:
@@ -37,6 +43,29 @@ def signer(folder: Path, who: str, *roles: Role) -> str:
                 unnamed.append(f"{one.name}/{info.name}")
             elif wanted & {role.strip() for role in held.split(",")}:
                 named.append(f"{one.name}/{info.name}")
+    return _only(named, unnamed, roles)
+
+
+def _of_connection(folder: Path, roles: Sequence[Role]) -> str:
+    """The one of a connection's identities who may, by their certificates; "" for the connection's own. Which roles its organisation
+    has stands on the ledger."""
+    connection = load_connection(folder)
+    if connection.given or not connection.identities:
+        return ""
+    named: list[str] = []
+    unnamed: list[str] = []
+    msp_id = connection.reach().msp_id
+    for name, one in connection.identities.items():
+        held = attributes_of(read_certificate(one.identity(msp_id).certificate)).get(ROLE_ATTRIBUTE)
+        if held is None:
+            unnamed.append(name)
+        elif {str(role) for role in roles} & {role.strip() for role in held.split(",")}:
+            named.append(name)
+    return _only(named, unnamed, roles)
+
+
+def _only(named: Sequence[str], unnamed: Sequence[str], roles: Sequence[Role]) -> str:
+    """The only one found; IdentityError if it must be said who."""
     found = named or unnamed
     if len(found) == 1:
         return found[0]

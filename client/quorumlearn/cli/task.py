@@ -15,7 +15,7 @@ from quorumlearn_proto import task_pb2 as t
 from rich.console import Console
 
 from quorumlearn.analysis import why_task
-from quorumlearn.api.access import account_named, choose_identity, open_feed, open_market
+from quorumlearn.api.access import account_named, open_feed, open_market
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder
 from quorumlearn.cli.audit import audit
 from quorumlearn.cli.example import task_example
@@ -78,7 +78,7 @@ def publish(
             with open_market(folder, signs) as market:
                 artifacts = ArtifactStore(
                     store if "://" in store else Path(store).resolve().as_uri(),
-                    organisation=choose_identity(folder, signs)[0].msp_id,
+                    organisation=account_named(folder, signs).partition("/")[0],
                 )
                 publishing.publish(prepared, market, artifacts)
     spec = prepared.spec

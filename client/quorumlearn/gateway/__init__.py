@@ -25,7 +25,9 @@ from quorumlearn.gateway.blocks import (
     read_transaction,
 )
 from quorumlearn.gateway.checkpoint import Checkpoint, Checkpointer, FileCheckpointer, MemoryCheckpointer
+from quorumlearn.gateway.client_tls import ClientTls
 from quorumlearn.gateway.contract import Commit, Contract, Endorsers, Proposal, Status, Transaction
+from quorumlearn.gateway.credentials import load_msp, load_pair
 from quorumlearn.gateway.errors import (
     CheckpointError,
     ClosedError,
@@ -41,11 +43,12 @@ from quorumlearn.gateway.errors import (
     SubmitError,
 )
 from quorumlearn.gateway.events import BlockEvents, ChaincodeEvent, ChaincodeEvents
-from quorumlearn.gateway.gateway import Gateway, connect, connect_profile
-from quorumlearn.gateway.identity import Identity, Signer, load_msp
+from quorumlearn.gateway.gateway import Gateway, connect, connect_peer, connect_profile
+from quorumlearn.gateway.identity import Identity, Signer
 from quorumlearn.gateway.network import Network
 from quorumlearn.gateway.options import Backoff, Options, Timeouts
-from quorumlearn.gateway.profile import find_profile
+from quorumlearn.gateway.profile import Peer, find_profile, read_profile
+from quorumlearn.gateway.settings import ConnectionSettings, CredentialSettings, load_connection
 
 __all__ = [
     "Backoff",
@@ -57,12 +60,15 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Checkpointer",
+    "ClientTls",
     "ClosedError",
     "Commit",
     "CommitError",
     "CommitStatusError",
+    "ConnectionSettings",
     "Contract",
     "CredentialError",
+    "CredentialSettings",
     "EndorseError",
     "Endorsers",
     "EvaluateError",
@@ -74,6 +80,7 @@ __all__ = [
     "MemoryCheckpointer",
     "Network",
     "Options",
+    "Peer",
     "PeerError",
     "Proposal",
     "Signer",
@@ -84,9 +91,13 @@ __all__ = [
     "Transaction",
     "TransactionRecord",
     "connect",
+    "connect_peer",
     "connect_profile",
     "find_profile",
+    "load_connection",
     "load_msp",
+    "load_pair",
     "read_block",
+    "read_profile",
     "read_transaction",
 ]

@@ -20,6 +20,7 @@ import grpc
 from fabric_protos.gateway import gateway_pb2_grpc
 from fabric_protos.peer import events_pb2_grpc
 
+from quorumlearn.gateway.client_tls import ClientTls
 from quorumlearn.gateway.errors import ClosedError, GatewayError, from_rpc, passing
 from quorumlearn.gateway.identity import Identity, Signer
 from quorumlearn.gateway.options import Options
@@ -46,6 +47,7 @@ class Connection:
         tls_root: bytes | None,
         override_authority: str,
         options: Options,
+        client_tls: ClientTls | None = None,
     ) -> None:
         settings: list[tuple[str, int | str]] = [
             ("grpc.max_receive_message_length", options.max_message_bytes),
@@ -66,12 +68,15 @@ class Connection:
         if tls_root is None:
             self.channel = grpc.insecure_channel(endpoint, options=settings)
         else:
-            credentials = grpc.ssl_channel_credentials(root_certificates=tls_root)
+            own = (client_tls.key, client_tls.certificate) if client_tls is not None else (None, None)
+            credentials = grpc.ssl_channel_credentials(tls_root, *own)
             self.channel = grpc.secure_channel(endpoint, credentials, options=settings)
         self.endpoint = endpoint
         self.identity = identity
         self.signer = signer
         self.options = options
+        self.tls_digest = client_tls.digest if client_tls is not None else b""
+        """Of the client's TLS certificate, b"" without one."""
         self.random = random.Random(options.seed)
         self.closed = threading.Event()
         self.streams: weakref.WeakSet[Closable] = weakref.WeakSet()

@@ -27,9 +27,19 @@ _NO_CONNECTION = (
 _REASON = re.compile(
     r"last error: (?:[A-Z_]+: )?(?:ipv[46]:\S+: )?(?:Failed to connect to remote host: )?(.*)", re.DOTALL
 )
-_TLS = re.compile(r"\b(ssl|tls|certificate|verification|security handshaker)", re.IGNORECASE)
+_TLS = re.compile(r"\b(ssl|tls|tsi|certificate|verification|security handshaker)", re.IGNORECASE)
+_CUT_OFF = "Unwrap failed"
+"""A peer that misses the client's certificate says so in an alert, which gRPC cannot read."""
 _DISAGREEMENT = "ProposalResponsePayloads do not match"
 _REFUSAL = "chaincode response "
+_HINTS = {
+    "No metadata was found for chaincode": "no chaincode of that name is committed on the channel",
+    "no combination of peers": "the peer knows of too few endorsers: are they up, and does each organisation have an anchor peer?",
+    "creator org unknown": "the peer knows no such MSP id, or not the authority of this certificate as one of it",
+    "could not get last config for channel": "the peer has not joined a channel of that name",
+    "no peers available to evaluate": "is the chaincode committed on the channel, and installed on the peer?",
+}
+"""By words of a peer, what an operator can look at."""
 _NO_ENDORSERS = "failed to find any endorsing peers for org(s): "
 
 
@@ -172,16 +182,19 @@ def from_rpc(kind: type[E], doing: str, error: grpc.RpcError, endpoint: str, tra
     if silent:
         message = f"{doing}: no peer answers at {endpoint} ({reason})"
     elif apart:
-        message = (
-            f"{doing}: no TLS connection to the peer at {endpoint} ({reason}); "
-            "compare the TLS authority and the host name in the profile with the peer's certificate"
+        way_out = (
+            "it may want a TLS certificate of its clients: client_certificate and client_key"
+            if _CUT_OFF in reason
+            else "compare the TLS authority and the host name in the profile with the peer's certificate"
         )
-    elif len(details) == 1:
-        message = f"{doing}: {details[0].message}"
+        message = f"{doing}: no TLS connection to the peer at {endpoint} ({reason}); {way_out}"
     else:
-        message = f"{doing}: {text or status.name}"
-        if details:
-            message += " (" + "; ".join(str(detail) for detail in details) + ")"
+        said = details[0].message if len(details) == 1 else text or status.name
+        if len(details) > 1:
+            said += " (" + "; ".join(str(detail) for detail in details) + ")"
+        message = f"{doing}: {said}" + next(
+            (f"; {hint}" for words, hint in _HINTS.items() if words in said), ""
+        )
     return kind(
         message,
         transaction_id=transaction_id,

@@ -204,7 +204,9 @@ class BlockEvents(EventStream[Any]):
 
     def _open(self) -> Any:
         connection = self._connection
-        data = seek_envelope(connection.identity, connection.signer, self._channel, self._next)
+        data = seek_envelope(
+            connection.identity, connection.signer, self._channel, self._next, connection.tls_digest
+        )
         rpc = connection.deliver.DeliverFiltered if self._filtered else connection.deliver.Deliver
         return rpc(iter([common_pb2.Envelope.FromString(data)]))
 

@@ -9,12 +9,14 @@ from typing import Self
 
 from cryptography import x509
 
+from quorumlearn.gateway.client_tls import ClientTls
 from quorumlearn.gateway.connection import Connection
+from quorumlearn.gateway.credentials import load_msp
 from quorumlearn.gateway.errors import CredentialError
-from quorumlearn.gateway.identity import Identity, Signer, load_msp
+from quorumlearn.gateway.identity import Identity, Signer
 from quorumlearn.gateway.network import Network
 from quorumlearn.gateway.options import Options
-from quorumlearn.gateway.profile import read_profile
+from quorumlearn.gateway.profile import Peer, read_profile
 
 
 class Gateway:
@@ -59,6 +61,7 @@ def connect(
     *,
     tls_root: bytes | None,
     override_authority: str = "",
+    client_tls: ClientTls | None = None,
     options: Options | None = None,
 ) -> Gateway:
     """A gateway at `endpoint` (host:port). The connection is made at the first call.
@@ -69,24 +72,32 @@ def connect(
     """
     if tls_root is not None:
         _check_authority(tls_root, endpoint)
-    return Gateway(Connection(endpoint, identity, signer, tls_root, override_authority, options or Options()))
+    connection = Connection(
+        endpoint, identity, signer, tls_root, override_authority, options or Options(), client_tls
+    )
+    return Gateway(connection)
 
 
-def connect_profile(profile: Path, msp: Path, options: Options | None = None) -> Gateway:
-    """A gateway from a common connection profile and an identity's MSP folder; else CredentialError."""
-    peer = read_profile(profile)
+def connect_peer(peer: Peer, identity: Identity, signer: Signer, options: Options | None = None) -> Gateway:
+    """A gateway to a peer as a profile or a connection's file describes it; else CredentialError."""
     options = options or Options()
     if peer.proxy and not options.proxy:
         options = replace(options, proxy=peer.proxy)
-    identity, signer = load_msp(msp, peer.msp_id)
     return connect(
         peer.endpoint,
         identity,
         signer,
         tls_root=peer.tls_root,
         override_authority=peer.override_authority,
+        client_tls=peer.client_tls,
         options=options,
     )
+
+
+def connect_profile(profile: Path, msp: Path, options: Options | None = None) -> Gateway:
+    """A gateway from a common connection profile and an identity's MSP folder; else CredentialError."""
+    peer = read_profile(profile)
+    return connect_peer(peer, *load_msp(msp, peer.msp_id), options)
 
 
 def _check_authority(pem: bytes, endpoint: str) -> None:

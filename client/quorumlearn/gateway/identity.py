@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from fabric_protos.msp import identities_pb2
 
 from quorumlearn.gateway.errors import CredentialError
@@ -26,7 +27,7 @@ _ORDERS = {
     ),
 }
 
-_Key: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
@@ -63,66 +64,46 @@ class Signer:
         return "Signer(...)"
 
     @staticmethod
-    def from_pem(pem: bytes) -> Signer:
-        """The signer of an unencrypted PEM private key: P-256, P-384 or Ed25519; else CredentialError."""
-        return _signer(_read_key(pem))
+    def from_pem(pem: bytes, password: bytes | None = None) -> Signer:
+        """The signer of a PEM private key, PKCS#8 or SEC1, on P-256, P-384 or Ed25519; else CredentialError. `password` is that of an
+        encrypted one.
+        """
+        return signer_of(read_key(pem, password))
 
 
-def _signer(key: _Key) -> Signer:
+def signer_of(key: PrivateKey) -> Signer:
+    """The signer of a private key."""
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return Signer(key.sign)
-    order = _ORDERS[key.curve.name]
-
-    def sign(message: bytes) -> bytes:
-        r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
-        return utils.encode_dss_signature(r, min(s, order - s))
-
-    return Signer(sign)
+    curve = key.curve.name
+    return Signer(lambda message: low_s(curve, *decode_dss_signature(key.sign(message, ec.ECDSA(SHA256())))))
 
 
-def load_msp(folder: Path, msp_id: str) -> tuple[Identity, Signer]:
-    """Identity and signer of an MSP folder: the certificate in `signcerts/`, and that one of the keys in
-    `keystore/` that belongs to it.
-    """
-    certificates, keys = _files(folder / "signcerts"), _files(folder / "keystore")
-    if len(certificates) != 1:
-        raise CredentialError(f"{folder / 'signcerts'} holds {len(certificates)} files; it must be one")
+def low_s(curve: str, r: int, s: int) -> bytes:
+    """The DER signature of r and the lower s of a signature on a curve (`secp256r1` or `secp384r1`)."""
+    return encode_dss_signature(r, min(s, _ORDERS[curve] - s))
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a key takes a password: both forms say so in words."""
+    return b"ENCRYPTED" in pem
+
+
+def read_key(pem: bytes, password: bytes | None = None) -> PrivateKey:
+    """The key in PEM; CredentialError if it cannot be used. A password for a key that takes none is not looked at."""
+    encrypted = is_encrypted(pem)
     try:
-        certificate = x509.load_pem_x509_certificate(certificates[0])
-    except ValueError:
-        raise CredentialError(f"{folder / 'signcerts'} holds no PEM certificate") from None
-    refused: CredentialError | None = None
-    for pem in keys:
-        try:
-            key = _read_key(pem)
-        except CredentialError as error:
-            refused = error
-            continue
-        if key.public_key() == certificate.public_key():
-            return Identity(msp_id, certificates[0]), _signer(key)
-    named = f"none of the {len(keys)} keys in {folder / 'keystore'} belongs to the certificate in signcerts"
-    raise CredentialError(f"{named}: {refused}" if refused is not None else named)
-
-
-def _read_key(pem: bytes) -> _Key:
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        key = serialization.load_pem_private_key(pem, password if encrypted else None)
     except TypeError:
-        raise CredentialError(
-            "the private key is encrypted; `openssl pkey` writes it without a password"
-        ) from None
+        raise CredentialError("the private key is encrypted, and no password was given") from None
     except ValueError:
+        if encrypted:
+            raise CredentialError("the password does not open the private key") from None
         raise CredentialError("the private key is no PEM") from None
+    except UnsupportedAlgorithm:
+        raise CredentialError("the private key is encrypted in a way that is not supported") from None
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _ORDERS:
         return key
     raise CredentialError("the private key is on neither P-256, P-384 nor Ed25519, which Fabric takes")
-
-
-def _files(folder: Path) -> list[bytes]:
-    try:
-        paths = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-        return [path.read_bytes() for path in sorted(paths)]
-    except OSError as error:
-        raise CredentialError(f"{error.filename or folder} cannot be read: {error.strerror}") from error

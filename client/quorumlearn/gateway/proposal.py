@@ -107,8 +107,12 @@ def read_prepared(proposal: SignedBytes, payload: bytes) -> bytes:
     return result
 
 
-def seek_envelope(identity: Identity, signer: Signer, channel: str, start: int) -> bytes:
-    """A signed common.Envelope that asks the peer's Deliver service for all blocks from `start` on."""
+def seek_envelope(
+    identity: Identity, signer: Signer, channel: str, start: int, tls_digest: bytes = b""
+) -> bytes:
+    """A signed common.Envelope that asks the peer's Deliver service for all blocks from `start` on. `tls_digest` is that of the
+    certificate with which the client's end of the connection shows itself, if it does.
+    """
     position = ab_pb2.SeekPosition
     seek = ab_pb2.SeekInfo(
         start=position(specified=ab_pb2.SeekSpecified(number=start)),
@@ -116,8 +120,10 @@ def seek_envelope(identity: Identity, signer: Signer, channel: str, start: int) 
         behavior=ab_pb2.SeekInfo.BLOCK_UNTIL_READY,
     )
     signature_header = common_pb2.SignatureHeader(creator=identity.creator, nonce=os.urandom(NONCE_BYTES))
+    channel_header = _channel_header(common_pb2.DELIVER_SEEK_INFO, channel)
+    channel_header.tls_cert_hash = tls_digest
     header = common_pb2.Header(
-        channel_header=_channel_header(common_pb2.DELIVER_SEEK_INFO, channel).SerializeToString(),
+        channel_header=channel_header.SerializeToString(),
         signature_header=signature_header.SerializeToString(),
     )
     payload = common_pb2.Payload(header=header, data=seek.SerializeToString()).SerializeToString()

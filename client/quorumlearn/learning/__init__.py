@@ -26,6 +26,7 @@ from quorumlearn.learning.errors import (
     TrainingError,
     WorkloadError,
 )
+from quorumlearn.learning.folders import data_folder
 from quorumlearn.learning.model import (
     MOST_HEADER,
     Model,
@@ -109,6 +110,7 @@ __all__ = [
     "accuracy",
     "apply_update",
     "auc",
+    "data_folder",
     "default_cache",
     "difference",
     "digest_of",

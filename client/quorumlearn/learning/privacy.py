@@ -88,19 +88,19 @@ def private_optimiser(
     )
 
 
-def leave_gradients(forward: Forward, parameters: Tensors, images: Tensor, labels: Tensor) -> Tensor:
+def leave_gradients(forward: Forward, parameters: Tensors, inputs: Tensor, labels: Tensor) -> Tensor:
     """Each sample's gradient of the cross-entropy, left where the private optimiser looks for it; the losses, (b,)."""
     if len(labels) == 0:
         for tensor in parameters.values():
             tensor.grad_sample = torch.zeros((0, *tensor.shape))  # type: ignore[attr-defined]
         return torch.zeros(0)
 
-    def one(current: Tensors, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        loss = functional.cross_entropy(forward(current, image.unsqueeze(0)), label.unsqueeze(0))
+    def one(current: Tensors, sample: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        loss = functional.cross_entropy(forward(current, sample.unsqueeze(0)), label.unsqueeze(0))
         return loss, loss
 
     fixed = {name: tensor.detach() for name, tensor in parameters.items()}
-    gradients, losses = func.vmap(func.grad(one, has_aux=True), in_dims=(None, 0, 0))(fixed, images, labels)
+    gradients, losses = func.vmap(func.grad(one, has_aux=True), in_dims=(None, 0, 0))(fixed, inputs, labels)
     for name, tensor in parameters.items():
         tensor.grad_sample = gradients[name]  # type: ignore[attr-defined]
     found: Tensor = losses

@@ -222,5 +222,5 @@ def _value(kind: type[TrainingConfig], key: str, text: str) -> object:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -21,6 +21,15 @@ identities:
     part: ""                                                   # its part of the data, in the workload's own words
     shard: iid:0/8@7                                             # and of that one share, if samples are dealt out
 ```
+
+On a Fabric network that exists, `connection` stands in the place of `organisation`: a file of its own, which commands take too, or
+what would be in it (quorumlearn.gateway.settings, docs/fabric.md); an identity then says who signs:
+
+```yaml
+connection: {profile: connection-org1.yaml, channel: market}
+identities:
+  - {user: miner1, role: miner, msp: users/User1@org1.example.com/msp}
+```
 Relative paths are relative to the file. Unknown keys are errors.
 """
 
@@ -31,13 +40,14 @@ import fnmatch
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
+from quorumlearn.gateway import ConnectionSettings, CredentialSettings, load_connection
 from quorumlearn.learning import WORKLOADS, ShardError, ShardSpec, installed, register
 from quorumlearn.nodes.location import Location
 from quorumlearn.nodes.terms import Terms
@@ -51,12 +61,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class IdentityConfig(_Strict):
-    """One identity of the organisation and what it does."""
+class IdentityConfig(CredentialSettings):
+    """One identity of the organisation and what it does. What says who signs (`msp`, or `certificate` and `key`) may be left out
+    where `user` is a folder below the organisation's users, or an identity that the connection names.
+    """
 
     user: str = Field(
         pattern=f"^{NAME}$",
-        description="the folder below users; its account is its certificate's",
+        description="what its journals are called; its account is its certificate's",
     )
     role: Literal["owner", "miner", "verifier"]
     tasks: tuple[str, ...] = ("*",)
@@ -88,7 +100,8 @@ class IdentityConfig(_Strict):
 class NodeConfig(_Strict):
     """One organisation's node."""
 
-    organisation: Path
+    organisation: Path | None = None
+    connection: ConnectionSettings | None = None
     channel: str = "quorumlearn"
     chaincode: str = "quorumlearn"
     store: Location
@@ -103,9 +116,14 @@ class NodeConfig(_Strict):
     identities: tuple[IdentityConfig, ...] = Field(min_length=1)
 
     def workload_names(self) -> tuple[str, ...]:
-        """The workloads that the file speaks of, or else one that QuorumLearn brings."""
-        named = [] if not isinstance(self.data, dict) else [name for name in self.data if name in installed()]
-        return tuple(dict.fromkeys([*self.workloads, *named])) or WORKLOADS[:1]
+        """The workloads that the file speaks of: those of its own, and of each name or pattern under `data` the first that is installed.
+        A file that names none means those that QuorumLearn brings, unless other packages bring some: then it does not say."""
+        named, known = list(self.workloads), installed()
+        if isinstance(self.data, dict):
+            named += [one for pattern in self.data for one in fnmatch.filter(known, pattern)[:1]]
+        elif not named and set(known) <= set(WORKLOADS):
+            named = [*WORKLOADS[:1]]
+        return tuple(dict.fromkeys(named))
 
     def source_of(self, workload: str) -> str | None:
         """Where the samples of this workload are: what `data` says of its name, None if nothing."""
@@ -121,6 +139,12 @@ class NodeConfig(_Strict):
             raise ValueError("a user appears twice")
         return value
 
+    @model_validator(mode="after")
+    def _one_network(self) -> Self:
+        if (self.organisation is None) == (self.connection is None):
+            raise ValueError("give organisation (a folder) or connection, and not both")
+        return self
+
 
 def load(path: Path) -> NodeConfig:
     """Read and check a node's file; ConfigError says in one sentence what is wrong."""
@@ -129,7 +153,7 @@ def load(path: Path) -> NodeConfig:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:
-        config = NodeConfig.model_validate(fields)
+        config = NodeConfig.model_validate(with_connection(fields, path.resolve().parent))
     except ValidationError as error:
         raise ConfigError(explain(path, error, NodeConfig)) from error
     base = path.resolve().parent
@@ -137,7 +161,9 @@ def load(path: Path) -> NodeConfig:
         register(name, place, base)
     return config.model_copy(
         update={
-            "organisation": base / config.organisation,
+            "organisation": base / config.organisation if config.organisation else None,
+            "connection": config.connection.below(base) if config.connection else None,
+            "identities": tuple(one.below(base) for one in config.identities),
             "state": base / config.state,
             "data": _sources(config.data, base),
             "store": config.store.below(base),
@@ -155,6 +181,20 @@ def _sources(data: str | dict[str, str] | None, base: Path) -> str | dict[str, s
     return str(path) if path.exists() or "/" in data else data
 
 
+def with_connection(fields: object, base: Path) -> object:
+    """A node's fields with the file read that `connection` names, and channel and chaincode as the connection says, unless the
+    node's file does."""
+    if not isinstance(fields, dict) or "connection" not in fields:
+        return fields
+    connection = fields["connection"]
+    if isinstance(connection, str):
+        connection = load_connection(base / connection).model_dump(exclude_unset=True)
+    if not isinstance(connection, dict):
+        return fields
+    named = {name: connection[name] for name in ("channel", "chaincode") if name in connection}
+    return {**named, **fields, "connection": connection}
+
+
 def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
     """Pydantic's first complaint as one sentence, a key that there is not before any that is missing."""
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
@@ -170,7 +210,7 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
 def _keys(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     """The keys that a file has at a place below `model`."""
     for part in place:
-        if isinstance(part, str):
+        if isinstance(part, str) and part in model.model_fields:  # else the name of an entry
             kinds = (model.model_fields[part].annotation, *get_args(model.model_fields[part].annotation))
             model = next(one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel))
     return [field.alias or name for name, field in model.model_fields.items()]

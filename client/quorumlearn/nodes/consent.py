@@ -18,7 +18,7 @@ from quorumlearn.nodes import metrics
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.organisation import Organisation
-from quorumlearn.nodes.terms import Staking, broken_terms
+from quorumlearn.nodes.terms import Staking, broken_terms, unwelcome
 from quorumlearn.nodes.waiting import LongWait
 
 log = structlog.get_logger()
@@ -34,6 +34,12 @@ class Consent:
     """By user and task: what an identity was let to lock."""
     _broken: dict[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     _waits: dict[tuple[str, str], LongWait] = field(default_factory=dict)
+
+    def welcome(self, identity: IdentityConfig, task: Task) -> bool:
+        """Whether the node deals with the task's owner, workload and rule at all, before it builds or reads anything for it."""
+        if not unwelcome(task, self.organisation.config.accept):
+            return True
+        return self.given(identity, task)
 
     def given(self, identity: IdentityConfig, task: Task, samples: int | None = None) -> bool:
         """Whether the identity may lock its stake in the task now, `samples` being what a miner trains on."""

@@ -33,7 +33,7 @@ from quorumlearn_proto.block_pb2 import (
     Submission,
     TaskView,
 )
-from quorumlearn_proto.common_pb2 import ArtifactRef, Config
+from quorumlearn_proto.common_pb2 import ArtifactRef, ChaincodeVersion, Config
 from quorumlearn_proto.page_pb2 import (
     AccountPage,
     AccountStatement,
@@ -123,6 +123,10 @@ class Market:
 
     def config(self) -> Config:
         return self._ask(Config, "rewards:Config")
+
+    def version(self) -> ChaincodeVersion:
+        """Of the chaincode that the own peer asks."""
+        return self._ask(ChaincodeVersion, "rewards:Version")
 
     def mint(self, account: str, amount: int) -> None:
         self._submit("rewards:Mint", account, str(amount))

@@ -52,6 +52,7 @@ class Miner:
     behaviour: Behaviour
     workers: ckks.Workers
     may_begin: Callable[[], bool] = lambda: True
+    welcome: Callable[[Task], bool] = lambda _: True
     accepts: Callable[[Task, int | None], bool] = lambda _task, _samples: True
     advance_delay: float = ADVANCE_DELAY
     next_look: float | None = None
@@ -114,6 +115,8 @@ class Miner:
                 )
             self._told = True
             return False  # joining again is the user's decision
+        if not self.welcome(view.task):
+            return False
         # who has no data stakes nothing, and the first round waits for nobody's reading
         data = self.trainer.shard(workload_of(view.task.spec)) if self.behaviour.trains else None
         if not self.accepts(view.task, None if data is None else len(data)):

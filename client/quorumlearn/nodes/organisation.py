@@ -15,12 +15,14 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.gateway import (
     Backoff,
     CredentialError,
+    CredentialSettings,
     Gateway,
     Network,
     Options,
     Timeouts,
-    connect_profile,
+    connect_peer,
     find_profile,
+    read_profile,
 )
 from quorumlearn.nodes import ledgers, stateformat
 from quorumlearn.nodes.accounts import account_of
@@ -67,10 +69,7 @@ class Organisation:
 
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:
-            folder = self.config.organisation
-            self._gateways[user] = connect_profile(
-                find_profile(folder), folder / "users" / user / "msp", OPTIONS
-            )
+            self._gateways[user] = connect(self.config, user)
         return self._gateways[user]
 
     def network(self, user: str) -> Network:
@@ -172,6 +171,20 @@ class Organisation:
     def close(self) -> None:
         for gateway in self._gateways.values():
             gateway.close()
+
+
+def connect(config: NodeConfig, user: str) -> Gateway:
+    """A gateway for one of the file's identities: as it says itself who signs, else by its name, below the organisation's folder or
+    in the connection. CredentialError if that cannot be used."""
+    identity = next((one for one in config.identities if one.user == user), None)
+    own = identity if identity is not None and identity.given else None
+    if config.connection is not None:
+        named = "" if config.connection.given and user not in config.connection.identities else user
+        return config.connection.open(own or config.connection.credentials(named), OPTIONS)
+    folder = config.organisation or Path()
+    peer = read_profile(find_profile(folder))
+    credentials = own or CredentialSettings(msp=folder / "users" / user / "msp")
+    return connect_peer(peer, *credentials.load(peer.msp_id), OPTIONS)
 
 
 def journal_folder(config: NodeConfig, identity: IdentityConfig, task: str) -> Path:

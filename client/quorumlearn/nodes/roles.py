@@ -76,6 +76,7 @@ class Roles:
             behaviour,
             self.workers,
             may_begin=self.health.may_begin,
+            welcome=partial(self.consent.welcome, identity),
             accepts=partial(self.consent.given, identity),
         )
 

@@ -20,7 +20,7 @@ from functools import partial
 import structlog
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.page_pb2 import TaskSummary
-from quorumlearn_proto.task_pb2 import TaskSpec
+from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn.ckks import Workers
 from quorumlearn.gateway import GatewayError
@@ -38,6 +38,7 @@ from quorumlearn.nodes.pin import Pin
 from quorumlearn.nodes.readiness import Part, Readiness
 from quorumlearn.nodes.roles import Roles
 from quorumlearn.nodes.steps import LIVE, ended
+from quorumlearn.nodes.terms import unwelcome
 from quorumlearn.nodes.training import Workshop
 from quorumlearn.nodes.waiting import LongWait
 from quorumlearn.nodes.worker import Role, Worker
@@ -161,7 +162,7 @@ class Node:
             if not self._for_task(identity, summary) or self._employed(key) or self._is_full(task):
                 continue
             if task not in self._feeds:
-                warm_up = partial(self._warm_up, summary.task.spec)
+                warm_up = partial(self._warm_up, summary.task)
                 threading.Thread(target=self._guarded, args=(warm_up,), daemon=True).start()
                 self._feeds[task] = TaskFeed(task, self.organisation.market(self._anyone))
             if identity.role == "verifier":
@@ -238,11 +239,13 @@ class Node:
         else:
             self.readiness.done(Part.DATA)
 
-    def _warm_up(self, spec: TaskSpec) -> None:
+    def _warm_up(self, task: Task) -> None:
         """What takes seconds the first time, begun while others are still joining. What is wrong with workload or data is told again by
         who needs them."""
+        if unwelcome(task, self.organisation.config.accept):
+            return
         try:
-            workload = workload_of(spec)
+            workload = workload_of(task.spec)
             warm_up(
                 workload, training=any(one.role == "miner" for one in self.organisation.config.identities)
             )

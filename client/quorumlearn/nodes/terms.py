@@ -89,17 +89,24 @@ def broken_terms(task: Task, terms: Terms, role: Staking, samples: int | None = 
 
     `samples` are what a miner trains on in a round; None leaves out what depends on them. Reads nothing but its arguments.
     """
-    spec = task.spec
-    found = [*_who_and_what(task, terms), *_tokens(spec, terms, role), *_time(spec, terms)]
+    spec, strange = task.spec, unwelcome(task, terms)
+    found = [*strange, *_tokens(spec, terms, role), *_time(spec, terms)]
     found += _committee(spec, terms)
     if role == "miner":
         together = least_aggregate(spec)
         found += _at_least("least_aggregate", terms.least_aggregate, "least opened sum", together)
+    if strange:
+        return found  # nothing is built at a stranger's word
     try:
         workload = workload_of(spec)
         return found + (list(_training(spec, terms, workload, samples)) if role == "miner" else [])
     except learning.LearningError as error:
         return [*found, f"the task's workload cannot be had: {error}"]
+
+
+def unwelcome(task: Task, terms: Terms) -> list[str]:
+    """The terms on owner, workload and rule that a task breaks: while there are any, a node builds no model and reads no data for it."""
+    return list(_who_and_what(task, terms))
 
 
 def _who_and_what(task: Task, terms: Terms) -> Iterator[str]:

@@ -230,7 +230,10 @@ def test_a_tls_authority_that_is_no_certificate_is_refused_at_once(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda f: f.pop("client"), "no field client.organization"),
+        (
+            lambda f: (f.pop("client"), f["organizations"].update(other=f["organizations"]["org"])),
+            "no field client.organization",
+        ),
         (lambda f: f["client"].update(organization=5), "client.organization is not a text"),
         (lambda f: f["organizations"]["org"].pop("mspid"), "no field organizations.org.mspid"),
         (lambda f: f["organizations"]["org"].update(peers=[]), "names no peer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -117,3 +118,20 @@ def test_a_miner_joins_and_reads_the_store_only_by_consent(
     assert miner.act(view) is accepts
     assert ledger.taken == ([("tasks:Join", "task")] if accepts else [])
     assert read == (["store"] if accepts else [])
+
+
+def test_nothing_is_built_or_read_at_a_strangers_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's task may configure a workload however it likes."""
+    built: list[object] = []
+    monkeypatch.setattr("quorumlearn.nodes.terms.workload_of", built.append)
+    org = Org(tmp_path, owners=["Other/*"])
+    ledger = Ledger()
+    miner = miner_in(tmp_path / "miner", ledger, lambda _: pytest.fail("read the data"))
+    miner.welcome = partial(org.consent().welcome, MINER)
+    view = b.TaskView(task=named("strange"), state=t.TaskState(status=t.PUBLISHED))
+    assert not miner.act(view)
+    assert not built and not ledger.taken
+    assert org.consent().broken(MINER, named("strange"), 300)
+    assert not built

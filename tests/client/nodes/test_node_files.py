@@ -267,3 +267,26 @@ def test_a_task_that_weighs_by_data_has_room_for_its_classes() -> None:
 
 def test_a_task_says_by_what_its_workload_scores() -> None:
     assert (spec_with().workload.metric, spec_with().workload.lower_is_better) == ("accuracy", False)
+
+
+@pytest.mark.parametrize(
+    ("data", "others", "names", "source"),
+    [
+        (None, {}, ("mnist-cnn",), None),
+        ("here", {}, ("mnist-cnn",), "here"),
+        ("here", {"risk": "a package"}, (), "here"),
+        ({"mnist-*": "digits", "risk": "risk.csv"}, {"risk": "a package"}, ("mnist-cnn", "risk"), "digits"),
+        ({"risk": "risk.csv"}, {}, (), None),
+    ],
+)
+def test_a_file_says_whose_data_are_where(
+    monkeypatch: pytest.MonkeyPatch,
+    data: object,
+    others: dict[str, str],
+    names: tuple[str, ...],
+    source: str | None,
+) -> None:
+    known = dict.fromkeys(learning.WORKLOADS, "quorumlearn") | others
+    monkeypatch.setattr(config, "installed", lambda: known)
+    node = config.NodeConfig.model_validate({**NODE, "data": data})
+    assert (node.workload_names(), node.source_of("mnist-cnn")) == (names, source)

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from cryptography import x509
+from quorumlearn.cli import run
 from quorumlearn.cli.access import market_contract, open_gateway
 from quorumlearn.gateway import EndorseError, GatewayError, Options, Timeouts
+from quorumlearn_network.certificates import Credential, new_authority
 from quorumlearn_network.up import read_network
 
+from tests.client.gateway.material import cryptogen_user, fabric_ca_user, put
 from tests.network.fabric.fabric_net import DESCRIPTION, FabricNet
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -106,6 +110,44 @@ def test_rewards_change_only_with_a_quorum_of_verifiers(
     before = balance(net)
     assert transfer(net, endorsers) == code
     assert balance(net) == before + (code == "VALID")
+
+
+def test_identities_that_other_tools_laid_out_sign_by_a_connections_file(
+    net: FabricNet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = read_network(net.network)
+    root = net.network / "organisations" / "owner"
+
+    def authority(kind: str) -> Credential:
+        return Credential.from_pem(
+            (root / "ca" / f"{kind}.pem").read_bytes(), (root / "ca" / f"{kind}-key.pem").read_bytes()
+        )
+
+    user = cryptogen_user(tmp_path, "owner.example.com", "User1", authority("ca"), authority("tlsca"))
+    stranger = fabric_ca_user(tmp_path / "stranger", "x", new_authority("ca", "elsewhere"), {})
+    fields = {
+        "channel": spec.channel,
+        "peer": spec.organisation("owner").peer.address,
+        "tls_ca": str(root / "ca" / "tlsca.pem"),
+        "msp_id": "OwnerMSP",
+        "client_certificate": str(user / "tls" / "client.crt"),
+        "client_key": str(user / "tls" / "client.key"),
+        "identities": {
+            "cryptogen": {"msp": str(user / "msp")},
+            "enrolled": {"msp": str(fabric_ca_user(tmp_path / "msp", "clerk", authority("ca"), {}))},
+            "stranger": {"msp": str(stranger)},
+        },
+    }
+    file = put(tmp_path / "owner.yaml", yaml.safe_dump(fields))
+    account = "OwnerMSP/User1@owner.example.com"
+    net.done("token", "mint", f"{account}=5", "--as", "treasury/treasury")
+    for who, to in (("cryptogen", "OwnerMSP/clerk"), ("enrolled", account)):
+        moved = ["ledger", "submit", "rewards:Transfer", to, "2", "--as", who, "--network", str(file)]
+        assert run(moved) == 0, capsys.readouterr().err
+    assert run(["ledger", "blocks", "--network", str(file), "--as", "stranger"]) == 1
+    assert (
+        "the peer knows no such MSP id, or not the authority of this certificate" in capsys.readouterr().err
+    )
 
 
 def test_a_chaincode_service_that_was_killed_is_found_again(net: FabricNet) -> None:

@@ -1,0 +1,99 @@
+"""What `node check` asks of a node's file: which data each identity takes, and what a task would run and breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quorumlearn_proto.derived import spec_digest
+
+from quorumlearn.cli.terminal import Failure
+
+if TYPE_CHECKING:
+    from quorumlearn.nodes.organisation import Organisation
+
+
+@dataclass(frozen=True)
+class Taken:
+    """How many samples of a workload an identity has, to train or to score on; `notice` is what to know of them, or None."""
+
+    identity: str
+    workload: str
+    version: str
+    kind: str
+    samples: int
+    notice: str | None
+
+
+def data_taken(organisation: Organisation, task: str) -> list[Taken]:
+    """What each identity takes of its data: for the task's workload or, without a task, for each that the node's file names.
+    learning.LearningError if one cannot be had, or its data."""
+    from quorumlearn import learning
+    from quorumlearn.nodes.models import workload_of
+
+    config = organisation.config
+    if task:
+        spec = organisation.market(config.identities[0].user).task(task).task.spec
+        workloads = [workload_of(spec)]
+    else:
+        workloads = [learning.get_workload(name, {}) for name in config.workload_names()]
+    taken = []
+    for workload in workloads:
+        for one in config.identities:
+            kind = "training" if one.role == "miner" else "test"
+            data = (organisation.shard if one.role == "miner" else organisation.test_set)(one, workload)
+            notice = data.notice if isinstance(data, learning.Samples) else None
+            name = organisation.name(one.user)
+            taken.append(Taken(name, workload.name, workload.version, kind, len(data), notice))
+    return taken
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task, the digest of its specification, the workload that is installed here for it, where from, with the digest that all share,
+    and the terms that the task breaks for each miner and verifier of a node's file."""
+
+    task: str
+    specification: str
+    workload: str
+    version: str
+    place: str
+    digest: str
+    broken: dict[str, list[str]]
+
+
+def asks(organisation: Organisation, task: str) -> Asked:
+    """Ask the ledger for the task, and each identity's terms for what it breaks. learning.WorkloadError if what is installed under the
+    workload's name is not the task's."""
+    from quorumlearn.learning import installed
+    from quorumlearn.nodes.consent import Consent
+    from quorumlearn.nodes.models import workload_of
+
+    config, consent = organisation.config, Consent(organisation)
+    found = organisation.market(config.identities[0].user).task(task).task
+    workload = workload_of(found.spec)
+    broken = {}
+    for one in config.identities:
+        if one.role != "owner":
+            samples = len(organisation.shard(one, workload)) if one.role == "miner" else None
+            broken[organisation.name(one.user)] = list(consent.broken(one, found, samples))
+    return Asked(
+        task,
+        spec_digest(found.spec),
+        workload.name,
+        workload.version,
+        installed()[workload.name],
+        found.spec.workload.digest,
+        broken,
+    )
+
+
+def judged(asked: Asked | None) -> None:
+    """Failure if somebody's terms are broken."""
+    if asked is None:
+        return
+    kept_out = [name for name, broken in asked.broken.items() if broken]
+    if kept_out:
+        raise Failure(
+            f"{asked.task} breaks terms of {', '.join(kept_out)}: change accept in the node's file, or leave the task alone"
+        )
