@@ -26,6 +26,7 @@ from quorumlearn.learning.errors import (
     TrainingError,
     WorkloadError,
 )
+from quorumlearn.learning.inspection import WIDE, Inspection, inspected
 from quorumlearn.learning.model import (
     MOST_HEADER,
     Model,
@@ -47,9 +48,12 @@ from quorumlearn.learning.model import (
 )
 from quorumlearn.learning.registry import (
     WORKLOADS,
+    Origin,
+    definition,
     digest_of,
     get_workload,
     installed,
+    origins,
     register,
     shared_by_all,
     warm_up,
@@ -68,7 +72,7 @@ from quorumlearn.learning.scores import (
 )
 from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
 from quorumlearn.learning.sklearn_linear import SklearnLinear
-from quorumlearn.learning.workload import Definition, OnStep, TrainingConfig, TrainResult, Workload
+from quorumlearn.learning.workload import Building, Definition, OnStep, TrainingConfig, TrainResult, Workload
 
 if TYPE_CHECKING:
     from quorumlearn.learning.torch_workload import TorchWorkload
@@ -76,7 +80,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCURACY",
     "MOST_HEADER",
+    "WIDE",
     "WORKLOADS",
+    "Building",
     "CallableWorkload",
     "Data",
     "DataCorrupt",
@@ -84,6 +90,7 @@ __all__ = [
     "Definition",
     "Digits",
     "DigitsSource",
+    "Inspection",
     "LearningError",
     "LibraryMissing",
     "Metric",
@@ -91,6 +98,7 @@ __all__ = [
     "Model",
     "ModelError",
     "OnStep",
+    "Origin",
     "Part",
     "Samples",
     "Score",
@@ -110,6 +118,7 @@ __all__ = [
     "apply_update",
     "auc",
     "default_cache",
+    "definition",
     "difference",
     "digest_of",
     "dirichlet",
@@ -117,6 +126,7 @@ __all__ = [
     "from_bytes",
     "get_workload",
     "iid",
+    "inspected",
     "installed",
     "load_digits",
     "mean_loss",
@@ -124,6 +134,7 @@ __all__ = [
     "millionths",
     "most_bytes",
     "one_class",
+    "origins",
     "perplexity",
     "public_shapes",
     "r2",
