@@ -53,7 +53,7 @@ def inspected(samples: Samples) -> Inspection:
 def _finite(values: Array) -> Array:
     if values.dtype.kind != "f":
         return np.ones(len(values), dtype=bool)
-    return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    return np.asarray(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
 
 
 def _classes(targets: Array) -> dict[int, int] | None:
