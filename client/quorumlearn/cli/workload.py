@@ -82,6 +82,10 @@ def try_(
         str | None,
         typer.Option(metavar="MODULE:NAME", help="Where it is, from this folder, if no package brings it."),
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A node's file, which says where workload and data are."),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="What a node's file would name under `data`.")
     ] = None,
@@ -110,8 +114,12 @@ def try_(
     repeat, that tensors keep their shapes, and that what goes wrong costs a round and no more. A check that fails ends it with 1.
     """
     from quorumlearn import learning
+    from quorumlearn.nodes.config import load
     from quorumlearn.nodes.trial import Settings, tried
 
+    if file is not None:
+        node = load(file)
+        data = node.source_of(name) if data is None else data
     if module is not None:
         learning.register(name, module, Path.cwd())
     wanted = Settings(

@@ -55,13 +55,15 @@ def test_what_new_writes_runs(begun: Path, capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert f"proposed: encryption: {{bound: {told['proposed']['bound']:g}" in shown
     assert "FAILS" not in shown
+    assert run(["workload", "try", "heart-risk", "--file", "node.yaml", "--part", "", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["miners"] == [192]
     task = taskfile.load(begun / "task.yaml")
     assert taskfile.workload_and_blocks(task)[0].config.epochs == 4
     node = config.load(begun / "node.yaml")
     assert node.source_of("heart-risk") == str(begun / "data" / "heart-risk.csv")
     package = tomllib.loads((begun / "pyproject.toml").read_text())["project"]
-    (entry,) = package["entry-points"]["quorumlearn.workloads"].items()
-    assert isinstance(EntryPoint(*entry, group="quorumlearn.workloads").load(), TorchWorkload)
+    ((name, place),) = package["entry-points"]["quorumlearn.workloads"].items()
+    assert isinstance(EntryPoint(name, place, "quorumlearn.workloads").load(), TorchWorkload)
     importlib.import_module("test_heart_risk_workload").test_it_learns_and_repeats()
 
 

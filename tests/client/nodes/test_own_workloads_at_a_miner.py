@@ -97,7 +97,7 @@ def played(miner: Miner, spec: t.TaskSpec, number: int) -> list[str]:
         ("Net.forward = lambda self, inputs: {}['gone']", GOOD, r"the module raised KeyError: 'gone' \(clinic_\w+.py, line \d+\)"),
         ("Net.forward = lambda self, inputs: sys.exit(1)", GOOD, r"called sys.exit\(1\)"),
         ("Net.forward = lambda self, inputs: self.layer(inputs) * np.nan", GOOD, "the loss is nan"),
-        ("def after(module, settings):\n    torch.nn.init.constant_(module.layer.bias, np.nan)", GOOD, "layer.bias holds numbers that are not finite"),
+        ("def after(module, settings):\n    torch.nn.init.constant_(module.layer.bias, np.nan)", GOOD, "layer.bias holds numbers"),
         ("def after(module, settings): module.layer = nn.Linear(2, 3)", GOOD, "layer.bias is of shape .* a module must keep its tensors"),
         ("", GOOD.replace("pulse", "weight"), "column 'pulse' is lacking; it has age, weight, ill"),
         ("", GOOD.replace("0.3,", ",", 1), "row 4: 'age' is missing; leave the row out"),
