@@ -14,6 +14,7 @@ from quorumlearn import ckks, learning
 from quorumlearn.learning import Samples
 from quorumlearn.nodes.training import MOST_CLIPPED
 from quorumlearn.nodes.trial import Report, Settings, tried
+from quorumlearn.nodes.trial import price as price_module
 from quorumlearn.nodes.trial.fitting import fit
 from quorumlearn.nodes.trial.price import measured
 
@@ -244,3 +245,12 @@ def test_samples_look_as_they_are() -> None:
     )
     assert (pixels.classes, pixels.constant, pixels.wide) == (None, (), ())
     assert learning.inspected(Samples(np.zeros((0, 2), np.float32), np.zeros(0, np.int64))).rows == 0
+
+
+def test_of_a_large_model_a_part_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_module, "MOST_MEASURED", 3000)
+    updates = [np.random.default_rng(seed).normal(size=20_000) for seed in range(2)]
+    found = fit(updates, {"a.w": (200, 100)}, preset="fast", miners=2)
+    price = measured(found.parameters, updates, 2)
+    assert (price.measured, price.update_bytes) == (3000, found.parameters.update_bytes)
+    assert price.exact
