@@ -1,5 +1,5 @@
-"""A module of a user's own, on tables of its own, is trained, encrypted, scored by its own metric and paid. Where its code fails it costs
-that miner the round."""
+"""A module of a user's own, that of examples/ten_lines, is trained on tables of its own, encrypted, scored by its own metric and paid.
+Where its code fails it costs that miner the round."""
 
 from __future__ import annotations
 
@@ -23,15 +23,7 @@ CLINICS = {
     "miners2/miner1": "south",
     "miners2/miner2": "strange",
 }
-MODULE = """
-from torch import nn
-from quorumlearn.learning import TorchWorkload, readers
-
-def net(settings):
-    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.ReLU(), nn.Linear(8, 2))
-
-CLINIC = TorchWorkload("clinic", net, metric="auc", load=readers.csv(features=["a", "b", "c"], target="ill", test=None))
-"""
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ten_lines"
 
 
 def tables(folder: Path) -> None:
@@ -42,20 +34,21 @@ def tables(folder: Path) -> None:
         rows = [f"{x:.4f},{y:.4f},{z:.4f},{one}" for (x, y, z), one in zip(inputs, ill, strict=True)]
         if name == "strange":
             rows[7] = "1,1,1,5"  # a class that the module does not know
-        (folder / f"{name}.csv").write_text("a,b,c,ill\n" + "\n".join(rows) + "\n")
+        (folder / f"{name}.csv").write_text("age,pulse,pain,ill\n" + "\n".join(rows) + "\n")
 
 
 def test_a_module_of_ones_own_is_trained_encrypted_scored_and_paid(stage: Stage) -> None:
     data = stage.folder / "clinics"
     tables(data)
-    (stage.folder / "own_clinic.py").write_text(MODULE)
     (stage.folder / "nodes" / TASK).mkdir(parents=True)
-    shutil.copy(stage.folder / "own_clinic.py", stage.folder / "nodes" / TASK)
+    for folder in (stage.folder, stage.folder / "nodes" / TASK):
+        shutil.copy(EXAMPLE / "clinic.py", folder)
+    example = yaml.safe_load((EXAMPLE / "node.yaml").read_text())
     files = stage.node_files(TASK, dict.fromkeys(CLINICS, "honest"), owner=False)
     for file in files.values():
         node = yaml.safe_load(file.read_text())
         organisation = Path(node["organisation"]).name
-        node |= {"workloads": {"clinic": "own_clinic:CLINIC"}, "data": {"clinic": str(data)}}
+        node |= {"workloads": example["workloads"], "data": dict.fromkeys(example["data"], str(data))}
         for identity in node["identities"]:
             identity.pop("shard")
             identity["part"] = CLINICS.get(f"{organisation}/{identity['user']}", "tests")
@@ -65,7 +58,7 @@ def test_a_module_of_ones_own_is_trained_encrypted_scored_and_paid(stage: Stage)
             TASK,
             workload={
                 "name": "clinic",
-                "module": "own_clinic:CLINIC",
+                "module": example["workloads"]["clinic"],
                 "config": {"epochs": "3", "batch_size": "16"},
             },
             miners={"minimum": 3, "maximum": 4, "byzantine": 0},

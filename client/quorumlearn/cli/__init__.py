@@ -26,6 +26,7 @@ from quorumlearn.cli import (
     store,
     task,
     tokens,
+    workload,
 )
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
@@ -41,6 +42,7 @@ GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("network", network.app),
     ("identity", identity.app),
     ("task", task.app),
+    ("workload", workload.app),
     ("committee", committee.app),
     ("node", node.app),
     ("store", store.app),

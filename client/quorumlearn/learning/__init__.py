@@ -27,6 +27,7 @@ from quorumlearn.learning.errors import (
     WorkloadError,
 )
 from quorumlearn.learning.folders import data_folder
+from quorumlearn.learning.inspection import WIDE, Inspection, inspected
 from quorumlearn.learning.model import (
     MOST_HEADER,
     Model,
@@ -48,9 +49,12 @@ from quorumlearn.learning.model import (
 )
 from quorumlearn.learning.registry import (
     WORKLOADS,
+    Origin,
+    definition,
     digest_of,
     get_workload,
     installed,
+    origins,
     register,
     shared_by_all,
     warm_up,
@@ -69,7 +73,7 @@ from quorumlearn.learning.scores import (
 )
 from quorumlearn.learning.shards import ShardSpec, dirichlet, iid, one_class
 from quorumlearn.learning.sklearn_linear import SklearnLinear
-from quorumlearn.learning.workload import Definition, OnStep, TrainingConfig, TrainResult, Workload
+from quorumlearn.learning.workload import Building, Definition, OnStep, TrainingConfig, TrainResult, Workload
 
 if TYPE_CHECKING:
     from quorumlearn.learning.torch_workload import TorchWorkload
@@ -77,7 +81,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCURACY",
     "MOST_HEADER",
+    "WIDE",
     "WORKLOADS",
+    "Building",
     "CallableWorkload",
     "Data",
     "DataCorrupt",
@@ -85,6 +91,7 @@ __all__ = [
     "Definition",
     "Digits",
     "DigitsSource",
+    "Inspection",
     "LearningError",
     "LibraryMissing",
     "Metric",
@@ -92,6 +99,7 @@ __all__ = [
     "Model",
     "ModelError",
     "OnStep",
+    "Origin",
     "Part",
     "Samples",
     "Score",
@@ -112,6 +120,7 @@ __all__ = [
     "auc",
     "data_folder",
     "default_cache",
+    "definition",
     "difference",
     "digest_of",
     "dirichlet",
@@ -119,6 +128,7 @@ __all__ = [
     "from_bytes",
     "get_workload",
     "iid",
+    "inspected",
     "installed",
     "load_digits",
     "mean_loss",
@@ -126,6 +136,7 @@ __all__ = [
     "millionths",
     "most_bytes",
     "one_class",
+    "origins",
     "perplexity",
     "public_shapes",
     "r2",

@@ -28,23 +28,25 @@ def own_code(
         raise
     except SystemExit as ended:
         raise error(
-            f"{workload}: {what} called sys.exit({ended.code!r}){_place(ended)}; raise an exception instead"
+            f"{workload}: {what} called sys.exit({ended.code!r}){place_of(ended)}; raise an exception instead"
         ) from ended
     except Exception as raised:
         said = " ".join(str(raised).split())
         said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
         raise error(
-            f"{workload}: {what} raised {type(raised).__name__}{f': {said}' if said else ''}{_place(raised)}; {way_out}"
+            f"{workload}: {what} raised {type(raised).__name__}{f': {said}' if said else ''}{place_of(raised)}; {way_out}"
         ) from raised
 
 
-def _place(raised: BaseException) -> str:
-    """The last line of the user's own that the exception passed, if there is one."""
+def place_of(raised: BaseException) -> str:
+    """The last line of the user's own that the exception passed, as ` (risk.py, line 3)`; "" if there is none."""
     own = [
-        frame
+        (frame.filename, frame.lineno)
         for frame in traceback.extract_tb(raised.__traceback__)
         if not frame.filename.startswith((_OURS, "<"))
         and not any(part in _INSTALLED for part in Path(frame.filename).parts)
         and "/lib/python" not in frame.filename
     ]
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    if isinstance(raised, SyntaxError):
+        return ""  # it says so itself
+    return f" ({Path(own[-1][0]).name}, line {own[-1][1]})" if own else ""

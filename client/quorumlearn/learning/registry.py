@@ -8,6 +8,8 @@ this order:
 3. entry points of installed packages, in the group ENTRY_POINTS: the entry's name is the workload's.
 
 `digest_of` is what all who train together must have alike. It stands in the task, and a node compares it before it joins.
+
+What was built is kept, MOST_BUILT configurations of it: tasks of strangers, each with another configuration, fill no memory.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import UnionType
-from typing import TypeVar, Union, get_args, get_origin
+from typing import Literal, TypeVar, Union, get_args, get_origin
 
 import pydantic
 
 from quorumlearn.extras import lacking
 from quorumlearn.learning.errors import LibraryMissing, WorkloadError
 from quorumlearn.learning.model import public_shapes
+from quorumlearn.learning.own_code import place_of
 from quorumlearn.learning.workload import Definition, TrainingConfig, Warming, Workload
 
 ENTRY_POINTS = "quorumlearn.workloads"
@@ -38,11 +42,22 @@ CLIENTS = {
     "base": "quorumlearn.learning.peft_workload:definition",
 }
 """By a key of the mapping in a node's file: called with the workload's name, the mapping and the folder that its paths are relative to."""
+MOST_BUILT = 32
+"""So many configurations are kept as they were built; of more, the one that was asked for longest ago is built anew."""
 
 _T = TypeVar("_T")
 
 Place = str | Mapping[str, object]
 """Where a workload is, as a file says it."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a workload comes from: its kind, and the place for people to read."""
+
+    kind: Literal["file", "built in", "entry point"]
+    place: str
+
 
 _registered: dict[str, tuple[Place, Path]] = {}
 _built: dict[tuple[str, str], Workload] = {}
@@ -59,14 +74,22 @@ def register(name: str, place: Place, folder: Path) -> None:
             del _built[key]
 
 
-def installed() -> dict[str, str]:
-    """The workloads there are: by name, where from, for people to read."""
-    found = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
-    found |= dict.fromkeys(BUILT_IN, "quorumlearn")
+def origins() -> dict[str, Origin]:
+    """The workloads there are, by name. Nothing is imported for it."""
+    found = {entry.name: Origin("entry point", entry.value) for entry in entry_points(group=ENTRY_POINTS)}
+    found |= dict.fromkeys(BUILT_IN, Origin("built in", "quorumlearn"))
     return found | {
-        name: place if isinstance(place, str) else ", ".join(f"{key} {value}" for key, value in place.items())
+        name: Origin(
+            "file",
+            place if isinstance(place, str) else ", ".join(f"{key} {value}" for key, value in place.items()),
+        )
         for name, (place, _) in _registered.items()
     }
+
+
+def installed() -> dict[str, str]:
+    """The workloads there are: by name, where from, for people to read."""
+    return {name: origin.place for name, origin in origins().items()}
 
 
 def definition(name: str) -> Definition:
@@ -97,9 +120,18 @@ def get_workload(name: str, config: Mapping[str, str]) -> Workload:
             settings = _settings(name, found.settings, config)
             whole = name, json.dumps(settings.as_strings(), sort_keys=True)
             if whole not in _built:
-                _built[whole] = _said(name, "its `build`", lambda: found.build(settings))
-            _built[key] = _built[whole]
+                _keep(whole, _said(name, "its `build`", lambda: found.build(settings)))
+            _keep(key, _built[whole])
+        _keep(key, _built[key])
         return _built[key]
+
+
+def _keep(key: tuple[str, str], workload: Workload) -> None:
+    """As the one that was asked for last; those of longest ago make room."""
+    _built.pop(key, None)
+    _built[key] = workload
+    while len(_built) > MOST_BUILT:
+        del _built[next(iter(_built))]
 
 
 def digest_of(workload: Workload, public_blocks: Collection[str]) -> str:
@@ -169,6 +201,7 @@ def _of_client(name: str, place: Mapping[str, object], folder: Path) -> Definiti
 def _importable(folder: Path) -> None:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()  # the file may be younger than the process
 
 
 def _said(name: str, where: str, load: Callable[[], _T]) -> _T:
@@ -182,7 +215,7 @@ def _said(name: str, where: str, load: Callable[[], _T]) -> _T:
         if sentence is not None:
             raise LibraryMissing(sentence) from error
         raise WorkloadError(
-            f"workload {name!r} cannot be had from {where}: {type(error).__name__}: {error}"
+            f"workload {name!r} cannot be had from {where}: {type(error).__name__}: {error}{place_of(error)}"
         ) from error
 
 

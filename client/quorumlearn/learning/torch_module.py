@@ -69,6 +69,7 @@ class BuiltModule:
         self._drew = False
         self._resets = False
         self._initial: tuple[int, Model] | None = None
+        self.times_built = 0
 
     @property
     def module(self) -> nn.Module:
@@ -126,6 +127,7 @@ class BuiltModule:
         given = () if self._settings is None else (self._settings,)
         with draws.turn(), own_code(self._workload, "making the module", "correct the model", ModelError):
             module = self._model(*given)
+        self.times_built += 1
         if not isinstance(module, nn.Module):
             raise ModelError(f"{self._workload}: the model gave a {type(module).__name__}, and no nn.Module")
         return module, draws

@@ -171,6 +171,10 @@ class ConfiguredTorch:
 
         return privacy.epsilon(self.config, samples)
 
+    @property
+    def times_built(self) -> int:
+        return self.built.times_built
+
     def warm_up(self, *, training: bool) -> None:
         """The module, and what torch's optimisers import when they first take a step."""
         _ = self._module.module

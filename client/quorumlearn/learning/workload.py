@@ -171,6 +171,16 @@ class Warming(Protocol):
         ...
 
 
+@runtime_checkable
+class Building(Protocol):
+    """A workload that builds its model with somebody else's code."""
+
+    @property
+    def times_built(self) -> int:
+        """How often that code was called: once, and again for a seed whose model nothing else can give."""
+        ...
+
+
 class Definition(Protocol):
     """A workload without a configuration: what an entry point, or `package.module:NAME` in a node's file, gives."""
 

@@ -59,7 +59,7 @@ class Health:
                 self._look()
         return not self._problems
 
-    def doubt(self, error: Exception) -> None:
+    def doubt(self, error: BaseException) -> None:
         """Something could not be done: if it is for want of the state folder or the store, that is looked into at once."""
         if isinstance(error, (JournalError, StoreFull, StoreUnavailable)):
             self._doubted.set()

@@ -43,6 +43,9 @@ OPTIONS = Options(
 took and lost is submitted again, and then the node looks at the ledger: it sends a step that is not there anew, and one that is there
 is refused."""
 
+MOST_PARTS = 64
+"""So many parts of the data are kept, of identities, workloads and configurations; of more, the one used longest ago is read again."""
+
 KEPT = ".kept"
 """The folder for copies of artifacts in the state folder; no user's folder may be called so."""
 
@@ -60,6 +63,7 @@ class Organisation:
         self._loading = threading.Lock()
         self._positions: dict[str, tuple[int, int]] = {}
         self._parts: dict[tuple[str, str, str, str], learning.Data] = {}
+        self._digests: dict[tuple[str, str, str, str], str] = {}
 
     @cached_property
     def store(self) -> ArtifactStore:
@@ -134,8 +138,19 @@ class Organisation:
             if key not in self._parts:
                 self._take(kind, workload, key[2:])
             if key not in self._parts:  # none of the roles that do this usually
-                self._parts[key] = self._loaded(identity, kind, workload)
-            return self._parts[key]
+                self._keep(key, self._loaded(identity, kind, workload))
+            part = self._parts[key] = self._parts.pop(key)
+            return part
+
+    def _keep(self, key: tuple[str, str, str, str], part: learning.Data) -> None:
+        """Equal samples once, however many configurations read them: a stranger's tasks fill no memory."""
+        digest = part.digest()
+        same = next((other for other, known in self._digests.items() if known == digest), None)
+        self._parts.pop(key, None)
+        self._parts[key], self._digests[key] = part if same is None else self._parts[same], digest
+        while len(self._parts) > max(MOST_PARTS, len(self.config.identities)):
+            old = next(iter(self._parts))
+            del self._parts[old], self._digests[old]
 
     def _take(self, kind: Literal["train", "test"], workload: learning.Workload, of: tuple[str, str]) -> None:
         """Take the parts of all identities that need such data: what they have in common need be read once only."""
@@ -143,7 +158,7 @@ class Organisation:
         for one in self.config.identities:
             if (one.role == "miner") == (kind == "train"):
                 part = self._loaded(one, kind, workload, held.append)
-                self._parts[one.user, kind, *of] = part
+                self._keep((one.user, kind, *of), part)
 
     def _loaded(
         self,

@@ -46,7 +46,7 @@ class Readiness:
             self._lacks.pop(part, None)
             metrics.READY.set(not self._lacks)
 
-    def failed(self, part: Part, error: Exception) -> bool:
+    def failed(self, part: Part, error: BaseException) -> bool:
         """The node could not get this part, or has lost it; whether that is news."""
         sentence = f"{part.value}: {error}"
         with self._lock:

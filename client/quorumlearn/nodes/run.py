@@ -233,7 +233,7 @@ class Node:
         try:
             names = self.organisation.config.workload_names()
             self.organisation.ready_data([get_workload(name, {}) for name in names])
-        except Exception as error:  # noqa: BLE001 - nobody needs it yet
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - nobody needs it yet
             if self.readiness.failed(Part.DATA, error):
                 log.warning("cannot read its data", kind=type(error).__name__, error=str(error))
         else:
@@ -250,7 +250,7 @@ class Node:
                 workload, training=any(one.role == "miner" for one in self.organisation.config.identities)
             )
             self.organisation.ready_data([workload])
-        except Exception as error:  # noqa: BLE001 - nobody needs it yet
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - nobody needs it yet
             log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
 
     def _employed(self, key: tuple[str, str]) -> bool:

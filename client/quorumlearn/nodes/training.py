@@ -131,7 +131,7 @@ class Trainer:
             values = self._quantised(spec, learning.difference(public, base), drawn.rounding)
         except _Stopped:
             return None
-        except Exception as error:  # noqa: BLE001 - what training or loading dies of costs this miner's round, nothing else
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - what training or loading dies of costs this miner's round, nothing else
             self._sit_out(now, error)
             return None
         if private:
@@ -162,7 +162,7 @@ class Trainer:
             began = now.times[0].entered_ms if now.times else 0
             self.budget.spend(data, f"{now.task_id}-{now.number}-{began}")
 
-    def _sit_out(self, now: b.Round, error: Exception) -> None:
+    def _sit_out(self, now: b.Round, error: BaseException) -> None:
         """Leave this round to the others; the next is tried again."""
         said = counted(now.task_id, error)
         log.error("sits the round out", task=now.task_id, round=now.number, identity=self.me, **said)

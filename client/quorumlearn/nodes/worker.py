@@ -101,7 +101,7 @@ class Worker:
     feed: TaskFeed
     market: Market
     stop: threading.Event
-    doubt: Callable[[Exception], None] = lambda _: None
+    doubt: Callable[[BaseException], None] = lambda _: None
     """Told of every error: something may be amiss with the whole node (nodes.health)."""
     check: Callable[[TaskView], None] = lambda _: None
     """Raises if the task is none to act in (nodes.pin)."""
@@ -127,7 +127,7 @@ class Worker:
                     acted = self.role.act(view, News(self.feed, mark))
                 except Refused:
                     raise
-                except Exception:
+                except (Exception, SystemExit):
                     due_since = self._advance(view, due_since)
                     raise
                 if self.role.finished(view):
@@ -142,7 +142,7 @@ class Worker:
                 self.feed.expire()
                 due_since = None
                 longest = LONGEST_PAUSE
-            except Exception as error:  # noqa: BLE001 - whatever one step of one identity dies of ends nothing else
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever one step of one identity dies of ends nothing else
                 if self.stop.is_set():
                     return
                 self._failed(error, pause)
@@ -197,7 +197,7 @@ class Worker:
             return LONGEST_PAUSE
         return min(max(deadline / 1000 - time.time() + advance_delay, SHORTEST_PAUSE), LONGEST_PAUSE)
 
-    def _failed(self, error: Exception, pause: float) -> None:
+    def _failed(self, error: BaseException, pause: float) -> None:
         """Count and say what is tried again after so many seconds; where it was, if it is none of what is foreseen."""
         self.doubt(error)
         metrics.RETRIES.labels(self.feed.task).inc()
@@ -222,7 +222,7 @@ class Worker:
             )
 
 
-def _unreachable(error: Exception) -> bool:
+def _unreachable(error: BaseException) -> bool:
     return isinstance(error, GatewayError) and error.unreachable
 
 

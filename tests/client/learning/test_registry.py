@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 from quorumlearn import learning
 from quorumlearn.learning import WorkloadError, digest_of, get_workload, register
+from quorumlearn.learning.registry import MOST_BUILT
 
 MODULE = """
 from dataclasses import dataclass
@@ -81,6 +84,19 @@ def test_a_workload_is_found_where_a_file_says(folder: Path) -> None:
         "risk", {"shape": "7", "width": "5", "epochs": "2", "colours": '["blue", "red"]'}
     )
     assert learning.installed()["risk"] == at(folder, "RISK")
+
+
+def test_a_strangers_tasks_with_ever_other_configurations_fill_no_memory(folder: Path) -> None:
+    register("risk", at(folder, "RISK"), folder)
+    kept = get_workload("risk", {"width": "1"})
+    others = []
+    for width in range(2, 2 * MOST_BUILT):
+        others.append(weakref.ref(get_workload("risk", {"width": str(width)})))
+        assert get_workload("risk", {"width": "1"}) is kept, "what is in use stays"
+    gc.collect()
+    assert 0 < sum(one() is not None for one in others) <= MOST_BUILT
+    assert others[0]() is None
+    assert get_workload("risk", {"width": "2"}).shapes == {"w": (2,)}
 
 
 @pytest.mark.parametrize(

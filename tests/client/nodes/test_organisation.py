@@ -9,7 +9,7 @@ import pytest
 from quorumlearn import learning
 from quorumlearn.learning import mnist
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
-from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.organisation import MOST_PARTS, Organisation
 
 
 @pytest.fixture
@@ -62,3 +62,29 @@ def test_parts_of_the_data_are_taken_once_and_the_rest_is_let_go(
     assert organisation.shard(other, workload).digest() != shard.digest()
     with pytest.raises(ValueError, match="read-only"):
         shard.inputs[0] = 0
+
+
+def test_equal_samples_are_kept_once_whatever_strangers_tasks_configure_and_not_for_ever(
+    organisation: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    class Reads:
+        name = "clinic"
+
+        def __init__(self, number: int) -> None:
+            self.config = learning.TrainingConfig(late_rounds=number)
+
+        def load(self, source: str | None, part: learning.Part) -> learning.Samples:
+            read.append(part.identity)
+            return learning.Samples(np.arange(40.0).reshape(40, 1), np.arange(40) % 2)
+
+    monkeypatch.setattr(Organisation, "name", lambda _, user: f"M/{user}")
+    miner = organisation.config.identities[0]
+    parts = [organisation.shard(miner, Reads(number)) for number in range(MOST_PARTS)]  # type: ignore[arg-type]
+    assert len({id(part) for part in parts}) == 1
+    times = read.count("M/miner1")
+    organisation.shard(miner, Reads(MOST_PARTS - 1))  # type: ignore[arg-type]
+    assert read.count("M/miner1") == times == MOST_PARTS
+    organisation.shard(miner, Reads(0))  # type: ignore[arg-type]
+    assert read.count("M/miner1") == times + 1

@@ -110,7 +110,7 @@ class Failing:
     advance_delay: float | None = 1.0
     next_look: float | None = None
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *errors: BaseException) -> None:
         self.errors = list(errors)
 
     def act(self, view: b.TaskView, news: News) -> bool:
@@ -130,7 +130,12 @@ def test_whatever_a_step_dies_of_is_logged_counted_and_tried_again(monkeypatch: 
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(module, "LONGEST_PAUSE", 0.001)
     market, doubted = Market(Views()), []  # type: ignore[var-annotated]
-    unforeseen = (RuntimeError("CUDA error"), MemoryError("7 GiB"), KeyError("conv1"))
+    unforeseen = (
+        RuntimeError("CUDA error"),
+        MemoryError("7 GiB"),
+        KeyError("conv1"),
+        SystemExit("no licence"),
+    )
     errors = (*unforeseen, JournalError("no space"), Refused("blocks:Commit", "WRONG_PHASE", "too late"))
     work = Worker(
         "M/a", Failing(*errors), TaskFeed("died", market), market, threading.Event(), doubted.append
@@ -138,8 +143,8 @@ def test_whatever_a_step_dies_of_is_logged_counted_and_tried_again(monkeypatch: 
     with capture_logs() as logs:
         work.run()
     failed = [one for one in logs if one["event"] == "failed, will try again"]
-    assert [one["kind"] for one in failed] == ["RuntimeError", "MemoryError", "KeyError"]
-    assert [one["error"] for one in failed] == ["CUDA error", "7 GiB", "'conv1'"]
+    assert [one["kind"] for one in failed] == ["RuntimeError", "MemoryError", "KeyError", "SystemExit"]
+    assert [one["error"] for one in failed] == ["CUDA error", "7 GiB", "'conv1'", "no licence"]
     assert all("test_worker.py:" in one["at"] for one in failed)
     (foreseen,) = (one for one in logs if one["event"] == "will try again")
     assert (foreseen["error"], foreseen["until"]) == ("no space", "the state folder can be read and written")
@@ -247,7 +252,7 @@ def advances(
     ledger = Due(clock, due)
     market = Market(ledger)
     role = Onlooker(clock, advance_delay, looks=looks, every=every, error=error)
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     Worker("V/v", role, QuickFeed(market, clock), market, QuickStop(clock), failures.append).run()
     assert set(failures) <= {error}
     return ledger.advanced
