@@ -28,3 +28,12 @@ def mnist_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("no MNIST: name the folder of its IDX files in QUORUMLEARN_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def heart_folder(mnist_folder: Path) -> Path:
+    """The folder with the four hospitals' tables."""
+    folder = mnist_folder.parent / "heart"
+    if not folder.is_dir():
+        pytest.skip("no heart disease data in `heart` beside the folder of QUORUMLEARN_DATA")
+    return folder

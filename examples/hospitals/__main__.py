@@ -139,8 +139,9 @@ def _listed(seeds: Sequence[int]) -> str:
 
 def _tables(data: Path | None) -> Path:
     """The folder of the four tables. Failure if there is none."""
-    if data is None and "QUORUMLEARN_DATA" in os.environ:
-        data = Path(os.environ["QUORUMLEARN_DATA"]).parent / "heart"
+    if data is None and os.environ.get("QUORUMLEARN_DATA"):
+        named = Path(os.environ["QUORUMLEARN_DATA"])
+        data = next((one for one in (named / "heart", named.parent / "heart") if one.is_dir()), None)
     if data is None:
         raise Failure(
             "no data: name the folder of the four hospitals' tables with --data; the UCI repository has them, "
@@ -162,7 +163,9 @@ def _seeds(text: str) -> list[int]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m examples.hospitals", description=__doc__)
     parser.add_argument(
-        "--data", type=Path, help="the folder of the tables; by default `heart` beside QUORUMLEARN_DATA"
+        "--data",
+        type=Path,
+        help="the folder of the tables; by default `heart` in QUORUMLEARN_DATA, or beside it",
     )
     parser.add_argument("--folder", type=Path, default=Path("example-hospitals"), help="where to play it")
     parser.add_argument(

@@ -15,7 +15,6 @@ Source of the data: Janosi, Steinbrunn, Pfisterer, Detrano, "Heart Disease", UCI
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +97,7 @@ def net(settings: Settings) -> nn.Module:
     return nn.Sequential(nn.Linear(INPUTS, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, 2))
 
 
-def descent(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
+def descent(parameters: list[nn.Parameter], settings: TrainingConfig) -> torch.optim.Optimizer:
     """Weights decay: a hundred patients are soon learnt by heart."""
     return torch.optim.SGD(
         parameters, lr=settings.learning_rate, momentum=settings.momentum, weight_decay=DECAY

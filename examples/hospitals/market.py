@@ -36,7 +36,7 @@ def play_market(data: Path, folder: Path, ways: Ways) -> Played:
 
     def look(folder: Path) -> None:
         with quorumlearn.connect(folder / "network", "owner/owner", store=folder / "artifacts") as market:
-            played.scores = ways.scores(market.task("heart-1").model().tensors)
+            played.scores = ways.scores(dict(market.task("heart-1").model().tensors))
             played.seats = {
                 one: market.contracts.account(f"{one.capitalize()}MSP/verifier").balance - SEAT_TOKENS
                 for one in HOSPITALS

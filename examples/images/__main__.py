@@ -26,6 +26,7 @@ WANTED, AT_HAND = "CIFAR10", "MNIST"
 THEIRS = {"MNIST": 0.20, "CIFAR10": 2.57}
 """Points that Chain FL loses against central training: Korkmaz et al., BCCA 2020."""
 SMALL_ROUNDS, SMALL_SHARDS = 2, 80
+_READS = PICTURES.build(PICTURES.settings())  # whatever its settings, it reads alike
 
 
 def main(data: Path | None, dataset: str | None, folder: Path, rounds: int | None, small: bool) -> None:
@@ -42,7 +43,7 @@ def main(data: Path | None, dataset: str | None, folder: Path, rounds: int | Non
 
     def look(played: Path) -> None:
         with quorumlearn.connect(played / "network", "owner/owner", store=played / "artifacts") as market:
-            accuracy.append(workload.evaluate(market.task(task["id"]).model().tensors, test).value)
+            accuracy.append(workload.evaluate(dict(market.task(task["id"]).model().tensors), test).value)
 
     with tempfile.TemporaryDirectory() as made:
         files = Path(made)
@@ -82,7 +83,7 @@ def _shape(samples: learning.Samples) -> dict[str, int]:
 
 
 def _folder(data: Path | None) -> Path:
-    if data is None and "QUORUMLEARN_DATA" in os.environ:
+    if data is None and os.environ.get("QUORUMLEARN_DATA"):
         data = Path(os.environ["QUORUMLEARN_DATA"])
     if data is None or not data.is_dir():
         raise Failure(
@@ -95,7 +96,7 @@ def _folder(data: Path | None) -> Path:
 def _there(images: Path) -> str:
     """CIFAR10 if it is in the folder, otherwise MNIST, and a sentence that says so."""
     try:
-        PICTURES.reader(str(images), learning.Part("test", WANTED))
+        _READS.load(str(images), learning.Part("test", WANTED))
     except learning.DataMissing:
         print_text(f"NOTE: {images} does not hold {WANTED}; playing {AT_HAND} instead.", style="bold yellow")
         return AT_HAND
@@ -104,7 +105,7 @@ def _there(images: Path) -> str:
 
 def _samples(images: Path, name: str, kind: str) -> learning.Samples:
     try:
-        found = PICTURES.reader(str(images), learning.Part("train" if kind == "train" else "test", name))
+        found = _READS.load(str(images), learning.Part("train" if kind == "train" else "test", name))
     except learning.LearningError as error:
         raise Failure(f"no data: {error}", Exit.USAGE) from error
     assert isinstance(found, learning.Samples)
