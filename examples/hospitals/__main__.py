@@ -44,6 +44,7 @@ def main(
         return
     found: dict[str, list[Scores]] = {}
     paid: Played | None = None
+    epsilons: list[float] = []
     for seed in seeds:
         for name, scores in plainly(Ways(tables, plan, seed)):
             found.setdefault(name, []).append(scores)
@@ -56,10 +57,14 @@ def main(
             ways = Ways(tables, replace(plan, settings={**plan.settings, **settings}), seed)
             played = play_market(tables, folder, ways)
             found.setdefault(name, []).append(played.scores)
+            assert played.report is not None
+            epsilons += [one.epsilon for one in played.report.miners if one.epsilon is not None]
             if not settings:
                 paid = played
     print_text("")
     print_scores(found, plan, seeds)
+    if epsilons:
+        print_text(f"private: epsilon {max(epsilons):.1f} at most, at delta {PRIVATE['dp_delta']}")
     if paid is not None:
         print_text("")
         print_pay(plan, paid)
