@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -31,9 +31,16 @@ FUNDS = {Role.OWNER: 10_000, Role.MINER: 200, Role.VERIFIER: 400}
 """Tokens that the treasury mints for each account of a role."""
 
 
-def play(example: Path, folder: Path, nodes: Sequence[str], links: Mapping[str, Path]) -> TaskReport:
+def play(
+    example: Path,
+    folder: Path,
+    nodes: Sequence[str],
+    links: Mapping[str, Path],
+    look: Callable[[Path], None] = lambda _: None,
+) -> TaskReport:
     """Play the files of `example` in `folder`: bring its network up, fund its accounts, run a node for each file of `nodes`, publish its
-    task and follow it to the end. `links` are names in the folder for what is elsewhere. Prints commands, rounds and the report.
+    task and follow it to the end. `links` are names in the folder for what is elsewhere; `look` is given the folder once the task has
+    ended, while its network still answers. Prints commands, rounds and the report.
 
     Failure if a command fails, a node ends, or the task does not end well.
     """
@@ -68,6 +75,7 @@ def play(example: Path, folder: Path, nodes: Sequence[str], links: Mapping[str, 
             with open_market(network, "owner/owner") as market:
                 report, status = collect(market, task), market.task(task).state.status
                 whole = conserved(market.totals())
+            look(folder)
         finally:
             with undisturbed():
                 running.stop()

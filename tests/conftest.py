@@ -31,3 +31,12 @@ def mnist_folder() -> Path:
     if folder is None:
         pytest.skip("no MNIST: name the folder that holds its folder `mnist` in QUORUMLEARN_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def heart_folder(mnist_folder: Path) -> Path:
+    """The folder with the four hospitals' tables."""
+    folder = mnist_folder.parent / "heart"
+    if not folder.is_dir():
+        pytest.skip("no heart disease data in `heart` beside the folder of QUORUMLEARN_DATA")
+    return folder
