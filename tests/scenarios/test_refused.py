@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 
 import pytest
-from quorumlearn.gateway import EndorseError, EvaluateError, connect_profile
+from quorumlearn.cli.terminal import Exit
+from quorumlearn.gateway import CredentialError, EndorseError, EvaluateError, connect_profile, credentials
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn_network.identities import ROLE_ATTRIBUTE, ensure_user, existing_organisation
 from quorumlearn_proto import task_pb2 as t
@@ -102,18 +103,34 @@ def test_who_may_not_or_cannot_is_refused(
     assert published.market().totals() == before
 
 
-def test_an_expired_certificate_is_refused_and_its_renewal_accepted(published: Stage) -> None:
+class Slow(datetime):
+    """A clock that is an hour behind."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Slow:
+        return cls.fromtimestamp(datetime.now(tz).timestamp() - 3600, tz)
+
+
+def test_an_expired_certificate_is_refused_and_its_renewal_accepted(
+    published: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own user's command and, where that does not look, by the peer."""
     spec = published.spec.organisation("miners1")
     organisation = existing_organisation(published.network, spec.name, spec.msp_id)
     attributes = {ROLE_ATTRIBUTE: "miner"}
     ensure_user(organisation, "late", attributes, validity=timedelta(seconds=-1))
+    with pytest.raises(CredentialError, match="ran out on"):
+        published.market("miners1/late")
+    with monkeypatch.context() as unaware:
+        unaware.setattr(credentials, "datetime", Slow)
+        late = published.market("miners1/late")
     with pytest.raises(EvaluateError, match="expired"):
-        published.market("miners1/late").view(WAITING)
+        late.view(WAITING)
     with pytest.raises(EndorseError, match="expired"):
-        published.market("miners1/late").join(WAITING)
+        late.join(WAITING)
     told = published.on_ledger("token", "transfer", "OwnerMSP/owner", "1", who="miners1/late")
-    assert (told.code, told.out) == (1, "")
-    assert "expired" in told.err
+    assert (told.code, told.out) == (Exit.USAGE, "")
+    assert "ran out on" in told.err
     renewed = published.cli("identity", "renew", "miners1/late", "--folder", str(published.network))
     assert renewed.code == 0, renewed.err
     told = published.on_ledger("task", "show", WAITING, who="miners1/late")

@@ -64,6 +64,11 @@ def serving(*organisations: str) -> Iterator[Server]:
     try:
         host, port = running.get_host_and_port()
         address = f"http://{host}:{port}"
+        for path, body in (
+            ("reset", b""),
+            ("reset-auth", b"1000000"),
+        ):  # servers of one process share what they know
+            _tell(address, path, body)
         client("s3", address, "root", "root").create_bucket(Bucket=BUCKET)
         users, keys = client("iam", address, "root", "root"), {}
         for organisation in organisations:
@@ -72,8 +77,11 @@ def serving(*organisations: str) -> Iterator[Server]:
             users.put_user_policy(UserName=organisation, PolicyName="store", PolicyDocument=text)
             made = users.create_access_key(UserName=organisation)["AccessKey"]
             keys[organisation] = (made["AccessKeyId"], made["SecretAccessKey"])
-        enforce = Request(f"{address}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
-        urlopen(enforce, timeout=10).close()
+        _tell(address, "reset-auth", b"0")
         yield Server(address, keys)
     finally:
         running.stop()
+
+
+def _tell(address: str, path: str, body: bytes) -> None:
+    urlopen(Request(f"{address}/moto-api/{path}", body, {"Content-Type": "text/plain"}), timeout=10).close()
