@@ -104,11 +104,11 @@ def test_who_may_not_or_cannot_is_refused(
 
 
 class Slow(datetime):
-    """A clock that is an hour behind."""
+    """A clock that is a minute behind."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Slow:
-        return cls.fromtimestamp(datetime.now(tz).timestamp() - 3600, tz)
+        return cls.fromtimestamp(datetime.now(tz).timestamp() - 60, tz)
 
 
 def test_an_expired_certificate_is_refused_and_its_renewal_accepted(
