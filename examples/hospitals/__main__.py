@@ -44,27 +44,23 @@ def main(
         return
     found: dict[str, list[Scores]] = {}
     paid: Played | None = None
-    epsilons: list[float] = []
     for seed in seeds:
         for name, scores in plainly(Ways(tables, plan, seed)):
             found.setdefault(name, []).append(scores)
         if given.plain:
             continue
-        tasks: dict[str, Mapping[str, object]] = {"this market": {}}
+        tasks = {"this market": Ways(tables, plan, seed)}
         if not given.small:
-            tasks["this market, private"] = PRIVATE
-        for name, settings in tasks.items():
-            ways = Ways(tables, replace(plan, settings={**plan.settings, **settings}), seed)
+            tasks["this market, private"] = _private(tasks["this market"])
+        for name, ways in tasks.items():
             played = play_market(tables, folder, ways)
             found.setdefault(name, []).append(played.scores)
-            assert played.report is not None
-            epsilons += [one.epsilon for one in played.report.miners if one.epsilon is not None]
-            if not settings:
+            if not ways.workload.config.private:
                 paid = played
     print_text("")
     print_scores(found, plan, seeds)
-    if epsilons:
-        print_text(f"private: epsilon {max(epsilons):.1f} at most, at delta {PRIVATE['dp_delta']}")
+    epsilon = _private(Ways(tables, plan, seeds[0])).epsilon
+    print_text(f"private: epsilon {epsilon:.1f} for whom it protects least, at delta {PRIVATE['dp_delta']}")
     if paid is not None:
         print_text("")
         print_pay(plan, paid)
@@ -72,12 +68,16 @@ def main(
 
 def plainly(ways: Ways) -> Iterable[tuple[str, Scores]]:
     """The ways without a ledger, by name, with their AUC by hospital."""
-    private = replace(ways, plan=replace(ways.plan, settings={**ways.plan.settings, **PRIVATE}))
+    private = _private(ways)
     yield "alone", ways.alone()
     yield "central", ways.central()
     yield "plain averaging, nobody cheats", ways.rounds(MEAN, cheating=False).scores
     yield f"plain averaging, {ways.plan.cheat} cheats", ways.rounds(MEAN).scores
     yield f"plain averaging, private, {ways.plan.cheat} cheats", private.rounds(MEAN).scores
+
+
+def _private(ways: Ways) -> Ways:
+    return replace(ways, plan=replace(ways.plan, settings={**ways.plan.settings, **PRIVATE}))
 
 
 def compare_rules(tables: Path, plan: Plan, seeds: Sequence[int]) -> None:

@@ -91,6 +91,12 @@ class Ways:
             sketch_size=SKETCH,
         )
 
+    @property
+    def epsilon(self) -> float:
+        """What all rounds cost a patient of the miner with the fewest, at the settings' dp_delta; they must be private."""
+        found = [self.workload.epsilon([len(one)] * self.plan.rounds) for one in self.shards]
+        return max(one for one in found if one is not None)
+
     def scores(self, model: learning.Model) -> Scores:
         return {one: self.workload.evaluate(model, self.test[one]).value for one in HOSPITALS}
 

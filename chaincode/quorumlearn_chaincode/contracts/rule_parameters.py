@@ -36,6 +36,7 @@ BOUNDS: Mapping[str, Bound] = {
     "bucket_size": Bound(1),
     "steps": Bound(1, 1000),
     "margin": Bound(0, 0.5, whole=False),
+    "least_new": Bound(0.1, 0.95, whole=False),
     "slack": Bound(1, 10, whole=False),
     "smoothing": Bound(1e-9, 1, whole=False),
     "clip": Bound(1e-6, 1e6, whole=False),

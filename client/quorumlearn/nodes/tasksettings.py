@@ -87,7 +87,7 @@ class RulePart(_Strict):
     parameters: dict[str, Setting] = Field(
         {},
         description='of the rule; margin: "0.07" leaves out who is not clear of the line too; docs/cost.md; '
-        'least_new: "0.7" of what is usual must be new, or an update is not paid; docs/robustness.md',
+        'least_new: "0.7" (0.1 to 0.95) of what is usual must be new, or an update is not paid; docs/robustness.md',
     )
     root: str | None = Field(
         None,
