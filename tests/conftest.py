@@ -34,9 +34,11 @@ def mnist_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def heart_folder(mnist_folder: Path) -> Path:
+def heart_folder() -> Path:
     """The folder with the four hospitals' tables."""
-    folder = mnist_folder.parent / "heart"
-    if not folder.is_dir():
-        pytest.skip("no heart disease data in `heart` beside the folder of QUORUMLEARN_DATA")
+    folder = data_folder("heart")
+    if folder is None:
+        pytest.skip(
+            "no heart disease data: name the folder that holds its folder `heart` in QUORUMLEARN_DATA"
+        )
     return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from statistics import mean, median
 
 import yaml
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text
+from quorumlearn.learning import data_folder
 
 from examples.hospitals.heart import HOSPITALS, NoData, original
 from examples.hospitals.market import Played, play_market
@@ -144,9 +144,7 @@ def _listed(seeds: Sequence[int]) -> str:
 
 def _tables(data: Path | None) -> Path:
     """The folder of the four tables. Failure if there is none."""
-    if data is None and os.environ.get("QUORUMLEARN_DATA"):
-        named = Path(os.environ["QUORUMLEARN_DATA"])
-        data = next((one for one in (named / "heart", named.parent / "heart") if one.is_dir()), None)
+    data = data or data_folder("heart")
     if data is None:
         raise Failure(
             "no data: name the folder of the four hospitals' tables with --data; the UCI repository has them, "

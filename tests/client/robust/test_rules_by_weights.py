@@ -215,7 +215,9 @@ def test_who_is_which_row_changes_no_weight(name: str, seed: int, count: int, f:
     order = np.random.default_rng(seed + 1).permutation(count)
     rule = rule_of(name, min(f, largest_byzantine(count))).for_remaining(count, 0)
     plain, moved = rule.weights(x), rule.weights(x[order])
-    np.testing.assert_allclose(plain.values[order], moved.values, rtol=1e-4, atol=1e-9)  # iterated until little moves
+    np.testing.assert_allclose(
+        plain.values[order], moved.values, rtol=1e-4, atol=1e-9
+    )  # iterated until little moves
     np.testing.assert_allclose(plain.scores[order], moved.scores, rtol=1e-4, atol=1e-12)
 
 
