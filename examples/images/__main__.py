@@ -25,7 +25,7 @@ MINERS = 4
 WANTED, AT_HAND = "CIFAR10", "MNIST"
 THEIRS = {"MNIST": 0.20, "CIFAR10": 2.57}
 """Points that Chain FL loses against central training: Korkmaz et al., BCCA 2020."""
-SMALL_ROUNDS, SMALL_SHARDS = 2, 80
+SMALL_ROUNDS, SMALL_SHARDS, SMALL_RATE = 2, 80, 0.05  # few steps must be longer to show something
 _READS = PICTURES.build(PICTURES.settings())  # whatever its settings, it reads alike
 
 
@@ -36,6 +36,8 @@ def main(data: Path | None, dataset: str | None, folder: Path, rounds: int | Non
     train, test = _samples(images, name, "train"), _samples(images, name, "test")
     task["rounds"] = rounds or (SMALL_ROUNDS if small else task["rounds"])
     config = {**task["workload"]["config"], **_shape(train)}
+    if small:
+        config["learning_rate"] = SMALL_RATE
     task["workload"]["config"] = config
     shards = max(MINERS, min(SMALL_SHARDS, len(train) // 10)) if small else MINERS
     workload = PICTURES.build(PICTURES.settings(**config))
