@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_rounds_go_to_mlflow_and_tensorboard(stage: Stage, market: Connection, t
     )
     assert told.code == 0, told.err
     rounds = market.task(TASK).rounds()
-    client = MlflowClient(tracking_uri=uri)
+    client: Any = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("quorumlearn")
     (run,) = client.search_runs([experiment.experiment_id])
     assert (run.info.status, run.info.run_name) == ("FINISHED", TASK)
