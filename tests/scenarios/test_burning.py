@@ -145,6 +145,10 @@ def test_check_says_which_term_fails_for_whom(stage: Stage) -> None:
     assert told.fields["task"] == {
         "task": "mnist-checked",
         "specification": canonical.digest(spec),
+        "workload": "mnist-cnn",
+        "version": "1",
+        "place": "quorumlearn",
+        "digest": spec.workload.digest,
         "broken": {"Miners1MSP/miner1": [], "Miners1MSP/miner2": []},
     }
 

@@ -61,6 +61,8 @@ class Origin:
 
 _registered: dict[str, tuple[Place, Path]] = {}
 _built: dict[tuple[str, str], Workload] = {}
+_spelt: dict[tuple[str, str], tuple[str, str]] = {}
+"""Of a configuration as it was written: the whole of it, by which the workload is kept."""
 _lock = threading.RLock()
 
 
@@ -70,8 +72,9 @@ def register(name: str, place: Place, folder: Path) -> None:
         if _registered.get(name) == (place, folder):
             return
         _registered[name] = place, folder
-        for key in [key for key in _built if key[0] == name]:
-            del _built[key]
+        for known in (_built, _spelt):
+            for key in [key for key in known if key[0] == name]:
+                del known[key]
 
 
 def origins() -> dict[str, Origin]:
@@ -115,23 +118,22 @@ def get_workload(name: str, config: Mapping[str, str]) -> Workload:
     or a value out of range."""
     key = name, json.dumps(dict(config), sort_keys=True)
     with _lock:
-        if key not in _built:
+        whole = _spelt.pop(key, None)
+        if whole is None or whole not in _built:
             found = definition(name)
             settings = _settings(name, found.settings, config)
             whole = name, json.dumps(settings.as_strings(), sort_keys=True)
             if whole not in _built:
-                _keep(whole, _said(name, "its `build`", lambda: found.build(settings)))
-            _keep(key, _built[whole])
-        _keep(key, _built[key])
-        return _built[key]
-
-
-def _keep(key: tuple[str, str], workload: Workload) -> None:
-    """As the one that was asked for last; those of longest ago make room."""
-    _built.pop(key, None)
-    _built[key] = workload
-    while len(_built) > MOST_BUILT:
-        del _built[next(iter(_built))]
+                _built[whole] = _said(name, "its `build`", lambda: found.build(settings))
+        _spelt[key] = whole
+        _built[whole] = _built.pop(
+            whole
+        )  # as the one that was asked for last; those of longest ago make room
+        while len(_built) > MOST_BUILT:
+            del _built[next(iter(_built))]
+        while len(_spelt) > 2 * MOST_BUILT:
+            del _spelt[next(iter(_spelt))]
+        return _built[whole]
 
 
 def digest_of(workload: Workload, public_blocks: Collection[str]) -> str:

@@ -48,7 +48,7 @@ from quorumlearn_proto.accounts import NAME
 
 from quorumlearn.attacks import BehaviourError, make_behaviour
 from quorumlearn.gateway import ConnectionSettings, CredentialSettings, load_connection
-from quorumlearn.learning import WORKLOADS, ShardError, ShardSpec, installed, register
+from quorumlearn.learning import WORKLOADS, ShardError, ShardSpec, origins, register
 from quorumlearn.nodes.location import Location
 from quorumlearn.nodes.terms import Terms
 
@@ -118,10 +118,10 @@ class NodeConfig(_Strict):
     def workload_names(self) -> tuple[str, ...]:
         """The workloads that the file speaks of: those of its own, and of each name or pattern under `data` the first that is installed.
         A file that names none means those that QuorumLearn brings, unless other packages bring some: then it does not say."""
-        named, known = list(self.workloads), installed()
+        named, known = list(self.workloads), origins()
         if isinstance(self.data, dict):
             named += [one for pattern in self.data for one in fnmatch.filter(known, pattern)[:1]]
-        elif not named and set(known) <= set(WORKLOADS):
+        elif not named and all(one.kind != "entry point" for one in known.values()):
             named = [*WORKLOADS[:1]]
         return tuple(dict.fromkeys(named))
 

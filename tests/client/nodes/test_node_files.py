@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from quorumlearn import ckks, learning, robust
+from quorumlearn.learning.registry import Origin
 from quorumlearn.nodes import config, taskfile
 from quorumlearn.nodes.encryption import parameters_of, record_of
 from quorumlearn.nodes.tasksettings import RewardPart, TaskFile
@@ -286,7 +287,8 @@ def test_a_file_says_whose_data_are_where(
     names: tuple[str, ...],
     source: str | None,
 ) -> None:
-    known = dict.fromkeys(learning.WORKLOADS, "quorumlearn") | others
-    monkeypatch.setattr(config, "installed", lambda: known)
+    known = dict.fromkeys(learning.WORKLOADS, Origin("built in", "quorumlearn"))
+    known |= {name: Origin("entry point", place) for name, place in others.items()}
+    monkeypatch.setattr(config, "origins", lambda: known)
     node = config.NodeConfig.model_validate({**NODE, "data": data})
     assert (node.workload_names(), node.source_of("mnist-cnn")) == (names, source)
