@@ -20,6 +20,7 @@ from quorumlearn.api.access import (
 __all__ = [
     "DEFAULT_FOLDER",
     "As",
+    "DigitsFolder",
     "Folder",
     "account_named",
     "choose_identity",
@@ -49,5 +50,13 @@ As = Annotated[
         metavar="ORG/USER",
         help="Who signs: a user's folder, or its name on the ledger; by default the first user of the network. With a connection's "
         "file: one of its identities, by name or account.",
+    ),
+]
+DigitsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with MNIST's four IDX files, or where `mnist` is.",
+        envvar="QUORUMLEARN_DATA",
+        metavar="FOLDER",
     ),
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quorumlearn_proto.derived import spec_digest
+from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn.cli.terminal import Failure
 
@@ -25,18 +26,18 @@ class Taken:
     notice: str | None
 
 
-def data_taken(organisation: Organisation, task: str) -> list[Taken]:
+def data_taken(organisation: Organisation, task: Task | None) -> list[Taken]:
     """What each identity takes of its data: for the task's workload or, without a task, for each that the node's file names.
     learning.LearningError if one cannot be had, or its data."""
     from quorumlearn import learning
     from quorumlearn.nodes.models import workload_of
 
     config = organisation.config
-    if task:
-        spec = organisation.market(config.identities[0].user).task(task).task.spec
-        workloads = [workload_of(spec)]
-    else:
-        workloads = [learning.get_workload(name, {}) for name in config.workload_names()]
+    workloads = (
+        [workload_of(task.spec)]
+        if task is not None
+        else [learning.get_workload(name, {}) for name in config.workload_names()]
+    )
     taken = []
     for workload in workloads:
         for one in config.identities:
@@ -62,28 +63,27 @@ class Asked:
     broken: dict[str, list[str]]
 
 
-def asks(organisation: Organisation, task: str) -> Asked:
-    """Ask the ledger for the task, and each identity's terms for what it breaks. learning.WorkloadError if what is installed under the
+def asks(organisation: Organisation, task: Task) -> Asked:
+    """Ask each identity's terms for what the task breaks. learning.WorkloadError if what is installed under the
     workload's name is not the task's."""
     from quorumlearn.learning import installed
     from quorumlearn.nodes.consent import Consent
     from quorumlearn.nodes.models import workload_of
 
     config, consent = organisation.config, Consent(organisation)
-    found = organisation.market(config.identities[0].user).task(task).task
-    workload = workload_of(found.spec)
+    workload = workload_of(task.spec)
     broken = {}
     for one in config.identities:
         if one.role != "owner":
             samples = len(organisation.shard(one, workload)) if one.role == "miner" else None
-            broken[organisation.name(one.user)] = list(consent.broken(one, found, samples))
+            broken[organisation.name(one.user)] = list(consent.broken(one, task, samples))
     return Asked(
-        task,
-        spec_digest(found.spec),
+        task.spec.task_id,
+        spec_digest(task.spec),
         workload.name,
         workload.version,
         installed()[workload.name],
-        found.spec.workload.digest,
+        task.spec.workload.digest,
         broken,
     )
 

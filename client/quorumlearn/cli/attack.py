@@ -20,7 +20,7 @@ from quorumlearn_proto.page_pb2 import TaskSummary
 from rich.console import Console
 
 from quorumlearn.analysis import MinerReport, TaskReport, collect, shown_score
-from quorumlearn.cli.access import open_market
+from quorumlearn.cli.access import DigitsFolder, open_market
 from quorumlearn.cli.demo import ARule, cleaned, end, find_data, play
 from quorumlearn.cli.processes import Nodes
 from quorumlearn.cli.scene import CHEATS, Scene, make_scene
@@ -74,14 +74,7 @@ def attack(
     folder: Annotated[
         Path, typer.Option(help="Where to play it; an earlier demo there is wiped.", metavar="FOLDER")
     ] = Path("quorumlearn-attack"),
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with MNIST's four IDX files, or where `mnist` is.",
-            envvar="QUORUMLEARN_DATA",
-            metavar="FOLDER",
-        ),
-    ] = None,
+    data: DigitsFolder = None,
     download: Annotated[bool, typer.Option(help="Download MNIST if it is nowhere on this machine.")] = True,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of training.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same blocks.")] = 7,

@@ -18,7 +18,7 @@ from quorumlearn_proto.derived import conserved
 from rich.console import Console
 
 from quorumlearn.analysis import collect
-from quorumlearn.cli.access import open_feed, open_market
+from quorumlearn.cli.access import DigitsFolder, open_feed, open_market
 from quorumlearn.cli.account import check_place, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import REPEATABLE, MemoryPeak, Nodes, call
@@ -46,14 +46,7 @@ def demo(
     folder: Annotated[
         Path, typer.Option(help="Where to play it; an earlier demo there is wiped.", metavar="FOLDER")
     ] = Path("quorumlearn-demo"),
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with MNIST's four IDX files, or where `mnist` is.",
-            envvar="QUORUMLEARN_DATA",
-            metavar="FOLDER",
-        ),
-    ] = None,
+    data: DigitsFolder = None,
     download: Annotated[bool, typer.Option(help="Download MNIST if it is nowhere on this machine.")] = True,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of training.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same blocks.")] = 7,

@@ -9,7 +9,7 @@ import typer
 from quorumlearn_network.profiles import write_whole
 from quorumlearn_network.spec import NetworkSpec, default_spec
 
-from quorumlearn.cli.access import DEFAULT_FOLDER
+from quorumlearn.cli.access import DEFAULT_FOLDER, DigitsFolder
 from quorumlearn.cli.example import mint_command, network_example, node_example, task_example, working
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
 
@@ -24,14 +24,7 @@ def init(
     store: Annotated[
         str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")
     ] = "artifacts",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with MNIST's four IDX files, or where `mnist` is.",
-            envvar="QUORUMLEARN_DATA",
-            metavar="FOLDER",
-        ),
-    ] = None,
+    data: DigitsFolder = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
     as_json: AsJson = False,
 ) -> None:

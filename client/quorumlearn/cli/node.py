@@ -18,7 +18,7 @@ from quorumlearn_network.certificates import attributes_of, read_certificate
 from quorumlearn_network.identities import ROLE_ATTRIBUTE
 from quorumlearn_network.up import read_network
 
-from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
+from quorumlearn.cli.access import DEFAULT_FOLDER, DigitsFolder, Folder
 from quorumlearn.cli.asking import asks, data_taken, judged
 from quorumlearn.cli.example import node_example
 from quorumlearn.cli.logs import log_to_stderr
@@ -147,9 +147,10 @@ def check(
         organisation.check_accounts()
         identities = {organisation.name(one.user): one.role for one in config.identities}
         unasked = check_roles(organisation)
-        taken = data_taken(organisation, task)
+        found = organisation.market(config.identities[0].user).task(task).task if task else None
+        taken = data_taken(organisation, found)
         stands = standing(organisation) if unasked is None else None
-        asked = asks(organisation, task) if task else None
+        asked = asks(organisation, found) if found is not None else None
     finally:
         organisation.close()
     if as_json:
@@ -194,14 +195,7 @@ def example(
     store: Annotated[
         str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")
     ] = "artifacts",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with MNIST's four IDX files, or where `mnist` is.",
-            envvar="QUORUMLEARN_DATA",
-            metavar="FOLDER",
-        ),
-    ] = None,
+    data: DigitsFolder = None,
 ) -> None:
     """Print a node's file for an organisation of the network: all its users who take part in tasks, and their data."""
     spec = read_network(folder)

@@ -38,7 +38,7 @@ from quorumlearn.learning.model import Model, blocks_of, shapes_of
 from quorumlearn.learning.own_code import own_code
 from quorumlearn.learning.scores import Metric, Score
 from quorumlearn.learning.turns import Draws
-from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult, tensors_of
 from quorumlearn.seeds import stream
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -133,9 +133,7 @@ class ConfiguredCallable:
         return {}
 
     def tensors(self, block: str) -> tuple[str, ...]:
-        if block not in self.blocks:
-            raise WorkloadError(f"{self.name} has no block {block!r}; it has {', '.join(self.blocks)}")
-        return tuple(name for name in self.shapes if name.partition(".")[0] == block)
+        return tensors_of(self, block)
 
     def initial_model(self, seed: int) -> Model:
         return _copied(self._begun(seed))

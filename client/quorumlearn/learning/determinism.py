@@ -71,3 +71,9 @@ def repeatable() -> Iterator[None]:
             if _outside.inside == 0:
                 torch.set_num_threads(_outside.threads)
                 torch.set_deterministic_debug_mode(_outside.mode)
+
+
+def first_step() -> None:
+    """One step of an optimiser, on nothing: torch's optimisers import its compiler when they first take one."""
+    parameter = torch.zeros(1, requires_grad=True)
+    torch.optim.SGD([parameter], lr=1.0).step()

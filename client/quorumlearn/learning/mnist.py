@@ -29,7 +29,7 @@ from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.mnist_layers import LAYERS, Layer
 from quorumlearn.learning.model import Model
 from quorumlearn.learning.scores import ACCURACY, Metric, Score
-from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult, tensors_of
 
 VERSION = "1"
 DOWNLOAD = "download"
@@ -85,9 +85,7 @@ class MnistWorkload:
         return {}
 
     def tensors(self, block: str) -> tuple[str, ...]:
-        if block not in self.blocks:
-            raise WorkloadError(f"{self.name} has no block {block!r}; it has {', '.join(self.blocks)}")
-        return tuple(name for name in self.shapes if name.partition(".")[0] == block)
+        return tensors_of(self, block)
 
     def initial_model(self, seed: int) -> Model:
         """Weights by He et al. (https://arxiv.org/abs/1502.01852), uniform; biases zero."""
@@ -122,10 +120,10 @@ class MnistWorkload:
 
     def warm_up(self, *, training: bool) -> None:
         with library_of(self.name):
-            from quorumlearn.learning import mnist_training  # brings torch
+            from quorumlearn.learning import determinism  # brings torch
 
         if training:
-            mnist_training.first_step()
+            determinism.first_step()
 
     def epsilon(self, samples: Iterable[int]) -> float | None:
         if not self.config.private:

@@ -26,12 +26,6 @@ Forward = Callable[[Tensors, Tensor], Tensor]
 _EVALUATION_BATCH = 128  # a layer's activations stay in the caches
 
 
-def first_step() -> None:
-    """One step of the optimiser that `train` uses, on nothing: torch's optimisers import its compiler when they first take one."""
-    parameter = torch.zeros(1, requires_grad=True)
-    torch.optim.SGD([parameter], lr=1.0).step()
-
-
 def train(
     workload: Workload, model: Model, data: Data, *, seed: int, on_step: OnStep | None = None
 ) -> TrainResult:

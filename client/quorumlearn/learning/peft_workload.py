@@ -35,7 +35,7 @@ from quorumlearn.learning.libraries import library_of
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.scores import ACCURACY, PERPLEXITY, Metric, Score
 from quorumlearn.learning.texts import read_texts
-from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult, tensors_of
 
 ADAPTER, HEAD = "adapter", "head"
 PAD = -1
@@ -157,9 +157,7 @@ class AdapterWorkload:
         return {"base": self.base.digest(), "tokenizer": self.tokenizer.tokenizer_digest()}
 
     def tensors(self, block: str) -> tuple[str, ...]:
-        if block not in self.blocks:
-            raise WorkloadError(f"{self.name} has no block {block!r}; it has {', '.join(self.blocks)}")
-        return tuple(name for name in self.shapes if name.partition(".")[0] == block)
+        return tensors_of(self, block)
 
     def initial_model(self, seed: int) -> Model:
         """As PEFT begins: LoRA's first matrices uniform, its second zero, so that the base is as it was. The head's weight is uniform."""

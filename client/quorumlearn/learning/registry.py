@@ -4,7 +4,7 @@ A workload's name on the ledger says which code each party runs of its own; code
 this order:
 1. what a node's or task's file names for it (`register`): `package.module:NAME`, a `Definition`; or a mapping, for clients of other
    systems, whose first key says of which (`CLIENTS`);
-2. those that QuorumLearn brings (`BUILT_IN`);
+2. those that QuorumLearn brings (`WORKLOADS`);
 3. entry points of installed packages, in the group ENTRY_POINTS: the entry's name is the workload's.
 
 `digest_of` is what all who train together must have alike. It stands in the task, and a node compares it before it joins.
@@ -35,8 +35,7 @@ from quorumlearn.learning.own_code import place_of
 from quorumlearn.learning.workload import Definition, TrainingConfig, Warming, Workload
 
 ENTRY_POINTS = "quorumlearn.workloads"
-BUILT_IN = {name: f"quorumlearn.learning.mnist:{name}" for name in ("mnist-cnn", "mnist-mlp", "mnist-wide")}
-WORKLOADS = tuple(BUILT_IN)
+WORKLOADS = ("mnist-cnn", "mnist-mlp", "mnist-wide")
 CLIENTS = {
     "app": "quorumlearn.learning.flower:definition",
     "base": "quorumlearn.learning.peft_workload:definition",
@@ -80,7 +79,7 @@ def register(name: str, place: Place, folder: Path) -> None:
 def origins() -> dict[str, Origin]:
     """The workloads there are, by name. Nothing is imported for it."""
     found = {entry.name: Origin("entry point", entry.value) for entry in entry_points(group=ENTRY_POINTS)}
-    found |= dict.fromkeys(BUILT_IN, Origin("built in", "quorumlearn"))
+    found |= dict.fromkeys(WORKLOADS, Origin("built in", "quorumlearn"))
     return found | {
         name: Origin(
             "file",
@@ -102,7 +101,7 @@ def definition(name: str) -> Definition:
     if registered is not None:
         place, folder = registered
         return _at(name, place, folder) if isinstance(place, str) else _of_client(name, place, folder)
-    if name in BUILT_IN:
+    if name in WORKLOADS:
         return _built_in(name)
     entry = next((one for one in entry_points(group=ENTRY_POINTS) if one.name == name), None)
     if entry is None:

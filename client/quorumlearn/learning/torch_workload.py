@@ -32,7 +32,7 @@ from torch import nn
 from torch.nn import functional
 
 from quorumlearn.learning.data import Data, Part, Samples
-from quorumlearn.learning.determinism import repeatable
+from quorumlearn.learning.determinism import first_step, repeatable
 from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
 from quorumlearn.learning.loading import Load, checked, loaded
 from quorumlearn.learning.measures import Measure, OwnMetric
@@ -44,7 +44,7 @@ from quorumlearn.learning.torch_samples import Loss, as_inputs, as_targets, each
 from quorumlearn.learning.torch_step import Optimiser, Step, optimiser_of, plain_steps
 from quorumlearn.learning.torch_tensors import changed, read
 from quorumlearn.learning.turns import Draws
-from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult, tensors_of
 
 Hook = Callable[[nn.Module, TrainingConfig], object]
 DEVICES = ("cpu", "cuda", "mps")
@@ -152,9 +152,7 @@ class ConfiguredTorch:
         return {} if self._module.frozen is None else {"frozen": self._module.frozen}
 
     def tensors(self, block: str) -> tuple[str, ...]:
-        if block not in self.blocks:
-            raise WorkloadError(f"{self.name} has no block {block!r}; it has {', '.join(self.blocks)}")
-        return tuple(name for name in self.shapes if name.partition(".")[0] == block)
+        return tensors_of(self, block)
 
     def initial_model(self, seed: int) -> Model:
         """The module as its own code begins it, under the seed. It repeats on one version of torch and one kind of processor; others may
@@ -179,8 +177,7 @@ class ConfiguredTorch:
         """The module, and what torch's optimisers import when they first take a step."""
         _ = self._module.module
         if training:
-            parameter = torch.zeros(1, requires_grad=True)
-            torch.optim.SGD([parameter], lr=1.0).step()
+            first_step()
 
     def train(self, model: Model, data: Data, *, seed: int, on_step: OnStep | None = None) -> TrainResult:
         samples = checked(self.name, data)

@@ -16,6 +16,7 @@ from typing import Protocol, Self, runtime_checkable
 import pydantic
 
 from quorumlearn.learning.data import Data, Part
+from quorumlearn.learning.errors import WorkloadError
 from quorumlearn.learning.model import Model
 from quorumlearn.learning.scores import Metric, Score
 
@@ -160,6 +161,13 @@ class Workload(Protocol):
         """Score `model` on `data`; errors as in `train`, and ScoreError if the metric says nothing of it. Numbers that do not stay finite
         are no error: they score worst."""
         ...
+
+
+def tensors_of(workload: Workload, block: str) -> tuple[str, ...]:
+    """`Workload.tensors`: the names that begin with the block's. WorkloadError if there is no such block."""
+    if block not in workload.blocks:
+        raise WorkloadError(f"{workload.name} has no block {block!r}; it has {', '.join(workload.blocks)}")
+    return tuple(name for name in workload.shapes if name.partition(".")[0] == block)
 
 
 @runtime_checkable

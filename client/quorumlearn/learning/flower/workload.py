@@ -25,7 +25,7 @@ import numpy as np
 import pydantic
 
 from quorumlearn.learning.data import Data, Part
-from quorumlearn.learning.errors import DataCorrupt, DataMissing, ModelError, TrainingError, WorkloadError
+from quorumlearn.learning.errors import DataCorrupt, DataMissing, ModelError, TrainingError
 from quorumlearn.learning.flower.entry import (
     FlowerEntry,
     Value,
@@ -39,7 +39,7 @@ from quorumlearn.learning.flower.spread import spread
 from quorumlearn.learning.flower.worker import SECRET_BYTES
 from quorumlearn.learning.model import Model, blocks_of, flatten, shapes_of, size_of, unflatten
 from quorumlearn.learning.scores import ACCURACY, AUC, Metric, Score
-from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult
+from quorumlearn.learning.workload import OnStep, TrainingConfig, TrainResult, tensors_of
 from quorumlearn.seeds import stream
 
 _log = logging.getLogger(__name__)
@@ -164,9 +164,7 @@ class FlowerWorkload:
         return found
 
     def tensors(self, block: str) -> tuple[str, ...]:
-        if block not in self.blocks:
-            raise WorkloadError(f"{self.name} has no block {block!r}; it has {', '.join(self.blocks)}")
-        return tuple(name for name in self.shapes if name.partition(".")[0] == block)
+        return tensors_of(self, block)
 
     def initial_model(self, seed: int) -> Model:
         """As the app's own model begins, its libraries' generators seeded: the same wherever these libraries are the same."""
