@@ -15,6 +15,8 @@ class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COMMIT: _ClassVar[Phase]
     BEACON: _ClassVar[Phase]
     REVEAL: _ClassVar[Phase]
+    TRACE: _ClassVar[Phase]
+    REPLAY: _ClassVar[Phase]
     SCREEN: _ClassVar[Phase]
     SELECT: _ClassVar[Phase]
     OPEN: _ClassVar[Phase]
@@ -55,6 +57,7 @@ class Fault(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BAD_SKETCH_SHARES: _ClassVar[Fault]
     BAD_PARTIAL: _ClassVar[Fault]
     UNFOUNDED_VOTE: _ClassVar[Fault]
+    FALSE_REPLAY: _ClassVar[Fault]
 
 class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -70,6 +73,10 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOT_SELECTED: _ClassVar[Reason]
     FALSE_CLAIM: _ClassVar[Reason]
     NOTHING_NEW: _ClassVar[Reason]
+    NO_TRACE: _ClassVar[Reason]
+    WRONG_WORK: _ClassVar[Reason]
+    UNCONFIRMED: _ClassVar[Reason]
+    REPLICA: _ClassVar[Reason]
 
 class BallotReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -96,6 +103,8 @@ KEY: Phase
 COMMIT: Phase
 BEACON: Phase
 REVEAL: Phase
+TRACE: Phase
+REPLAY: Phase
 SCREEN: Phase
 SELECT: Phase
 OPEN: Phase
@@ -127,6 +136,7 @@ UNFOUNDED_COMPLAINT: Fault
 BAD_SKETCH_SHARES: Fault
 BAD_PARTIAL: Fault
 UNFOUNDED_VOTE: Fault
+FALSE_REPLAY: Fault
 REASON_UNSPECIFIED: Reason
 CONTRIBUTES: Reason
 ABSENT: Reason
@@ -139,6 +149,10 @@ OUTLIER: Reason
 NOT_SELECTED: Reason
 FALSE_CLAIM: Reason
 NOTHING_NEW: Reason
+NO_TRACE: Reason
+WRONG_WORK: Reason
+UNCONFIRMED: Reason
+REPLICA: Reason
 BALLOT_REASON_UNSPECIFIED: BallotReason
 GOOD: BallotReason
 WRONG_MODEL: BallotReason
@@ -153,7 +167,7 @@ UPHELD: ChallengeStatus
 DISMISSED: ChallengeStatus
 
 class Round(_message.Message):
-    __slots__ = ("task_id", "number", "phase", "deadline_ms", "miners", "base", "seats", "collective_key", "beacon", "selection", "aggregate_ciphertext", "proposers", "proposer_turn", "candidate", "outcome", "reason", "times", "ballots_shown", "absentees")
+    __slots__ = ("task_id", "number", "phase", "deadline_ms", "miners", "base", "seats", "collective_key", "beacon", "selection", "aggregate_ciphertext", "proposers", "proposer_turn", "candidate", "outcome", "reason", "times", "ballots_shown", "absentees", "start_beacon", "teams")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -173,6 +187,8 @@ class Round(_message.Message):
     TIMES_FIELD_NUMBER: _ClassVar[int]
     BALLOTS_SHOWN_FIELD_NUMBER: _ClassVar[int]
     ABSENTEES_FIELD_NUMBER: _ClassVar[int]
+    START_BEACON_FIELD_NUMBER: _ClassVar[int]
+    TEAMS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     number: int
     phase: Phase
@@ -192,7 +208,17 @@ class Round(_message.Message):
     times: _containers.RepeatedCompositeFieldContainer[PhaseTime]
     ballots_shown: bool
     absentees: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., deadline_ms: _Optional[int] = ..., miners: _Optional[_Iterable[str]] = ..., base: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., proposers: _Optional[_Iterable[str]] = ..., proposer_turn: _Optional[int] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., times: _Optional[_Iterable[_Union[PhaseTime, _Mapping]]] = ..., ballots_shown: bool = ..., absentees: _Optional[_Iterable[str]] = ...) -> None: ...
+    start_beacon: str
+    teams: _containers.RepeatedCompositeFieldContainer[Team]
+    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., deadline_ms: _Optional[int] = ..., miners: _Optional[_Iterable[str]] = ..., base: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., proposers: _Optional[_Iterable[str]] = ..., proposer_turn: _Optional[int] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., times: _Optional[_Iterable[_Union[PhaseTime, _Mapping]]] = ..., ballots_shown: bool = ..., absentees: _Optional[_Iterable[str]] = ..., start_beacon: _Optional[str] = ..., teams: _Optional[_Iterable[_Union[Team, _Mapping]]] = ...) -> None: ...
+
+class Team(_message.Message):
+    __slots__ = ("miners", "chunks")
+    MINERS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    miners: _containers.RepeatedScalarFieldContainer[str]
+    chunks: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, miners: _Optional[_Iterable[str]] = ..., chunks: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class PhaseTime(_message.Message):
     __slots__ = ("phase", "entered_ms")
@@ -203,7 +229,7 @@ class PhaseTime(_message.Message):
     def __init__(self, phase: _Optional[_Union[Phase, str]] = ..., entered_ms: _Optional[int] = ...) -> None: ...
 
 class Ceremony(_message.Message):
-    __slots__ = ("task_id", "round", "attempt", "step", "deadline_ms", "seats", "collective_key")
+    __slots__ = ("task_id", "round", "attempt", "step", "deadline_ms", "seats", "collective_key", "start_beacon")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +237,7 @@ class Ceremony(_message.Message):
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     SEATS_FIELD_NUMBER: _ClassVar[int]
     COLLECTIVE_KEY_FIELD_NUMBER: _ClassVar[int]
+    START_BEACON_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     attempt: int
@@ -218,10 +245,11 @@ class Ceremony(_message.Message):
     deadline_ms: int
     seats: _containers.RepeatedScalarFieldContainer[int]
     collective_key: _common_pb2.ArtifactRef
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., step: _Optional[_Union[CeremonyStep, str]] = ..., deadline_ms: _Optional[int] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+    start_beacon: str
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., step: _Optional[_Union[CeremonyStep, str]] = ..., deadline_ms: _Optional[int] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., start_beacon: _Optional[str] = ...) -> None: ...
 
 class KeyContribution(_message.Message):
-    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "public_share", "beacon_commitment", "sealed_shares", "test_partial", "confirmed_key", "beacon", "sealing_key", "complaint", "opened_sealing_key", "blame", "withheld")
+    __slots__ = ("task_id", "round", "attempt", "seat", "verifier", "public_share", "beacon_commitment", "sealed_shares", "test_partial", "confirmed_key", "beacon", "sealing_key", "complaint", "opened_sealing_key", "blame", "withheld", "profile", "start_commitment", "start")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -238,6 +266,9 @@ class KeyContribution(_message.Message):
     OPENED_SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
     BLAME_FIELD_NUMBER: _ClassVar[int]
     WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    START_COMMITMENT_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     attempt: int
@@ -254,7 +285,10 @@ class KeyContribution(_message.Message):
     opened_sealing_key: bytes
     blame: BlameVote
     withheld: Complaint
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., public_share: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon_commitment: _Optional[str] = ..., sealed_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., test_partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., confirmed_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., sealing_key: _Optional[bytes] = ..., complaint: _Optional[str] = ..., opened_sealing_key: _Optional[bytes] = ..., blame: _Optional[_Union[BlameVote, _Mapping]] = ..., withheld: _Optional[_Union[Complaint, _Mapping]] = ...) -> None: ...
+    profile: str
+    start_commitment: str
+    start: str
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., public_share: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon_commitment: _Optional[str] = ..., sealed_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., test_partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., confirmed_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., sealing_key: _Optional[bytes] = ..., complaint: _Optional[str] = ..., opened_sealing_key: _Optional[bytes] = ..., blame: _Optional[_Union[BlameVote, _Mapping]] = ..., withheld: _Optional[_Union[Complaint, _Mapping]] = ..., profile: _Optional[str] = ..., start_commitment: _Optional[str] = ..., start: _Optional[str] = ...) -> None: ...
 
 class Complaint(_message.Message):
     __slots__ = ("seat", "fault", "artifact")
@@ -365,7 +399,7 @@ class MinerGroup(_message.Message):
     def __init__(self, miners: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Submission(_message.Message):
-    __slots__ = ("task_id", "round", "miner", "manifest_digest", "commit_tx", "manifest", "claim")
+    __slots__ = ("task_id", "round", "miner", "manifest_digest", "commit_tx", "manifest", "claim", "opening")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     MINER_FIELD_NUMBER: _ClassVar[int]
@@ -373,6 +407,7 @@ class Submission(_message.Message):
     COMMIT_TX_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     CLAIM_FIELD_NUMBER: _ClassVar[int]
+    OPENING_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     miner: str
@@ -380,10 +415,11 @@ class Submission(_message.Message):
     commit_tx: str
     manifest: Manifest
     claim: str
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., commit_tx: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., claim: _Optional[str] = ...) -> None: ...
+    opening: _common_pb2.ArtifactRef
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., manifest_digest: _Optional[str] = ..., commit_tx: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., claim: _Optional[str] = ..., opening: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class Manifest(_message.Message):
-    __slots__ = ("task_id", "round", "miner", "base_block", "update", "sample_count", "trace_root", "salts", "sample_class")
+    __slots__ = ("task_id", "round", "miner", "base_block", "update", "sample_count", "trace_root", "salts", "sample_class", "steps", "profile")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     MINER_FIELD_NUMBER: _ClassVar[int]
@@ -393,6 +429,8 @@ class Manifest(_message.Message):
     TRACE_ROOT_FIELD_NUMBER: _ClassVar[int]
     SALTS_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     miner: str
@@ -402,21 +440,37 @@ class Manifest(_message.Message):
     trace_root: str
     salts: _common_pb2.ArtifactRef
     sample_class: int
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., base_block: _Optional[str] = ..., update: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_count: _Optional[int] = ..., trace_root: _Optional[str] = ..., salts: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_class: _Optional[int] = ...) -> None: ...
+    steps: int
+    profile: str
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., miner: _Optional[str] = ..., base_block: _Optional[str] = ..., update: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_count: _Optional[int] = ..., trace_root: _Optional[str] = ..., salts: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., sample_class: _Optional[int] = ..., steps: _Optional[int] = ..., profile: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("miner", "weight", "reason", "detail", "share")
+    __slots__ = ("miner", "weight", "reason", "detail", "share", "proof")
     MINER_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     miner: str
     weight: int
     reason: Reason
     detail: str
     share: int
-    def __init__(self, miner: _Optional[str] = ..., weight: _Optional[int] = ..., reason: _Optional[_Union[Reason, str]] = ..., detail: _Optional[str] = ..., share: _Optional[int] = ...) -> None: ...
+    proof: WorkProof
+    def __init__(self, miner: _Optional[str] = ..., weight: _Optional[int] = ..., reason: _Optional[_Union[Reason, str]] = ..., detail: _Optional[str] = ..., share: _Optional[int] = ..., proof: _Optional[_Union[WorkProof, _Mapping]] = ...) -> None: ...
+
+class WorkProof(_message.Message):
+    __slots__ = ("item", "claimed", "replayed", "seats")
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    CLAIMED_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    SEATS_FIELD_NUMBER: _ClassVar[int]
+    item: int
+    claimed: str
+    replayed: str
+    seats: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, item: _Optional[int] = ..., claimed: _Optional[str] = ..., replayed: _Optional[str] = ..., seats: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Selection(_message.Message):
     __slots__ = ("verdicts",)
@@ -425,7 +479,7 @@ class Selection(_message.Message):
     def __init__(self, verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ...) -> None: ...
 
 class Screening(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "verifier", "sketch_shares", "selection", "aggregate_ciphertext", "partial", "basis")
+    __slots__ = ("task_id", "round", "seat", "verifier", "sketch_shares", "selection", "aggregate_ciphertext", "partial", "replays", "basis")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
@@ -434,6 +488,7 @@ class Screening(_message.Message):
     SELECTION_FIELD_NUMBER: _ClassVar[int]
     AGGREGATE_CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    REPLAYS_FIELD_NUMBER: _ClassVar[int]
     BASIS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
@@ -443,8 +498,9 @@ class Screening(_message.Message):
     selection: Selection
     aggregate_ciphertext: str
     partial: _common_pb2.ArtifactRef
+    replays: _common_pb2.ArtifactRef
     basis: str
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., sketch_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., basis: _Optional[str] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., sketch_shares: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., partial: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., replays: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., basis: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("model", "aggregate", "proposer")
@@ -551,7 +607,7 @@ class Challenge(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., height: _Optional[int] = ..., challenger: _Optional[str] = ..., deposit: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., status: _Optional[_Union[ChallengeStatus, str]] = ..., burnt: _Optional[int] = ...) -> None: ...
 
 class TaskView(_message.Message):
-    __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms", "accusations", "authorisations", "misconducts", "free_seats", "opened")
+    __slots__ = ("task", "state", "round", "ceremonies", "contributions", "submissions", "screenings", "ballots", "seats", "miners", "challenges", "can_advance", "now_ms", "accusations", "authorisations", "misconducts", "free_seats", "opened", "grant")
     TASK_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
@@ -570,6 +626,7 @@ class TaskView(_message.Message):
     MISCONDUCTS_FIELD_NUMBER: _ClassVar[int]
     FREE_SEATS_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
     task: _task_pb2.Task
     state: _task_pb2.TaskState
     round: Round
@@ -588,4 +645,15 @@ class TaskView(_message.Message):
     misconducts: _containers.RepeatedCompositeFieldContainer[Misconduct]
     free_seats: _containers.RepeatedScalarFieldContainer[int]
     opened: OpenedBase
-    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ..., accusations: _Optional[_Iterable[_Union[Accusation, _Mapping]]] = ..., authorisations: _Optional[_Iterable[_Union[Authorisation, _Mapping]]] = ..., misconducts: _Optional[_Iterable[_Union[Misconduct, _Mapping]]] = ..., free_seats: _Optional[_Iterable[int]] = ..., opened: _Optional[_Union[OpenedBase, _Mapping]] = ...) -> None: ...
+    grant: Grant
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ..., accusations: _Optional[_Iterable[_Union[Accusation, _Mapping]]] = ..., authorisations: _Optional[_Iterable[_Union[Authorisation, _Mapping]]] = ..., misconducts: _Optional[_Iterable[_Union[Misconduct, _Mapping]]] = ..., free_seats: _Optional[_Iterable[int]] = ..., opened: _Optional[_Union[OpenedBase, _Mapping]] = ..., grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
+
+class Grant(_message.Message):
+    __slots__ = ("task_id", "round", "keys")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    round: int
+    keys: _common_pb2.ArtifactRef
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., keys: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...

@@ -7,6 +7,12 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Exactness(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXACTNESS_UNSPECIFIED: _ClassVar[Exactness]
+    PROFILE: _ClassVar[Exactness]
+    PORTABLE: _ClassVar[Exactness]
+
 class VerificationMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VERIFICATION_MODE_UNSPECIFIED: _ClassVar[VerificationMode]
@@ -22,6 +28,9 @@ class TaskStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COMPLETED: _ClassVar[TaskStatus]
     CANCELLED: _ClassVar[TaskStatus]
     EXPIRED: _ClassVar[TaskStatus]
+EXACTNESS_UNSPECIFIED: Exactness
+PROFILE: Exactness
+PORTABLE: Exactness
 VERIFICATION_MODE_UNSPECIFIED: VerificationMode
 ROBUST: VerificationMode
 RECOMPUTE: VerificationMode
@@ -34,12 +43,11 @@ CANCELLED: TaskStatus
 EXPIRED: TaskStatus
 
 class TaskSpec(_message.Message):
-    __slots__ = ("task_id", "title", "workload", "initial_model", "dataset_manifest", "rounds", "min_miners", "max_miners", "byzantine", "rule", "mode", "committee", "ckks", "timeouts", "reward", "stakes", "tolerance_bp", "challenge_window_seconds", "seed", "min_aggregate", "repeatable", "max_per_organisation", "sample_classes")
+    __slots__ = ("task_id", "title", "workload", "initial_model", "rounds", "min_miners", "max_miners", "byzantine", "rule", "mode", "committee", "ckks", "timeouts", "reward", "stakes", "tolerance_bp", "challenge_window_seconds", "seed", "min_aggregate", "repeatable", "max_per_organisation", "sample_classes", "recompute")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     INITIAL_MODEL_FIELD_NUMBER: _ClassVar[int]
-    DATASET_MANIFEST_FIELD_NUMBER: _ClassVar[int]
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
     MIN_MINERS_FIELD_NUMBER: _ClassVar[int]
     MAX_MINERS_FIELD_NUMBER: _ClassVar[int]
@@ -58,11 +66,11 @@ class TaskSpec(_message.Message):
     REPEATABLE_FIELD_NUMBER: _ClassVar[int]
     MAX_PER_ORGANISATION_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_CLASSES_FIELD_NUMBER: _ClassVar[int]
+    RECOMPUTE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     title: str
     workload: Workload
     initial_model: _common_pb2.ArtifactRef
-    dataset_manifest: str
     rounds: int
     min_miners: int
     max_miners: int
@@ -81,7 +89,38 @@ class TaskSpec(_message.Message):
     repeatable: bool
     max_per_organisation: int
     sample_classes: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., dataset_manifest: _Optional[str] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ..., min_aggregate: _Optional[int] = ..., repeatable: bool = ..., max_per_organisation: _Optional[int] = ..., sample_classes: _Optional[_Iterable[int]] = ...) -> None: ...
+    recompute: Recompute
+    def __init__(self, task_id: _Optional[str] = ..., title: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., initial_model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., rounds: _Optional[int] = ..., min_miners: _Optional[int] = ..., max_miners: _Optional[int] = ..., byzantine: _Optional[int] = ..., rule: _Optional[_Union[RobustRule, _Mapping]] = ..., mode: _Optional[_Union[VerificationMode, str]] = ..., committee: _Optional[_Union[Committee, _Mapping]] = ..., ckks: _Optional[_Union[CkksParameters, _Mapping]] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., reward: _Optional[_Union[RewardSplit, _Mapping]] = ..., stakes: _Optional[_Union[Stakes, _Mapping]] = ..., tolerance_bp: _Optional[int] = ..., challenge_window_seconds: _Optional[int] = ..., seed: _Optional[int] = ..., min_aggregate: _Optional[int] = ..., repeatable: bool = ..., max_per_organisation: _Optional[int] = ..., sample_classes: _Optional[_Iterable[int]] = ..., recompute: _Optional[_Union[Recompute, _Mapping]] = ...) -> None: ...
+
+class Recompute(_message.Message):
+    __slots__ = ("data", "chunks", "chunk_samples", "chunks_per_miner", "chunk_steps", "segment_steps", "segments", "exactness", "grid_bits", "replicas", "sealed", "seats_read", "pay_by_steps")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_PER_MINER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_STEPS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_STEPS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    EXACTNESS_FIELD_NUMBER: _ClassVar[int]
+    GRID_BITS_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    SEATS_READ_FIELD_NUMBER: _ClassVar[int]
+    PAY_BY_STEPS_FIELD_NUMBER: _ClassVar[int]
+    data: _common_pb2.ArtifactRef
+    chunks: int
+    chunk_samples: int
+    chunks_per_miner: int
+    chunk_steps: int
+    segment_steps: int
+    segments: int
+    exactness: Exactness
+    grid_bits: int
+    replicas: int
+    sealed: bool
+    seats_read: bool
+    pay_by_steps: bool
+    def __init__(self, data: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., chunks: _Optional[int] = ..., chunk_samples: _Optional[int] = ..., chunks_per_miner: _Optional[int] = ..., chunk_steps: _Optional[int] = ..., segment_steps: _Optional[int] = ..., segments: _Optional[int] = ..., exactness: _Optional[_Union[Exactness, str]] = ..., grid_bits: _Optional[int] = ..., replicas: _Optional[int] = ..., sealed: bool = ..., seats_read: bool = ..., pay_by_steps: bool = ...) -> None: ...
 
 class Workload(_message.Message):
     __slots__ = ("name", "config", "public_blocks", "version", "digest", "metric", "lower_is_better")
@@ -158,7 +197,7 @@ class CkksParameters(_message.Message):
     def __init__(self, poly_modulus_degree: _Optional[int] = ..., coeff_modulus_bits: _Optional[_Iterable[int]] = ..., scale_bits: _Optional[int] = ..., sign_scale_bits: _Optional[int] = ..., step_bits: _Optional[int] = ..., bound_steps: _Optional[int] = ..., max_weight_sum: _Optional[int] = ..., flooding_bits: _Optional[int] = ..., sketch_size: _Optional[int] = ..., update_size: _Optional[int] = ...) -> None: ...
 
 class Timeouts(_message.Message):
-    __slots__ = ("join", "key", "commit", "reveal", "beacon", "screen", "select", "open", "propose", "validate")
+    __slots__ = ("join", "key", "commit", "reveal", "beacon", "screen", "select", "open", "propose", "validate", "trace", "replay")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +208,8 @@ class Timeouts(_message.Message):
     OPEN_FIELD_NUMBER: _ClassVar[int]
     PROPOSE_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
     join: int
     key: int
     commit: int
@@ -179,7 +220,9 @@ class Timeouts(_message.Message):
     open: int
     propose: int
     validate: int
-    def __init__(self, join: _Optional[int] = ..., key: _Optional[int] = ..., commit: _Optional[int] = ..., reveal: _Optional[int] = ..., beacon: _Optional[int] = ..., screen: _Optional[int] = ..., select: _Optional[int] = ..., open: _Optional[int] = ..., propose: _Optional[int] = ..., validate: _Optional[int] = ...) -> None: ...
+    trace: int
+    replay: int
+    def __init__(self, join: _Optional[int] = ..., key: _Optional[int] = ..., commit: _Optional[int] = ..., reveal: _Optional[int] = ..., beacon: _Optional[int] = ..., screen: _Optional[int] = ..., select: _Optional[int] = ..., open: _Optional[int] = ..., propose: _Optional[int] = ..., validate: _Optional[int] = ..., trace: _Optional[int] = ..., replay: _Optional[int] = ...) -> None: ...
 
 class RewardSplit(_message.Message):
     __slots__ = ("per_round", "miners_bp", "verifiers_bp", "proposer_bp")
@@ -260,7 +303,7 @@ class Queue(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., joined: _Optional[int] = ...) -> None: ...
 
 class Participation(_message.Message):
-    __slots__ = ("task_id", "miner", "number", "work", "left", "leaves_after", "waits_since")
+    __slots__ = ("task_id", "miner", "number", "work", "left", "leaves_after", "waits_since", "sealing_key")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MINER_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -268,6 +311,7 @@ class Participation(_message.Message):
     LEFT_FIELD_NUMBER: _ClassVar[int]
     LEAVES_AFTER_FIELD_NUMBER: _ClassVar[int]
     WAITS_SINCE_FIELD_NUMBER: _ClassVar[int]
+    SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     miner: str
     number: int
@@ -275,7 +319,8 @@ class Participation(_message.Message):
     left: bool
     leaves_after: int
     waits_since: int
-    def __init__(self, task_id: _Optional[str] = ..., miner: _Optional[str] = ..., number: _Optional[int] = ..., work: _Optional[int] = ..., left: bool = ..., leaves_after: _Optional[int] = ..., waits_since: _Optional[int] = ...) -> None: ...
+    sealing_key: bytes
+    def __init__(self, task_id: _Optional[str] = ..., miner: _Optional[str] = ..., number: _Optional[int] = ..., work: _Optional[int] = ..., left: bool = ..., leaves_after: _Optional[int] = ..., waits_since: _Optional[int] = ..., sealing_key: _Optional[bytes] = ...) -> None: ...
 
 class Seat(_message.Message):
     __slots__ = ("task_id", "seat", "verifier", "joined_at_ms", "leaves_after")

@@ -80,8 +80,6 @@ def check_bounds(spec: TaskSpec) -> None:
     digest("workload.digest", spec.workload.digest)
     _metric(spec.workload)
     artifact("initial_model", spec.initial_model)
-    if spec.dataset_manifest:
-        digest("dataset_manifest", spec.dataset_manifest)
     _within("rounds", spec.rounds, 1, MAX_ROUNDS)
     _within("max_miners", spec.max_miners, 1, MAX_MINERS)
     _within("min_miners", spec.min_miners, 1, spec.max_miners)
