@@ -47,6 +47,11 @@ CLIPPED = Histogram(
     ("task",),
     buckets=(0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0),
 )
+TRAINED_STEPS = Counter("quorumlearn_trained_steps", "Steps of trainings that can be replayed.", ("task",))
+REPLAYED_SEGMENTS = Counter("quorumlearn_replayed_segments", "Segments of trainings that were replayed.", ("task",))
+REPLAY_SECONDS = Counter(
+    "quorumlearn_replay_seconds", "What replaying took, waiting for a slot left out.", ("task",)
+)
 BROKEN_TERMS = Gauge(
     "quorumlearn_broken_terms",
     "Terms of the node's file that keep an identity from a task.",
