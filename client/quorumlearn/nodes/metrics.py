@@ -47,6 +47,11 @@ CLIPPED = Histogram(
     ("task",),
     buckets=(0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0),
 )
+CHUNK_BYTES = Counter(
+    "quorumlearn_chunk_bytes",
+    "Bytes of chunks read for trainings and replays: fetched from the store, or kept on the disk of this node.",
+    ("task", "source"),
+)
 BROKEN_TERMS = Gauge(
     "quorumlearn_broken_terms",
     "Terms of the node's file that keep an identity from a task.",
