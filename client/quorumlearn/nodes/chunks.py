@@ -1,0 +1,136 @@
+"""A team's chunks as samples, for the miner that trains on them and the seats that replay it.
+
+    reader = ChunkReader(me, store, cache)
+    samples = reader.samples(view, team, first=2)     # of the round under way
+
+Rules:
+- the list of chunks is the specification's or, of sealed data, the one that the round's grant names. It must fit the specification: so many
+  chunks of so many samples, of the task's workload;
+- each chunk is checked by digest, parsed strictly, and has exactly as many samples as the task says;
+- chunks stay on the node's disk between rounds (nodes.chunkcache), sealed ones sealed: what a miner keeps of its chunks from one round to the
+  next is fetched once;
+- of a sealed chunk a key counts that the chunk itself commits to. So all who can read a chunk read the same, whatever its owner gave whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.artifact_pb2 import DataManifest
+from quorumlearn_proto.common_pb2 import ArtifactRef
+
+from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.learning import Samples
+from quorumlearn.nodes import datasets, keygrants, metrics
+from quorumlearn.nodes.chunkcache import ChunkCache, Fetched
+from quorumlearn.nodes.datasets import ChunkError
+
+log = structlog.get_logger()
+
+
+class NotGranted(ChunkError):
+    """The owner has given nothing for this round yet, or not to this reader: wait, or sit the round out."""
+
+
+@dataclass
+class ChunkReader:
+    """Of one identity. `private` gives the private key that a round's grant is sealed to, where data are sealed: a miner's is that of its
+    task (nodes.minerkey), a seat's that of the round."""
+
+    me: str
+    store: ArtifactStore
+    cache: ChunkCache
+    private: Callable[[b.TaskView], bytes] | None = None
+    _manifest: tuple[str, DataManifest] | None = None
+    _told: tuple[str, int] | None = None
+
+    def samples(
+        self,
+        view: b.TaskView,
+        team: b.Team,
+        first: int | None = None,
+        passed_on: Mapping[int, bytes] | None = None,
+    ) -> Samples:
+        """The first `first` of the team's chunks, by default all, one after another in the team's order.
+
+        `passed_on` are keys by chunk that somebody else says to have; they are trusted no more than the owner's. ChunkError if a chunk or
+        their list is not what the task says, NotGranted if there is no key for one, ArtifactError if it cannot be had from the store.
+        """
+        read = self._read(view, team.chunks[:first], passed_on or {})
+        fetched = sum(one.size for one in read if one.from_store)
+        kept = sum(one.size for one in read) - fetched
+        task = view.task.spec.task_id
+        metrics.CHUNK_BYTES.labels(task, "store").inc(fetched)
+        metrics.CHUNK_BYTES.labels(task, "cache").inc(kept)
+        if self.me in team.miners and (task, view.round.number) != self._told:
+            self._told = task, view.round.number
+            log.info(
+                "has its chunks",
+                task=task,
+                round=view.round.number,
+                identity=self.me,
+                chunks=len(read),
+                bytes_fetched=fetched,
+                bytes_kept_from_before=kept,
+            )
+        parts = [datasets.parsed(one.plain, view.task.spec.recompute.chunk_samples) for one in read]
+        return datasets.joined(parts)
+
+    def keys(self, view: b.TaskView, team: b.Team, first: int | None = None) -> dict[int, bytes]:
+        """The content keys of the same chunks, by chunk; none where data are not sealed. Errors as in `samples`."""
+        if not view.task.spec.recompute.sealed:
+            return {}
+        return {one.number: one.key for one in self._read(view, team.chunks[:first], {})}
+
+    def _read(
+        self, view: b.TaskView, wanted: Sequence[int], passed_on: Mapping[int, bytes]
+    ) -> list[_Chunk]:
+        spec, owner = view.task.spec, view.task.owner
+        if not spec.recompute.sealed:
+            manifest = self._list(view, spec.recompute.data)
+            return [_Chunk.of(number, self.cache.get(manifest.chunks[number], owner)) for number in wanted]
+        if not view.HasField("grant"):
+            raise NotGranted(f"{owner} has given no keys for round {view.round.number} of {spec.task_id}")
+        record = keygrants.given(self.store, view)
+        manifest = self._list(view, record.data)
+        own = {} if self.private is None else keygrants.opened(view, record, self.me, self.private(view))
+        found = []
+        for number in wanted:
+            fetched = self.cache.get(manifest.chunks[number], owner)
+            key = next((keys[number] for keys in (own, passed_on) if datasets.opens(fetched.data, keys.get(number, b""))), None)
+            if key is None:
+                raise NotGranted(
+                    f"{self.me} was given no key that opens chunk {number} of round {view.round.number} of {spec.task_id}"
+                )
+            found.append(_Chunk.of(number, fetched, key))
+        return found
+
+    def _list(self, view: b.TaskView, ref: ArtifactRef) -> DataManifest:
+        """The list of chunks, which fits the specification."""
+        if self._manifest is None or self._manifest[0] != ref.digest:
+            manifest = datasets.read_manifest(self.store, ref, view.task.owner)
+            datasets.check_fits(manifest, view.task.spec)
+            self._manifest = ref.digest, manifest
+        return self._manifest[1]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """One that was read: what it holds in plain, how long it is in the store, and whether it came from there."""
+
+    number: int
+    plain: bytes
+    key: bytes
+    size: int
+    from_store: bool
+
+    @classmethod
+    def of(cls, number: int, fetched: Fetched, key: bytes = b"") -> _Chunk:
+        plain = datasets.unsealed(fetched.data, key) if key else fetched.data
+        return cls(number, plain, key, len(fetched.data), fetched.from_store)
+
+    def __repr__(self) -> str:
+        return f"_Chunk({self.number}, {self.size} bytes)"
