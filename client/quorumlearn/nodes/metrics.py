@@ -51,6 +51,7 @@ TRAINED_STEPS = Counter("quorumlearn_trained_steps", "Steps of trainings that ca
 REPLAYED_SEGMENTS = Counter("quorumlearn_replayed_segments", "Segments of trainings that were replayed.", ("task",))
 REPLAY_SECONDS = Counter(
     "quorumlearn_replay_seconds", "What replaying took, waiting for a slot left out.", ("task",)
+)
 CHUNK_BYTES = Counter(
     "quorumlearn_chunk_bytes",
     "Bytes of chunks read for trainings and replays: fetched from the store, or kept on the disk of this node.",
