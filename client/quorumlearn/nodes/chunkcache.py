@@ -20,11 +20,9 @@ import structlog
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn.artifacts import ArtifactStore, checked
+from quorumlearn.replay import MOST_CHUNK_BYTES
 
 log = structlog.get_logger()
-
-MOST_CHUNK_BYTES = 1 << 30
-"""A chunk is read into memory whole."""
 
 
 @dataclass(frozen=True)

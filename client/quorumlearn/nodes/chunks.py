@@ -26,7 +26,7 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.learning import Samples
 from quorumlearn.nodes import datasets, keygrants, metrics
 from quorumlearn.nodes.chunkcache import ChunkCache, Fetched
-from quorumlearn.nodes.datasets import ChunkError
+from quorumlearn.replay import ChunkError, from_bytes, joined
 
 log = structlog.get_logger()
 
@@ -60,8 +60,8 @@ class ChunkReader:
         their list is not what the task says, NotGranted if there is no key for one, ArtifactError if it cannot be had from the store.
         """
         read = self._read(view, team.chunks[:first], passed_on or {})
-        fetched = sum(one.size for one in read if one.from_store)
-        kept = sum(one.size for one in read) - fetched
+        fetched = sum(len(one.fetched.data) for one in read if one.fetched.from_store)
+        kept = sum(len(one.fetched.data) for one in read) - fetched
         task = view.task.spec.task_id
         metrics.CHUNK_BYTES.labels(task, "store").inc(fetched)
         metrics.CHUNK_BYTES.labels(task, "cache").inc(kept)
@@ -76,8 +76,8 @@ class ChunkReader:
                 bytes_fetched=fetched,
                 bytes_kept_from_before=kept,
             )
-        parts = [datasets.parsed(one.plain, view.task.spec.recompute.chunk_samples) for one in read]
-        return datasets.joined(parts)
+        parts = [from_bytes(one.plain, view.task.spec.recompute.chunk_samples) for one in read]
+        return joined(parts)
 
     def keys(self, view: b.TaskView, team: b.Team, first: int | None = None) -> dict[int, bytes]:
         """The content keys of the same chunks, by chunk; none where data are not sealed. Errors as in `samples`."""
@@ -91,7 +91,7 @@ class ChunkReader:
         spec, owner = view.task.spec, view.task.owner
         if not spec.recompute.sealed:
             manifest = self._list(view, spec.recompute.data)
-            return [_Chunk.of(number, self.cache.get(manifest.chunks[number], owner)) for number in wanted]
+            return [_Chunk(number, one.data, b"", one) for number, one in ((number, self.cache.get(manifest.chunks[number], owner)) for number in wanted)]
         if not view.HasField("grant"):
             raise NotGranted(f"{owner} has given no keys for round {view.round.number} of {spec.task_id}")
         record = keygrants.given(self.store, view)
@@ -105,32 +105,25 @@ class ChunkReader:
                 raise NotGranted(
                     f"{self.me} was given no key that opens chunk {number} of round {view.round.number} of {spec.task_id}"
                 )
-            found.append(_Chunk.of(number, fetched, key))
+            plain = datasets.unsealed(fetched.data, key, manifest, number)
+            found.append(_Chunk(number, plain, key, fetched))
         return found
 
     def _list(self, view: b.TaskView, ref: ArtifactRef) -> DataManifest:
         """The list of chunks, which fits the specification."""
         if self._manifest is None or self._manifest[0] != ref.digest:
-            manifest = datasets.read_manifest(self.store, ref, view.task.owner)
-            datasets.check_fits(manifest, view.task.spec)
-            self._manifest = ref.digest, manifest
+            self._manifest = ref.digest, datasets.manifest_of_task(self.store, view.task.spec, ref, view.task.owner)
         return self._manifest[1]
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """One that was read: what it holds in plain, how long it is in the store, and whether it came from there."""
+    """One that was read: what it holds in plain, the key that it was sealed under, and as it was fetched."""
 
     number: int
     plain: bytes
     key: bytes
-    size: int
-    from_store: bool
-
-    @classmethod
-    def of(cls, number: int, fetched: Fetched, key: bytes = b"") -> _Chunk:
-        plain = datasets.unsealed(fetched.data, key) if key else fetched.data
-        return cls(number, plain, key, len(fetched.data), fetched.from_store)
+    fetched: Fetched
 
     def __repr__(self) -> str:
-        return f"_Chunk({self.number}, {self.size} bytes)"
+        return f"_Chunk({self.number}, {len(self.plain)} bytes)"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,8 @@ from pathlib import Path
 import pydantic
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-KEY_BYTES = 32
+from quorumlearn.replay import new_key
+
 _HEX_KEY = r"^[0-9a-f]{64}$"
 _FORMAT = 1
 _MODE = 0o600
@@ -44,7 +44,7 @@ class ChunkKey:
 
     @classmethod
     def new(cls) -> ChunkKey:
-        return cls(secrets.token_bytes(KEY_BYTES))
+        return cls(new_key())
 
     def given(self, task: str, number: int, accounts: Iterable[str]) -> ChunkKey:
         """After a round in which these accounts were given it."""
