@@ -13,7 +13,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 class Fetched:
     """A chunk's bytes, and whether they came from the store."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     from_store: bool
 
 

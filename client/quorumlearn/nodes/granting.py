@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Granting:
-    """Of one owner in one task. `files` are those of its content keys; `most_rounds` is after how many rounds a key is renewed, 0: never."""
+    """Of one owner in one task. `files` are those of its content keys; a key is renewed after `most_rounds` rounds, 0: never for that."""
 
     me: str
     market: Market
@@ -49,12 +49,13 @@ class Granting:
         path, now = self._file(view.task.spec.recompute.data), view.round
         public = {one.miner: one.sealing_key for one in self.market.participations(now.task_id)}
         public |= keygrants.seats_keys(view)
-        with datakeys.held(path) as keys:
-            wanted = {
-                reader: chunks for reader, chunks in keygrants.readers(view).items() if reader not in keys.revoked
-            }
-            keys, replaced = self._renewed(keys, view, {chunk for chunks in wanted.values() for chunk in chunks})
-            keys = _noted(keys, now.task_id, now.number, wanted)
+        with datakeys.held(path) as held:
+            readers = keygrants.readers(view).items()
+            wanted = {reader: chunks for reader, chunks in readers if reader not in held.revoked}
+            renewed, replaced = self._renewed(
+                held, view, {one for chunks in wanted.values() for one in chunks}
+            )
+            keys = _noted(renewed, now.task_id, now.number, wanted)
             datakeys.save(path, keys)  # first: a key that is given away is known to be
         contents = {number: one.key for number, one in enumerate(keys.chunks)}
         record = keygrants.sealed(view, keys.manifest, contents, public, wanted)
