@@ -13,25 +13,23 @@ import hashlib
 import os
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn.artifacts import ArtifactStore, checked
+from quorumlearn.replay import MOST_CHUNK_BYTES
 
 log = structlog.get_logger()
-
-MOST_CHUNK_BYTES = 1 << 30
-"""A chunk is read into memory whole."""
 
 
 @dataclass(frozen=True)
 class Fetched:
     """A chunk's bytes, and whether they came from the store."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     from_store: bool
 
 

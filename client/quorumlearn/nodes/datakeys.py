@@ -12,16 +12,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pydantic
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-KEY_BYTES = 32
+from quorumlearn.replay import new_key
+
 _HEX_KEY = r"^[0-9a-f]{64}$"
 _FORMAT = 1
 _MODE = 0o600
@@ -35,16 +35,13 @@ class DataKeysError(Exception):
 class ChunkKey:
     """Of one chunk: its content key, who was given it, `TASK MSP/name`, and in which rounds, `TASK NUMBER`."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     readers: frozenset[str] = frozenset()
     rounds: frozenset[str] = frozenset()
 
-    def __repr__(self) -> str:
-        return f"ChunkKey(readers={sorted(self.readers)}, rounds={sorted(self.rounds)})"
-
     @classmethod
     def new(cls) -> ChunkKey:
-        return cls(secrets.token_bytes(KEY_BYTES))
+        return cls(new_key())
 
     def given(self, task: str, number: int, accounts: Iterable[str]) -> ChunkKey:
         """After a round in which these accounts were given it."""
@@ -124,10 +121,15 @@ def load(path: Path) -> DataKeys:
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DataKeysError(f"{path} is no file of content keys: {place}: {first['msg']}") from error
     if found.format != _FORMAT:
-        raise DataKeysError(f"{path} has the format {found.format}, this program reads {_FORMAT}: run the one that wrote it")
+        raise DataKeysError(
+            f"{path} has the format {found.format}, this program reads {_FORMAT}: run the one that wrote it"
+        )
     return DataKeys(
         tuple(ArtifactRef(digest=one.digest, size=one.size) for one in found.manifests),
-        tuple(ChunkKey(bytes.fromhex(one.key), frozenset(one.readers), frozenset(one.rounds)) for one in found.chunks),
+        tuple(
+            ChunkKey(bytes.fromhex(one.key), frozenset(one.readers), frozenset(one.rounds))
+            for one in found.chunks
+        ),
         frozenset(found.revoked),
     )
 

@@ -26,7 +26,14 @@ from quorumlearn.artifacts import ArtifactStore, Purpose
 from quorumlearn.nodes import sealing
 
 Record = TypeVar(
-    "Record", PublicShare, SealedShares, SketchShares, PartialDecryption, CollectiveKey, SealedSalts, SealedKeys
+    "Record",
+    PublicShare,
+    SealedShares,
+    SketchShares,
+    PartialDecryption,
+    CollectiveKey,
+    SealedSalts,
+    SealedKeys,
 )
 
 log = structlog.get_logger()

@@ -24,13 +24,14 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import datakeys, datasets, keygrants
 from quorumlearn.nodes.datakeys import ChunkKey, DataKeys, DataKeysError
 from quorumlearn.nodes.market import Market
+from quorumlearn.replay import MOST_CHUNK_BYTES
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Granting:
-    """Of one owner in one task. `files` are those of its content keys; `most_rounds` is after how many rounds a key is renewed, 0: never."""
+    """Of one owner in one task. `files` are those of its content keys; a key is renewed after `most_rounds` rounds, 0: never for that."""
 
     me: str
     market: Market
@@ -48,12 +49,13 @@ class Granting:
         path, now = self._file(view.task.spec.recompute.data), view.round
         public = {one.miner: one.sealing_key for one in self.market.participations(now.task_id)}
         public |= keygrants.seats_keys(view)
-        with datakeys.held(path) as keys:
-            wanted = {
-                reader: chunks for reader, chunks in keygrants.readers(view).items() if reader not in keys.revoked
-            }
-            keys, replaced = self._renewed(keys, view, {chunk for chunks in wanted.values() for chunk in chunks})
-            keys = _noted(keys, now.task_id, now.number, wanted)
+        with datakeys.held(path) as held:
+            readers = keygrants.readers(view).items()
+            wanted = {reader: chunks for reader, chunks in readers if reader not in held.revoked}
+            renewed, replaced = self._renewed(
+                held, view, {one for chunks in wanted.values() for one in chunks}
+            )
+            keys = _noted(renewed, now.task_id, now.number, wanted)
             datakeys.save(path, keys)  # first: a key that is given away is known to be
         contents = {number: one.key for number, one in enumerate(keys.chunks)}
         record = keygrants.sealed(view, keys.manifest, contents, public, wanted)
@@ -86,7 +88,7 @@ class Granting:
         due = [chunk for chunk in sorted(chunks) if self._is_due(keys.chunks[chunk], task, present)]
         if not due:
             return keys, []
-        manifest = datasets.read_manifest(self.store, keys.manifest, self.me)
+        manifest = datasets.manifest_of_task(self.store, view.task.spec, keys.manifest, self.me)
         renewed = renew(self.store, keys, manifest, due)
         replaced = [manifest.chunks[chunk] for chunk in due if keys.chunks[chunk].only_in(task)]
         return renewed, replaced
@@ -97,17 +99,16 @@ class Granting:
 
 def renew(store: ArtifactStore, keys: DataKeys, manifest: DataManifest, chunks: Collection[int]) -> DataKeys:
     """Encrypt these chunks anew under fresh keys, and put them and another version of their list into the store. ArtifactError if
-    one is not there, datasets.ChunkError if it is not what its key opens. Nothing is removed, and nothing written to the owner's file.
+    one is not there, replay.ChunkError if it is not what its key opens. Nothing is removed, and nothing written to the owner's file.
     """
     fresh, version = list(keys.chunks), DataManifest()
     version.CopyFrom(manifest)
     version.version += 1
     for chunk in chunks:
-        plain = datasets.unsealed(
-            store.get(manifest.chunks[chunk], datasets.MOST_CHUNK_BYTES, store.organisation), keys.chunks[chunk].key
-        )
+        data = store.get(manifest.chunks[chunk], MOST_CHUNK_BYTES, store.organisation)
+        plain = datasets.unsealed(data, keys.chunks[chunk].key, manifest, chunk)
         fresh[chunk] = ChunkKey.new()
-        version.chunks[chunk].CopyFrom(store.put(datasets.sealed(plain, fresh[chunk].key)))
+        version.chunks[chunk].CopyFrom(store.put(datasets.sealed(plain, fresh[chunk].key, manifest, chunk)))
     return keys.renewed(datasets.put_manifest(store, version), fresh)
 
 

@@ -3,7 +3,7 @@
 Rules:
 - a key is sealed to the miners whose team has the chunk and, where seats read, to all seats of the round; bound to task, round, chunk,
   owner and reader;
-- a reader trusts none of it: a key counts if it opens the chunk (replay.data), and the chunk's list must fit the specification;
+- a reader trusts none of it: a key counts if the chunk commits to it (nodes.datasets), and the chunk's list must fit the specification;
 - what a reader opened is kept nowhere.
 """
 
@@ -18,7 +18,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange, sealing, steps
-from quorumlearn.nodes.datakeys import KEY_BYTES
+from quorumlearn.replay import KEY_BYTES
 
 log = structlog.get_logger()
 

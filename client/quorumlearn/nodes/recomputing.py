@@ -127,13 +127,17 @@ def _check_workload(
         )
     if set(public_blocks) != set(workload.blocks):
         private = ", ".join(sorted(set(workload.blocks) - set(public_blocks)))
-        raise ConfigError(f"mode is {file.mode} and the blocks {private} are private: nobody could replay them; leave public_blocks out")
+        raise ConfigError(
+            f"mode is {file.mode} and the blocks {private} are private: nobody could replay them; leave public_blocks out"
+        )
     if workload.config.private:
         raise ConfigError(
             f"mode is {file.mode} and workload.config has dp_clip: noise that everybody can draw again hides nothing; leave it out"
         )
     if workload.config.late_rounds:
-        raise ConfigError(f"mode is {file.mode} and workload.config has late_rounds: what is replayed is of its own round; leave it out")
+        raise ConfigError(
+            f"mode is {file.mode} and workload.config has late_rounds: what is replayed is of its own round; leave it out"
+        )
     learning.exact.exact_training(
         workload, portable=file.recompute.exactness == "portable", grid_bits=file.recompute.grid_bits
     )
@@ -162,7 +166,8 @@ class ReplayCosts:
     @property
     def sentence(self) -> str:
         return (
-            f"each training is replayed to {self.each:.1%} of its steps, over all seats; a seat replays {self.seat:.2f} trainings a round"
+            f"each training is replayed to {self.each:.1%} of its steps, over all seats; "
+            f"a seat replays {self.seat:.2f} trainings a round"
         )
 
 

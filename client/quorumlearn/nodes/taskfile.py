@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
-from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto import recompute as replayed
+from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import (
     Committee,
     RewardSplit,

@@ -159,7 +159,8 @@ class RecomputePart(_Strict):
         description="miners that train on the same chunks, of different organisations; by default 1, or 2 where no seat may read the data",
     )
     seats_read: bool = Field(
-        False, description="of sealed data: the committee reads them too, and replays; otherwise replicas confirm each other"
+        False,
+        description="of sealed data: the committee reads them too, and replays; otherwise replicas confirm each other",
     )
     pay_by_steps: bool = Field(False, description="who trains on some of its chunks only is paid for those")
 
