@@ -17,7 +17,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.protocol import ACCUSE, CEREMONY, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
 
-from quorumlearn.nodes.steps import yet_to_act
+from quorumlearn.nodes.steps import is_revealed, yet_to_act
 
 FOR_OWNERS = frozenset({b.KEY, b.COMMIT, b.ENDED})
 """The phases in which an owner looks: a round's end begins the next one."""
@@ -25,6 +25,8 @@ FOR_MINERS = FOR_OWNERS | {phase for phase, step in ROUND.items() if step.actor 
 """The phases in which a miner looks."""
 AFTER_SCREEN = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.SCREEN)})
 """Where a round is that has gone on from SCREEN; KEY and COMMIT are the next round's."""
+AFTER_REPLAY = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.REPLAY)})
+"""The same of REPLAY."""
 CHALLENGE = "blocks:Challenge"
 FOR_EVERY_SEAT = {ACCUSE, CHALLENGE}
 """What other seats answer although nothing moved."""
@@ -80,6 +82,9 @@ def open_steps(view: b.TaskView) -> Iterator[tuple[RoundStep | KeyStep, int, set
             case Actor.REVEALED:
                 revealed = {who: one for who, one in submitted.items() if ROUND[b.REVEAL].done(one)}
                 yield step, now.number, {who for who, one in revealed.items() if not step.done(one)}
+            case Actor.REVEALED:
+                shown = {one: of for one, of in submitted.items() if is_revealed(of)}
+                yield step, now.number, {one for one in shown if not step.done(shown[one])}
             case Actor.SEATS if not step.shows:
                 yield step, now.number, yet_to_act(view, now.number)
     for ceremony in view.ceremonies:

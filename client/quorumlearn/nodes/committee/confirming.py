@@ -8,9 +8,11 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
   a third of REPLAY was over: from then on it was in the store under this seat's name at least, and others look until two thirds are over.
 - A training of which an item is wrong is WRONG_WORK, by the lowest such item. One whose opening this seat does not find either is
   MISSING_ARTIFACT.
-- Where a seat's own replay fails it says nothing for or against anybody. t equal reports that an item is wrong are believed then, for
-  one of the seats is honest; else the training is UNCONFIRMED, which costs its pay only. So a training that makes replays fail
-  wins nothing, and a seat's own trouble costs no miner its stake.
+- Where a seat cannot replay a contested item (it has another numeric profile, its own replay fails, the opening does not reach it) it says
+  nothing for or against anybody, and goes by t equal votes of others, of whom one is honest. Only once it may wait no longer it votes
+  MISSING_ARTIFACT or UNCONFIRMED, which cost no stake; at once where no seat could do more. So a training that makes replays fail wins
+  nothing, and a seat's own trouble costs no miner its stake.
+- Of sealed data a seat may lack a key by its owner's fault or a miner's. There nobody is accused of saying that it cannot tell.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay
@@ -26,6 +29,8 @@ from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.reports import FAILED, Report
 from quorumlearn.nodes.drawn import Item, Key
 
+_OF_WORK = (b.WRONG_WORK, b.MISSING_ARTIFACT, b.UNCONFIRMED)
+"""What a vote says of work that does not stand."""
 Reports = Mapping[int, Report]
 """By seat, those that could be read."""
 
@@ -45,6 +50,7 @@ class Unsound:
     reason: b.Reason
     detail: str
     proof: b.WorkProof | None = None
+    sure: bool = True
 
 
 def contested(items: Iterable[Item], reports: Reports) -> list[Item]:
@@ -57,6 +63,8 @@ def false_reports(
     reports: Reports,
     own: Mapping[Key, Replayed],
     had_early: Collection[str],
+    *,
+    sealed: bool = False,
 ) -> list[Finding]:
     """The seats whose reports say otherwise than this seat's own replays of contested items, each once. `had_early` are the miners whose
     openings this seat had when a third of REPLAY was over."""
@@ -69,33 +77,54 @@ def false_reports(
             said = reports[seat].get(one.key) if seat in reports else None
             if said is None or seat in found or said == mine.replay:
                 continue
-            if said.found == MISSING and one.miner not in had_early:
+            if said.found == MISSING and (sealed or one.miner not in had_early):
+                continue
+            if said.found == FAILED and sealed:
                 continue
             why = f"of item {one.number} of {one.miner} its report says {_said(said)}, a replay gives {_said(mine.replay)}"
             found[seat] = Finding(seat, b.FALSE_REPLAY, why)
     return [found[seat] for seat in sorted(found)]
 
 
-def unsound(
-    items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed], threshold: int
-) -> dict[str, Unsound]:
-    """By miner, the trainings that do not stand. `own` has this seat's replay of each contested item."""
+def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]) -> dict[str, Unsound]:
+    """By miner, the trainings that do not stand, as this seat finds. `own` has its replay of each contested item. Of those that it cannot
+    tell of (`Unsound.sure` is false) others' votes are to be heard first."""
     found: dict[str, Unsound] = {}
-    doubts: dict[str, Unsound] = {}
     for one in items:
-        if one.miner in found or _agreed(one, reports):
+        known = found.get(one.miner)
+        if _agreed(one, reports) or (known is not None and known.reason == b.WRONG_WORK):
             continue
         mine = own[one.key]
-        proof = mine if mine.replay.found == WRONG else None
-        if mine.replay.found == FAILED:
-            proof = _believed(one, reports, mine, threshold)
-        if proof is not None:
-            found[one.miner] = _wrong_work(one, proof)
+        said = [reports[seat][one.key].found for seat in one.seats if one.key in reports.get(seat, {})]
+        alike = bool(said) and all(other == mine.replay.found for other in said)
+        if mine.replay.found == WRONG:
+            found[one.miner] = _wrong_work(one, mine)
         elif mine.replay.found == MISSING:
-            doubts[one.miner] = Unsound(b.MISSING_ARTIFACT, "its opening is not in the store")
-        elif mine.replay.found == FAILED:
-            doubts.setdefault(one.miner, Unsound(b.UNCONFIRMED, "its training cannot be replayed"))
-    return {**doubts, **found}
+            sure = alike and (known is None or known.sure)
+            found[one.miner] = Unsound(b.MISSING_ARTIFACT, "its opening is not in the store", sure=sure)
+        elif mine.replay.found == FAILED and known is None:
+            found[one.miner] = Unsound(b.UNCONFIRMED, "its training cannot be replayed", sure=alike)
+    return found
+
+
+def by_votes(view: b.TaskView, miner: str) -> Unsound | None | Literal["stands"]:
+    """What t equal votes of the round's seats say of a miner's work; None while there are no t."""
+    said: Counter[bytes] = Counter()
+    for one in view.screenings:
+        if one.seat in view.round.seats and one.HasField("selection"):
+            verdict = next((of for of in one.selection.verdicts if of.miner == miner), b.Verdict())
+            kept = b.Verdict(reason=verdict.reason) if verdict.reason in _OF_WORK else b.Verdict()
+            if verdict.HasField("proof"):
+                kept.proof.CopyFrom(verdict.proof)
+            said[kept.SerializeToString(deterministic=True)] += 1
+    for data, count in said.items():
+        if count >= view.task.spec.committee.threshold:
+            verdict = b.Verdict.FromString(data)
+            if verdict.reason not in _OF_WORK:
+                return "stands"
+            proof = verdict.proof if verdict.HasField("proof") else None
+            return Unsound(verdict.reason, f"as {count} seats have voted", proof)
+    return None
 
 
 def _agreed(one: Item, reports: Reports) -> bool:
@@ -107,16 +136,6 @@ def _agreed(one: Item, reports: Reports) -> bool:
         and len(said) == len(one.seats)
         and all(other == first for other in said)
     )
-
-
-def _believed(one: Item, reports: Reports, mine: Replayed, threshold: int) -> Replayed | None:
-    """What t seats alike report as wrong, where this seat's replay failed."""
-    said = [reports[seat][one.key] for seat in one.seats if seat in reports and one.key in reports[seat]]
-    counted = Counter(other.SerializeToString(deterministic=True) for other in said if other.found == WRONG)
-    for data, count in counted.items():
-        if count >= threshold:
-            return Replayed(Replay.FromString(data), mine.claimed)
-    return None
 
 
 def _wrong_work(one: Item, found: Replayed) -> Unsound:
