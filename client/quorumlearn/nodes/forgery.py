@@ -116,9 +116,7 @@ class Skipping(_Idle):
         drawn = hashlib.sha256(self.seed + state.step.to_bytes(8, "big")).digest()
         if int.from_bytes(drawn[:8], "big") < self.share * 2**64:
             return self._after(state, until, state.weights)
-        return self.inner.run(
-            state, data, seed=seed, total=total, until=until, ties=ties, on_step=on_step
-        )
+        return self.inner.run(state, data, seed=seed, total=total, until=until, ties=ties, on_step=on_step)
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,13 @@ from quorumlearn.nodes.exposure import exposure_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.public_steps import Chain, steps_before
 from quorumlearn.nodes.steps import Step, ended, miner_step
 from quorumlearn.nodes.tracing import Tracer
 from quorumlearn.nodes.training import Told, Trainer, Values
-from quorumlearn.nodes.triggers import FOR_MINERS, entered
+from quorumlearn.nodes.triggers import FOR_MINERS, entered, granted
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class Miner:
     journal: Journal
     trainer: Trainer
     tracer: Tracer
+    key: MinerKey
     behaviour: Behaviour
     workers: ckks.Workers
     may_begin: Callable[[], bool] = lambda: True
@@ -65,10 +67,15 @@ class Miner:
     def finished(self, view: b.TaskView) -> bool:
         over = ended(view)
         self.journal.forget_rounds(None if over else view.round.number)
+        if over:
+            self.key.erase()
         return over
 
     def act(self, view: b.TaskView, news: News = no_news) -> bool:
-        """Whoever has trained goes on to commit at once."""
+        """Whoever has trained goes on to commit at once. The key for sealed data is shown first, or nobody could seal them to it."""
+        if self.key.to_show(view):
+            self.key.show(view)
+            return True
         while (step := self._step(view)) is not None:
             with metrics.timed(metrics.STEPS, step.value):
                 done = self._do(step, view)
@@ -78,7 +85,7 @@ class Miner:
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         """A cheat that waits for what others do sees everything."""
-        return bool(self.behaviour.watches) or entered(events, FOR_MINERS)
+        return bool(self.behaviour.watches) or entered(events, FOR_MINERS) or granted(events)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return False

@@ -68,7 +68,9 @@ def fetched(store: ArtifactStore, view: b.TaskView, one: b.Submission, most: int
     return store.get(one.opening, most, one.miner, (one.task_id, one.round))
 
 
-def opened(view: b.TaskView, one: b.Submission, data: bytes, private: Callable[[], bytes], seat: int) -> bytes:
+def opened(
+    view: b.TaskView, one: b.Submission, data: bytes, private: Callable[[], bytes], seat: int
+) -> bytes:
     """The plain opening in a fetched artifact; NoOpening if this seat cannot open it. `private` gives its sealing key of the round."""
     if not view.task.spec.recompute.sealed:
         return data

@@ -126,9 +126,7 @@ class Tracer:
             on_step=self._unless_stopped,
         )
 
-    def _trace(
-        self, view: b.TaskView, as_done: Callable[[replay.Work], replay.Work]
-    ) -> replay.Trace | None:
+    def _trace(self, view: b.TaskView, as_done: Callable[[replay.Work], replay.Work]) -> replay.Trace | None:
         spec, now = view.task.spec, view.round
         if self._gave_up == (now.number, now.base.digest):
             return None

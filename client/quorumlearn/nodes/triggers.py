@@ -15,7 +15,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
-from quorumlearn_proto.protocol import ACCUSE, CEREMONY, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
+from quorumlearn_proto.protocol import ACCUSE, CEREMONY, GRANT, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
 
 from quorumlearn.nodes.steps import is_revealed, yet_to_act
 
@@ -45,6 +45,11 @@ def entered(events: Sequence[LedgerEvent], phases: Collection[b.Phase]) -> bool:
 def seat_may_act(events: Sequence[LedgerEvent]) -> bool:
     """Whether a seat may have something to do."""
     return moved(events) or any(event.kind in FOR_EVERY_SEAT for event in events)
+
+
+def granted(events: Sequence[LedgerEvent]) -> bool:
+    """Whether an owner has given a round's keys to sealed data."""
+    return any(event.kind == GRANT for event in events)
 
 
 def challenged(events: Sequence[LedgerEvent]) -> bool:

@@ -28,6 +28,7 @@ from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.reports import FAILED, Report
 from quorumlearn.nodes.drawn import Item, Key
+from quorumlearn.nodes.useful_work import Unsound
 
 _OF_WORK = (b.WRONG_WORK, b.MISSING_ARTIFACT, b.UNCONFIRMED)
 """What a vote says of work that does not stand."""
@@ -41,16 +42,6 @@ class Replayed:
 
     replay: Replay
     claimed: str = ""
-
-
-@dataclass(frozen=True)
-class Unsound:
-    """Why a miner's work does not stand."""
-
-    reason: b.Reason
-    detail: str
-    proof: b.WorkProof | None = None
-    sure: bool = True
 
 
 def contested(items: Iterable[Item], reports: Reports) -> list[Item]:
@@ -88,7 +79,7 @@ def false_reports(
 
 def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]) -> dict[str, Unsound]:
     """By miner, the trainings that do not stand, as this seat finds. `own` has its replay of each contested item. Of those that it cannot
-    tell of (`Unsound.sure` is false) others' votes are to be heard first."""
+    tell of (they are not `sure`) others' votes are to be heard first."""
     found: dict[str, Unsound] = {}
     for one in items:
         known = found.get(one.miner)
@@ -107,7 +98,7 @@ def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]
     return found
 
 
-def by_votes(view: b.TaskView, miner: str) -> Unsound | None | Literal["stands"]:
+def by_votes(view: b.TaskView, miner: str) -> Unsound | Literal["stands"] | None:
     """What t equal votes of the round's seats say of a miner's work; None while there are no t."""
     said: Counter[bytes] = Counter()
     for one in view.screenings:

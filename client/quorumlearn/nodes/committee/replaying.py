@@ -229,9 +229,7 @@ class Replaying:
             try:
                 with contextlib.suppress(ArtifactMissing):
                     self.store.wait(one.replays, timeout=WAIT_SECONDS, poll=0.01, author=one.verifier)
-                said[one.seat] = reports.read(
-                    self.store, view.round, one, reports.of_seat(items, one.seat)
-                )
+                said[one.seat] = reports.read(self.store, view.round, one, reports.of_seat(items, one.seat))
             except (ArtifactMissing, ArtifactCorrupt):
                 if not last:
                     raise
@@ -306,4 +304,3 @@ def _miners(items: Iterable[Item]) -> str:
 
 def _count(found: Mapping[Key, Replayed], what: int) -> int:
     return sum(one.replay.found == what for one in found.values())
-

@@ -257,7 +257,9 @@ class Verifier:
 SEATED = "seated"
 
 
-def unsaid(view: b.TaskView, seat: int, found: Opened | Verified | Confirmed, fault: b.Fault) -> Finding | None:
+def unsaid(
+    view: b.TaskView, seat: int, found: Opened | Verified | Confirmed, fault: b.Fault
+) -> Finding | None:
     """The first finding about another seat of the round that this seat has not accused it of; None if there is none left.
 
     Seat 0 is nobody: something is wrong, with this fault, and it cannot be told whose fault it is.
