@@ -18,6 +18,7 @@ from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.consent import Consent
+from quorumlearn.nodes.granting import Granting
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.keeping import Keeper
@@ -51,6 +52,13 @@ class Roles:
             store=org.store,
             journal=self.journal(identity, task),
             test_set=partial(org.test_set, identity),
+            granting=Granting(
+                me=org.name(identity.user),
+                market=org.market(identity.user),
+                store=org.store,
+                files=org.config.data_keys,
+                most_rounds=org.config.renew_keys,
+            ),
         )
 
     def miner(self, identity: IdentityConfig, task: str) -> Miner:
