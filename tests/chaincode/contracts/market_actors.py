@@ -267,7 +267,12 @@ class Play:
     def key_words(
         self, function: str, seat: int, number: int = 1, attempt: int = 1, key: str = "key"
     ) -> tuple[str, ...]:
-        parts = {
+        part = self.key_parts(seat, number, key)[function]
+        return f"blocks:{function}", TASK, str(number), str(attempt), js(part)
+
+    def key_parts(self, seat: int, number: int, key: str) -> dict[str, KeyContribution]:
+        """What an honest seat contributes to a round's ceremony, by function."""
+        return {
             "CommitKey": KeyContribution(
                 public_share=ref(f"share {seat} {number}"),
                 beacon_commitment=commitment(seat, number),
@@ -278,7 +283,6 @@ class Play:
             "ConfirmKey": KeyContribution(confirmed_key=ref(f"{key} {number}")),
             "OpenKey": KeyContribution(opened_sealing_key=SEALING_KEY),
         }
-        return f"blocks:{function}", TASK, str(number), str(attempt), js(parts[function])
 
     def contribute(
         self, function: str, seat: int, part: KeyContribution, number: int = 1, attempt: int = 1
