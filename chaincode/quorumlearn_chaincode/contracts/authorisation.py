@@ -1,16 +1,17 @@
 """What may be decrypted: the ledger writes it when it has decided it, each of these once and nothing else.
 
-- When REVEAL closes: one sketch of each revealed update, by this round's beacon. An update is revealed once in a
-  task, so it is sketched once.
+- When SCREEN begins: one sketch of each revealed update, by this round's beacon; where trainings are replayed, of each
+  whose trace was opened. An update is revealed once in a task, so it is sketched once.
 - When SELECT closes and the round goes on: one weighted sum. `phases.selection_fault` lets no vote pass for one that
   shows too few, together with those opened on the same base before; what it adds to them is kept for the next.
 """
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import Authorisation, MinerGroup, OpenedBase, Round
+from quorumlearn_proto.block_pb2 import Authorisation, MinerGroup, OpenedBase, Phase, Round
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
 from quorumlearn_proto.derived import miner_groups, weighed_alike, weights_of
+from quorumlearn_proto.protocol import ROUND
 
 from .call import Call
 from .ledger import Place
@@ -18,7 +19,7 @@ from .tables import AUTHORISATIONS, OPENED
 
 
 def authorise_sketches(call: Call, round_: Round) -> None:
-    """One sketch of each revealed update, in the order of their miners."""
+    """One sketch of each update that is judged, in the order of their miners."""
     updates = list(_updates(call, round_).values())
     _write(
         call,
@@ -61,9 +62,9 @@ def opened_on(call: Call, round_: Round) -> OpenedBase:
 
 
 def _updates(call: Call, round_: Round) -> dict[str, ArtifactRef]:
-    return {
-        entry.miner: entry.manifest.update for entry in call.submissions(round_) if entry.HasField("manifest")
-    }
+    traced = any(entry.phase == Phase.TRACE for entry in round_.times)
+    step = ROUND[Phase.TRACE if traced else Phase.REVEAL]
+    return {entry.miner: entry.manifest.update for entry in call.submissions(round_) if step.done(entry)}
 
 
 def _write(call: Call, round_: Round, authorisation: Authorisation) -> None:
