@@ -106,7 +106,7 @@ def shapley(values: Sequence[int]) -> list[int]:
     """The contributions of groups, in 1 / UNIT of what the values count. `values` are what all coalitions are worth: of 2^G, the one at
     place s holds group g, from 0, where s has the bit 2^g."""
     count = len(values).bit_length() - 1
-    if len(values) != 1 << count or not 1 <= count <= MOST_GROUPS:
+    if not 1 <= count <= MOST_GROUPS or len(values) != 1 << count:
         raise ValueError(f"{len(values)} values: 2^G of G groups, {MOST_GROUPS} groups at most")
     found = []
     for group in range(count):
