@@ -301,7 +301,7 @@ class Miner:
     def _propose(self, view: b.TaskView) -> None:
         spec, now = view.task.spec, view.round
         parameters = parameters_of(spec)
-        values = candidate.open_agreed(self.store, parameters, now, view.screenings)
+        values = candidate.open_agreed(self.store, parameters, now, view.screenings).sum(axis=0)
         base = load_public(self.store, spec, now.base.model)
         model = candidate.next_model(base, values, now.selection, parameters)
         purpose = spec.task_id, now.number
