@@ -228,6 +228,16 @@ class Market:
     def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
         self._step(options, ROUND[Phase.BEACON].call, task, str(number), secret.hex())
 
+    def open_trace(self, task: str, number: int, opening: ArtifactRef) -> None:
+        """What the beacon draws of the miner's training: a TraceOpening, or a SealedOpening."""
+        self._submit(ROUND[Phase.TRACE].call, task, str(number), _json(opening))
+
+    def post_replay(
+        self, task: str, number: int, report: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        """`report` is the seat's ReplayReport, which nobody sees yet."""
+        self._step(options, ROUND[Phase.REPLAY].call, task, str(number), _json(report))
+
     def post_sketch(
         self, task: str, number: int, shares: ArtifactRef, options: StepOptions = NO_OPTIONS
     ) -> None:

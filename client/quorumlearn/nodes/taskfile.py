@@ -160,6 +160,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
             miners_bp=file.reward.miners,
             verifiers_bp=file.reward.verifiers,
             proposer_bp=file.reward.proposer,
+            by_contribution=file.reward.by == "contribution",
         ),
         stakes=Stakes(**file.stakes.model_dump()),
         tolerance_bp=file.tolerance,

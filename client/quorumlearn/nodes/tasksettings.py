@@ -183,6 +183,10 @@ class TimeoutsPart(_Strict):
 class RewardPart(_Strict):
     per_round: int = Field(ge=1, description="tokens of the owner, locked for all rounds at once")
     miners: BasisPoints = Field(7000, description="of it to the miners, by the weight of their updates")
+    by: Literal["weight", "contribution"] = Field(
+        "weight",
+        description="or contribution: groups of miners share the miners' part by what they add to the score; docs/protocol.md",
+    )
     verifiers: BasisPoints = Field(2500, description="of it to the verifiers, evenly over the seats")
     proposer: BasisPoints = Field(500, description="of it to the proposer of the block")
 

@@ -12,6 +12,7 @@ A seat, with the miner's submission and its own share of what was drawn:
     findings = check(data, submission, work, parameters, beacon, drawn=drawn, items=mine)
 """
 
+from quorumlearn.replay.checking import Finding, Outcome, check, most_opening_bytes
 from quorumlearn.replay.chunks import (
     MOST_CHUNK_BYTES,
     MOST_CHUNKS,
@@ -23,7 +24,6 @@ from quorumlearn.replay.chunks import (
     most_manifest_bytes,
     to_bytes,
 )
-from quorumlearn.replay.checking import Finding, Outcome, check, most_opening_bytes
 from quorumlearn.replay.errors import ChunkError, ReplayError, SealError, StateError, TraceError
 from quorumlearn.replay.sealed import KEY_BYTES, SEALED_MORE, Place, new_key, open_chunk, seal_chunk
 from quorumlearn.replay.states import Checkpoint, checkpoint_of

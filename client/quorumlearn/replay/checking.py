@@ -108,19 +108,7 @@ def check(
     except _Wrong as wrong:
         return [Finding(item, Outcome.WRONG, b"", "", "", str(wrong)) for item in items]
     step = _OnStep(on_step)
-    found = []
-    for item in items:
-        claimed = _Claimed()
-        try:
-            if item == work.last_item:
-                found.append(opened.check_last(claimed, parameters, beacon))
-            else:
-                found.append(opened.check_segment(item, claimed, step))
-        except _Wrong as wrong:
-            found.append(Finding(item, Outcome.WRONG, b"", claimed.digest, "", str(wrong)))
-        except _Died as died:
-            found.append(Finding(item, Outcome.FAILED, b"", claimed.digest, "", str(died)))
-    return found
+    return [opened.find(item, parameters, beacon, step) for item in items]
 
 
 class _Wrong(Exception):
@@ -188,7 +176,19 @@ class _Opened:
             raise _Wrong("the manifest's trace_root is not hexadecimal") from None
         return _Opened(work, submission, root, {one.number: one for one in opening.segments}, opening)
 
-    def check_segment(self, item: int, claimed: _Claimed, on_step: _OnStep) -> Finding:
+    def find(self, item: int, parameters: ckks.Parameters, beacon: bytes, on_step: _OnStep) -> Finding:
+        """What there is to say of one item."""
+        claimed = _Claimed()
+        try:
+            if item == self.work.last_item:
+                return self._last(claimed, parameters, beacon)
+            return self._segment(item, claimed, on_step)
+        except _Wrong as wrong:
+            return Finding(item, Outcome.WRONG, b"", claimed.digest, "", str(wrong))
+        except _Died as died:
+            return Finding(item, Outcome.FAILED, b"", claimed.digest, "", str(died))
+
+    def _segment(self, item: int, claimed: _Claimed, on_step: _OnStep) -> Finding:
         segment, work = self.segments[item], self.work
         profile, own = self.submission.manifest.profile, work.training.profile
         if own and own != profile:
@@ -209,7 +209,7 @@ class _Opened:
         outcome = Outcome.RIGHT if right else Outcome.WRONG
         return Finding(item, outcome, stretch.receipt, claimed.digest, replayed.digest.hex(), reason)
 
-    def check_last(self, claimed: _Claimed, parameters: ckks.Parameters, beacon: bytes) -> Finding:
+    def _last(self, claimed: _Claimed, parameters: ckks.Parameters, beacon: bytes) -> Finding:
         work, last = self.work, self.opening.last
         claimed.digest = self.submission.claim
         leaf = self._leaf(last.leaf, work.segments, "the last checkpoint")

@@ -125,6 +125,6 @@ def check_manifest(data: bytes, asked: Recompute, workload: str) -> DataManifest
     for at, chunk in enumerate(manifest.chunks):
         if not _DIGEST.fullmatch(chunk.digest) or not 1 <= chunk.size <= MOST_CHUNK_BYTES:
             raise ChunkError(
-                f"chunk {at} has digest {chunk.digest[:80]!r} and {chunk.size} bytes; it has 64 hex digits, and 1 to {MOST_CHUNK_BYTES} bytes"
+                f"chunk {at} has digest {chunk.digest[:80]!r} and {chunk.size} bytes; it has 64, and up to {MOST_CHUNK_BYTES} bytes"
             )
     return manifest
