@@ -293,7 +293,7 @@ def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Clo
     if closing.next == Phase.SCREEN:
         authorise_sketches(call, round_)
     if closing.next == Phase.OPEN:
-        authorise_aggregate(call, round_)
+        authorise_aggregate(call, spec, round_)
     if closing.next == Phase.ENDED:
         end_round(call, task, state, round_, closing)
     else:

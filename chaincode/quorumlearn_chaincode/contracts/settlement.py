@@ -1,7 +1,7 @@
 """How rounds and tasks end: the block and its payment, the next round, refunds. One transaction, all or
 nothing.
 
-An accepted round appends a block, moves the head, pays by weight and counts useful work. What another owes
+An accepted round appends a block, moves the head, pays by weight or contribution and counts useful work. What another owes
 follows from whether its aggregate may have been opened (`payment` has the rules): then it pays all the same. A
 rejected one pays its seats in any case. Then the next round opens from the head, or the task ends and everything
 locked goes back.
@@ -31,6 +31,7 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.classes import share_of
 from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.contribution import group_parts
 from quorumlearn_proto.derived import bare_selection
 from quorumlearn_proto.protocol import CEREMONY, ROUND
 from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
@@ -38,7 +39,7 @@ from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 from .call import Call, submission_places
 from .ledger import Place
 from .miners_queue import eligible_miners, participation, settle_places
-from .payment import by_share, miners_part, miners_shares, proposer_share, verifier_share
+from .payment import miners_part, proposer_share, shared_out, verifier_share
 from .phases import Closing
 from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
 from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, SCREENINGS, STAKES, STATES
@@ -82,7 +83,7 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     for account, amount in payouts:
         pay(call, task.spec.task_id, round_.number, account, amount)
     if closing.outcome == Outcome.ACCEPTED:
-        _pay_carried(call, round_)
+        _pay_carried(call, task, round_, closing)
     elif opened:
         carry(call, task.spec.task_id, _unearned(task, closing.outcome))
     release_seats(call, task, round_.number)
@@ -186,7 +187,7 @@ def _payouts(call: Call, task: Task, round_: Round, closing: Closing, opened: bo
     reward = task.spec.reward
     payouts = []
     if opened and closing.outcome != Outcome.REJECTED:
-        payouts += miners_shares(reward, round_.selection.verdicts)
+        payouts += shared_out(miners_part(reward), round_, _parts(task, closing))
     if closing.outcome == Outcome.ACCEPTED:
         payouts.append((round_.candidate.proposer, proposer_share(reward)))
     if opened or closing.outcome == Outcome.REJECTED:
@@ -205,9 +206,14 @@ def _unearned(task: Task, outcome: Outcome) -> int:
     return withheld + proposer_share(task.spec.reward)
 
 
-def _pay_carried(call: Call, round_: Round) -> None:
+def _parts(task: Task, closing: Closing) -> list[int]:
+    """In what proportion the round's groups are paid: ballots tell it where they have accepted a candidate."""
+    return group_parts(task.spec, closing.ballots) if closing.outcome == Outcome.ACCEPTED else []
+
+
+def _pay_carried(call: Call, task: Task, round_: Round, closing: Closing) -> None:
     """Share what earlier rounds have left among the miners whose updates are in the block."""
-    for miner, amount in by_share(carried(call, round_.task_id), round_.selection.verdicts):
+    for miner, amount in shared_out(carried(call, round_.task_id), round_, _parts(task, closing)):
         pay_carried(call, round_.task_id, round_.number, miner, amount)
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 from quorumlearn_proto import canonical, gate
 from quorumlearn_proto.classes import MAX_CLASS, MAX_SAMPLES, least_miners_by_class
 from quorumlearn_proto.common_pb2 import Config
+from quorumlearn_proto.contribution import division_fault
 from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate, places_of_organisation, top_class
 from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.recompute import replays
@@ -105,6 +106,8 @@ def check_bounds(spec: TaskSpec) -> None:
     )
     _timeouts(spec)
     _reward(spec.reward, spec.rounds)
+    if fault := division_fault(spec):
+        raise bad(fault)
     _stakes(spec.stakes)
     _proportions(spec)
     within("tolerance_bp", spec.tolerance_bp, 0, WHOLE_BP)

@@ -32,6 +32,7 @@ from quorumlearn_proto.block_pb2 import (
     Verdict,
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef, Config, OrganisationRoles
+from quorumlearn_proto.contribution import UNIT
 from quorumlearn_proto.derived import fixed_ballot
 from quorumlearn_proto.page_pb2 import MisconductPage, TaskSummary
 from quorumlearn_proto.protocol import BINARY, ROUND
@@ -401,14 +402,25 @@ class Play:
         self.send(proposer, "blocks:Propose", TASK, str(round_.number), js(self.candidate()))
         return proposer
 
-    def ballot(self, reason: BallotReason = BallotReason.GOOD, model: str = "") -> Ballot:
-        """A ballot whose scores fit its reason, on the candidate or on another model."""
+    def ballot(
+        self, reason: BallotReason = BallotReason.GOOD, model: str = "", told: Sequence[int] = ()
+    ) -> Ballot:
+        """A ballot whose scores fit its reason, on the candidate or on another model. Of all groups but the last that the candidate's
+        round has, `told` are the contributions, 0 for those left out; the last has what is left of the gain."""
         model = model or self.round().candidate.model.digest
         if reason == BallotReason.SCORE_FELL:
             counts = counted(correct=40, base_correct=80, total=100, lost=45)
         else:
             counts = counted(correct=90, base_correct=88, total=100, lost=3)
         counts.model, counts.reason = model, reason
+        groups = max(self.round().groups, default=0)
+        if (
+            groups
+            and reason in (BallotReason.GOOD, BallotReason.SCORE_FELL)
+            and model == self.round().candidate.model.digest
+        ):
+            counts.contributions.extend([*told, *[0] * (groups - 1 - len(told))])
+            counts.contributions.append(UNIT * (counts.score - counts.base_score) - sum(told))
         return counts
 
     def vote(self, votes: Mapping[int, BallotReason] | None = None) -> None:
