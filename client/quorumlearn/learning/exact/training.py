@@ -115,6 +115,25 @@ class SteppedTraining:
         end = State(until, self._named(moving.weights), dict(moving.moments))
         return Stretch(end, tuple(log.entries), receipt, losses / seen)
 
+    def gradients(
+        self, state: State, data: Samples, *, seed: bytes, total: int
+    ) -> tuple[dict[str, Vector], dict[str, Vector]]:
+        """What the next step computes before anything is rounded: gradients, and buffers after it, by name. For measurements of how far
+        processors differ."""
+        batches = Batches(_samples(self._plan.name, data), seed, total, self._plan.epochs)
+        moving = _Moving(self._vector(state), self._moments(state), self._places)
+        with repeatable(), unfilled(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
+            self._give(subject, moving)
+            subject.learn(batches.of(state.step), state.step)
+            found = {
+                name: np.zeros(one.shape) if one.grad is None else one.grad.cpu().numpy().copy()
+                for name, one in subject.parameters.items()
+            }
+            kept = {
+                name: subject.buffer(name).detach().cpu().numpy().copy() for name in self._plan.layout.buffers
+            }
+        return found, kept
+
     def _move(self, moving: _Moving, step: int, log: TieLog, receipt: Receipt) -> None:
         """Round the gradient, and move by it."""
         for span in self._spans:
