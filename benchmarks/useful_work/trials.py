@@ -5,7 +5,7 @@ checkpoint, and the check that seats do of each. It is found if one item is wron
 The rate to expect of w false segments is 1 - C(100 - w, 5) / C(100, 5), some 1 - (1 - w/100)^5, and 1 where the update is false: its item
 is always checked. An item that is judged otherwise than it is counts as misjudged.
 
-Trials take the classifier of one layer (`linear`, 15 parameters); rows that say so take a network in torch, of `quorumlearn.learning`.
+Trials take the classifier of one layer (`linear`, 15 parameters), and rows that end in "torch" a network of 256, in 20 segments.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from multiprocessing import get_context
 
 import numpy as np
 from quorumlearn import ckks, learning
-from quorumlearn.learning import Model, Samples
-from quorumlearn.learning.exact import ExactTraining, exact_training
+from quorumlearn.learning import Model
+from quorumlearn.learning.exact import ExactTraining
 from quorumlearn.replay import Outcome, Work, cheats, check, spoofs
 from quorumlearn.replay.cheats import Played, Way
 from quorumlearn_proto.block_pb2 import Manifest, Submission
@@ -29,6 +29,7 @@ from quorumlearn_proto.recompute import drawn_segments
 
 from benchmarks.useful_work.crafting import crafted
 from benchmarks.useful_work.linear import LinearTraining
+from benchmarks.useful_work.networks import networks
 from benchmarks.useful_work.options import Options
 
 SEGMENTS, DRAWN = 100, 5
@@ -91,10 +92,8 @@ def plays() -> list[Cheat]:
     rows += [Cheat(name, 0, play) for name, play in _WHOLE.items()]
     for name, spoof in _SPOOFS.items():
         rows += [Cheat(name, share, spoof(share)) for share in SHARES]
-    rows.append(Cheat("float32 passed off as exact, mnist-mlp", 0, _float32_in_torch, model="mnist-mlp"))
-    rows.append(
-        Cheat("honest, mnist-mlp", 0, lambda t: cheats.honest(t.work, t.parameters), model="mnist-mlp")
-    )
+    rows.append(Cheat("float32 passed off as exact, torch", 0, _float32_in_torch, model="torch"))
+    rows.append(Cheat("honest, torch", 0, lambda t: cheats.honest(t.work, t.parameters), model="torch"))
     return rows
 
 
@@ -186,9 +185,8 @@ def _float32_in_torch(trial: Trial) -> Played:
 
 @lru_cache
 def _network(portable: bool) -> tuple[ExactTraining, Model, ckks.Parameters]:
-    workload = learning.get_workload("mnist-mlp", {"epochs": "1", "learning_rate": "0.01"})
-    training = exact_training(workload, portable=portable, grid_bits=20)
-    return training, workload.initial_model(1), _parameters(learning.size_of(workload.shapes))
+    network = networks()[0]
+    return network.training(portable), network.base(1), network.parameters
 
 
 def _parameters(size: int) -> ckks.Parameters:
@@ -208,9 +206,7 @@ def _assigned(cheat: Cheat, drawn: np.random.Generator) -> Trial:
         data = LinearTraining().samples(2 * count * cheat.segment_steps, int(drawn.integers(1 << 32)))
     else:
         (training, base, parameters), count = _network(True), 20
-        data = Samples(
-            drawn.random((2 * count, 1, 28, 28), dtype=np.float32), drawn.integers(0, 10, 2 * count)
-        )
+        data = networks()[0].samples(drawn, 2 * count)
     steps = count * cheat.segment_steps
     work = Work(training, base, data, drawn.bytes(32), steps, cheat.segment_steps)
     return Trial(work, parameters, drawn)

@@ -1,9 +1,10 @@
 """Honest work under many seats: how many verdicts are wrong where miners and seats compute on different paths of the processor.
 
-Each path is a process of its own, told by the environment which instructions torch, MKL and numpy's OpenBLAS may use: all that there are (AVX-512
-where the processor has it), AVX2, or SSE. In each, miners train; then in each, seats read every miner's base, chunk, submission and
-opening as bytes, and replay 5 drawn segments and the last checkpoint. A verdict is one seat's word on one training. `paths that differ` counts
-the digests of one and the same step before its gradient comes onto the grid: 3 if the paths really compute differently.
+Each path is a process of its own. Its environment says which instructions torch, MKL and numpy's OpenBLAS may use: all that there are
+(AVX-512 where the processor has it), AVX2, or SSE. In each, miners train. Then in each, seats read every miner's base, chunk, submission
+and opening as bytes, and replay 5 drawn segments and the last checkpoint. A verdict is one seat's word on one training.
+
+`different gradients` counts the digests of one step before its gradient comes onto the grid: 3 if all paths compute differently.
 """
 
 from __future__ import annotations
@@ -119,7 +120,8 @@ class Case:
             read["opening"], submission, work, self.network.parameters, beacon, drawn=items, items=items
         )
         outcomes = {one.outcome for one in found}
-        return next(one.value for one in (Outcome.WRONG, Outcome.FAILED, Outcome.RIGHT) if one in outcomes)
+        order = (Outcome.WRONG, Outcome.FAILED, Outcome.RIGHT)
+        return str(next(one.value for one in order if one in outcomes))
 
     def items(self, beacon: bytes) -> list[int]:
         return [*drawn_segments(beacon.hex(), self.miner, SEGMENTS, DRAWN), SEGMENTS + 1]
@@ -141,7 +143,7 @@ def measure(options: Options) -> list[dict[str, object]]:
                 "trainings": trainings * len(PATHS),
                 "verdicts": len(counts),
                 **{outcome.value: counts.count(outcome.value) for outcome in Outcome},
-                "paths that differ": len({one for found in probes for one in found}),
+                "different gradients": len({one for found in probes for one in found}),
             }
         )
     return rows
@@ -182,7 +184,7 @@ def _cases(network: Network, path: str, trainings: int, seed: int) -> Iterator[C
 def _part(does: str, name: str, path: str, folder: str, trainings: str, seed: str) -> list[str]:
     """One path's part: its miners' trainings, or its seats' verdicts on all. Trainings give a probe's digest."""
     network = next(one for one in networks() if one.name == name)
-    training, where = network.training(), Path(folder)
+    training, where = network.training(True), Path(folder)
     if does == "train":
         for case in _cases(network, path, int(trainings), int(seed)):
             case.train(training, where)
