@@ -19,6 +19,7 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn import learning
+from quorumlearn.learning.exact import exact_training
 from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.tasksettings import DataPart, RecomputePart, TaskFile
 
@@ -107,7 +108,7 @@ def recompute_of(
         chunk_samples=data.chunk_samples,
         chunks_per_miner=a_miner,
         chunk_steps=chunk_steps,
-        segment_steps=part.segment_steps or -(-a_miner * chunk_steps // SEGMENTS),
+        segment_steps=part.segment_steps or _segment_steps(a_miner, chunk_steps),
         segments=part.drawn,
         exactness=_EXACTNESS[part.exactness],
         grid_bits=part.grid_bits if part.exactness == "portable" else 0,
@@ -138,7 +139,7 @@ def _check_workload(
         raise ConfigError(
             f"mode is {file.mode} and workload.config has late_rounds: what is replayed is of its own round; leave it out"
         )
-    learning.exact.exact_training(
+    exact_training(
         workload, portable=file.recompute.exactness == "portable", grid_bits=file.recompute.grid_bits
     )
 
@@ -153,6 +154,17 @@ def _check_chunks(part: RecomputePart, data: DataPart, a_miner: int, replicas: i
             f"recompute.replicas is {replicas} and no seat reads the sealed data: nobody could confirm any work; give 2 at least, or "
             "`seats_read: true`"
         )
+
+
+def _segment_steps(chunks: int, chunk_steps: int) -> int:
+    """The least steps of a segment by which a training on all chunks has no more than SEGMENTS, and none on some of them ends in a segment
+    of one step, which would show its gradient."""
+    least = max(2, -(-chunks * chunk_steps // SEGMENTS))
+    return next(
+        steps
+        for steps in range(least, least + chunks * chunk_steps + 1)
+        if all(count * chunk_steps % steps != 1 for count in range(1, chunks + 1))
+    )
 
 
 @dataclass(frozen=True)
