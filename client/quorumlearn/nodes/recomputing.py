@@ -1,4 +1,4 @@
-"""What a task's file says of training that is replayed, as the specification has it; and what such a task asks of a node.
+"""What a task's file says of training that is replayed, as the specification has it.
 
 Rules:
 - all blocks of the model are public, training is not private, and all updates weigh alike unless the mode is robust-and-recompute:
@@ -9,12 +9,10 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
-from quorumlearn_proto import recompute as r
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
@@ -165,30 +163,3 @@ def _segment_steps(chunks: int, chunk_steps: int) -> int:
         for steps in range(least, least + chunks * chunk_steps + 1)
         if all(count * chunk_steps % steps != 1 for count in range(1, chunks + 1))
     )
-
-
-@dataclass(frozen=True)
-class ReplayCosts:
-    """What replay takes in a round of so many miners, in trainings of one miner on all its chunks: for a seat, and for each miner's
-    training over all seats."""
-
-    seat: float
-    each: float
-
-    @property
-    def sentence(self) -> str:
-        return (
-            f"each training is replayed to {self.each:.1%} of its steps, over all seats; "
-            f"a seat replays {self.seat:.2f} trainings a round"
-        )
-
-
-def replay_costs(spec: t.TaskSpec, miners: int | None = None) -> ReplayCosts | None:
-    """Of a round of so many miners, by default as many as may take part; None where nothing is replayed."""
-    if not r.replays(spec):
-        return None
-    seats = len(spec.committee.msp_ids)
-    segments = r.segments_of(spec, r.most_steps(spec))
-    drawn = min(spec.recompute.segments, segments) * min(spec.committee.threshold, seats)
-    each = drawn / segments
-    return ReplayCosts(seat=each / seats * (spec.max_miners if miners is None else miners), each=each)

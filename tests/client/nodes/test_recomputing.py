@@ -9,7 +9,7 @@ import yaml
 from quorumlearn.learning import WorkloadError
 from quorumlearn.nodes import taskfile
 from quorumlearn.nodes.config import ConfigError
-from quorumlearn.nodes.recomputing import replay_costs
+from quorumlearn.nodes.replaycosts import replay_costs
 from quorumlearn_chaincode.contracts.specification import check_bounds
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
