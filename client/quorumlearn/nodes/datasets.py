@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import secrets
 
+from google.protobuf.message import DecodeError
 from quorumlearn_proto.artifact_pb2 import DataManifest
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import Recompute, TaskSpec
@@ -32,6 +33,7 @@ from quorumlearn.replay import (
 from quorumlearn.replay.chunks import most_manifest_bytes
 
 MOST_LOOKED_AT = 16
+MOST_LIST_BYTES = 128 << 20
 _COMMITMENT = b"quorumlearn/chunk-key/1"
 _COMMITMENT_BYTES = hashlib.sha256().digest_size
 _FORM = 1
@@ -61,6 +63,14 @@ def manifest_of_task(
 ) -> DataManifest:
     """The list of a task's chunks; errors as in `read_manifest`."""
     return read_manifest(store, ref, spec.recompute, spec.workload.name, author)
+
+
+def listed(store: ArtifactStore, ref: ArtifactRef) -> set[str]:
+    """The digests that a list of chunks names, whatever task it is of; none if it is not there or is no list."""
+    try:
+        return {one.digest for one in DataManifest.FromString(store.get(ref, MOST_LIST_BYTES)).chunks}
+    except (ArtifactMissing, DecodeError):
+        return set()
 
 
 def missing_chunks(store: ArtifactStore, spec: TaskSpec, author: str = "") -> list[int]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn import learning
 from quorumlearn.learning.exact import exact_training
@@ -101,7 +100,7 @@ def recompute_of(
     _check_chunks(part, data, a_miner, replicas)
     chunk_steps = workload.config.steps(data.chunk_samples)
     return t.Recompute(
-        data=ArtifactRef(digest=data.digest, size=data.size),
+        data=data.ref,
         chunks=data.chunks,
         chunk_samples=data.chunk_samples,
         chunks_per_miner=a_miner,
