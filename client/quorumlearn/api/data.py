@@ -58,23 +58,23 @@ def cut(
     chunk_samples: int | None = None,
     seed: int | None = 0,
 ) -> Cut:
-    """Read a data set and say how it is cut: into `chunks` chunks, or into as many as have `chunk_samples`; one of the two is given.
+    """Read a data set and say how it is cut: into `chunks` chunks of `chunk_samples` samples, or as many of one as the other leaves.
 
     ConfigError for what cannot be cut so, learning.LearningError if the data cannot be read.
     """
-    if (chunks is None) == (chunk_samples is None):
-        raise ConfigError("give the number of chunks or the samples of one, and not both")
     found = learning.get_workload(workload, config or {})
     samples = found.load(source, learning.Part("train", part))
     if not isinstance(samples, learning.Samples):
         raise ConfigError(f"{workload} reads no samples that could be dealt out in chunks")
+    if chunks is None and chunk_samples is None:
+        raise ConfigError("give the number of chunks, the samples of one, or both")
     each = chunk_samples if chunk_samples is not None else len(samples) // (chunks or 1)
-    if not 1 <= each <= len(samples):
+    count = chunks if chunks is not None else len(samples) // max(1, each)
+    if not (each >= 1 and 1 <= count * each <= len(samples)):
         raise ConfigError(
-            f"{len(samples)} samples cannot be cut into {f'{chunks} chunks' if chunks else f'chunks of {chunk_samples}'}: "
-            f"a chunk has 1 to {len(samples)}"
+            f"{len(samples)} samples cannot be cut into {f'{chunks} chunks' if chunks else 'chunks'}"
+            f"{f' of {chunk_samples}' if chunk_samples else ''}: take fewer"
         )
-    count = chunks if chunks is not None else len(samples) // each
     order = np.arange(len(samples), dtype=np.int64)
     if seed is not None:
         order = np.random.Generator(np.random.PCG64(seeds.derive("chunks", seed))).permutation(order)
@@ -175,7 +175,7 @@ def revoke(
 def manifest_in(store: ArtifactStore, data: DataPart, current: ArtifactRef | None = None) -> DataManifest:
     """The list of a data set's chunks, or of a later version; replay.ChunkError if it is another's."""
     asked = Recompute(chunks=data.chunks, chunk_samples=data.chunk_samples)
-    ref = current or ArtifactRef(digest=data.digest, size=data.size)
+    ref = current or data.ref
     return datasets.read_manifest(store, ref, asked, data.workload)
 
 
@@ -187,7 +187,7 @@ def _renew(
     chunks: Collection[int],
     progress: Progress,
 ) -> Renewed:
-    if not data.sealed or not held.of(ArtifactRef(digest=data.digest, size=data.size)):
+    if not data.sealed or not held.of(data.ref):
         raise DataKeysError(
             f"{keys} does not hold the keys of the data set {data.digest[:16]}…: name its own with --keys"
         )

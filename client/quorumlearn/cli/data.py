@@ -55,7 +55,8 @@ def publish(
     ],
     chunks: Annotated[int | None, typer.Option(min=1, help="Cut into so many chunks.")] = None,
     chunk_samples: Annotated[
-        int | None, typer.Option(min=1, help="Or into chunks of so many samples.")
+        int | None,
+        typer.Option(min=1, help="Into chunks of so many samples; with --chunks into so many of them."),
     ] = None,
     part: Annotated[
         str, typer.Option(metavar="TEXT", help="A part of the data, in the workload's words.")
@@ -95,8 +96,8 @@ def publish(
     from quorumlearn import learning
     from quorumlearn.api import data
 
-    if (chunks is None) == (chunk_samples is None):
-        raise Failure("give --chunks or --chunk-samples, and not both", Exit.USAGE)
+    if chunks is None and chunk_samples is None:
+        raise Failure("give --chunks, --chunk-samples, or both", Exit.USAGE)
     if keys is not None and not sealed:
         raise Failure("--keys is of sealed data: give --sealed too", Exit.USAGE)
     if output.exists() and not force:
@@ -247,6 +248,36 @@ def revoke(
         renewed = data.revoke(described, path, where, account, told)
         data.write(file, renewed.data)
     _say(renewed, account, as_json)
+
+
+@app.command(epilog=f"Example: quorumlearn data locality --chunks 40 --chunks-per-miner 4.  {EXIT_CODES}")
+def locality(
+    chunks: Annotated[int, typer.Option(min=1, help="Chunks of the data set.")],
+    chunks_per_miner: Annotated[
+        int | None, typer.Option(min=1, help="Assigned to a miner in a round; by default all are assigned.")
+    ] = None,
+    miners: Annotated[int, typer.Option(min=1, max=256, help="Miners, each in every round.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Rounds of the task.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Compute what of its chunks a miner need not fetch, since it had them in an earlier round.
+
+    Rounds are drawn as the ledger draws them, without one. A miner's own log says for each round how many bytes it fetched, and how many
+    it had.
+    """
+    from quorumlearn.nodes.locality import simulated
+
+    each = chunks_per_miner or max(1, chunks // miners)
+    if each > chunks:
+        raise Failure(f"--chunks-per-miner is {each}, and there are {chunks} chunks", Exit.USAGE)
+    found = simulated(miners, chunks, each, rounds)
+    if as_json:
+        print_json({"not_fetched": found.drawn, "not_fetched_by_lot": found.by_lot, "chunks_per_miner": each})
+        return
+    print_text(
+        f"{miners} miners, {rounds} rounds, {each} of {chunks} chunks each: {found.drawn:.0%} of their bytes are not fetched, for they are "
+        f"on the miner's disk; {found.by_lot:.0%} if lots alone decided"
+    )
 
 
 def url_of(store: str) -> str:

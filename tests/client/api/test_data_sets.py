@@ -63,6 +63,11 @@ def test_chunks_are_alike_and_hold_each_sample_once(source: str, store: Artifact
     assert rows != rows_of(store, other)
 
 
+def test_fewer_chunks_than_there_could_be_may_be_asked_for(source: str, store: ArtifactStore) -> None:
+    made = data.cut(NAME, source, chunks=3, chunk_samples=10)
+    assert (made.chunks, made.chunk_samples, made.left_out, len(made.samples)) == (3, 10, 73, 30)
+
+
 def test_the_order_can_be_kept(source: str, store: ArtifactStore) -> None:
     published = data.publish(data.cut(NAME, source, chunks=4, seed=None), store)
     assert rows_of(store, published) == np.arange(100.0).reshape(4, 25).tolist()
@@ -71,8 +76,9 @@ def test_the_order_can_be_kept(source: str, store: ArtifactStore) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({}, "the number of chunks or the samples of one"),
-        ({"chunks": 2, "chunk_samples": 2}, "not both"),
+        ({}, "give the number of chunks, the samples of one, or both"),
+        ({"chunks": 4, "chunk_samples": 26}, "103 samples cannot be cut into 4 chunks of 26"),
+        ({"chunks": 0}, "103 samples cannot be cut"),
         ({"chunks": 104}, "103 samples cannot be cut into 104 chunks"),
         ({"chunk_samples": 104}, "103 samples cannot be cut into chunks of 104"),
     ],
