@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from quorumlearn_chaincode.runtime import Response
 from quorumlearn_proto.block_pb2 import (
+    Authorisation,
     KeyContribution,
     Manifest,
     Phase,
@@ -16,6 +17,7 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.derived import beacon_commitment
+from quorumlearn_proto.page_pb2 import AuthorisationPage
 from quorumlearn_proto.recompute import (
     drawn_items,
     most_steps,
@@ -119,6 +121,10 @@ class RecomputePlay(Play):
         made.profile = self.profile(who)
         made.MergeFrom(Manifest(**changes))  # type: ignore[arg-type]
         return made
+
+    def ask_authorisations(self) -> list[Authorisation]:
+        """All of the task."""
+        return list(self.ask(AuthorisationPage, "blocks:Authorisations", TASK, "100", "").authorisations)
 
     def show_key(self, who: str, key: bytes = SEALING_KEY) -> Response:
         return self.send(who, "tasks:ShowKey", TASK, key.hex())
