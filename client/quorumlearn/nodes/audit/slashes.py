@@ -26,7 +26,7 @@ from quorumlearn_proto.task_pb2 import TaskStatus
 
 from quorumlearn.nodes.audit import pay
 from quorumlearn.nodes.audit.records import Record, shown_by, turn_at
-from quorumlearn.nodes.steps import contribution, screening
+from quorumlearn.nodes.steps import contribution, is_opened, is_revealed, screening
 
 CUT_SHORT = ("SHARES_CONTRADICT", "BASE_REVERTED")
 """Reasons for which a round ends whatever its phase."""
@@ -178,14 +178,19 @@ def _withheld(view: b.TaskView) -> set[str]:
 
 def _closed(round_: b.Round, phase: b.Phase) -> bool:
     """Whether a phase of the miners was closed: another followed, or too few of them had acted."""
-    too_few = {b.COMMIT: "TOO_FEW_COMMITS", b.REVEAL: "TOO_FEW_REVEALS"}[phase]
-    return ROUND[phase].next in {one.phase for one in round_.times} or round_.reason == too_few
+    too_few = {b.COMMIT: "TOO_FEW_COMMITS", b.REVEAL: "TOO_FEW_REVEALS", b.TRACE: "TOO_FEW_TRACES"}[phase]
+    following = {one.phase for one in round_.times} - {phase, b.ENDED}
+    return not following.isdisjoint(ROUND[phase].leads_to) or round_.reason == too_few
 
 
 def _absences(record: Record, view: b.TaskView) -> Iterator[Finding]:
     now, submitted = view.round, {one.miner for one in view.submissions}
-    due = {miner for miner in now.miners if miner not in submitted} if _closed(now, b.COMMIT) else set()
+    due: set[str] = set()
+    if _closed(now, b.COMMIT) and not _excused(record, view):
+        due |= {miner for miner in now.miners if miner not in submitted}
     due |= _withheld(view)
+    if _closed(now, b.TRACE):
+        due |= {one.miner for one in view.submissions if is_revealed(one) and not is_opened(one)}
     due |= {one.miner for one in now.selection.verdicts if one.reason == b.MISSING_ARTIFACT}
     if [one.phase for one in now.times] == [b.KEY, b.ENDED]:  # it has asked nobody, and is no break in a row
         due |= set(now.miners) & set(_view(record, now.number - 1).round.absentees)
@@ -195,6 +200,11 @@ def _absences(record: Record, view: b.TaskView) -> Iterator[Finding]:
             yield Finding(
                 now.number, What.ABSENCE, miner, said[miner], int(miner in due), "by what was submitted"
             )
+
+
+def _excused(record: Record, view: b.TaskView) -> bool:
+    """Whether nobody was absent, since the owner of sealed data had given no keys, or others in their place."""
+    return record.spec.recompute.sealed and (not view.HasField("grant") or view.grant.replaced)
 
 
 def _seats(record: Record, view: b.TaskView) -> Iterator[Finding]:

@@ -9,9 +9,9 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
 - A training of which an item is wrong is WRONG_WORK, by the lowest such item. One whose opening this seat does not find either is
   MISSING_ARTIFACT.
 - Where a seat cannot replay a contested item (it has another numeric profile, its own replay fails, the opening does not reach it) it says
-  nothing for or against anybody, and goes by t equal votes of others, of whom one is honest. Only once it may wait no longer it votes
-  MISSING_ARTIFACT or UNCONFIRMED, which cost no stake; at once where no seat could do more. So a training that makes replays fail wins
-  nothing, and a seat's own trouble costs no miner its stake.
+  nothing for or against anybody, and goes by t equal votes of others, of whom one is honest. Without them it does not vote if its own
+  replay failed: that is its own trouble, and no miner's. An opening that no seat for whom it was drawn has found is missing at once,
+  another once this seat may wait no longer: MISSING_ARTIFACT costs no stake.
 - Of sealed data a seat may lack a key by its owner's fault or a miner's. There nobody is accused of saying that it cannot tell.
 """
 
@@ -86,15 +86,14 @@ def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]
         if _agreed(one, reports) or (known is not None and known.reason == b.WRONG_WORK):
             continue
         mine = own[one.key]
-        said = [reports[seat][one.key].found for seat in one.seats if one.key in reports.get(seat, {})]
-        alike = bool(said) and all(other == mine.replay.found for other in said)
         if mine.replay.found == WRONG:
             found[one.miner] = _wrong_work(one, mine)
         elif mine.replay.found == MISSING:
-            sure = alike and (known is None or known.sure)
+            said = [reports[seat][one.key].found for seat in one.seats if one.key in reports.get(seat, {})]
+            sure = bool(said) and all(other == MISSING for other in said) and (known is None or known.sure)
             found[one.miner] = Unsound(b.MISSING_ARTIFACT, "its opening is not in the store", sure=sure)
         elif mine.replay.found == FAILED and known is None:
-            found[one.miner] = Unsound(b.UNCONFIRMED, "its training cannot be replayed", sure=alike)
+            found[one.miner] = Unsound(b.REASON_UNSPECIFIED, "its replay failed here", sure=False)
     return found
 
 

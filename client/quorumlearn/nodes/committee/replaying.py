@@ -117,6 +117,8 @@ class Replaying:
                 contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
             )
             unsound = self._told_by_votes(view, confirming.unsound(items, said, own), last)
+            alone = Unsound(b.UNCONFIRMED, "too few seats have its numeric profile")
+            unsound |= dict.fromkeys(drawn.unconfirmable(view), alone)
             self._confirmed = Confirmed(unsound, (*unusable, *false))
         return self._confirmed
 
@@ -249,7 +251,7 @@ class Replaying:
                 told[miner] = one
                 continue
             voted = confirming.by_votes(view, miner)
-            if voted is None and not last:
+            if voted is None and not (last and one.reason == b.MISSING_ARTIFACT):
                 raise CannotTell(f"of {miner} others have yet to vote: {one.detail}")
             if voted != "stands":
                 told[miner] = one if voted is None else voted
