@@ -68,6 +68,7 @@ class MarketMachine(Malice):
         split=st.sampled_from(SPLITS),
         short=st.sampled_from(["", "", "open", "propose", "validate", "reveal", "screen"]),
         tolerance=st.sampled_from([0, 100]),
+        by_contribution=st.booleans(),
     )
     def publish(
         self,
@@ -80,10 +81,12 @@ class MarketMachine(Malice):
         split: tuple[int, int, int],
         short: str,
         tolerance: int,
+        by_contribution: bool,
     ) -> None:
         task = spec()
         task.rounds, task.stakes.miner_slash, task.reward.per_round = rounds, slash, per_round
         task.stakes.verifier_slash = verifier_slash
+        task.reward.by_contribution = by_contribution
         greedy(task, split, short, tolerance)
         task.committee.reserve_msp_ids.extend(["V4MSP", "V5MSP"])
         self.play.publish(task)
