@@ -1,7 +1,7 @@
 """What became of trainings that are replayed: whose work is verified, what was wrong where and by whose replay, and how much was replayed.
 
 Everything follows from the ledger's records. Rules:
-- steps are verified where their miner CONTRIBUTES or is a REPLICA in a round that was accepted: that is the work by which proposers are drawn;
+- steps are verified where their miner CONTRIBUTES or is a REPLICA in a round that was accepted: by this work proposers are drawn;
 - replayed are the segments that the beacon drew of the trainings that were opened, each by as many seats as it was drawn for. What seats
   replayed beyond that, because reports differed or one of them said wrong, no record counts.
 """
@@ -22,9 +22,9 @@ _VERIFIED = (b.CONTRIBUTES, b.REPLICA)
 
 @dataclass(frozen=True)
 class WrongWork:
-    """A miner's training that a replay contradicts. `item` is a segment, from 1, or one more than there are `segments`: the last checkpoint,
-    which has another sketch than the update. Digests are hexadecimal; `replayed` is empty where nothing could be replayed. `verifiers`
-    are those for whom it was drawn."""
+    """A miner's training that a replay contradicts. `item` is a segment, from 1, or one more than there are `segments`: the last
+    checkpoint, which has another sketch than the update. Digests are hexadecimal; `replayed` is empty where nothing could be replayed.
+    `verifiers` are those for whom it was drawn."""
 
     round: int
     miner: str

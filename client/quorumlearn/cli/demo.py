@@ -76,7 +76,8 @@ def demo(
 
     Brings up a network, funds accounts, starts a node for each organisation, publishes a task, and follows it: updates are
     encrypted, three verifiers of whom any two can decrypt screen them unseen, the cheats go unpaid. With --useful-work the verifiers
-    replay parts of each training, and who has not done it is caught at a segment. Everything is left in the folder: the files to read as an example, logs, models, and a picture.
+    replay parts of each training, and who has not done it is caught at a segment. Everything is left in the folder: the files to
+    read as an example, logs, models, and a picture.
     """
     began = time.monotonic()
     for library in ("torch", "matplotlib"):
@@ -131,16 +132,9 @@ def play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
     for file in scene.node_files:
         _say(console, f"quorumlearn node run {file} {REPEATABLE} &")
         nodes.start(file)
-    store = str(scene.folder / "artifacts")
     for arguments in scene.publications():
         _say(console, f"quorumlearn {' '.join(arguments)}")
         call(*arguments, log=log)
-    publish = (
-        *("task", "publish", str(scene.folder / "task.yaml"), "--store", store),
-        *("--folder", network, "--as", "owner/owner"),
-    )
-    _say(console, f"quorumlearn {' '.join(publish)}")
-    call(*publish, log=log)
     served = [one.pid for one in network_status(scene.network).processes if one.pid is not None]
     with (
         open_feed(scene.network, "owner/owner", scene.task) as (market, feed),

@@ -2,10 +2,11 @@
 
 Two miner organisations of four miners each, three verifier organisations, an owner and a treasury.
 miners1/miner4 sends noise, miners2/miner4 copies its neighbour miner3. In the other modes the data are the task's and parts of each
-training are replayed: miners1/miner4 sends the last public step again, miners2/miner3 skips a fifth of its training, miners2/miner4 takes the work of
-its neighbour miner1. Everything is written as files that
-`quorumlearn network up`, `quorumlearn node run` and `quorumlearn task publish` read, so that the folder can
-be read as an example. The task is `repeatable` and its nodes are started with `--repeatable`: whoever has the seed can do all of it again.
+training are replayed: miners1/miner4 sends the last public step again, miners2/miner3 skips a fifth of its training, miners2/miner4 takes
+the work of its neighbour miner1.
+
+Everything is written as files that `quorumlearn network up`, `quorumlearn node run` and `quorumlearn task publish` read, so that the folder
+can be read as an example. The task is `repeatable` and its nodes are started with `--repeatable`: whoever has the seed can do all of it again.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ WORK_CHEATS = {
 LOCAL_STEPS = 235  # a miner's training steps a round, whatever the data set
 BATCH = 32
 CHUNKS_EACH, CHUNK_STEPS, WORK_BATCH, SEGMENTS, DRAWN = 5, 60, 25, 100, 5
-"""Where training is replayed: chunks that a miner is assigned in a round, its steps on each, samples of a step, segments of its training, and
-how many of them are replayed."""
+"""Where training is replayed: chunks that a miner is assigned in a round, its steps on each, samples of a step, segments of its training,
+and how many of them are replayed."""
 DATA_FILE = "data.yaml"
 """What `quorumlearn data publish` writes of the chunks, beside the task's file."""
 NUMBERS = ("none", "one", "two", "three", "four", "five")
@@ -109,9 +110,27 @@ class Scene:
         for name, path in zip(self._organisations(), self.node_files, strict=True):
             path.write_text(yaml.safe_dump(self._node(name), sort_keys=False))
 
-    def chunk_samples(self, samples: int) -> int:
-        """How many of so many training images a chunk has, if all are for all miners."""
-        return max(1, samples // (len(self.miners) * CHUNKS_EACH))
+    @property
+    def chunks(self) -> int:
+        """Into how many the data are cut where trainings are replayed: a round uses all."""
+        return len(self.miners) * CHUNKS_EACH
+
+    def publications(self) -> list[tuple[str, ...]]:
+        """The commands that put data and task into the store and onto the ledger."""
+        place = (
+            "--store",
+            str(self.folder / "artifacts"),
+            "--folder",
+            str(self.network),
+            "--as",
+            "owner/owner",
+        )
+        cut = (
+            *("data", "publish", *(() if self.data is None else (str(self.data),))),
+            *("--workload", "mnist-cnn", "--chunks", str(self.chunks), "-o", str(self.folder / DATA_FILE)),
+        )
+        task = ("task", "publish", str(self.folder / "task.yaml"))
+        return [*([(*cut, *place)] if self.replays else []), (*task, *place)]
 
     def _task(self, samples: int) -> dict[str, object]:
         cheats = NUMBERS[len(self.cheats)] if len(self.cheats) < len(NUMBERS) else str(len(self.cheats))
@@ -145,7 +164,7 @@ class Scene:
 
     def _replayed_training(self, samples: int) -> dict[str, object]:
         """The same of a task whose trainings are replayed."""
-        steps_an_epoch = -(-self.chunk_samples(samples) // WORK_BATCH)
+        steps_an_epoch = -(-max(1, samples // self.chunks) // WORK_BATCH)
         epochs = max(1, round(CHUNK_STEPS / steps_an_epoch))
         steps = epochs * steps_an_epoch * CHUNKS_EACH
         without_cheats = max(2, len(self.miners) - len(self.cheats))

@@ -1,7 +1,7 @@
 """What training and replaying took in processor time, as a demo's nodes have logged it.
 
-Each training and each replay is logged once it is done, with `cpu_seconds`: of the thread that computed it, so what others did meanwhile on the
-same processors is not in it. Nodes keep these figures to themselves: no ledger has them.
+Each training and each replay is logged once it is done, with `cpu_seconds`: of the thread that computed it, so what others did meanwhile on
+the same processors is not in it. Nodes keep these figures to themselves: no ledger has them.
 """
 
 from __future__ import annotations
