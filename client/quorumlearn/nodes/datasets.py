@@ -17,7 +17,7 @@ from quorumlearn_proto.artifact_pb2 import DataManifest
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import Recompute, TaskSpec
 
-from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.artifacts import ArtifactStore, reference_of
 from quorumlearn.replay import KEY_BYTES, Place, SealError, check_manifest, open_chunk, seal_chunk
 from quorumlearn.replay.chunks import most_manifest_bytes
 
@@ -30,6 +30,11 @@ _FORM = 1
 def put_manifest(store: ArtifactStore, manifest: DataManifest) -> ArtifactRef:
     """Put a list of chunks into the store."""
     return store.put(manifest.SerializeToString(deterministic=True))
+
+
+def reference_of_manifest(manifest: DataManifest) -> ArtifactRef:
+    """What refers to a list of chunks once it is in the store."""
+    return reference_of(manifest.SerializeToString(deterministic=True))
 
 
 def read_manifest(
