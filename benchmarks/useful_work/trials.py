@@ -30,7 +30,7 @@ from quorumlearn_proto.recompute import drawn_segments
 from benchmarks.useful_work.crafting import crafted
 from benchmarks.useful_work.linear import LinearTraining
 from benchmarks.useful_work.networks import networks
-from benchmarks.useful_work.options import Options
+from benchmarks.useful_work.options import Options, Row
 
 SEGMENTS, DRAWN = 100, 5
 SHARES = (1, 5, 20, 50, 100)
@@ -258,7 +258,7 @@ def expected(played: Played, segments: int) -> float:
     return 1 - math.comb(left, DRAWN) / math.comb(segments, DRAWN)
 
 
-def measure(options: Options) -> list[dict[str, object]]:
+def measure(options: Options) -> list[Row]:
     """A row for each cheat and share."""
     if options.quick:
         return [_row(cheat, [judged(cheat, (options.seed, at, 0))]) for at, cheat in enumerate(plays())]

@@ -30,7 +30,7 @@ from quorumlearn_proto.block_pb2 import Manifest, Submission
 from quorumlearn_proto.recompute import drawn_segments
 
 from benchmarks.useful_work.networks import Network, networks
-from benchmarks.useful_work.options import Options
+from benchmarks.useful_work.options import Options, Row
 
 SEGMENTS, SEGMENT_STEPS, DRAWN = 20, 2, 5
 _WIDE = "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
@@ -130,7 +130,7 @@ class Case:
         return [*drawn_segments(beacon.hex(), self.miner, SEGMENTS, DRAWN), SEGMENTS + 1]
 
 
-def measure(options: Options, chosen: Collection[str] | None = None) -> list[dict[str, object]]:
+def measure(options: Options, chosen: Collection[str] | None = None) -> list[Row]:
     """A row for each network, or for each whose name is chosen."""
     rows = []
     with ExitStack() as stack:

@@ -3,7 +3,7 @@
 from quorumlearn.analysis.collecting import collect
 from quorumlearn.analysis.economics import Costs, Economics, Gain, economics_of, usual_costs
 from quorumlearn.analysis.picture import draw_gains, draw_scores
-from quorumlearn.analysis.reasons import why_round, why_task
+from quorumlearn.analysis.reasons import OF_WORK, why_round, why_task
 from quorumlearn.analysis.report import (
     UNDER_WAY,
     MinerReport,
@@ -13,19 +13,25 @@ from quorumlearn.analysis.report import (
     report_of,
 )
 from quorumlearn.analysis.scores import pooled, shown_score, title_of
+from quorumlearn.analysis.work import FalseReplay, WorkReport, WrongWork, false_replays, wrong_work
 
 __all__ = [
+    "OF_WORK",
     "UNDER_WAY",
     "Costs",
     "Economics",
+    "FalseReplay",
     "Gain",
     "MinerReport",
     "PhaseReport",
     "TaskReport",
+    "WorkReport",
+    "WrongWork",
     "collect",
     "draw_gains",
     "draw_scores",
     "economics_of",
+    "false_replays",
     "outcome_of",
     "pooled",
     "report_of",
@@ -34,4 +40,5 @@ __all__ = [
     "usual_costs",
     "why_round",
     "why_task",
+    "wrong_work",
 ]
