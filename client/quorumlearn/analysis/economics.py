@@ -101,12 +101,7 @@ def economics_of(spec: TaskSpec, costs: Costs) -> Economics:
     spare = len(spec.committee.msp_ids) > spec.committee.threshold
     one_less = spec.max_miners > spec.min_miners
     stakes, miners, rule = spec.stakes, spec.max_miners, spec.rule.name.split("+")[-1]
-    mining = Place(
-        "miner", lambda part: _miner_pay(spec, part), costs.training, stakes.miner, stakes.miner_slash
-    )
-    sitting = Place(
-        "seat", lambda part: _seat_pay(spec, part), costs.verification, stakes.verifier, stakes.verifier_slash
-    )
+    mining, sitting = mining_place(spec, costs), sitting_place(spec, costs)
     proposing = Place(
         "proposer",
         lambda part: part * proposer_share(spec.reward) / miners,
@@ -119,6 +114,28 @@ def economics_of(spec: TaskSpec, costs: Costs) -> Economics:
     gains += [_gain(one, sitting, spec.rounds) for one in of_seats(spare)]
     gains += [_squatter(spec, costs), _owner(spec)]
     return Economics(spec.task_id, spec.rounds, costs, mining.pay(1.0), sitting.pay(1.0), tuple(gains))
+
+
+def mining_place(spec: TaskSpec, costs: Costs) -> Place:
+    """A miner's place beside honest others, all places taken."""
+    stakes = spec.stakes
+    return Place(
+        "miner", lambda part: _miner_pay(spec, part), costs.training, stakes.miner, stakes.miner_slash
+    )
+
+
+def sitting_place(spec: TaskSpec, costs: Costs) -> Place:
+    """A seat of the committee."""
+    stakes = spec.stakes
+    return Place(
+        "seat", lambda part: _seat_pay(spec, part), costs.verification, stakes.verifier, stakes.verifier_slash
+    )
+
+
+def gain_of(cheat: Cheat, place: Place, rounds: int) -> float:
+    """What playing this in every round gains beside honest work in the same place, in tokens over the whole task."""
+    tokens, worked = played(cheat, place, rounds)
+    return tokens - worked * place.cost - rounds * (place.pay(1.0) - place.cost)
 
 
 def played(cheat: Cheat, place: Place, rounds: int) -> tuple[float, float]:
