@@ -78,11 +78,19 @@ def _picture(steps: Sequence[RoundStep | KeyStep]) -> str:
         if step.function:
             lines += [f"    {step.name} : {step.name}", f"    {step.name} : {step.function}, by {step.actor}"]
         first, *others = _names(step)
-        lines.append(f"    {step.name} --> {first}")
+        lines.append(f"    {step.name} --> {first}{_replayed(step)}")
         lines += [f"    {step.name} --> {other} : otherwise" for other in others]
     ends = {name for step in steps for name in _names(step)} - {step.name for step in steps}
     lines += [f"    {end} --> [*]" for end in sorted(ends)]
     return "\n".join([*lines, "```"])
+
+
+def _replayed(step: RoundStep | KeyStep) -> str:
+    """A label for the arrow to a phase that not every task has, from one that every task has."""
+    only = (
+        isinstance(step, RoundStep) and not step.replayed and step.next in ROUND and ROUND[step.next].replayed
+    )
+    return " : where training is replayed" if only else ""
 
 
 def _table(kind: str, steps: Iterable[RoundStep | KeyStep]) -> str:
@@ -120,7 +128,7 @@ def _carrying(step: RoundStep | KeyStep) -> str:
 
 
 def _accused(step: RoundStep | KeyStep) -> str:
-    return Fault.Name(step.accused) if isinstance(step, RoundStep) and step.accused else ""
+    return ", ".join(map(Fault.Name, step.accused)) if isinstance(step, RoundStep) else ""
 
 
 def _names(step: RoundStep | KeyStep) -> list[str]:

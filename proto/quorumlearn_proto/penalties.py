@@ -5,7 +5,7 @@ ledger under its name, of whom one at least is honest. Nothing else:
 - what statistics say of an update (far from the others, equal to another) is not proof, since an honest miner of unusual data looks so;
 - what rests on shares sealed to the committee costs miners no stake: nobody outside sees who lied;
 - a place among a round's miners is not stake: who gave no update twice in a row, or nothing of use for longer,
-  leaves it to whoever waits, for whatever reason.
+  leaves it to whoever waits, for whatever reason. Who opens no trace leaves it at once: that is how a cheat escapes the proof;
 - who is late may be cut off. A second round in a row is no accident, if enough others were heard in that very step.
 
 >>> costs_stake(Reason.OUTLIER), fault_penalty(Fault.BAD_PARTIAL, "PROPOSE").cost.name
@@ -32,9 +32,8 @@ class Cost(StrEnum):
     PAY = "the round's pay"
     PLACE = "the round's pay; the place, if it gave no update in the round before either"
     WITHHOLDING = "the round's pay; the place, if it gave no update in the round before either, and a slash, if it withheld there too"
-    STANDING = (
-        f"the round's pay and 1 of its work; the place, if it is the {REPEATED}rd round in a row of no use"
-    )
+    PLACE_AT_ONCE = "the round's pay and the place"
+    STANDING = f"the round's pay and the work of a round; the place, if it is the {REPEATED}rd round in a row of no use"
     SECOND = "the round's pay; a slash, if it missed something of the round before too"
     STAKE = "the round's pay and a slash"
 
@@ -89,6 +88,26 @@ MINERS: Mapping[Reason, Penalty] = MappingProxyType(
             seen_by=SEATS,
             cost=Cost.STANDING,
         ),
+        Reason.NO_TRACE: Penalty(
+            proof="a reveal and no opening on the ledger, while at least `min_miners` others opened theirs",
+            seen_by=ANYBODY,
+            cost=Cost.PLACE_AT_ONCE,
+        ),
+        Reason.WRONG_WORK: Penalty(
+            proof="an opened segment that anybody can replay, and t equal votes",
+            seen_by=READER,
+            cost=Cost.STAKE,
+        ),
+        Reason.UNCONFIRMED: Penalty(
+            proof="too few seats of its numeric profile, or replicas of other work, and t equal votes",
+            seen_by=ANYBODY,
+            cost=Cost.PAY,
+        ),
+        Reason.REPLICA: Penalty(
+            proof="the root of a team mate that contributes, and t equal votes",
+            seen_by=ANYBODY,
+            cost=Cost.NOTHING,
+        ),
     }
 )
 """By what a selection says of a miner."""
@@ -142,6 +161,11 @@ FAULTS: Mapping[Fault, Penalty] = MappingProxyType(
         ),
         Fault.BAD_PARTIAL: Penalty(
             proof=f"the partial decryptions, with one to spare, and {_TYPED}", seen_by=READER, cost=Cost.STAKE
+        ),
+        Fault.FALSE_REPLAY: Penalty(
+            proof=f"its report, beside what a replay of the same item gives, and {_TYPED}",
+            seen_by=READER,
+            cost=Cost.STAKE,
         ),
     }
 )

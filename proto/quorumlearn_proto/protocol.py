@@ -25,6 +25,8 @@ from .task_pb2 import Timeouts
 CONTRACT = "blocks"
 ACCUSE = "blocks:Accuse"
 """With it a seat says that another's shares are false, or that they contradict each other. It is nobody's part of a step."""
+GRANT = "blocks:Grant"
+"""With it the owner of a task with sealed data names the keys of a round's chunks, as those who train on them are given them."""
 PENDING = "pending"
 """What may follow a seat's arguments: others have yet to act, so its transaction does not look whether it completes the step."""
 BINARY = "binary"
@@ -37,12 +39,13 @@ class Actor(StrEnum):
     NOBODY = "nobody"
     MINERS = "the round's miners"
     COMMITTED = "the miners who have committed"
+    REVEALED = "the miners who have revealed"
     PROPOSER = "the miner whose turn it is"
     SEATS = "the round's seats"
     CEREMONY = "the ceremony's seats"
 
 
-OF_MINERS = frozenset({Actor.MINERS, Actor.COMMITTED, Actor.PROPOSER})
+OF_MINERS = frozenset({Actor.MINERS, Actor.COMMITTED, Actor.REVEALED, Actor.PROPOSER})
 OF_SEATS = frozenset({Actor.SEATS, Actor.CEREMONY})
 
 
@@ -91,13 +94,15 @@ class RoundStep(_Step):
     """A phase of a round. It leads to the first of these phases if all goes well. Where it `carries`, a seat's transaction may take a
     step of the next round's ceremony along: both are done, or neither. `accused`: of what seats may accuse each other in it.
     `shows`: by `function` an actor only fixes its part; one of them shows everybody's by this function, and then they are done.
+    `replayed`: a round has the phase only where the committee replays trainings (`recompute.replays`).
     """
 
     at: Phase
     leads_to: tuple[Phase, ...]
     carries: bool = False
-    accused: Fault = Fault.FAULT_UNSPECIFIED
+    accused: tuple[Fault, ...] = ()
     shows: str = ""
+    replayed: bool = False
 
     @property
     def show_call(self) -> str:
@@ -110,6 +115,10 @@ class RoundStep(_Step):
     @property
     def next(self) -> Phase:
         return self.leads_to[0]
+
+    def following(self, replayed: bool) -> Phase:
+        """Where it leads if all goes well, in a task whose trainings the committee replays or in another."""
+        return next(at for at in self.leads_to if replayed or at not in ROUND or not ROUND[at].replayed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +224,30 @@ _ROUND = (
         timeout="reveal",
         record=Submission,
         fields=("manifest",),
+        leads_to=(Phase.TRACE, Phase.SCREEN, Phase.ENDED),
+        closing="A missing miner is WITHHELD; with fewer than `min_miners` left: aborted. Where no training is replayed: SCREEN.",
+    ),
+    RoundStep(
+        at=Phase.TRACE,
+        function="OpenTrace",
+        actor=Actor.REVEALED,
+        timeout="trace",
+        record=Submission,
+        fields=("opening",),
+        replayed=True,
+        leads_to=(Phase.REPLAY, Phase.ENDED),
+        closing="A missing miner is NO_TRACE, and its update is not sketched; with fewer than `min_miners` left: aborted.",
+    ),
+    RoundStep(
+        at=Phase.REPLAY,
+        function="PostReplay",
+        actor=Actor.SEATS,
+        timeout="replay",
+        record=Screening,
+        fields=("replays",),
+        carries=True,
+        replayed=True,
         leads_to=(Phase.SCREEN, Phase.ENDED),
-        closing="A missing miner is WITHHELD; with fewer than `min_miners` left: aborted.",
     ),
     RoundStep(
         at=Phase.SCREEN,
@@ -236,7 +267,7 @@ _ROUND = (
         record=Screening,
         fields=("selection",),
         carries=True,
-        accused=Fault.BAD_SKETCH_SHARES,
+        accused=(Fault.BAD_SKETCH_SHARES, Fault.FALSE_REPLAY),
         leads_to=(Phase.OPEN, Phase.ENDED),
         closing="A seat that voted otherwise than t equal votes leaves too (FALSE_VOTE), unless it lacked the sketches of f miners at "
         "most. Without t equal votes: aborted. If they give nobody a weight: rejected.",
@@ -249,7 +280,7 @@ _ROUND = (
         record=Screening,
         fields=("partial",),
         carries=True,
-        accused=Fault.UNFOUNDED_VOTE,
+        accused=(Fault.UNFOUNDED_VOTE,),
         leads_to=(Phase.PROPOSE, Phase.ENDED),
         closing="A seat whose digest differs from t equal ones leaves too (FALSE_VOTE). Without t equal digests: aborted.",
     ),
@@ -260,7 +291,7 @@ _ROUND = (
         timeout="propose",
         record=Round,
         fields=("candidate",),
-        accused=Fault.BAD_PARTIAL,
+        accused=(Fault.BAD_PARTIAL,),
         leads_to=(Phase.VALIDATE, Phase.PROPOSE, Phase.ENDED),
         closing="The turn passes to the next miner in the order; after the last: aborted.",
     ),
@@ -273,7 +304,7 @@ _ROUND = (
         fields=("reason",),
         carries=True,
         shows="ShowBallots",
-        accused=Fault.BAD_PARTIAL,
+        accused=(Fault.BAD_PARTIAL,),
         leads_to=(Phase.ENDED, Phase.PROPOSE),
         closing="t GOOD: accepted. t SCORE_FELL: rejected. t WRONG_MODEL: the turn passes to the next. Otherwise: aborted. WRONG_MODEL "
         "against t that find the model right (GOOD, SCORE_FELL), and these against t WRONG_MODEL, is a FALSE_VOTE: out.",
@@ -286,11 +317,13 @@ STEPS: Mapping[str, RoundStep | KeyStep] = MappingProxyType(
     {step.name: step for step in _ALL if step.function}
 )
 """The steps in which somebody acts, by their name on the ledger (Misconduct.step, for example)."""
-ACCUSED: Mapping[Phase, Fault] = MappingProxyType({step.at: step.accused for step in _ROUND if step.accused})
+ACCUSED: Mapping[Phase, tuple[Fault, ...]] = MappingProxyType(
+    {step.at: step.accused for step in _ROUND if step.accused}
+)
 PHASES: Mapping[str, tuple[Phase, ...]] = MappingProxyType(
     {step.call: (step.at,) for step in _ROUND if step.function}
     | {step.show_call: (step.at,) for step in _ROUND if step.shows}
-    | {ACCUSE: tuple(ACCUSED)}
+    | {ACCUSE: tuple(ACCUSED), GRANT: (Phase.COMMIT,)}
 )
 """The phases in which a function may be called, by its call."""
 CARRIED: Mapping[str, KeyStep] = MappingProxyType({step.function: step for step in _CEREMONY if step.carried})

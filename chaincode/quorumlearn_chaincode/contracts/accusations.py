@@ -1,17 +1,17 @@
-"""Accusations in a round: a seat's word that another's shares are false.
+"""Accusations in a round: a seat's word that another's shares, or its report on replays, are false.
 
 - The protocol's table says in which phase of what (`ACCUSED`). Each seat accuses each other once of each.
 - The words of t seats that are still in the round, of one fault, put the accused out: a slash, a Misconduct with
-  the shares that it rests on, and no part in the round from then on. The t accusers stay, so the round goes on;
+  what it had posted and they rest on, and no part in the round from then on. The t accusers stay, so the round goes on;
   its phase has its whole time again, since what the others do next rests on who is left.
 - Seat 0 accuses nobody: the shares contradict each other and it cannot be told whose are false. t such words
-  abort the round.
+  abort the round. Of a false report (FALSE_REPLAY) it can always be told, by replaying.
 - An accuser whom no others follow loses nothing: shares that were sealed wrong to one member only this one sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from quorumlearn_proto.block_pb2 import Accusation, Fault, Outcome, Phase, Round
 from quorumlearn_proto.protocol import ACCUSED
@@ -31,7 +31,9 @@ from .tables import ACCUSATIONS
 def possible_accusations(round_: Round, seats: Sequence[int]) -> Possible[Accusation]:
     """What there may be of them by now; `seats` took part when the round began."""
     entered = {entry.phase for entry in round_.times}
-    faults = sorted({fault for phase, fault in ACCUSED.items() if phase in entered})
+    faults = sorted(
+        {fault for phase in entered for fault in ACCUSED.get(phase, ()) if _may_be(fault, entered)}
+    )
     last = [
         (accuser, accused, fault)
         for accuser in seats
@@ -75,14 +77,22 @@ def accuse(call: Call, task: Task, round_: Round, accuser: int, given: Accusatio
     return True
 
 
+def _may_be(fault: Fault, entered: Collection[Phase]) -> bool:
+    """Whether a round that has entered these phases can have the fault: without REPLAY there is no report."""
+    return fault != Fault.FALSE_REPLAY or Phase.REPLAY in entered
+
+
 def _check(given: Accusation, kept: Accusation, round_: Round) -> None:
     for field in ("task_id", "round", "accuser", "verifier"):
         if getattr(given, field) not in (type(getattr(kept, field))(), getattr(kept, field)):
             raise bad(f"{field} is not the submitter's: leave it out, or give {getattr(kept, field)}")
-    expected = ACCUSED[round_.phase]
-    if given.fault != expected:
-        phase = Phase.Name(round_.phase)
-        raise bad(f"fault is not {Fault.Name(expected)}, which is what seats are accused of in {phase}")
+    entered = {entry.phase for entry in round_.times}
+    expected = [fault for fault in ACCUSED[round_.phase] if _may_be(fault, entered)]
+    if given.fault not in expected:
+        faults = " or ".join(map(Fault.Name, expected))
+        raise bad(f"fault is not {faults}, which is what seats are accused of in {Phase.Name(round_.phase)}")
+    if given.fault == Fault.FALSE_REPLAY and not given.seat:
+        raise bad("seat is 0: of a false report it can be told whose it is, by replaying")
     if given.seat == kept.accuser:
         raise bad(f"seat is {given.seat}, the submitter's own: name another, or 0 for none")
     if given.seat and given.seat not in round_.seats:

@@ -35,12 +35,14 @@ from .seats import holder, seat_numbers
 from .tables import ACCUSATIONS, MISCONDUCTS, SCREENINGS
 from .tokens import slash
 
-_SHARES = {
+_POSTED = {
     Fault.BAD_SKETCH_SHARES: "sketch_shares",
     Fault.UNFOUNDED_VOTE: "sketch_shares",
     Fault.BAD_PARTIAL: "partial",
+    Fault.FALSE_REPLAY: "replays",
 }
-_IN_ROUND = (Fault.MISSED_STEP, Fault.FALSE_VOTE, *_SHARES)
+"""By the fault of which seats accuse each other in a round, what of the accused it rests on."""
+_IN_ROUND = (Fault.MISSED_STEP, Fault.FALSE_VOTE, *_POSTED)
 _DEALT = ("public_share", "sealed_shares", "test_partial", "confirmed_key")
 
 
@@ -54,7 +56,9 @@ def possible_misconducts(task: Task, ceremony: Ceremony, round_: Round | None) -
         last += [(attempt, seat, fault) for seat in left for fault in faults]
     if round_ is not None and round_.phase != Phase.KEY:
         gone = [seat for seat in ceremony.seats if seat not in round_.seats]
-        last += [(0, seat, fault) for seat in gone for fault in _IN_ROUND]
+        reports = any(entry.phase == Phase.REPLAY for entry in round_.times)
+        faults = [fault for fault in _IN_ROUND if reports or fault != Fault.FALSE_REPLAY]
+        last += [(0, seat, fault) for seat in gone for fault in faults]
     return Possible(MISCONDUCTS, (ceremony.task_id, ceremony.round), last)
 
 
@@ -77,7 +81,7 @@ def record_accused(call: Call, task: Task, round_: Round, words: Sequence[Accusa
     misconduct = _in_round(call, round_, seat, fault)
     posted = call.ledger.get(SCREENINGS, round_.task_id, round_.number, seat) or Screening()
     misconduct.accusers.extend(entry.accuser for entry in words)
-    misconduct.evidence.extend(_evidence(posted, _SHARES[fault]))
+    misconduct.evidence.extend(_evidence(posted, _POSTED[fault]))
     misconduct.detail = words[0].detail
     _record(call, task, misconduct)
     round_.seats.remove(seat)

@@ -23,6 +23,10 @@ class TrainingError(LearningError):
     """Training could not be done on this data, or ended in numbers that are not finite."""
 
 
+class WrongTie(LearningError):
+    """A log of near ties that no honest training left: the training that it belongs to is wrong."""
+
+
 class ScoreError(LearningError):
     """A metric says nothing of this data: no samples, one class only, values that are all equal."""
 

@@ -126,8 +126,13 @@ def _batches(workload: Workload, samples: int, seed: int, steps_before: int) -> 
 def _inputs(workload: Workload, model: Model, data: Data) -> tuple[Tensor, Tensor]:
     if shapes_of(model) != workload.shapes:
         raise ModelError(f"the model has not the tensors of {workload.name}")
+    return images_and_labels(workload.name, data)
+
+
+def images_and_labels(workload: str, data: Data) -> tuple[Tensor, Tensor]:
+    """Normalised images float32 (n, 1, SIDE, SIDE) and labels int64 (n,). TrainingError if the data are anything else."""
     if not isinstance(data, Samples):
-        raise TrainingError(f"{workload.name} takes Samples, not {type(data).__name__}")
+        raise TrainingError(f"{workload} takes Samples, not {type(data).__name__}")
     if len(data) == 0:
         raise TrainingError("there are no samples; a shard must hold at least one")
     images, labels = data.inputs, data.targets
@@ -135,7 +140,7 @@ def _inputs(workload: Workload, model: Model, data: Data) -> tuple[Tensor, Tenso
         images = normalised(images)
     if images.dtype.kind != "f" or images.shape[1:] != (1, SIDE, SIDE) or labels.shape != (len(images),):
         raise TrainingError(
-            f"images {images.dtype} of shape {images.shape} with labels of shape {labels.shape}; {workload.name} takes pixels uint8 "
+            f"images {images.dtype} of shape {images.shape} with labels of shape {labels.shape}; {workload} takes pixels uint8 "
             f"(n, {SIDE}, {SIDE}), or normalised images float32 (n, 1, {SIDE}, {SIDE}), and labels (n,)"
         )
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= CLASSES:

@@ -77,6 +77,9 @@ def open_steps(view: b.TaskView) -> Iterator[tuple[RoundStep | KeyStep, int, set
                 yield step, now.number, {one for one in now.miners if not step.done(submitted.get(one))}
             case Actor.COMMITTED:
                 yield step, now.number, {one for one in submitted if not step.done(submitted[one])}
+            case Actor.REVEALED:
+                revealed = {who: one for who, one in submitted.items() if ROUND[b.REVEAL].done(one)}
+                yield step, now.number, {who for who, one in revealed.items() if not step.done(one)}
             case Actor.SEATS if not step.shows:
                 yield step, now.number, yet_to_act(view, now.number)
     for ceremony in view.ceremonies:

@@ -1,0 +1,248 @@
+"""Trains a plan step by step, on a grid or not, from one state to another.
+
+All that trains lies in one vector, in the order of names, and so do gradients and the optimiser's vectors: a step is a few operations on
+blocks that stay in the processor's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from quorumlearn.learning.data import Data, Samples
+from quorumlearn.learning.determinism import repeatable
+from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
+from quorumlearn.learning.exact.grid import Grid, Receipt, Room, TieLog
+from quorumlearn.learning.exact.optimisers import Rule
+from quorumlearn.learning.exact.plan import Layout, Plan, Shapes, Subject
+from quorumlearn.learning.exact.streams import Batches
+from quorumlearn.learning.exact.stretch import Arrays, NearTie, State, Stretch
+from quorumlearn.learning.model import Model, shapes_of
+from quorumlearn.learning.workload import OnStep
+
+BLOCK = 1 << 14
+_RECEIPT = b"quorumlearn/receipt/1"
+_VARIANCE = "running_var"
+
+Vector = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Neighbouring coordinates that move by one rule."""
+
+    start: int
+    end: int
+    rule: Rule | None
+
+
+class SteppedTraining:
+    """See `ExactTraining`."""
+
+    def __init__(self, plan: Plan, grid: Grid | None, profile: str) -> None:
+        """`grid`: where training is portable; `profile`: where it is not."""
+        self._plan = plan
+        self._grid = grid
+        self.profile = profile
+        self._type: type[np.floating[Any]] = np.float32 if grid is None else np.float64
+        layout = plan.layout
+        self.weights: Shapes = dict(sorted({**layout.trained, **layout.buffers}.items()))
+        self._trained = sum(math.prod(shape) for shape in layout.trained.values())
+        self._places = _places(layout)
+        self._spans = _spans(layout)
+        names = {name for one in self._spans if one.rule is not None for name in one.rule.moments}
+        self.optimiser: Shapes = dict.fromkeys(sorted(names), (self._trained,))
+
+    def begin(self, base: Model) -> State:
+        """See `ExactTraining.begin`. A running variance below 0 is read as 0, as everywhere."""
+        if shapes_of(base) != dict(self.weights):
+            raise ModelError(f"the model has not the tensors of {self._plan.name}")
+        weights = {}
+        for name, shape in self.weights.items():
+            values = np.array(base[name], dtype=self._type).reshape(shape)
+            weights[name] = np.maximum(values, 0) if name.rpartition(".")[2] == _VARIANCE else values
+        return State(0, weights, {})
+
+    def run(
+        self,
+        state: State,
+        data: Samples,
+        *,
+        seed: bytes,
+        total: int,
+        until: int,
+        ties: Sequence[NearTie] | None = None,
+        on_step: OnStep | None = None,
+    ) -> Stretch:
+        """See `ExactTraining.run`."""
+        if not 0 <= state.step < until <= total:
+            raise TrainingError(
+                f"steps {state.step} to {until} of {total}: a stretch has a step at least, and ends with the training at the latest"
+            )
+        if self._grid is None and ties:
+            raise TrainingError("near ties of a training without a grid; it has none")
+        batches = Batches(_samples(self._plan.name, data), seed, total, self._plan.epochs)
+        moving = _Moving(self._vector(state), self._moments(state), self._trained)
+        log = TieLog(ties, state.step, until, len(moving.weights))
+        receipt = hashlib.sha256(_RECEIPT).digest()
+        losses, seen = 0.0, 0
+        with repeatable(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
+            self._give(subject, moving)
+            for step in range(state.step, until):
+                batch = batches.of(step)
+                loss = subject.learn(batch, step)
+                losses, seen = losses + loss * len(batch), seen + len(batch)
+                chained = hashlib.sha256(receipt + step.to_bytes(8, "big"))
+                moving.gather(subject.parameters)
+                self._move(moving, step, log, chained)
+                self._settle(subject, moving, step, log, chained)
+                receipt = chained.digest()
+                if on_step is not None:
+                    on_step(step + 1, total)
+        if not np.isfinite(moving.weights).all():
+            raise TrainingError(
+                f"{self._plan.name}: weights are not finite after step {until} of {total}: lower learning_rate"
+            )
+        end = State(until, self._named(moving.weights), dict(moving.moments))
+        return Stretch(end, tuple(log.entries), receipt, losses / seen)
+
+    def _move(self, moving: _Moving, step: int, log: TieLog, receipt: Receipt) -> None:
+        """Round the gradient, and move by it."""
+        gradient = moving.gradient
+        noise = 0.0
+        if self._grid is not None:
+            largest = max(float(gradient.max()), -float(gradient.min()))
+            noise = self._grid.noise(f"{self._plan.name}: the gradient of step {step + 1}", largest)
+        for span in self._spans:
+            for start in range(span.start, span.end, BLOCK):
+                here = slice(start, min(start + BLOCK, span.end))
+                block = gradient[here]
+                if self._grid is None:
+                    receipt.update(block)
+                else:
+                    block = self._grid.put(block, noise, step, start, log, receipt, moving.room)
+                if span.rule is not None:
+                    moments = {name: moving.moments[name][here] for name in span.rule.moments}
+                    span.rule.move(moving.weights[here], block, moments, step, moving.spare(len(block)))
+
+    def _settle(self, subject: Subject, moving: _Moving, step: int, log: TieLog, receipt: Receipt) -> None:
+        """Put buffers on the grid, where there is one."""
+        for name in self._plan.layout.buffers:
+            here, shape = self._places[name], self.weights[name]
+            buffer = subject.buffer(name)
+            kept = moving.weights[here]
+            if tuple(buffer.shape) != shape:
+                raise ModelError(
+                    f"{self._plan.name}: {name} is of shape {tuple(buffer.shape)}, and was {shape}; a module must keep its tensors"
+                )
+            kept[:] = buffer.detach().reshape(-1).cpu().numpy()
+            if self._grid is None:
+                receipt.update(kept)
+                continue
+            largest = float(np.abs(kept).max(initial=0.0))
+            noise = self._grid.noise(f"{self._plan.name}: {name} after step {step + 1}", largest)
+            for start in range(0, len(kept), BLOCK):
+                part = kept[start : start + BLOCK]
+                part[:] = self._grid.put(part, noise, step, here.start + start, log, receipt, moving.room)
+            with torch.no_grad():
+                buffer.copy_(torch.from_numpy(kept).reshape(shape))
+
+    def _give(self, subject: Subject, moving: _Moving) -> None:
+        """Have the subject's parameters lie in the vector of weights, and its buffers hold theirs."""
+        whole = torch.from_numpy(moving.weights)
+        for name, parameter in subject.parameters.items():
+            parameter.data = whole[self._places[name]].view(self.weights[name])
+        with torch.no_grad():
+            for name in self._plan.layout.buffers:
+                subject.buffer(name).copy_(whole[self._places[name]].view(self.weights[name]))
+
+    def _vector(self, state: State) -> Vector:
+        self._refuse_unlike("weights", state.weights, self.weights)
+        whole = np.empty(sum(math.prod(shape) for shape in self.weights.values()), dtype=self._type)
+        for name, here in self._places.items():
+            whole[here] = state.weights[name].reshape(-1)
+        return whole
+
+    def _moments(self, state: State) -> dict[str, Vector]:
+        self._refuse_unlike("optimiser", state.optimiser, self.optimiser if state.step else {})
+        if not state.step:
+            return {name: np.zeros(self._trained, dtype=self._type) for name in self.optimiser}
+        return {name: np.array(state.optimiser[name]) for name in self.optimiser}
+
+    def _refuse_unlike(self, what: str, arrays: Arrays, shapes: Shapes) -> None:
+        if {name: one.shape for name, one in arrays.items()} != dict(shapes):
+            raise ModelError(f"the state's {what} have not the tensors of {self._plan.name}")
+        for name, one in arrays.items():
+            if one.dtype != self._type or not np.isfinite(one).all():
+                raise ModelError(
+                    f"the state's {what}: {name} is {one.dtype}; it must be {self._type.__name__} and finite"
+                )
+
+    def _named(self, whole: Vector) -> dict[str, Vector]:
+        return {name: whole[self._places[name]].reshape(shape).copy() for name, shape in self.weights.items()}
+
+
+class _Moving:
+    """The vectors of a training under way: weights and then buffers, gradient, and the optimiser's."""
+
+    def __init__(self, weights: Vector, moments: dict[str, Vector], trained: int) -> None:
+        self.weights = weights
+        self.moments = moments
+        self.gradient: Vector = np.empty(trained, dtype=weights.dtype)
+        self.room = Room(BLOCK)
+        self._gradient = torch.from_numpy(self.gradient)
+        self._spare = np.empty((2, BLOCK), dtype=weights.dtype)
+
+    def gather(self, parameters: Mapping[str, torch.Tensor]) -> None:
+        """Take the gradients out of the parameters; one that has none has 0."""
+        parts = [
+            torch.zeros_like(one).reshape(-1) if one.grad is None else one.grad.reshape(-1)
+            for one in parameters.values()
+        ]
+        torch.cat(parts, out=self._gradient)
+        for one in parameters.values():
+            one.grad = None
+
+    def spare(self, count: int) -> tuple[Vector, Vector]:
+        return self._spare[0, :count], self._spare[1, :count]
+
+
+def _places(layout: Layout) -> dict[str, slice]:
+    places, at = {}, 0
+    for shapes in (layout.trained, layout.buffers):
+        for name, shape in shapes.items():
+            places[name] = slice(at, at + math.prod(shape))
+            at += math.prod(shape)
+    return places
+
+
+def _spans(layout: Layout) -> tuple[Span, ...]:
+    spans: list[Span] = []
+    at = 0
+    for name, shape in layout.trained.items():
+        rule, end = layout.rules[name], at + math.prod(shape)
+        if spans and spans[-1].rule == rule:
+            spans[-1] = Span(spans[-1].start, end, rule)
+        else:
+            spans.append(Span(at, end, rule))
+        at = end
+    return tuple(spans)
+
+
+def _samples(workload: str, data: Data) -> Samples:
+    if not isinstance(data, Samples):
+        raise WorkloadError(f"{workload}: an exact training takes Samples, not {type(data).__name__}")
+    if len(data) == 0:
+        raise TrainingError("there are no samples; a chunk must hold at least one")
+    return data
+
+
+def _torch_type(of: type[np.floating[Any]]) -> torch.dtype:
+    return torch.float32 if of is np.float32 else torch.float64
