@@ -2,8 +2,9 @@
 
 from quorumlearn.analysis.audit_report import AuditReport, audit_report
 from quorumlearn.analysis.collecting import collect
-from quorumlearn.analysis.economics import Costs, Economics, Gain, economics_of, usual_costs
+from quorumlearn.analysis.economics import Economics, Gain, economics_of, usual_costs
 from quorumlearn.analysis.picture import draw_audit, draw_gains, draw_scores
+from quorumlearn.analysis.places import Costs
 from quorumlearn.analysis.reasons import why_round, why_task
 from quorumlearn.analysis.report import (
     UNDER_WAY,

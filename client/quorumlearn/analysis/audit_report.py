@@ -13,25 +13,25 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn.analysis import audits
 from quorumlearn.analysis.audits import Skipping, Verification
-from quorumlearn.analysis.economics import Costs, mining_place, sitting_place
+from quorumlearn.analysis.places import Costs, mining_place, sitting_place
 from quorumlearn.analysis.replays import Lazy, Planted, Replaying, fewest_honest, lazy, planted
-from quorumlearn.analysis.segments import Draw
+from quorumlearn.analysis.segments import GOAL_SHARE, Draw
 
-SKIPPED_REPLAYS = (audits.GOAL_SHARE, 1.0)
+SKIPPED_REPLAYS = (GOAL_SHARE, 1.0)
 OTHERS = (1.0, 0.5, 0.1)
 """Chances that each other seat replays, as a table looks at them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MinersSide:
-    """A miner is paid `pay` a round and found loses `slash` beside it. The rest is as in `audits`; None where nothing is enough."""
+    """What a miner is paid in a round, and slashed for wrong work. The rest is as in `audits`; None where no draw is enough."""
 
     pay: float
     slash: int
     skipping: tuple[Skipping, ...]
     fewest_drawn: int | None
     smallest_slash: int
-    dearest_training: float
+    smallest_pay: float
     fewest_drawn_to_find: int | None
 
 
@@ -107,7 +107,7 @@ def _miners(spec: TaskSpec, costs: Costs, draw: Draw) -> MinersSide:
         skipping=tuple(audits.skipping(draw, share, place, spec.rounds) for share in audits.SHARES),
         fewest_drawn=audits.fewest_drawn(draw, place),
         smallest_slash=audits.smallest_slash(draw, place),
-        dearest_training=audits.dearest_training(draw, place),
+        smallest_pay=audits.smallest_pay(draw, costs.training),
         fewest_drawn_to_find=audits.fewest_drawn_to_find(draw, spec.rounds),
     )
 

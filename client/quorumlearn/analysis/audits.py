@@ -1,6 +1,9 @@
 """What skipping work gains a miner where seats replay a part of it, how much must be drawn for it to gain nothing, and what that costs.
 
-Who is found (`segments`) loses the round's pay and a slash, and has no place once its stake does not cover another (`economics.played`).
+Who is found (`segments`) loses the round's pay, and a slash if it opens what is drawn (WRONG_WORK). It knows what it has skipped, so it may
+rather open nothing: then it loses its place, and no stake (NO_TRACE). In the last round a place is worth nothing, so pay alone has to
+make honesty the best answer; the slash is for who stays.
+
 One miner cheats. Its chance of being found grows with what it skips, ever more slowly, while what it saves grows evenly. So its gain is a
 convex function of what it skips, and the best for a cheat is to skip nothing or everything; this holds for every round by itself.
 """
@@ -11,20 +14,25 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from quorumlearn_proto.penalties import Cost
+from quorumlearn_proto.block_pb2 import Reason
+from quorumlearn_proto.penalties import MINERS
 
 from quorumlearn.analysis.cheats import Cheat
-from quorumlearn.analysis.economics import Place, gain_of
-from quorumlearn.analysis.segments import Draw, found, found_with_repeats, within, wrong_segments
+from quorumlearn.analysis.places import Place, gain_of
+from quorumlearn.analysis.segments import (
+    GOAL_CHANCE,
+    GOAL_SHARE,
+    Draw,
+    found,
+    found_with_repeats,
+    within,
+    wrong_segments,
+)
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Parts of the work that a table looks at."""
-GOAL_SHARE, GOAL_CHANCE = 0.1, 0.99
-"""Who skips this part of its work or more is to be found within the task with this chance."""
 GOAL_VERIFICATION = 0.1
 """So much of training verification may cost, summed over all seats."""
-WRONG_WORK = Cost.STAKE
-"""What wrong work costs: anybody can replay it, so it is proof."""
 LAST_CHECK = 0.001
 """What a seat's check of the last checkpoint costs, in parts of a training of 700 steps: the time of 0.7 (docs/economics.md)."""
 _ROUNDING = 1e-9
@@ -35,8 +43,9 @@ _ROUNDING = 1e-9
 class Skipping:
     """What comes of skipping a part of the work in every round. Chances are of being found; tokens are beside honest work.
 
-    `saved`: cost of the work that is not done, tokens a round while the place is held. `a_round`: the gain of the last round, where nothing
-    later is at stake. `task`: the gain over the whole task.
+    `saved`: cost of the work that is not done, tokens a round while the place is held. `a_round`: the gain in a round where nothing later
+    is at stake, for who opens nothing once what is drawn is wrong; `opened`, for who opens it all the same. `task`: the gain over the whole
+    task of the better of the two.
     """
 
     share: float
@@ -46,6 +55,7 @@ class Skipping:
     found_in_task: float
     saved: float
     a_round: float
+    opened: float
     task: float
 
 
@@ -65,16 +75,20 @@ def in_a_round(draw: Draw, wrong: int, training: float, lost: float) -> float:
 def skipping(draw: Draw, share: float, place: Place, rounds: int) -> Skipping:
     """What a miner in this place gains that skips a part of its work, 0 to 1, in every round."""
     wrong = wrong_segments(draw, share)
-    chance, skipped = found(draw, wrong), wrong / draw.segments
-    cheat = Cheat(
-        name="skipped work",
-        what=f"skips {wrong} of {draw.segments} segments",
-        pay=1.0,
-        work=1 - skipped,
-        found=chance,
-        cost=WRONG_WORK,
-        decides="WRONG_WORK",
-    )
+    chance, skipped, pay = found(draw, wrong), wrong / draw.segments, place.pay(1.0)
+
+    def gain(reason: Reason) -> float:
+        cheat = Cheat(
+            name="skipped work",
+            what=f"skips {wrong} of {draw.segments} segments",
+            pay=1.0,
+            work=1 - skipped,
+            found=chance,
+            cost=MINERS[reason].cost,
+            decides=Reason.Name(reason),
+        )
+        return gain_of(cheat, place, rounds)
+
     return Skipping(
         share=share,
         wrong=wrong,
@@ -82,22 +96,22 @@ def skipping(draw: Draw, share: float, place: Place, rounds: int) -> Skipping:
         found_with_repeats=found_with_repeats(draw, wrong),
         found_in_task=within(chance, rounds),
         saved=skipped * place.cost,
-        a_round=in_a_round(draw, wrong, place.cost, place.pay(1.0) + place.slash),
-        task=gain_of(cheat, place, rounds),
+        a_round=in_a_round(draw, wrong, place.cost, pay),
+        opened=in_a_round(draw, wrong, place.cost, pay + place.slash),
+        task=max(gain(Reason.WRONG_WORK), gain(Reason.NO_TRACE)),
     )
 
 
-def dearest_training(draw: Draw, place: Place) -> float:
-    """Up to which cost of a training, tokens a round, honesty is the best answer to this draw.
+def smallest_pay(draw: Draw, training: float) -> float:
+    """From how many tokens a round on honesty is the best answer to this draw, for a training that costs so many.
 
-    Above it, who skips everything gains. Below it nobody gains in any round by skipping anything, whatever it does in others: what it may
-    lose later only adds to that, where honest work is paid more than it costs.
+    Nobody then gains in any round by skipping anything, whatever it does in others: places, which it may lose, are worth having.
     """
-    return found(draw, draw.segments) * (place.pay(1.0) + place.slash)
+    return training / found(draw, draw.segments)
 
 
 def honest_is_best(draw: Draw, place: Place) -> bool:
-    return place.cost <= dearest_training(draw, place) + _ROUNDING
+    return smallest_pay(draw, place.cost) <= place.pay(1.0) + _ROUNDING
 
 
 def fewest_drawn(draw: Draw, place: Place) -> int | None:
@@ -112,8 +126,8 @@ def fewest_drawn_to_find(draw: Draw, rounds: int) -> int | None:
 
 
 def smallest_slash(draw: Draw, place: Place) -> int:
-    """The fewest whole tokens of a slash at which honesty is the best answer to this draw; a stake has to cover as many."""
-    return max(0, math.ceil(place.cost / found(draw, draw.segments) - place.pay(1.0) - _ROUNDING))
+    """The fewest whole tokens of a slash, which a stake has to cover, at which who opens all the same gains nothing."""
+    return max(0, math.ceil(smallest_pay(draw, place.cost) - place.pay(1.0) - _ROUNDING))
 
 
 def verification(

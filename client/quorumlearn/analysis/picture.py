@@ -120,16 +120,15 @@ def draw_audit(of: AuditReport, path: Path) -> None:
         repeats = [100 * segments.within(segments.found_with_repeats(one, many), of.rounds) for many in wrong]
         (line,) = top.plot(shares, found, linewidth=width, label=f"{count} of {draw.segments} drawn")
         top.plot(shares, repeats, ":", color=line.get_color(), linewidth=width)
-        lost = of.miners.pay + of.miners.slash
-        gains = [audits.in_a_round(one, many, of.costs.training, lost) for many in wrong]
+        gains = [audits.in_a_round(one, many, of.costs.training, of.miners.pay) for many in wrong]
         bottom.plot(shares, gains, color=line.get_color(), linewidth=width)
     _audit_labels(of, top, bottom)
     figure.savefig(path, dpi=110, format="png", metadata={"Title": of.task})
 
 
 def _audit_labels(of: AuditReport, top: Axes, bottom: Axes) -> None:
-    goal = f"{audits.GOAL_CHANCE:.0%} of those who skip {audits.GOAL_SHARE:.0%}".replace("%", " %")
-    top.plot(100 * audits.GOAL_SHARE, 100 * audits.GOAL_CHANCE, "k*", markersize=11, label=goal)
+    goal = f"{segments.GOAL_CHANCE:.0%} of those who skip {segments.GOAL_SHARE:.0%}".replace("%", " %")
+    top.plot(100 * segments.GOAL_SHARE, 100 * segments.GOAL_CHANCE, "k*", markersize=11, label=goal)
     top.set_title(f"{of.task}: who skips work and is found within {of.rounds} rounds; dotted: 1-(1-p)^q")
     top.set_ylabel("found, %")
     top.set_ylim(0, 103)

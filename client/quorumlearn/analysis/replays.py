@@ -19,15 +19,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from quorumlearn_proto.penalties import Cost
+from quorumlearn_proto.block_pb2 import Fault, Phase
+from quorumlearn_proto.penalties import fault_penalty
+from quorumlearn_proto.task_pb2 import TaskSpec
 
-from quorumlearn.analysis.audits import GOAL_CHANCE, GOAL_SHARE
 from quorumlearn.analysis.cheats import Cheat
-from quorumlearn.analysis.economics import Place, gain_of
-from quorumlearn.analysis.segments import Draw, within
+from quorumlearn.analysis.places import Costs, Place, gain_of
+from quorumlearn.analysis.segments import GOAL_CHANCE, GOAL_SHARE, Draw, draw_of, within
 
-FALSE_REPLAY = Cost.STAKE
-"""What a report costs that says otherwise than the replay."""
 _HALVINGS = 60
 
 
@@ -38,6 +37,12 @@ class Replaying:
     draw: Draw
     miners: int
     replay: float
+
+    @staticmethod
+    def of(spec: TaskSpec, costs: Costs) -> Replaying:
+        """A task's, where a segment costs its part of a training."""
+        draw = draw_of(spec)
+        return Replaying(draw=draw, miners=spec.max_miners, replay=costs.training / draw.segments)
 
     @property
     def segments(self) -> int:
@@ -95,6 +100,11 @@ def found_each(draw: Draw, others: float) -> float:
     return 1 - unseen
 
 
+def found_lazy(of: Replaying) -> float:
+    """The chance that a round finds a seat that replays nothing, while all others do."""
+    return _found(of, 1.0, found_each(of.draw, 1.0))
+
+
 def lazy(of: Replaying, share: float, others: float, place: Place, rounds: int) -> Lazy:
     """What a seat gains that skips this part of its replays; `place.cost` is that of its other work in a round."""
     each = found_each(of.draw, others)
@@ -106,7 +116,7 @@ def lazy(of: Replaying, share: float, others: float, place: Place, rounds: int) 
         pay=1.0,
         work=1 - share * of.cost / whole.cost if whole.cost else 0.0,
         found=chance,
-        cost=FALSE_REPLAY,
+        cost=fault_penalty(Fault.FALSE_REPLAY, Phase.Name(Phase.SELECT)).cost,
         decides="FALSE_REPLAY",
     )
     return Lazy(
@@ -157,4 +167,5 @@ def _each_for(of: Replaying, share: float, chance: float) -> float | None:
     """The chance for one skipped replay by which a seat that skips this part is found in a round with that chance."""
     if chance > _found(of, share, 1.0):
         return None
-    return (1 - (1 - chance) ** (1 / of.segments)) / (share * of.chance)
+    each: float = 1 - (1 - chance) ** (1 / of.segments)
+    return each / (share * of.chance)

@@ -17,8 +17,10 @@ from dataclasses import dataclass, replace
 from quorumlearn_proto.recompute import most_steps, replays, segments_of
 from quorumlearn_proto.task_pb2 import TaskSpec
 
+GOAL_SHARE, GOAL_CHANCE = 0.1, 0.99
+"""Who skips this part of its work or more is to be found within the task with this chance."""
 _ROUNDING = 1e-9
-"""What tokens may differ by in the last place and be equal."""
+"""What shares of segments may differ by in the last place."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorumlearn.analysis import AuditReport, audits
+from quorumlearn.analysis import AuditReport, audits, segments
 from quorumlearn.cli.terminal import print_table, print_text
 
 
@@ -23,7 +23,7 @@ def _print_miners(of: AuditReport) -> None:
     side, draw = of.miners, of.draw
     print_text(
         f"a miner is paid {side.pay:.1f} a round, and a training costs {of.costs.training:.1f}; "
-        f"wrong work costs the round's pay and a slash of {side.slash}"
+        f"wrong work costs the round's pay and a slash of {side.slash}, no opening the pay and the place"
     )
     print_text("")
     rows = [
@@ -35,6 +35,7 @@ def _print_miners(of: AuditReport) -> None:
             _chance(one.found_in_task),
             f"{one.saved:.1f}",
             f"{one.a_round:+.1f}",
+            f"{one.opened:+.1f}",
             f"{one.task:+.1f}",
         )
         for one in side.skipping
@@ -47,6 +48,7 @@ def _print_miners(of: AuditReport) -> None:
         "in the task",
         "saved",
         "gains a round",
+        "if it opens",
         "the task",
     )
     print_table(columns, rows)
@@ -56,10 +58,10 @@ def _print_miners(of: AuditReport) -> None:
     else:
         print_text(f"honesty is the best answer from {_count(side.fewest_drawn, 'segment')} drawn a round on")
     print_text(
-        f"  at {draw.drawn} drawn: from a slash of {_count(side.smallest_slash, 'token')}, "
-        f"and up to a training that costs {side.dearest_training:.1f}"
+        f"  at {draw.drawn} drawn: from a pay of {side.smallest_pay:.1f} tokens a round on; for who opens wrong work all the same, "
+        f"from a slash of {_count(side.smallest_slash, 'token')} on"
     )
-    goal = f"{_percent(audits.GOAL_CHANCE)} of those who skip {_percent(audits.GOAL_SHARE)} or more"
+    goal = f"{_percent(segments.GOAL_CHANCE)} of those who skip {_percent(segments.GOAL_SHARE)} or more"
     rounds = _count(of.rounds, "round")
     if side.fewest_drawn_to_find is None:
         print_text(f"{goal} are not found within {rounds}, however much is drawn", style="yellow")
@@ -118,11 +120,11 @@ def _print_seats(of: AuditReport) -> None:
         print_text(
             f"to replay is the best answer, if each other seat replays {100 * side.fewest_honest:.2f} % or more"
         )
-    if side.receipts is not None:
+    if side.receipts:
         print_text(
             f"  receipts find who does not: the further replayers cost {100 * side.receipts:.1f} % of training"
         )
-    goal = f"to find {_percent(audits.GOAL_CHANCE)} of seats that skip {_percent(audits.GOAL_SHARE)}"
+    goal = f"to find {_percent(segments.GOAL_CHANCE)} of seats that skip {_percent(segments.GOAL_SHARE)}"
     print_text(
         f"  planted wrong segments instead: {_planted(side.planted.deters)} of all that is trained for laziness to gain nothing, "
         f"{_planted(side.planted.finds)} {goal}"
