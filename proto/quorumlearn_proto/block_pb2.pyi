@@ -167,7 +167,7 @@ UPHELD: ChallengeStatus
 DISMISSED: ChallengeStatus
 
 class Round(_message.Message):
-    __slots__ = ("task_id", "number", "phase", "deadline_ms", "miners", "base", "seats", "collective_key", "beacon", "selection", "aggregate_ciphertext", "proposers", "proposer_turn", "candidate", "outcome", "reason", "times", "ballots_shown", "absentees", "start_beacon", "teams")
+    __slots__ = ("task_id", "number", "phase", "deadline_ms", "miners", "base", "seats", "collective_key", "beacon", "selection", "aggregate_ciphertext", "proposers", "proposer_turn", "candidate", "outcome", "reason", "times", "ballots_shown", "absentees", "start_beacon", "teams", "groups")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -189,6 +189,7 @@ class Round(_message.Message):
     ABSENTEES_FIELD_NUMBER: _ClassVar[int]
     START_BEACON_FIELD_NUMBER: _ClassVar[int]
     TEAMS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     number: int
     phase: Phase
@@ -210,7 +211,8 @@ class Round(_message.Message):
     absentees: _containers.RepeatedScalarFieldContainer[str]
     start_beacon: str
     teams: _containers.RepeatedCompositeFieldContainer[Team]
-    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., deadline_ms: _Optional[int] = ..., miners: _Optional[_Iterable[str]] = ..., base: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., proposers: _Optional[_Iterable[str]] = ..., proposer_turn: _Optional[int] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., times: _Optional[_Iterable[_Union[PhaseTime, _Mapping]]] = ..., ballots_shown: bool = ..., absentees: _Optional[_Iterable[str]] = ..., start_beacon: _Optional[str] = ..., teams: _Optional[_Iterable[_Union[Team, _Mapping]]] = ...) -> None: ...
+    groups: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, task_id: _Optional[str] = ..., number: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., deadline_ms: _Optional[int] = ..., miners: _Optional[_Iterable[str]] = ..., base: _Optional[_Union[_common_pb2.Head, _Mapping]] = ..., seats: _Optional[_Iterable[int]] = ..., collective_key: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., beacon: _Optional[str] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., aggregate_ciphertext: _Optional[str] = ..., proposers: _Optional[_Iterable[str]] = ..., proposer_turn: _Optional[int] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., times: _Optional[_Iterable[_Union[PhaseTime, _Mapping]]] = ..., ballots_shown: bool = ..., absentees: _Optional[_Iterable[str]] = ..., start_beacon: _Optional[str] = ..., teams: _Optional[_Iterable[_Union[Team, _Mapping]]] = ..., groups: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Team(_message.Message):
     __slots__ = ("miners", "chunks")
@@ -363,7 +365,7 @@ class Misconduct(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., fault: _Optional[_Union[Fault, str]] = ..., step: _Optional[str] = ..., accusers: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Iterable[_Union[_common_pb2.ArtifactRef, _Mapping]]] = ..., slashed: _Optional[int] = ..., at_ms: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class Authorisation(_message.Message):
-    __slots__ = ("task_id", "round", "purpose", "updates", "weights", "beacon", "openings", "at_ms")
+    __slots__ = ("task_id", "round", "purpose", "updates", "weights", "beacon", "openings", "at_ms", "groups", "alike")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
@@ -372,6 +374,8 @@ class Authorisation(_message.Message):
     BEACON_FIELD_NUMBER: _ClassVar[int]
     OPENINGS_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    ALIKE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     purpose: _common_pb2.Purpose
@@ -380,7 +384,9 @@ class Authorisation(_message.Message):
     beacon: str
     openings: int
     at_ms: int
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., updates: _Optional[_Iterable[_Union[_common_pb2.ArtifactRef, _Mapping]]] = ..., weights: _Optional[_Iterable[int]] = ..., beacon: _Optional[str] = ..., openings: _Optional[int] = ..., at_ms: _Optional[int] = ...) -> None: ...
+    groups: _containers.RepeatedScalarFieldContainer[int]
+    alike: _containers.RepeatedCompositeFieldContainer[MinerGroup]
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., updates: _Optional[_Iterable[_Union[_common_pb2.ArtifactRef, _Mapping]]] = ..., weights: _Optional[_Iterable[int]] = ..., beacon: _Optional[str] = ..., openings: _Optional[int] = ..., at_ms: _Optional[int] = ..., groups: _Optional[_Iterable[int]] = ..., alike: _Optional[_Iterable[_Union[MinerGroup, _Mapping]]] = ...) -> None: ...
 
 class OpenedBase(_message.Message):
     __slots__ = ("task_id", "base", "groups")
@@ -513,7 +519,7 @@ class Candidate(_message.Message):
     def __init__(self, model: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., aggregate: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., proposer: _Optional[str] = ...) -> None: ...
 
 class Ballot(_message.Message):
-    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "total", "score", "base_score", "chance", "nonce", "fixed")
+    __slots__ = ("task_id", "round", "seat", "verifier", "model", "reason", "total", "score", "base_score", "chance", "nonce", "contributions", "fixed")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SEAT_FIELD_NUMBER: _ClassVar[int]
@@ -525,6 +531,7 @@ class Ballot(_message.Message):
     BASE_SCORE_FIELD_NUMBER: _ClassVar[int]
     CHANCE_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
     FIXED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
@@ -537,8 +544,9 @@ class Ballot(_message.Message):
     base_score: int
     chance: int
     nonce: str
+    contributions: _containers.RepeatedScalarFieldContainer[int]
     fixed: _common_pb2.ArtifactRef
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., total: _Optional[int] = ..., score: _Optional[int] = ..., base_score: _Optional[int] = ..., chance: _Optional[int] = ..., nonce: _Optional[str] = ..., fixed: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., seat: _Optional[int] = ..., verifier: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[BallotReason, str]] = ..., total: _Optional[int] = ..., score: _Optional[int] = ..., base_score: _Optional[int] = ..., chance: _Optional[int] = ..., nonce: _Optional[str] = ..., contributions: _Optional[_Iterable[int]] = ..., fixed: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class Ballots(_message.Message):
     __slots__ = ("ballots",)
@@ -649,11 +657,13 @@ class TaskView(_message.Message):
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., state: _Optional[_Union[_task_pb2.TaskState, _Mapping]] = ..., round: _Optional[_Union[Round, _Mapping]] = ..., ceremonies: _Optional[_Iterable[_Union[Ceremony, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[KeyContribution, _Mapping]]] = ..., submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ..., screenings: _Optional[_Iterable[_Union[Screening, _Mapping]]] = ..., ballots: _Optional[_Iterable[_Union[Ballot, _Mapping]]] = ..., seats: _Optional[_Iterable[_Union[_task_pb2.Seat, _Mapping]]] = ..., miners: _Optional[_Iterable[str]] = ..., challenges: _Optional[_Iterable[_Union[Challenge, _Mapping]]] = ..., can_advance: bool = ..., now_ms: _Optional[int] = ..., accusations: _Optional[_Iterable[_Union[Accusation, _Mapping]]] = ..., authorisations: _Optional[_Iterable[_Union[Authorisation, _Mapping]]] = ..., misconducts: _Optional[_Iterable[_Union[Misconduct, _Mapping]]] = ..., free_seats: _Optional[_Iterable[int]] = ..., opened: _Optional[_Union[OpenedBase, _Mapping]] = ..., grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("task_id", "round", "keys")
+    __slots__ = ("task_id", "round", "keys", "replaced")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     round: int
     keys: _common_pb2.ArtifactRef
-    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., keys: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+    replaced: bool
+    def __init__(self, task_id: _Optional[str] = ..., round: _Optional[int] = ..., keys: _Optional[_Union[_common_pb2.ArtifactRef, _Mapping]] = ..., replaced: bool = ...) -> None: ...

@@ -225,16 +225,18 @@ class Timeouts(_message.Message):
     def __init__(self, join: _Optional[int] = ..., key: _Optional[int] = ..., commit: _Optional[int] = ..., reveal: _Optional[int] = ..., beacon: _Optional[int] = ..., screen: _Optional[int] = ..., select: _Optional[int] = ..., open: _Optional[int] = ..., propose: _Optional[int] = ..., validate: _Optional[int] = ..., trace: _Optional[int] = ..., replay: _Optional[int] = ...) -> None: ...
 
 class RewardSplit(_message.Message):
-    __slots__ = ("per_round", "miners_bp", "verifiers_bp", "proposer_bp")
+    __slots__ = ("per_round", "miners_bp", "verifiers_bp", "proposer_bp", "by_contribution")
     PER_ROUND_FIELD_NUMBER: _ClassVar[int]
     MINERS_BP_FIELD_NUMBER: _ClassVar[int]
     VERIFIERS_BP_FIELD_NUMBER: _ClassVar[int]
     PROPOSER_BP_FIELD_NUMBER: _ClassVar[int]
+    BY_CONTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     per_round: int
     miners_bp: int
     verifiers_bp: int
     proposer_bp: int
-    def __init__(self, per_round: _Optional[int] = ..., miners_bp: _Optional[int] = ..., verifiers_bp: _Optional[int] = ..., proposer_bp: _Optional[int] = ...) -> None: ...
+    by_contribution: bool
+    def __init__(self, per_round: _Optional[int] = ..., miners_bp: _Optional[int] = ..., verifiers_bp: _Optional[int] = ..., proposer_bp: _Optional[int] = ..., by_contribution: bool = ...) -> None: ...
 
 class Stakes(_message.Message):
     __slots__ = ("miner", "miner_slash", "verifier", "verifier_slash", "challenge")

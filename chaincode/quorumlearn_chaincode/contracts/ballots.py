@@ -13,6 +13,7 @@ import re
 
 from quorumlearn_proto.block_pb2 import Ballot, BallotReason, Ballots, Phase, Round
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.contribution import contributions_fault, sums_of
 from quorumlearn_proto.derived import fixed_ballot
 from quorumlearn_proto.gate import metric_of, score_fault, score_fell
 from quorumlearn_proto.protocol import ROUND
@@ -72,8 +73,9 @@ def show_ballots(call: Call, name: str, number: str, text: str) -> None:
     move_on(call, task)
 
 
-def given_ballot(ballot: Ballot, spec: TaskSpec, row: Ballot) -> Ballot:
-    """A ballot as it is kept: what it says of its seat must be the same as in `row`, which names task, round, seat, verifier and model."""
+def given_ballot(ballot: Ballot, spec: TaskSpec, row: Ballot, groups: int = 1) -> Ballot:
+    """A ballot as it is kept: what it says of its seat must be the same as in `row`, which names task, round, seat, verifier and model.
+    `groups`: of how many it tells what they contribute, where these are several."""
     for field in ("task_id", "round", "seat", "verifier"):
         value, known = getattr(ballot, field), getattr(row, field)
         if value not in (type(value)(), known):
@@ -85,10 +87,13 @@ def given_ballot(ballot: Ballot, spec: TaskSpec, row: Ballot) -> Ballot:
     if ballot.reason == BallotReason.BALLOT_REASON_UNSPECIFIED or ballot.reason not in BallotReason.values():
         raise bad("the ballot's reason is missing: GOOD, WRONG_MODEL, SCORE_FELL or UNAVAILABLE")
     _check_scores(ballot, spec)
+    if fault := contributions_fault(ballot, spec, groups):
+        raise bad(f"the ballot contradicts itself: {fault}")
     kept = Ballot()
     kept.CopyFrom(row)
     for field in ("reason", "score", "base_score", "chance", "total", "nonce"):
         setattr(kept, field, getattr(ballot, field))
+    kept.contributions.extend(ballot.contributions)
     return kept
 
 
@@ -98,7 +103,7 @@ def _show(call: Call, task: Task, round_: Round, row: Ballot, ballot: Ballot) ->
     if not _NONCE.fullmatch(ballot.nonce):
         raise bad("the ballot's nonce is not 32 bytes in lower-case hex")
     row.model = round_.candidate.model.digest
-    kept = given_ballot(ballot, task.spec, row)
+    kept = given_ballot(ballot, task.spec, row, len(sums_of(round_)))
     if hashlib.sha256(fixed_ballot(kept)).hexdigest() != row.fixed.digest:
         raise Refusal(Code.DIGEST_MISMATCH, f"this is not the ballot that seat {row.seat} has fixed")
     row.CopyFrom(kept)

@@ -6,26 +6,29 @@ keep theirs to themselves, and one more opens it. From then on, however the roun
   gate confirms (quorumlearn_proto.gate), withhold the miners' part;
 - what is withheld, and the proposer's part where no block came of it, is carried over to the contributors of the next accepted
   round, or burnt if there is none. The owner has the model, so nothing goes back to it.
+
+Where the task says so, an accepted round's miners are paid by what groups of them contribute (quorumlearn_proto.contribution).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quorumlearn_proto.block_pb2 import Verdict
+from quorumlearn_proto.block_pb2 import Round, Verdict
 from quorumlearn_proto.classes import shares_of
+from quorumlearn_proto.contribution import by_contribution
 from quorumlearn_proto.task_pb2 import RewardSplit
 
 WHOLE_BP = 10_000
 
 
-def miners_shares(split: RewardSplit, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
-    """The miners' part of the reward, split by share."""
-    return by_share(miners_part(split), verdicts)
-
-
 def miners_part(split: RewardSplit) -> int:
     return split.per_round * split.miners_bp // WHOLE_BP
+
+
+def shared_out(amount: int, round_: Round, parts: Sequence[int]) -> list[tuple[str, int]]:
+    """An amount over the round's miners: by share or, where there are any, by these parts of its groups."""
+    return by_contribution(amount, round_, parts) if parts else by_share(amount, round_.selection.verdicts)
 
 
 def by_share(amount: int, verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:

@@ -1,7 +1,7 @@
 """How rounds and tasks end: the block and its payment, the next round, refunds. One transaction, all or
 nothing.
 
-An accepted round appends a block, moves the head, pays by weight and counts useful work. What another owes
+An accepted round appends a block, moves the head, pays by weight or contribution and counts useful work. What another owes
 follows from whether its aggregate may have been opened (`payment` has the rules): then it pays all the same. A
 rejected one pays its seats in any case. Then the next round opens from the head, or the task ends and everything
 locked goes back.
@@ -13,7 +13,7 @@ hash-linked chain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
@@ -27,8 +27,11 @@ from quorumlearn_proto.block_pb2 import (
     Phase,
     PhaseTime,
     Round,
+    Submission,
 )
+from quorumlearn_proto.classes import share_of
 from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.contribution import group_parts
 from quorumlearn_proto.derived import bare_selection
 from quorumlearn_proto.protocol import CEREMONY, ROUND
 from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
@@ -36,11 +39,12 @@ from quorumlearn_proto.task_pb2 import Task, TaskState, TaskStatus
 from .call import Call, submission_places
 from .ledger import Place
 from .miners_queue import eligible_miners, participation, settle_places
-from .payment import by_share, miners_part, miners_shares, proposer_share, verifier_share
+from .payment import miners_part, proposer_share, shared_out, verifier_share
 from .phases import Closing
 from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
 from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, SCREENINGS, STAKES, STATES
 from .tokens import carried, carry, end_escrow, pay, pay_carried, return_stake, stake_of
+from .verdicts import work_done
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
 TOO_FEW_VERIFIERS = "TOO_FEW_VERIFIERS"
@@ -79,7 +83,7 @@ def end_round(call: Call, task: Task, state: TaskState, round_: Round, closing: 
     for account, amount in payouts:
         pay(call, task.spec.task_id, round_.number, account, amount)
     if closing.outcome == Outcome.ACCEPTED:
-        _pay_carried(call, round_)
+        _pay_carried(call, task, round_, closing)
     elif opened:
         carry(call, task.spec.task_id, _unearned(task, closing.outcome))
     release_seats(call, task, round_.number)
@@ -165,7 +169,7 @@ def _load(
     if closing.outcome == Outcome.ACCEPTED:
         places += submission_places(round_)
         places += [
-            (MINERS, task_id, verdict.miner) for verdict in round_.selection.verdicts if verdict.weight
+            (MINERS, task_id, verdict.miner) for verdict in round_.selection.verdicts if share_of(verdict)
         ]
         places.append((BLOCKS, task_id, round_.base.height + 1))
     call.ledger.scan(STAKES, task_id)
@@ -183,7 +187,7 @@ def _payouts(call: Call, task: Task, round_: Round, closing: Closing, opened: bo
     reward = task.spec.reward
     payouts = []
     if opened and closing.outcome != Outcome.REJECTED:
-        payouts += miners_shares(reward, round_.selection.verdicts)
+        payouts += shared_out(miners_part(reward), round_, _parts(task, closing))
     if closing.outcome == Outcome.ACCEPTED:
         payouts.append((round_.candidate.proposer, proposer_share(reward)))
     if opened or closing.outcome == Outcome.REJECTED:
@@ -202,27 +206,35 @@ def _unearned(task: Task, outcome: Outcome) -> int:
     return withheld + proposer_share(task.spec.reward)
 
 
-def _pay_carried(call: Call, round_: Round) -> None:
+def _parts(task: Task, closing: Closing) -> list[int]:
+    """In what proportion the round's groups are paid: ballots tell it where they have accepted a candidate."""
+    return group_parts(task.spec, closing.ballots) if closing.outcome == Outcome.ACCEPTED else []
+
+
+def _pay_carried(call: Call, task: Task, round_: Round, closing: Closing) -> None:
     """Share what earlier rounds have left among the miners whose updates are in the block."""
-    for miner, amount in by_share(carried(call, round_.task_id), round_.selection.verdicts):
+    for miner, amount in shared_out(carried(call, round_.task_id), round_, _parts(task, closing)):
         pay_carried(call, round_.task_id, round_.number, miner, amount)
 
 
 def _accept(call: Call, task: Task, state: TaskState, round_: Round, ballots: tuple[Ballot, ...]) -> None:
-    """Append the block, move the head to it and count the work of those whose updates are in it."""
+    """Append the block, move the head to it and count the work of those whom it pays."""
     task_id = task.spec.task_id
-    block = _block(call, round_, ballots)
+    submissions = {entry.miner: entry for entry in call.submissions(round_)}
+    block = _block(call, round_, ballots, submissions)
     call.ledger.put(BLOCKS, block, task_id, block.core.height)
     state.head.CopyFrom(head_of(block))
     call.ledger.put(STATES, state, task_id)
     for verdict in round_.selection.verdicts:
-        if verdict.weight:
+        if share_of(verdict):
             miner = participation(call, task_id, verdict.miner)
-            miner.work += 1
+            miner.work += work_done(task.spec, submissions[verdict.miner])
             call.ledger.put(MINERS, miner, task_id, verdict.miner)
 
 
-def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
+def _block(
+    call: Call, round_: Round, ballots: tuple[Ballot, ...], submissions: Mapping[str, Submission]
+) -> Block:
     height = round_.base.height + 1
     while call.ledger.get(BLOCKS, round_.task_id, height) is not None:
         height += 1
@@ -236,7 +248,6 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         verdicts=bare_selection(round_.selection).verdicts,
         proposer=round_.candidate.proposer,
     )
-    submissions = {entry.miner: entry for entry in call.submissions(round_)}
     return Block(
         core=core,
         digest=canonical.digest(core),

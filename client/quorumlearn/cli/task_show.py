@@ -92,7 +92,8 @@ def _facts(view: b.TaskView) -> dict[str, str]:
         "rule": spec.rule.name + (f"; updates of {_classes(spec)}" if spec.sample_classes else ""),
         "committee": f"any {spec.committee.threshold} of {', '.join(spec.committee.msp_ids)}"
         + (f"; in reserve: {reserves}" if reserves else ""),
-        "reward": f"{spec.reward.per_round} a round: {spec.reward.miners_bp / 100:g} % miners, "
+        "reward": f"{spec.reward.per_round} a round: {spec.reward.miners_bp / 100:g} % miners"
+        f"{' by contribution' if spec.reward.by_contribution else ''}, "
         f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
     }
     return facts | ({"ended": why_task(state.reason)} if state.reason else {})

@@ -1,43 +1,53 @@
-"""From an opened aggregate to the next public model: pure, the same bytes for the proposer and for every verifier."""
+"""From an opened aggregate to the next public model: pure, the same bytes for the proposer and for every verifier.
+
+Where pay is by contribution the aggregate is opened as one sum for each group (nodes.sums), and the model is that of all together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import Aggregate, PartialDecryption
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, ArtifactRef
+from quorumlearn_proto.contribution import sums_of
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange
 from quorumlearn.nodes.encryption import polynomial_bytes
 from quorumlearn.nodes.screening import fetch_update
+from quorumlearn.nodes.sums import Sums, Values
 
 
 def aggregate_ciphertexts(
     store: ArtifactStore,
     parameters: ckks.Parameters,
-    selection: b.Selection,
+    round_: b.Round,
     submissions: dict[str, b.Submission],
-) -> ckks.Ciphertexts:
-    """sum_i w_i C_i over the selected submissions in the miners' order, one in memory at a time."""
-    return ckks.aggregate(
+) -> Sums:
+    """sum_i w_i C_i over the selected submissions of each sum in the miners' order, one in memory at a time."""
+    return Sums(
         parameters,
-        (
-            (verdict.weight, fetch_update(store, parameters, submissions[verdict.miner]))
-            for verdict in selection.verdicts
-            if verdict.weight > 0
+        tuple(
+            ckks.aggregate(
+                parameters,
+                (
+                    (weight, fetch_update(store, parameters, submissions[miner]))
+                    for miner, weight in weights.items()
+                ),
+            )
+            for weights in sums_of(round_)
         ),
     )
 
 
-def aggregate_of(store: ArtifactStore, parameters: ckks.Parameters, round_: b.Round) -> ckks.Ciphertexts:
+def aggregate_of(store: ArtifactStore, parameters: ckks.Parameters, round_: b.Round) -> Sums:
     """The round's aggregate as the verifiers left it in the store."""
-    ref = ArtifactRef(digest=round_.aggregate_ciphertext, size=parameters.update_bytes)
-    return ckks.parse(parameters, store.get(ref, parameters.update_bytes))
+    count = len(sums_of(round_))
+    size = parameters.update_bytes * count
+    data = store.get(ArtifactRef(digest=round_.aggregate_ciphertext, size=size), size)
+    return Sums.parse(parameters, data, count)
 
 
 def posted_partials(round_: b.Round, screenings: Iterable[b.Screening]) -> dict[int, ArtifactRef]:
@@ -55,7 +65,7 @@ def read_partial(
     store: ArtifactStore,
     parameters: ckks.Parameters,
     round_: b.Round,
-    total: ckks.Ciphertexts,
+    total: Sums,
     seat: int,
     ref: ArtifactRef,
 ) -> bytes:
@@ -65,7 +75,7 @@ def read_partial(
         store,
         PartialDecryption,
         ref,
-        polynomial_bytes(parameters, parameters.chunks),
+        polynomial_bytes(parameters, parameters.chunks * len(total.parts)),
         kept_for=(round_.task_id, round_.number),
         task_id=round_.task_id,
         round=round_.number,
@@ -73,14 +83,14 @@ def read_partial(
         ciphertext=round_.aggregate_ciphertext,
         purpose=AGGREGATE_DECRYPTION,
     )
-    ckks.check_partial(parameters, total, partial.residues)
+    total.check(partial.residues)
     return partial.residues
 
 
 def open_agreed(
     store: ArtifactStore, parameters: ckks.Parameters, round_: b.Round, screenings: Iterable[b.Screening]
-) -> NDArray[np.int64]:
-    """The exact integers of the round's aggregate, shape (d,), if all seats of the round agree on them.
+) -> Values:
+    """The exact integers of the round's sums, shape (sums, d), if all seats of the round agree on them.
 
     Raises ckks.BadPartial while they do not, and what `read_partial` raises: it is for the committee to put a seat out.
     """
@@ -89,21 +99,26 @@ def open_agreed(
         seat: read_partial(store, parameters, round_, total, seat, ref)
         for seat, ref in posted_partials(round_, screenings).items()
     }
-    return ckks.open_partials(parameters, total, partials)
+    return total.open(partials)
 
 
 def weight_sum(selection: b.Selection) -> int:
     return sum(verdict.weight for verdict in selection.verdicts)
 
 
-def aggregate_bytes(values: NDArray[np.int64], selection: b.Selection) -> bytes:
-    """The opened aggregate as the artifact that the block names."""
+def aggregate_bytes(values: Values, selection: b.Selection) -> bytes:
+    """The opened aggregate (d,) as the artifact that the block names."""
     record = Aggregate(values=values.astype("<i8").tobytes(), weight_sum=weight_sum(selection))
     return record.SerializeToString(deterministic=True)
 
 
 def next_model(
-    base: learning.Model, values: NDArray[np.int64], selection: b.Selection, parameters: ckks.Parameters
+    base: learning.Model, values: Values, selection: b.Selection, parameters: ckks.Parameters
 ) -> learning.Model:
-    """base + sum_i w_i u_i / sum_i w_i, computed in float64 and rounded to float32 once."""
-    return learning.apply_update(base, ckks.dequantise(values, weight_sum(selection), parameters))
+    """base + sum_i w_i u_i / sum_i w_i, computed in float64 and rounded to float32 once; `values` (d,) are those of all sums together."""
+    return moved(base, values, weight_sum(selection), parameters)
+
+
+def moved(base: learning.Model, values: Values, weights: int, parameters: ckks.Parameters) -> learning.Model:
+    """The base moved by the mean of updates, from their sum (d,) and what their weights come to."""
+    return learning.apply_update(base, ckks.dequantise(values, weights, parameters))

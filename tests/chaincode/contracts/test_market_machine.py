@@ -68,6 +68,7 @@ class MarketMachine(Malice):
         split=st.sampled_from(SPLITS),
         short=st.sampled_from(["", "", "open", "propose", "validate", "reveal", "screen"]),
         tolerance=st.sampled_from([0, 100]),
+        by_contribution=st.booleans(),
     )
     def publish(
         self,
@@ -80,10 +81,12 @@ class MarketMachine(Malice):
         split: tuple[int, int, int],
         short: str,
         tolerance: int,
+        by_contribution: bool,
     ) -> None:
         task = spec()
         task.rounds, task.stakes.miner_slash, task.reward.per_round = rounds, slash, per_round
         task.stakes.verifier_slash = verifier_slash
+        task.reward.by_contribution = by_contribution
         greedy(task, split, short, tolerance)
         task.committee.reserve_msp_ids.extend(["V4MSP", "V5MSP"])
         self.play.publish(task)
@@ -155,11 +158,11 @@ class MarketMachine(Malice):
     @rule(
         accusers=st.one_of(st.just({1, 2}), SUBSETS),
         accused=st.sampled_from([3, 3, 2, 1, 0]),
-        fault=st.sampled_from(sorted({fault for faults in ACCUSED.values() for fault in faults})),
+        fault=st.sampled_from(sorted(set(ACCUSED.values()))),
     )
     def accuse(self, accusers: set[int], accused: int, fault: Fault) -> None:
         for _ in range(12):
-            if fault in ACCUSED.get(self._phase(), ()):
+            if ACCUSED.get(self._phase()) == fault:
                 break
             self.honest(1)
         for accuser in sorted(accusers):

@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 from quorumlearn_chaincode.contracts.lottery import draw_order
-from quorumlearn_chaincode.contracts.payment import miners_shares, proposer_share, verifier_share
+from quorumlearn_chaincode.contracts.payment import by_share, miners_part, proposer_share, verifier_share
 from quorumlearn_proto.block_pb2 import Reason, Verdict
 from quorumlearn_proto.task_pb2 import RewardSplit
 
@@ -28,7 +28,7 @@ def test_a_round_never_pays_more_than_its_reward(split: RewardSplit, weights: li
         Verdict(miner=f"M/{i}", weight=w, reason=Reason.CONTRIBUTES if w else Reason.NOT_SELECTED)
         for i, w in enumerate(weights)
     ]
-    shares = miners_shares(split, verdicts)
+    shares = by_share(miners_part(split), verdicts)
     total = sum(share for _, share in shares) + seats * verifier_share(split, seats) + proposer_share(split)
     assert total <= split.per_round
     # rounding loses less than a token for each who is paid, and one a part

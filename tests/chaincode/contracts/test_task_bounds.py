@@ -65,6 +65,7 @@ WITHIN: list[tuple[str, object]] = [
     ("min_aggregate", 2),
     ("min_aggregate", 3),
     ("committee.reserve_msp_ids", V[3:]),
+    ("reward.by_contribution", True),
     ("seed", 2**64 - 1),
     *[
         (f"timeouts.{name}", value)
@@ -350,3 +351,16 @@ def test_only_the_robust_mode_is_offered(mode: int, code: Code) -> None:
     with pytest.raises(Refusal) as caught:
         check_spec(changed("mode", mode), NETWORK)
     assert caught.value.code == code
+
+
+def test_a_task_that_pays_by_contribution_takes_two_groups_and_a_committee_without_even_votes() -> None:
+    made = spec(min_aggregate=3)
+    made.reward.by_contribution = True
+    with pytest.raises(Refusal, match="takes two groups of 3 miners"):
+        check_spec(made, NETWORK)
+    even = spec()
+    even.reward.by_contribution = True
+    even.committee.msp_ids.append("V4MSP")
+    even.committee.threshold = 3
+    with pytest.raises(Refusal, match="2 dishonest seats could move the medians"):
+        check_spec(even, NETWORK)

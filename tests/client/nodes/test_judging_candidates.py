@@ -74,10 +74,12 @@ class Validated(Played):
         self.selected()
         self.decrypted()
         now.phase = b.VALIDATE
-        self.values = np.sum([weight * self.committee.values[one] for one, weight in WEIGHTS.items()], axis=0)
-        model = candidate.next_model(base, self.values, now.selection, self.committee.parameters)
+        self.values = np.sum(
+            [[weight * self.committee.values[one]] for one, weight in WEIGHTS.items()], axis=0
+        )
+        model = candidate.next_model(base, self.values[0], now.selection, self.committee.parameters)
         self.model = self.store.put(learning.to_bytes(model))
-        self.aggregate = self.store.put(candidate.aggregate_bytes(self.values, now.selection))
+        self.aggregate = self.store.put(candidate.aggregate_bytes(self.values[0], now.selection))
         self.shifted = self.store.put(learning.to_bytes({name: one + 1 for name, one in model.items()}))
 
     def propose(self, model: ArtifactRef, aggregate: ArtifactRef) -> None:

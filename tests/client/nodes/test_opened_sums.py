@@ -14,6 +14,7 @@ from quorumlearn.nodes import screening
 from quorumlearn.robust import RULES, GeometricMedian, Levels, make_rule, select, whole_weights
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
+from quorumlearn_proto.contribution import after_sums, divided
 from quorumlearn_proto.derived import (
     WEIGHT_A_MINER,
     least_aggregate,
@@ -52,13 +53,22 @@ def voted(
 
 
 @settings(deadline=None, max_examples=150)
-@given(ANY_RULE, st.integers(0, 3), st.integers(0, 4), st.integers(0, 2**32 - 1), st.integers(1, 4))
+@given(
+    ANY_RULE,
+    st.integers(0, 3),
+    st.integers(0, 4),
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 4),
+    st.booleans(),
+)
 def test_every_selection_of_a_node_passes_the_contracts_and_isolates_nobody(
-    rule: str, f: int, more: int, seed: int, rounds: int
+    rule: str, f: int, more: int, seed: int, rounds: int, grouped: bool
 ) -> None:
-    """Of several rounds on one base, with random distances and miners who now and then fail, stay away or are new."""
+    """Of several rounds on one base, with random distances and miners who now and then fail, stay away or are new; with one sum a round
+    or, where pay is by contribution, one for each group."""
     miners = least_miners(task(rule, f, 1)) + more
     spec, random = task(rule, f, miners), np.random.default_rng(seed)
+    spec.reward.by_contribution = grouped
     least = least_aggregate(spec)
     known: list[list[str]] = []
     for _ in range(rounds):
@@ -70,7 +80,13 @@ def test_every_selection_of_a_node_passes_the_contracts_and_isolates_nobody(
         weights = weights_of(voted(spec, sketches, known).verdicts)
         assert sum_fault(spec, miners, known, weights) == ""
         assert sum(weights.values()) <= WEIGHT_A_MINER * miners
-        known = weighed_alike(known, weights)
+        groups = divided(spec, random.bytes(32).hex(), known, weights)
+        sums = [
+            {miner: weights[miner] for miner, one in groups.items() if one == group}
+            for group in set(groups.values())
+        ] or [weights]
+        assert all(sum_fault(spec, miners, known, one) == "" for one in sums)
+        known = after_sums(known, sums)
     # Any combination of the sums shows whole groups: of which f may be colluders, never less than two others
     assert all(len(group) - f >= least - f >= 2 for group in known)
 

@@ -10,7 +10,8 @@ import pytest
 from quorumlearn import ckks
 from quorumlearn.ckks import decryption, shamir
 from quorumlearn.ckks.container import Kind, write
-from quorumlearn.nodes.committee.partials import Values, Verified, believed, verify
+from quorumlearn.nodes.committee.partials import Verified, believed, verify
+from quorumlearn.nodes.sums import Sums, Values
 
 from tests.client.nodes.committee import SIZE, Committee, Steps, committee_of, moved
 
@@ -29,7 +30,8 @@ class Opening:
                 for miner, weight in WEIGHTS.items()
             ],
         )
-        self.values = sum(weight * c.values[miner] for miner, weight in WEIGHTS.items())
+        self.sums = Sums(c.parameters, (self.total,))
+        self.values = np.sum([[weight * c.values[miner]] for miner, weight in WEIGHTS.items()], axis=0)
         self.partials = {
             seat: ckks.partial_decrypt(c.parameters, share, self.total) for seat, share in c.shares.items()
         }
@@ -53,9 +55,9 @@ class Opening:
         )
 
         def fits(values: Values) -> bool:
-            return ckks.sum_fits(c.parameters, c.plan, values, sketches)
+            return ckks.sum_fits(c.parameters, c.plan, values[0], sketches)
 
-        return verify(c.parameters, self.total, partials, fits, contested=contested)
+        return verify(c.parameters.threshold, self.sums, partials, fits, contested=contested)
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +122,12 @@ def test_where_sketch_shares_contradict_each_other_nobody_is_named(three: Openin
 
 
 def test_who_lacks_a_contributors_sketch_believes_what_all_agree_on_with_one_to_spare(three: Opening) -> None:
-    p, partials = three.committee.parameters, three.partials
-    found = believed(p, three.total, partials, "M/a")
+    partials, threshold = three.partials, three.committee.parameters.threshold
+    found = believed(threshold, three.sums, partials, "M/a")
     assert found.values is not None
     np.testing.assert_array_equal(found.values, three.values)
     for doubtful in ({1: partials[1], 2: partials[2]}, {**partials, 3: three.shifted(3, 50)}):
-        found = believed(p, three.total, doubtful, "M/a")
+        found = believed(threshold, three.sums, doubtful, "M/a")
         assert (found.values, found.false) == (None, ())
         assert "M/a was selected" in found.undecided
 

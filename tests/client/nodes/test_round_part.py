@@ -101,7 +101,7 @@ def test_the_seats_open_the_weighted_sum_and_hold_it_against_the_sketches(played
         found = played.seat(seat).verified(played.view, grace_over=False)
         assert (found.false, found.undecided) == ((), "")
         assert found.values is not None
-        np.testing.assert_array_equal(found.values, total)
+        np.testing.assert_array_equal(found.values, [total])
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -72,7 +72,7 @@ def test_an_update_that_was_read_once_can_be_summed_when_the_store_has_lost_it(
     screening.sketch_submissions(store, p, plan, [sent], ckks.Workers(0))
     assert store.delete(ref)
     chosen = b.Selection(verdicts=[b.Verdict(miner="M/a", weight=1, reason=b.CONTRIBUTES)])
-    assert candidate.aggregate_ciphertexts(store, p, chosen, {"M/a": sent}).to_bytes()
+    assert candidate.aggregate_ciphertexts(store, p, b.Round(selection=chosen), {"M/a": sent}).to_bytes()
 
 
 def test_a_store_that_is_away_is_no_fault_of_the_miner(committee: Committee, tmp_path: Path) -> None:

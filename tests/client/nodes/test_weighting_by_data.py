@@ -14,7 +14,7 @@ from quorumlearn.nodes import screening
 from quorumlearn.nodes.audit.pay import due
 from quorumlearn.nodes.committee import guard
 from quorumlearn.nodes.training import Told
-from quorumlearn_chaincode.contracts.payment import miners_shares
+from quorumlearn_chaincode.contracts.payment import by_share
 from quorumlearn_chaincode.contracts.phases import selection_fault
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -76,7 +76,7 @@ def test_a_liar_changes_no_share_and_no_pay_and_stays_within_its_bound(
     assert [(one.share, one.reason) for one in truth.verdicts] == [
         (one.share, one.reason) for one in lie.verdicts
     ]
-    assert miners_shares(spec.reward, truth.verdicts) == miners_shares(spec.reward, lie.verdicts)
+    assert by_share(700, truth.verdicts) == by_share(700, lie.verdicts)
     least = least_aggregate(spec)
     chosen = [one for one in lie.verdicts if one.weight]
     assert len(chosen) >= least

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.contribution import contributions_fault
 from quorumlearn_proto.derived import bare_selection, fixed_ballot
 from quorumlearn_proto.gate import score_fault, score_fell
 from quorumlearn_proto.protocol import ROUND, STEPS
@@ -150,8 +151,10 @@ def as_fixed(ballot: b.Ballot) -> bool:
     return hashlib.sha256(fixed_ballot(ballot)).hexdigest() == ballot.fixed.digest
 
 
-def contradicts(ballot: b.Ballot, spec: TaskSpec) -> bool:
-    """Whether a ballot says otherwise of the score than its own scores do."""
+def contradicts(ballot: b.Ballot, spec: TaskSpec, groups: int) -> bool:
+    """Whether a ballot says otherwise of the score, or of what so many groups contribute to it, than its own scores do."""
+    if contributions_fault(ballot, spec, groups):
+        return True
     if ballot.reason not in RIGHT:
         return False
     return bool(score_fault(ballot, spec)) or (ballot.reason == b.SCORE_FELL) != score_fell(ballot, spec)
@@ -214,7 +217,7 @@ def _partial(
             if seat == one.seat:
                 return Judgement(True, str(error))
     try:
-        ckks.open_partials(parameters, total, partials)
+        total.open(partials)
     except ckks.BadPartial:
         return Judgement(
             True, f"the partial decryptions disagree; seats {sorted(one.accusers)} say: {one.detail}"

@@ -13,6 +13,7 @@ For each round:
 - aggregate: the ciphertext opened is the authorised weighted sum of the updates in the store;
 - decryptions: each posted partial decryption is of that ciphertext and for that purpose; those of the seats that stayed agree;
 - ballots: each that is shown is the one that its seat had fixed by digest, and says what its scores say;
+- pay: where it is by contribution, by what the ballots tell of the groups, or why by weight (whether it was so paid: stakes and pay);
 - block: what they open gives the aggregate and the model that the block names, on the block before;
 - misconduct: each fault is judged again where what it rests on is public. Failed ceremonies are wholly (nodes.committee.blame).
 What a seat did wrong and was put out for is a fault and not a violation. What cannot be seen (shares sealed to the committee, an artifact
@@ -30,12 +31,13 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, Purpose
+from quorumlearn_proto.contribution import sums_of
 from quorumlearn_proto.derived import bare_selection, beacon_commitment, beacon_of
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import candidate, exchange, models
-from quorumlearn.nodes.audit import faults
+from quorumlearn.nodes.audit import faults, pay
 from quorumlearn.nodes.audit.checks import Check, Result, specification, stakes
 from quorumlearn.nodes.audit.faults import GONE, WRONG
 from quorumlearn.nodes.audit.records import Record
@@ -63,6 +65,7 @@ def audit(record: Record, store: ArtifactStore) -> list[Check]:
             ("selection", round_.selected()),
             ("aggregate", round_.aggregated()),
             ("ballots", round_.ballots()),
+            ("pay", round_.paid()),
             ("decryptions and block", round_.opened()),
             ("misconduct", round_.misconduct()),
         ):
@@ -208,13 +211,13 @@ class _Round:
             return
         submissions = {one.miner: one for one in self.view.submissions}
         try:
-            total = candidate.aggregate_ciphertexts(self.store, self.parameters, now.selection, submissions)
+            total = candidate.aggregate_ciphertexts(self.store, self.parameters, now, submissions)
         except GONE as error:
             yield Result.UNKNOWN, str(error)
         except WRONG as error:
             yield Result.VIOLATION, str(error)
         else:
-            if total.digest().hex() != now.aggregate_ciphertext:
+            if total.digest != now.aggregate_ciphertext:
                 yield Result.VIOLATION, "what was opened is not the authorised sum of the updates"
             else:
                 yield (
@@ -225,13 +228,31 @@ class _Round:
     def ballots(self) -> Found:
         shown = [one for one in self.view.ballots if one.reason]
         wrong = [one.seat for one in shown if not faults.as_fixed(one)]
-        said = [one.seat for one in shown if faults.contradicts(one, self.record.spec)]
+        groups = len(sums_of(self.view.round))
+        said = [one.seat for one in shown if faults.contradicts(one, self.record.spec, groups)]
         if wrong:
             yield Result.VIOLATION, f"seats {wrong} show other ballots than they had fixed"
         if said:
             yield Result.VIOLATION, f"the ballots of seats {said} say otherwise than their scores"
         if shown and not wrong and not said:
             yield Result.OK, f"{len(shown)}, as they were fixed before any was shown"
+
+    def paid(self) -> Found:
+        """How the miners' part of an accepted round was to be split, where that is not always by weight."""
+        now, spec = self.view.round, self.record.spec
+        if not spec.reward.by_contribution or now.outcome != b.ACCEPTED:
+            return
+        parts, told = pay.parts(self.record, self.view), pay.told(self.view)
+        if parts:
+            shown = ", ".join(f"{one / sum(parts):.1%}" for one in parts)
+            yield Result.OK, f"by contribution, of {len(parts)} groups by {len(told)} ballots: {shown}"
+        elif not now.groups:
+            yield Result.OK, "by weight: its miners made one group"
+        elif len(told) < 2 * spec.committee.threshold - 1:
+            need = 2 * spec.committee.threshold - 1
+            yield Result.OK, f"by weight: {len(told)} ballots tell contributions, {need} are needed"
+        else:
+            yield Result.OK, f"by weight: by {len(told)} ballots none of {len(told[0])} groups contributed"
 
     def opened(self) -> Found:
         now, spec = self.view.round, self.record.spec
@@ -262,7 +283,7 @@ class _Round:
             yield Result.UNKNOWN, f"{len(partials)} partial decryptions do not open block {block.core.height}"
             return
         try:
-            values = ckks.open_partials(self.parameters, total, partials)
+            values = total.open(partials).sum(axis=0)
             base = next(one for one in self.record.blocks if one.digest == block.core.previous)
             model = candidate.next_model(
                 models.load_public(self.store, spec, base.core.model), values, now.selection, self.parameters

@@ -17,20 +17,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from quorumlearn_proto import block_pb2 as b
 
 from quorumlearn import ckks
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.subsets import subsets
-
-Values = NDArray[np.int64]
+from quorumlearn.nodes.sums import Sums, Values
 
 
 @dataclass(frozen=True)
 class Verified:
-    """The aggregate's exact integers (d,), or None with the reason in `undecided`; and the seats at fault."""
+    """The exact integers (sums, d) of what is opened, or None with the reason in `undecided`; and the seats at fault."""
 
     values: Values | None
     false: tuple[Finding, ...] = ()
@@ -38,19 +35,18 @@ class Verified:
 
 
 def verify(
-    parameters: ckks.Parameters,
-    total: ckks.Ciphertexts,
+    threshold: int,
+    total: Sums,
     partials: Mapping[int, bytes],
     fits: Callable[[Values], bool],
     *,
     contested: bool,
 ) -> Verified:
-    """`partials` are well-formed; `fits`: whether a sum has the sketch that it must have; `contested`: whether seats contradict
+    """`partials` are well-formed; `fits`: whether sums have the sketches that they must have; `contested`: whether seats contradict
     one of those sketches."""
-    threshold = parameters.threshold
     if len(partials) < threshold:
         return Verified(None, undecided=f"{len(partials)} partial decryptions, {threshold} are needed")
-    agreed = _opened(parameters, total, partials)
+    agreed = _opened(total, partials)
     if agreed is not None and fits(agreed):
         return Verified(agreed)
     if agreed is not None:
@@ -66,7 +62,7 @@ def verify(
     for seats in subsets(partials, threshold):
         if right.issuperset(seats):
             continue
-        values = _opened(parameters, total, {seat: partials[seat] for seat in seats})
+        values = _opened(total, {seat: partials[seat] for seat in seats})
         if values is None or not fits(values):
             continue
         if found is not None and (values != found).any():
@@ -81,19 +77,15 @@ def verify(
     return Verified(found, tuple(Finding(seat, b.BAD_PARTIAL, why) for seat in sorted(set(partials) - right)))
 
 
-def believed(
-    parameters: ckks.Parameters, total: ckks.Ciphertexts, partials: Mapping[int, bytes], lacking: str
-) -> Verified:
+def believed(threshold: int, total: Sums, partials: Mapping[int, bytes], lacking: str) -> Verified:
     """What a verifier knows of the sum that lacks the sketch of `lacking`, who has weight in it."""
-    if len(partials) > parameters.threshold and (agreed := _opened(parameters, total, partials)) is not None:
+    if len(partials) > threshold and (agreed := _opened(total, partials)) is not None:
         return Verified(agreed)
     return Verified(None, undecided=f"{lacking} was selected, and its sketch does not open here")
 
 
-def _opened(
-    parameters: ckks.Parameters, total: ckks.Ciphertexts, partials: Mapping[int, bytes]
-) -> Values | None:
+def _opened(total: Sums, partials: Mapping[int, bytes]) -> Values | None:
     try:
-        return ckks.open_partials(parameters, total, partials)
+        return total.open(partials)
     except ckks.BadPartial:
         return None

@@ -1,6 +1,6 @@
 """A verifier's part in one round, from the revealed updates to the opened aggregate (docs/protocol.md).
 
-SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
+REPLAY, where trainings are replayed: nodes.committee.replaying. SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
 read the others', open, compare with the last public steps, which are sketched while miners reveal. OPEN: a partial decryption of the
 selected sum. PROPOSE, VALIDATE: hold all partial decryptions against each other and the sketches.
 
@@ -12,8 +12,9 @@ for until `grace_over`, then it counts as not there. What is derived is kept in 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import structlog
@@ -21,6 +22,7 @@ from google.protobuf.message import DecodeError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import PartialDecryption, SketchShares
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
+from quorumlearn_proto.contribution import sums_of
 from quorumlearn_proto.derived import miner_groups
 from quorumlearn_proto.task_pb2 import TaskSpec
 
@@ -33,19 +35,22 @@ from quorumlearn.artifacts import (
     BadReference,
     reference_of,
 )
-from quorumlearn.nodes import candidate, exchange, salts, screening
+from quorumlearn.nodes import candidate, exchange, salts, screening, steps
 from quorumlearn.nodes.committee import guard, sketch_shares
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.basis import basis_of, unfounded_votes
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
+from quorumlearn.nodes.committee.confirming import Unsound
 from quorumlearn.nodes.committee.openings import Opened, Shares, open_sketches
-from quorumlearn.nodes.committee.partials import Values, Verified, believed, verify
+from quorumlearn.nodes.committee.partials import Verified, believed, verify
+from quorumlearn.nodes.committee.replaying import Replaying
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.public_steps import Chain, known_steps
 from quorumlearn.nodes.rootset import root_sketch
+from quorumlearn.nodes.sums import Sums, Values
 
 log = structlog.get_logger()
 
@@ -65,10 +70,11 @@ class RoundPart:
     workers: ckks.Workers
     position: Callable[[str], tuple[int, int]]
     chain: Chain
+    replaying: Replaying | None = None
     _steps: list[screening.Sketch] | None = None
     _sketched: list[screening.Sketched] | None = None
     _opened: Opened | None = None
-    _total: ckks.Ciphertexts | None = None
+    _total: Sums | None = None
     _verified: tuple[dict[int, str], Verified] | None = None
 
     @property
@@ -116,7 +122,7 @@ class RoundPart:
                         )
                     except UNUSABLE as error:
                         unusable.append(Finding(one.seat, b.BAD_SKETCH_SHARES, str(error)))
-            revealed = [one for one in view.submissions if one.HasField("manifest")]
+            revealed = steps.sketched(view)
             claims = {one.miner: one.claim for one in revealed}
             opened = open_sketches(
                 self.parameters, self._plan(view), self._sketch(view), claims, posted, self.spec.byzantine
@@ -125,8 +131,11 @@ class RoundPart:
             self._sketched = None
         return self._opened
 
-    def vote(self, view: b.TaskView, grace_over: bool) -> tuple[b.Selection, str]:
-        """This seat's selection and its basis; ckks.BadPartial if the sketches mean nothing."""
+    def vote(
+        self, view: b.TaskView, grace_over: bool, unsound: Mapping[str, Unsound] = MappingProxyType({})
+    ) -> tuple[b.Selection, str]:
+        """This seat's selection and its basis; ckks.BadPartial if the sketches mean nothing. `unsound` are the miners whose work does not
+        stand, where trainings are replayed."""
         opened = self.opened(view, grace_over)
         if opened.undecided:
             raise ckks.BadPartial(f"no vote on round {view.round.number}: {opened.undecided}")
@@ -143,6 +152,7 @@ class RoundPart:
             ckks.sketch_rounding(self.parameters),
             miner_groups(view.opened),
             self._public_steps(view),
+            unsound,
         )
         lacks = round_lacks(self.spec, selection)
         if lacks:
@@ -156,13 +166,13 @@ class RoundPart:
         return () if self._opened is None else unfounded_votes(self.parameters, view, self._opened)
 
     def partial(self, view: b.TaskView) -> tuple[str, ArtifactRef]:
-        """This seat's partial decryption of the authorised sum, and of nothing else: the sum's digest, and where it is."""
+        """This seat's partial decryption of what is authorised, and of nothing else: the aggregate's digest, and where it is."""
         now = view.round
         guard.take(view, AGGREGATE_DECRYPTION, self.journal)
         stored = self.journal.get("partial")
         if stored is None:
             submissions = {one.miner: one for one in view.submissions}
-            total = candidate.aggregate_ciphertexts(self.store, self.parameters, now.selection, submissions)
+            total = candidate.aggregate_ciphertexts(self.store, self.parameters, now, submissions)
             self._total = total
             stored = PartialDecryption(
                 task_id=self.spec.task_id,
@@ -170,7 +180,7 @@ class RoundPart:
                 seat=self.ceremony.seat,
                 purpose=AGGREGATE_DECRYPTION,
                 ciphertext=self.store.put(total.to_bytes(), self.ceremony.attempt.purpose).digest,
-                residues=ckks.partial_decrypt(self.parameters, self.ceremony.share(), total),
+                residues=total.partial_decrypt(self.ceremony.share()),
             ).SerializeToString(deterministic=True)
             self.journal.put("partial", stored)
         return PartialDecryption.FromString(stored).ciphertext, self.store.put(
@@ -203,30 +213,35 @@ class RoundPart:
             self._total = None
         return self._verified[1]
 
-    def _aggregate(self, now: b.Round) -> ckks.Ciphertexts:
+    def _aggregate(self, now: b.Round) -> Sums:
         """The round's aggregate: as this seat made it, or as it is in the store."""
         own = self._total
-        if own is not None and own.digest().hex() == now.aggregate_ciphertext:
+        if own is not None and own.digest == now.aggregate_ciphertext:
             return own
         return candidate.aggregate_of(self.store, self.parameters, now)
 
     def _held_against_sketches(
-        self, view: b.TaskView, opened: Opened, total: ckks.Ciphertexts, partials: dict[int, bytes]
+        self, view: b.TaskView, opened: Opened, total: Sums, partials: dict[int, bytes]
     ) -> Verified:
-        weights = {one.miner: one.weight for one in view.round.selection.verdicts if one.weight}
-        sketches = []
-        for miner, weight in weights.items():
-            sketch = opened.sketches.get(miner)
-            if not isinstance(sketch, np.ndarray):
-                return believed(self.parameters, total, partials, miner)
-            sketches.append((weight, sketch))
-        plan = self._plan(view)
+        parameters, plan = self.parameters, self._plan(view)
+        sketches: list[list[tuple[int, screening.Sketch]]] = []
+        contested = False
+        for weights in sums_of(view.round):
+            sketches.append([])
+            for miner, weight in weights.items():
+                sketch = opened.sketches.get(miner)
+                if not isinstance(sketch, np.ndarray):
+                    return believed(parameters.threshold, total, partials, miner)
+                sketches[-1].append((weight, sketch))
+            contested = contested or not opened.contested.isdisjoint(weights)
 
         def fits(values: Values) -> bool:
-            return ckks.sum_fits(self.parameters, plan, values, sketches)
+            return all(
+                ckks.sum_fits(parameters, plan, one, of_sum)
+                for one, of_sum in zip(values, sketches, strict=True)
+            )
 
-        contested = not opened.contested.isdisjoint(weights)
-        return verify(self.parameters, total, partials, fits, contested=contested)
+        return verify(parameters.threshold, total, partials, fits, contested=contested)
 
     def _wait_for_updates(self, view: b.TaskView, grace_over: bool, overtaken: Callable[[], bool]) -> None:
         """Sketch what there is. What the store does not have is looked for a moment, and again when the step is tried again."""
@@ -246,7 +261,7 @@ class RoundPart:
     def _sealed_shares(
         self, view: b.TaskView, overtaken: Callable[[], bool], grace_over: bool
     ) -> SketchShares:
-        revealed = [one for one in view.submissions if one.HasField("manifest")]
+        revealed = steps.sketched(view)
         passed_on = [self._salt(view.round, one, grace_over) for one in revealed]
         sketched, share, plan = self._sketch(view, overtaken), self.ceremony.share(), self._plan(view)
         shares = [
@@ -283,7 +298,7 @@ class RoundPart:
         self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never
     ) -> list[screening.Sketched]:
         """The sketches of the round's revealed updates; those that the store did not have are looked for again."""
-        submissions = [one for one in view.submissions if one.HasField("manifest")]
+        submissions = steps.sketched(view)
         known = {
             one.coverage.miner: one
             for one in self._sketched or ()

@@ -25,10 +25,14 @@ class Scorer:
         """A model already scored is not scored again."""
         digest = hashlib.sha256(learning.to_bytes(public)).hexdigest()
         if digest not in self._scores:
-            workload = workload_of(spec)
-            private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
-            self._scores[digest] = workload.evaluate(learning.merge(public, private), self.test_set(workload))
+            self._scores[digest] = self.score_once(spec, public)
         return self._scores[digest]
+
+    def score_once(self, spec: TaskSpec, public: learning.Model) -> learning.Score:
+        """A score that nobody asks for again."""
+        workload = workload_of(spec)
+        private = learning.split(workload.initial_model(spec.seed), spec.workload.public_blocks)[1]
+        return workload.evaluate(learning.merge(public, private), self.test_set(workload))
 
     def fill(self, ballot: b.Ballot, spec: TaskSpec, model: learning.Model, base: learning.Model) -> b.Ballot:
         """The ballot with both scores, and what the contracts' own gate says of them: GOOD or SCORE_FELL."""
