@@ -34,7 +34,7 @@ SHARES = (0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
 GOAL_VERIFICATION = 0.1
 """So much of training verification may cost, summed over all seats."""
 LAST_CHECK = 0.001
-"""What a seat's check of the last checkpoint costs, in parts of a training of 700 steps: the time of 0.7 (docs/economics.md)."""
+"""What a seat's check of the last checkpoint costs, in parts of a training of 400 steps: the time of 0.4 (docs/economics.md)."""
 _ROUNDING = 1e-9
 """What tokens may differ by in the last place and be equal."""
 

@@ -15,8 +15,10 @@ from quorumlearn.analysis.cheats import Cheat
 from quorumlearn.analysis.places import Place, played
 from quorumlearn.cli import run
 from quorumlearn.cli.example import task_example
+from quorumlearn.nodes import taskfile
 from quorumlearn_chaincode.contracts.payment import miners_part, proposer_share, verifier_share
 from quorumlearn_network.spec import default_spec
+from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.penalties import Cost
 from quorumlearn_proto.task_pb2 import (
     RECOMPUTE,
@@ -265,6 +267,19 @@ def test_the_threat_model_names_exactly_the_cheats_that_gain(
     assert re.findall(r"`([a-z ]+)`", said[0]) == fields["gaining"]
     assert fields["gaining"] == [one["name"] for one in fields["cheats"] if one["gains"]]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_says_what_the_examples_cheats_lose_where_training_is_replayed(example: Path) -> None:
+    """Over ten rounds, beside honest work; the page says it in one sentence."""
+    unmade = ArtifactRef(digest="0" * 64, size=1)
+    of = taskfile.spec_of(taskfile.load(example), unmade)
+    of.mode, of.rounds = RECOMPUTE, 10
+    of.recompute.CopyFrom(Recompute(chunks_per_miner=1, chunk_steps=100, segment_steps=1, segments=5))
+    found = {one.name: f"{-one.a_round:.1f}" for one in economics_of(of, usual_costs(of)).gains}
+    assert (
+        f"one batch loses {found['one batch']} tokens a round beside honest work, who does not train\n"
+        f"{found['no training']}, or {found['no opening']} if it opens nothing"
+    ) in (DOCS / "economics.md").read_text()
 
 
 def test_a_task_that_the_ledger_would_refuse_is_refused(
