@@ -118,16 +118,16 @@ def test_skipped_steps_are_put_into_as_few_segments_as_can_be() -> None:
     ]
 
 
-def spec(**recompute: int) -> TaskSpec:
+def spec(recompute: Recompute | None = None) -> TaskSpec:
     return TaskSpec(
-        mode=RECOMPUTE if recompute else ROBUST,
+        mode=ROBUST if recompute is None else RECOMPUTE,
         committee=Committee(msp_ids=["A", "B", "C", "D", "E"], threshold=3),
-        recompute=Recompute(**recompute) if recompute else None,
+        recompute=recompute,
     )
 
 
 def test_a_draw_is_the_tasks_where_it_replays_and_the_issues_where_not() -> None:
-    asked = spec(chunks_per_miner=2, chunk_steps=115, segment_steps=3, segments=4)
+    asked = spec(Recompute(chunks_per_miner=2, chunk_steps=115, segment_steps=3, segments=4))
     assert draw_of(asked) == Draw(segments=77, drawn=4, replayers=3, seats=5, league=2)
     assert draw_of(spec()) == Draw(segments=100, drawn=5, replayers=3, seats=5, league=2)
     assert draw_of(asked, segments=3, replayers=1, league=0) == Draw(
