@@ -1,14 +1,16 @@
-"""Pictures of a report, and of what cheats gain."""
+"""Pictures of a report, of what cheats gain, and of what an audit of work finds."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorumlearn import extras
-from quorumlearn.analysis import work_picture
+from quorumlearn.analysis import audits, segments, work_picture
+from quorumlearn.analysis.audit_report import AuditReport
 from quorumlearn.analysis.economics import Economics
 from quorumlearn.analysis.report import TaskReport
 from quorumlearn.analysis.scores import scale_of
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
+
+_POINTS = 100
+"""Of a curve, at most."""
 
 
 def draw_scores(report: TaskReport, path: Path, behaviours: Mapping[str, str] | None = None) -> None:
@@ -115,6 +120,43 @@ def draw_gains(found: Economics, path: Path) -> None:
     if any(one.pays_from is not None for one in found.gains):
         bottom.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=110, format="png", metadata={"Title": found.task})
+
+
+def draw_audit(of: AuditReport, path: Path) -> None:
+    """Who is found, by what it skips and how much is drawn, and what that gains it, as a PNG. OSError if it cannot be written."""
+    figure = _figure(8)
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    draw, usual = of.draw, of.draw.drawn
+    counts = sorted({1, max(1, usual // 2), usual, min(draw.segments, 2 * usual)})
+    wrong = sorted({max(1, round(draw.segments ** (step / _POINTS))) for step in range(_POINTS + 1)})
+    shares = [100 * one / draw.segments for one in wrong]
+    for count in counts:
+        one, width = replace(draw, drawn=count), 2.2 if count == usual else 1.2
+        found = [100 * segments.within(segments.found(one, many), of.rounds) for many in wrong]
+        repeats = [100 * segments.within(segments.found_with_repeats(one, many), of.rounds) for many in wrong]
+        (line,) = top.plot(shares, found, linewidth=width, label=f"{count} of {draw.segments} drawn")
+        top.plot(shares, repeats, ":", color=line.get_color(), linewidth=width)
+        gains = [audits.in_a_round(one, many, of.costs.training, of.miners.pay) for many in wrong]
+        bottom.plot(shares, gains, color=line.get_color(), linewidth=width)
+    _audit_labels(of, top, bottom)
+    figure.savefig(path, dpi=110, format="png", metadata={"Title": of.task})
+
+
+def _audit_labels(of: AuditReport, top: Axes, bottom: Axes) -> None:
+    goal = f"{segments.GOAL_CHANCE:.0%} of those who skip {segments.GOAL_SHARE:.0%}".replace("%", " %")
+    top.plot(100 * segments.GOAL_SHARE, 100 * segments.GOAL_CHANCE, "k*", markersize=11, label=goal)
+    top.set_title(f"{of.task}: who skips work and is found within {of.rounds} rounds; dotted: 1-(1-p)^q")
+    top.set_ylabel("found, %")
+    top.set_ylim(0, 103)
+    top.grid(alpha=0.3)
+    top.legend(fontsize=8, loc="lower right")
+    bottom.set_title("what it gains beside honest work, tokens in a round", fontsize=10)
+    bottom.axhline(0, color="black", linewidth=0.8)
+    bottom.set_xscale("log")
+    bottom.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    bottom.set_xlabel("work that is skipped, %")
+    bottom.set_ylabel("tokens a round")
+    bottom.grid(alpha=0.3)
 
 
 def _figure(height: float) -> Figure:
