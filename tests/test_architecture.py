@@ -40,8 +40,10 @@ ALLOWED = {
     "quorumlearn.robust": (),
     "quorumlearn.attacks": (),
     "quorumlearn.learning": ("quorumlearn.seeds", "quorumlearn.extras"),
+    "quorumlearn.replay": ("quorumlearn_proto", "quorumlearn.ckks", "quorumlearn.learning"),
     "quorumlearn.nodes": (
         "quorumlearn_proto",
+        "quorumlearn.replay",
         "quorumlearn.seeds",
         "quorumlearn.extras",
         "quorumlearn.gateway",
@@ -60,6 +62,7 @@ FORBIDDEN_LIBRARIES = {
     "quorumlearn.ckks": ("torch", "torchvision", "sklearn", "grpc", "fabric_protos", "matplotlib"),
     "quorumlearn.robust": ("torch", "torchvision", "sklearn", "grpc", "fabric_protos", "tenseal", "byzfl"),
     "quorumlearn.learning": ("tenseal", "grpc", "fabric_protos", "byzfl"),
+    "quorumlearn.replay": ("torch", "tenseal", "grpc", "fabric_protos", "fsspec"),
     "quorumlearn.artifacts": ("torch", "tenseal", "grpc", "fabric_protos"),
     "quorumlearn.nodes": ("typer", "rich", "tenseal", "torch", "grpc"),
 }

@@ -6,7 +6,7 @@
 - A class that fewer than `least_aggregate` of those have who have the same share, and whom all sums on the base weigh alike, is
   lowered to the next below that enough have together with it; so levels of weight stay shared. Where too few are left in
   the lowest, those of the level above are lowered to it.
-- Miners are paid by share. So a class brings nobody a token, true or not.
+- Miners are paid by share. So a class brings nobody a token, true or not. Where trainings are replayed there are no classes.
 - A liar has the weight of the top class at most. So a task must have as many miners as its rule needs where each Byzantine one counts
   as often as the top class says (`least_miners_by_class`).
 
@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .block_pb2 import Verdict
 from .derived import least_aggregate, top_class
+from .recompute import recomputes
 from .rules import least_miners
 from .task_pb2 import TaskSpec
 
@@ -83,6 +84,8 @@ def classes_fault(
     spec: TaskSpec, groups: Iterable[Sequence[str]], verdicts: Sequence[Verdict], classes: Mapping[str, int]
 ) -> str:
     """Which weight is not what shares and claimed classes give, "" if none is."""
+    if recomputes(spec):
+        return ""  # shares are of work there: quorumlearn_proto.work
     if not spec.sample_classes:
         odd = next((one for one in verdicts if one.share), None)
         return f"{odd.miner} has a share of {odd.share}, and all weigh alike in this task" if odd else ""

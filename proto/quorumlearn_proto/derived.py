@@ -28,6 +28,7 @@ _BY_SKETCH = (
     Reason.OUTLIER,
     Reason.NOT_SELECTED,
     Reason.NOTHING_NEW,
+    Reason.REPLICA,
 )
 WEIGHT_A_MINER = 8
 """What the whole weights of a sum may add up to, for each miner of the round, where all weigh alike by their data."""
@@ -37,7 +38,13 @@ def bare_selection(selection: Selection) -> Selection:
     """The selection without its details, which are for people: votes are compared by it."""
     return Selection(
         verdicts=[
-            Verdict(miner=v.miner, weight=v.weight, reason=v.reason, share=v.share)
+            Verdict(
+                miner=v.miner,
+                weight=v.weight,
+                reason=v.reason,
+                share=v.share,
+                proof=v.proof if v.HasField("proof") else None,
+            )
             for v in selection.verdicts
         ]
     )

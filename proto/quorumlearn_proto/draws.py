@@ -1,8 +1,8 @@
 """Drawing from a beacon: whole numbers that everybody who knows it draws alike.
 
-The numbers are the first 8 bytes, big endian, of SHA-256(label || beacon || counter (8 bytes, big endian)) for counter = 0, 1, ...; a number
-at or above the largest multiple of the total is passed over, so that the remainder is uniform. A label ends in what it is drawn for, each
-part with its length in front (`labelled`), so that no two draws share their numbers.
+The numbers are the first 8 bytes, big endian, of SHA-256(label || beacon || counter (8 bytes, big endian)) for counter = 0, 1, ...; a
+number at or above the largest multiple of the total is passed over, so that the remainder is uniform. A label ends in what it is drawn
+for, each part with its length in front (`labelled`), so that no two draws share their numbers.
 
 >>> sample(words(b"a label", "00" * 32), range(5), 5) == sample(words(b"a label", "00" * 32), range(5), 5)
 True
@@ -39,6 +39,15 @@ def below(total: int, drawn: Iterator[int]) -> int:
 
 
 def sample(drawn: Iterator[int], population: Sequence[T], count: int) -> list[T]:
-    """So many of the population, or all if there are fewer, each at most once, in the order in which they are drawn."""
-    left = list(population)
-    return [left.pop(below(len(left), drawn)) for _ in range(min(count, len(left)))]
+    """So many of the population, or all if there are fewer, each at most once, in the order in which they are drawn.
+
+    Takes as long as what is drawn is, however large the population: the shuffle of Fisher and Yates, which keeps what it has moved.
+    """
+    found: list[T] = []
+    moved: dict[int, int] = {}
+    size = len(population)
+    for last in range(size - 1, size - 1 - min(count, size), -1):
+        place = below(last + 1, drawn)
+        found.append(population[moved.get(place, place)])
+        moved[place] = moved.pop(last, last)
+    return found

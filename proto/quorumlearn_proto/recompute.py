@@ -3,8 +3,9 @@
 Rules:
 - A round's teams and their chunks are drawn from its start beacon, which the committee reveals with the round's key, before anybody
   trains. Miners of one organisation are in different teams, as far as there are enough teams.
-- The beacon draws which chunks a round uses: each as often as any other, or once more. Of these a team takes first what its
-  miners had in the round before, then what is left by lot. So locality changes who trains on a drawn chunk, never which are drawn.
+- The beacon draws which chunks a round uses: each as often as any other, or once more; and deals them to the teams, each chunk once to
+  a team. Then teams exchange some, so that whose miners had a drawn chunk in the round before have it again. So locality changes who
+  trains on a drawn chunk, never which are drawn.
 - A training's seed follows from the start beacon, the base and the team. Its miners choose nothing of it.
 - What is replayed of a training is drawn from the beacon that is revealed after its trace was committed: q of its segments, and always
   the last checkpoint, an item one higher than the last segment. Who replays an item is drawn for each: t seats of the round's key.
@@ -20,7 +21,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from .block_pb2 import Round, Team
 from .draws import labelled, sample, words
-from .task_pb2 import Recompute, TaskSpec, VerificationMode
+from .task_pb2 import Exactness, Recompute, TaskSpec, VerificationMode
 
 _TEAMS = b"quorumlearn/teams/1"
 _CHUNKS = b"quorumlearn/chunks/1"
@@ -60,17 +61,16 @@ def teams(
         by_organisation.setdefault(miner.partition("/")[0], []).append(miner)
     organisations = sample(drawn, sorted(by_organisation), len(by_organisation))
     order = [miner for one in organisations for miner in sample(drawn, by_organisation[one], len(miners))]
-    count = max(1, len(order) // max(1, asked.replicas))
-    found = [Team(miners=sorted(order[place::count])) for place in range(count)]
-    left = _drawn_chunks(asked, start_beacon, count * asked.chunks_per_miner)
-    for team in found:
-        known = {chunk for miner in team.miners for chunk in held.get(miner, ())}
-        _take(team, left, asked.chunks_per_miner, [chunk for chunk in left if chunk in known])
-    for team in found:
-        _take(team, left, asked.chunks_per_miner, list(left))
-        rest = sample(words(_CHUNKS, start_beacon), range(asked.chunks), asked.chunks)
-        _take(team, [], asked.chunks_per_miner, rest)  # what is left may be what it has
-    return found
+    count = teams_of(asked, len(order))
+    found = [sorted(order[place::count]) for place in range(count)]
+    known = [{chunk for miner in team for chunk in held.get(miner, ())} for team in found]
+    dealt = _kept(_dealt(asked, start_beacon, count), known)
+    return [Team(miners=team, chunks=chunks) for team, chunks in zip(found, dealt, strict=True)]
+
+
+def teams_of(asked: Recompute, miners: int) -> int:
+    """How many teams so many miners make: each has as many as there are replicas, or more where that does not divide them."""
+    return max(1, miners // asked.replicas)
 
 
 def chunks_before(before: Round | None) -> dict[str, list[int]]:
@@ -116,25 +116,46 @@ def drawn_items(spec: TaskSpec, beacon: str, miner: str, steps: int) -> list[int
     return [*drawn_segments(beacon, miner, segments, spec.recompute.segments), segments + 1]
 
 
+def seats_of_profile(spec: TaskSpec, profile: str, seats: Mapping[int, str]) -> list[int]:
+    """Of a ceremony's seats, each with its numeric profile, those that can replay a training of this profile, ascending."""
+    exact = spec.recompute.exactness == Exactness.PROFILE
+    return [seat for seat in sorted(seats) if not exact or seats[seat] == profile]
+
+
 def replayers(beacon: str, miner: str, item: int, seats: Sequence[int], count: int) -> list[int]:
     """Which of these seats replay an item of a miner's training: `count` of them, or all if there are fewer, ascending."""
     return sorted(sample(words(labelled(_REPLAYERS, miner, item), beacon), sorted(seats), count))
 
 
-def _drawn_chunks(asked: Recompute, start_beacon: str, count: int) -> list[int]:
-    drawn = words(_CHUNKS, start_beacon)
-    found: list[int] = []
-    while len(found) < count:
-        found += sample(drawn, range(asked.chunks), count - len(found))
-    return found
+def _dealt(asked: Recompute, start_beacon: str, count: int) -> list[list[int]]:
+    """Chunks for so many teams, each other ones of its own: a shuffled data set, from its start again where it is too small for all."""
+    each = asked.chunks_per_miner
+    order = sample(words(_CHUNKS, start_beacon), range(asked.chunks), count * each)
+    return [[order[(team * each + place) % len(order)] for place in range(each)] for team in range(count)]
 
 
-def _take(team: Team, left: list[int], most: int, wanted: Sequence[int]) -> None:
-    """Give a team what is wanted and not yet its, and take that from what is left, until it has enough."""
-    for chunk in wanted:
-        if len(team.chunks) == most:
-            return
-        if chunk not in team.chunks:
-            team.chunks.append(chunk)
-            if chunk in left:
-                left.remove(chunk)
+def _kept(dealt: list[list[int]], known: Sequence[Collection[int]]) -> list[list[int]]:
+    """The same chunks as dealt, exchanged between teams so that those who know one keep it."""
+    holders: dict[int, list[int]] = {}
+    for team, chunks in enumerate(dealt):
+        for chunk in chunks:
+            holders.setdefault(chunk, []).append(team)
+    for team, wanted in enumerate(known):
+        for chunk in sorted((holders.keys() & wanted) - set(dealt[team])):
+            exchange = next(
+                (
+                    (other, given)
+                    for other in holders[chunk]
+                    if chunk not in known[other]
+                    for given in dealt[team]
+                    if given not in wanted and given not in dealt[other]
+                ),
+                None,
+            )
+            if exchange is not None:
+                other, given = exchange
+                for one, gives, takes in ((team, given, chunk), (other, chunk, given)):
+                    dealt[one][dealt[one].index(gives)] = takes
+                    holders[gives].remove(one)
+                    holders[takes].append(one)
+    return dealt

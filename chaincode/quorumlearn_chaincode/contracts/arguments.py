@@ -29,6 +29,7 @@ MAX_SEALING_KEY = 4096
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 _TASK = re.compile(r"[a-z0-9][a-z0-9-]{2,62}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{0,1024}", re.ASCII)
+_BYTES = re.compile(rf"([0-9a-f]{{2}}){{0,{MAX_SEALING_KEY}}}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 M = TypeVar("M", bound=Message)
@@ -69,6 +70,12 @@ def is_task_id(text: str) -> bool:
     return _TASK.fullmatch(text) is not None
 
 
+def within(name: str, value: int, low: int, high: int) -> None:
+    """Refuse a number of a record that is out of its bounds."""
+    if not low <= value <= high:
+        raise bad(f"{name} is {value}: {low} to {high}")
+
+
 def task_id(text: str) -> str:
     if not is_task_id(text):
         raise bad(f"task {shown(text)} is not a task id: 3 to 63 of a-z 0-9 -, not beginning with -")
@@ -87,6 +94,27 @@ def digest(name: str, text: str) -> str:
     if not _DIGEST.fullmatch(text):
         raise bad(f"{name} {shown(text)} is not a digest: 64 lower-case hex digits")
     return text
+
+
+def secret_bytes(name: str, text: str) -> bytes:
+    """32 bytes from lower-case hex."""
+    if not _DIGEST.fullmatch(text):
+        raise bad(f"{name} is not 32 bytes in lower-case hex")
+    return bytes.fromhex(text)
+
+
+def hex_bytes(name: str, text: str) -> bytes:
+    """Bytes from lower-case hex."""
+    if not _BYTES.fullmatch(text):
+        raise bad(f"{name} {shown(text)} is not bytes in lower-case hex: at most {MAX_SEALING_KEY} of them")
+    return bytes.fromhex(text)
+
+
+def sealing_key(name: str, key: bytes) -> bytes:
+    """A public or private HPKE key, by its size."""
+    if not MIN_SEALING_KEY <= len(key) <= MAX_SEALING_KEY:
+        raise bad(f"{name} has {len(key)} bytes: {MIN_SEALING_KEY} to {MAX_SEALING_KEY}")
+    return key
 
 
 def artifact(name: str, ref: ArtifactRef) -> ArtifactRef:

@@ -1,7 +1,7 @@
 """What may be decrypted: the ledger writes it when it has decided it, each of these once and nothing else.
 
-- When REVEAL closes: one sketch of each revealed update, by this round's beacon. An update is revealed once in a
-  task, so it is sketched once.
+- When SCREEN begins: one sketch of each revealed update, by this round's beacon; where trainings are replayed, of each
+  whose trace was opened. An update is revealed once in a task, so it is sketched once.
 - When SELECT closes and the round goes on: one weighted sum or, where pay is by contribution, one for each of the groups
   that the beacon draws. `phases.selection_fault` lets no vote pass for a sum that shows too few, together with those
   opened on the same base before, nor does a division into groups show fewer; what they add is kept for the next.
@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import Authorisation, MinerGroup, OpenedBase, Round
+from quorumlearn_proto.block_pb2 import Authorisation, MinerGroup, OpenedBase, Phase, Round
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION, ArtifactRef
 from quorumlearn_proto.contribution import after_sums, divided, sums_of
 from quorumlearn_proto.derived import miner_groups, weights_of
+from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from .call import Call
@@ -21,7 +22,7 @@ from .tables import AUTHORISATIONS, OPENED
 
 
 def authorise_sketches(call: Call, round_: Round) -> None:
-    """One sketch of each revealed update, in the order of their miners."""
+    """One sketch of each update that is judged, in the order of their miners."""
     updates = list(_updates(call, round_).values())
     _write(
         call,
@@ -70,9 +71,9 @@ def opened_on(call: Call, round_: Round) -> OpenedBase:
 
 
 def _updates(call: Call, round_: Round) -> dict[str, ArtifactRef]:
-    return {
-        entry.miner: entry.manifest.update for entry in call.submissions(round_) if entry.HasField("manifest")
-    }
+    traced = any(entry.phase == Phase.TRACE for entry in round_.times)
+    step = ROUND[Phase.TRACE if traced else Phase.REVEAL]
+    return {entry.miner: entry.manifest.update for entry in call.submissions(round_) if step.done(entry)}
 
 
 def _write(call: Call, round_: Round, authorisation: Authorisation) -> None:

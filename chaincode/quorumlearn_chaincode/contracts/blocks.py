@@ -7,8 +7,6 @@ completes the step.
 
 from __future__ import annotations
 
-import re
-
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
     Accusation,
@@ -27,18 +25,19 @@ from quorumlearn_proto.classes import MAX_SAMPLES
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.derived import beacon_commitment, miner_groups, top_class
 from quorumlearn_proto.protocol import ROUND
-from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
+from quorumlearn_proto.task_pb2 import TaskSpec
 
 from . import accusations, challenges
-from .arguments import artifact, bad, digest, line, record, shown, task_id, whole
+from .arguments import artifact, bad, digest, line, record, secret_bytes, shown, task_id, whole
 from .authorisation import opened_on
 from .ballots import given_ballot
 from .call import Call
 from .errors import Code, Refusal
 from .phases import selection_fault
+from .replays import check_training, profiles
 from .rounds import advance, enter, move_on, rebase
 from .specification import MAX_ROUNDS
-from .standing import round_in, round_of_seat, seat_of, takes_part
+from .standing import miner_event, round_in, round_of_seat, seat_of, takes_part
 from .tables import (
     BLOCKS,
     CEREMONIES,
@@ -48,8 +47,6 @@ from .tables import (
     SUBMISSIONS,
     UPDATES,
 )
-
-_SECRET = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def commit(call: Call, name: str, number: str, manifest_digest: str) -> None:
@@ -69,7 +66,7 @@ def commit(call: Call, name: str, number: str, manifest_digest: str) -> None:
         commit_tx=call.transaction_id,
     )
     call.ledger.put(SUBMISSIONS, submission, name, round_.number, call.actor)
-    _miner_event(call, round_)
+    miner_event(call, round_)
 
 
 def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
@@ -97,14 +94,13 @@ def reveal(call: Call, name: str, number: str, text: str, claim: str) -> None:
     call.ledger.put(SUBMISSIONS, submission, name, round_.number, call.actor)
     call.ledger.put(UPDATES, manifest.update, name, update)
     call.event.shown.extend((manifest.update, manifest.salts))
-    _miner_event(call, round_)
+    miner_event(call, round_)
 
 
 def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
     task, seat = seat_of(call, name)
     round_ = round_of_seat(call, name, number, seat)
-    if not _SECRET.fullmatch(secret):
-        raise bad("the beacon's part is not 32 bytes in lower-case hex")
+    known = secret_bytes("the beacon's part", secret)
     ceremony = call.ledger.get(CEREMONIES, name, round_.number)
     attempt = ceremony.attempt if ceremony else 0
     part = call.ledger.get(CONTRIBUTIONS, name, round_.number, attempt, seat)
@@ -112,7 +108,7 @@ def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
         raise RuntimeError(f"seat {seat} is in round {round_.number} of {name} without a contribution")
     if ROUND[Phase.BEACON].done(part):
         raise Refusal(Code.ALREADY_REVEALED, f"seat {seat} has revealed its part of the beacon")
-    if beacon_commitment(bytes.fromhex(secret)) != part.beacon_commitment:
+    if beacon_commitment(known) != part.beacon_commitment:
         raise Refusal(Code.DIGEST_MISMATCH, "this is not the secret committed to with the key")
     part.beacon = secret
     call.ledger.put(CONTRIBUTIONS, part, name, round_.number, attempt, seat)
@@ -140,7 +136,8 @@ def vote_selection(call: Call, name: str, number: str, text: str, basis: str) ->
         line("a verdict's detail", verdict.detail)
     submissions = {entry.miner: entry for entry in call.submissions(round_)}
     groups = miner_groups(opened_on(call, round_))
-    fault = selection_fault(task.spec, selection, round_, submissions, groups)
+    known = profiles(call, task.spec, round_)
+    fault = selection_fault(task.spec, selection, round_, submissions, groups, known)
     if fault:
         raise bad(f"the selection is refused: {fault}")
     screening = _screening(call, round_, seat)
@@ -243,13 +240,11 @@ def _check_manifest(call: Call, spec: TaskSpec, manifest: Manifest, round_: Roun
         ("round", str(manifest.round), str(round_.number)),
         ("miner", manifest.miner, call.actor),
         ("base_block", manifest.base_block, round_.base.digest),
-        ("trace_root", manifest.trace_root, ""),
     )
     for field, value, wanted in expected:
         if value != wanted:
-            raise bad(
-                f"the manifest's {field} is {shown(value)}: it must be {wanted or 'left out in robust mode'}"
-            )
+            raise bad(f"the manifest's {field} is {shown(value)}: it must be {wanted}")
+    check_training(spec, manifest)
     artifact("update", manifest.update)
     artifact("salts", manifest.salts)
     if manifest.sample_count > MAX_SAMPLES:
@@ -257,8 +252,3 @@ def _check_manifest(call: Call, spec: TaskSpec, manifest: Manifest, round_: Roun
     low, high = (1, top_class(spec)) if spec.sample_classes else (0, 0)
     if not low <= manifest.sample_class <= high:
         raise bad(f"the manifest's sample_class is {manifest.sample_class}: {low} to {high} in this task")
-
-
-def _miner_event(call: Call, round_: Round) -> None:
-    call.event.status = TaskStatus.RUNNING
-    call.event.phase = round_.phase

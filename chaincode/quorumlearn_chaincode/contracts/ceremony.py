@@ -2,9 +2,9 @@
 
 - KEY_COMMIT, KEY_REVEAL, KEY_TEST, KEY_CONFIRM, one after the other; each closes when all seats taking part have
   acted, or on its deadline. A complaint stands in for the artifacts of KEY_TEST and KEY_CONFIRM.
-- All confirm one key: KEY_READY. A complaint, as soon as KEY_TEST or KEY_CONFIRM closes, or confirmations of
-  different keys: KEY_OPEN, in which the seats open their sealing keys, then KEY_BLAME, in which they vote whose
-  fault it was, then a new attempt.
+- All confirm one key: KEY_READY. Where training is replayed, what they reveal with it makes the start beacon. A complaint,
+  as soon as KEY_TEST or KEY_CONFIRM closes, or confirmations of different keys: KEY_OPEN, in which the seats open their
+  sealing keys, then KEY_BLAME, in which they vote whose fault it was, then a new attempt.
 - Seats only ever leave: who is missing from a step, and who is blamed by t equal votes, takes no part in what is
   left of the ceremony. Every seat that committed in the attempt may be blamed, also one that has left since.
 - Fewer than t seats left, or v + 1 failed attempts: KEY_FAILED. What opens with fewer than t seats waits for its
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import Blame, BlameVote, Ceremony, CeremonyStep, Fault, KeyContribution
-from quorumlearn_proto.derived import attempt_failed, bare_blame
+from quorumlearn_proto.derived import attempt_failed, bare_blame, beacon_of
 from quorumlearn_proto.protocol import CEREMONY
 
 Contributions = Mapping[int, KeyContribution]
@@ -76,6 +76,8 @@ def close_step(
     following = _to(ceremony, step.next, acted)
     if following.step == CeremonyStep.KEY_READY:
         following.collective_key.CopyFrom(contributions[acted[0]].confirmed_key)
+        if contributions[acted[0]].start:
+            following.start_beacon = beacon_of({seat: contributions[seat].start for seat in acted})
     return StepClosing(following, missed)
 
 

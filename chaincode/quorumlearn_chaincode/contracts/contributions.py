@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from quorumlearn_proto.block_pb2 import BlameVote, Ceremony, CeremonyStep, Fault, KeyContribution
+from quorumlearn_proto.derived import beacon_commitment
 from quorumlearn_proto.protocol import CEREMONY
-from quorumlearn_proto.task_pb2 import Task, TaskStatus
+from quorumlearn_proto.recompute import recomputes, replays
+from quorumlearn_proto.task_pb2 import Exactness, Task, TaskSpec, TaskStatus
 
-from .arguments import MAX_SEALING_KEY, MIN_SEALING_KEY, artifact, bad, digest, line, record, task_id, whole
+from .arguments import (
+    artifact,
+    bad,
+    digest,
+    line,
+    record,
+    sealing_key,
+    secret_bytes,
+    shown,
+    task_id,
+    whole,
+)
 from .call import Call
 from .ceremony import blame_fault, under_way
 from .errors import Code, Refusal
@@ -21,10 +34,10 @@ _WITHHOLDING = (Fault.BAD_PUBLIC_SHARE, Fault.BAD_DEALING, Fault.BAD_TEST_PARTIA
 
 
 def commit_key(call: Call, name: str, number: str, attempt: str, text: str) -> None:
-    given = _given(text, ("public_share", "beacon_commitment", "sealing_key"))
+    given = _given(text, ("public_share", "beacon_commitment", "sealing_key", "start_commitment", "profile"))
     artifact("public_share", given.public_share)
     digest("beacon_commitment", given.beacon_commitment)
-    _sealing_key("sealing_key", given.sealing_key)
+    sealing_key("sealing_key", given.sealing_key)
     _contribute(call, name, number, attempt, CeremonyStep.KEY_COMMIT, given)
 
 
@@ -40,13 +53,13 @@ def test_key(call: Call, name: str, number: str, attempt: str, text: str) -> Non
 
 
 def confirm_key(call: Call, name: str, number: str, attempt: str, text: str) -> None:
-    given = _artifact_or_complaint(text, "confirmed_key")
+    given = _artifact_or_complaint(text, "confirmed_key", "start")
     _contribute(call, name, number, attempt, CeremonyStep.KEY_CONFIRM, given)
 
 
 def open_key(call: Call, name: str, number: str, attempt: str, text: str) -> None:
     given = _given(text, ("opened_sealing_key",))
-    _sealing_key("opened_sealing_key", given.opened_sealing_key)
+    sealing_key("opened_sealing_key", given.opened_sealing_key)
     _contribute(call, name, number, attempt, CeremonyStep.KEY_OPEN, given)
 
 
@@ -61,8 +74,8 @@ def blame_key(call: Call, name: str, number: str, attempt: str, text: str) -> No
     _contribute(call, name, number, attempt, CeremonyStep.KEY_BLAME, given)
 
 
-def _artifact_or_complaint(text: str, field: str) -> KeyContribution:
-    given = _given(text, (field, "complaint", "withheld"))
+def _artifact_or_complaint(text: str, field: str, *beside: str) -> KeyContribution:
+    given = _given(text, (field, "complaint", "withheld", *beside))
     if given.HasField(field) == bool(given.complaint):
         raise bad(f"give either {field} or a complaint, why there is none")
     if given.complaint:
@@ -83,11 +96,6 @@ def _check_withheld(given: KeyContribution) -> None:
         faults = ", ".join(Fault.Name(fault) for fault in _WITHHOLDING)
         raise bad(f"withheld.fault is {given.withheld.fault}: give {faults}")
     artifact("withheld.artifact", given.withheld.artifact)
-
-
-def _sealing_key(name: str, key: bytes) -> None:
-    if not MIN_SEALING_KEY <= len(key) <= MAX_SEALING_KEY:
-        raise bad(f"{name} has {len(key)} bytes: {MIN_SEALING_KEY} to {MAX_SEALING_KEY}")
 
 
 def _given(text: str, fields: tuple[str, ...]) -> KeyContribution:
@@ -118,6 +126,10 @@ def _contribute(
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has done {CeremonyStep.Name(step)}")
     if given.HasField("blame"):
         _check_blame(call, given.blame, ceremony)
+    if step == CeremonyStep.KEY_COMMIT:
+        _check_replaying(task.spec, given)
+    if step == CeremonyStep.KEY_CONFIRM:
+        _check_start(task.spec, given, held)
     held.MergeFrom(given)
     held.MergeFrom(mine)
     call.ledger.put(CONTRIBUTIONS, held, *key)
@@ -144,6 +156,29 @@ def _ceremony(call: Call, task: Task, number: str, attempt: str, step: CeremonyS
     if state.round > wanted or state.status != TaskStatus.RUNNING:
         raise Refusal(Code.WRONG_PHASE, f"round {wanted} of {task.spec.task_id} is over")
     return ceremony
+
+
+def _check_replaying(spec: TaskSpec, given: KeyContribution) -> None:
+    """What a seat commits to and says of itself where trainings are replayed, and in no other task."""
+    profiled = replays(spec) and spec.recompute.exactness == Exactness.PROFILE
+    for field, wanted in (("start_commitment", recomputes(spec)), ("profile", profiled)):
+        value = getattr(given, field)
+        if wanted:
+            digest(field, value)
+        elif value:
+            raise bad(f"{field} is {shown(value)}, and this task has no use for it: leave it out")
+
+
+def _check_start(spec: TaskSpec, given: KeyContribution, held: KeyContribution) -> None:
+    """Who confirms a key reveals its part of the start beacon with it; who complains need not, since the attempt has failed."""
+    if not recomputes(spec):
+        if given.start:
+            raise bad(f"start is {shown(given.start)}, and this task has no use for it: leave it out")
+        return
+    if not given.start and given.complaint:
+        return
+    if beacon_commitment(secret_bytes("start", given.start)) != held.start_commitment:
+        raise Refusal(Code.DIGEST_MISMATCH, "start is not the secret committed to as start_commitment")
 
 
 def _check_blame(call: Call, vote: BlameVote, ceremony: Ceremony) -> None:

@@ -26,6 +26,7 @@ from quorumlearn_proto.protocol import (
     BINARY,
     CARRIED,
     CEREMONY,
+    GRANT,
     OF_SEATS,
     PENDING,
     ROUND,
@@ -41,7 +42,7 @@ from quorumlearn_chaincode.runtime import (
     Response,
 )
 
-from . import ballots, blocks, contributions, rewards, tasks, views
+from . import ballots, blocks, contributions, replays, rewards, tasks, views
 from .arguments import bad, identity, shown, task_id, whole
 from .call import Call
 from .configuration import CONFIG_DIGEST, MINER, OWNER, TREASURY, VERIFIER, organisation_roles, roles_of
@@ -134,6 +135,7 @@ FUNCTIONS = {
         _changes("tasks:Join", "task", tasks.join, MINER),
         _changes("tasks:Leave", "task", tasks.leave, MINER),
         _changes("tasks:Cancel", "task", tasks.cancel, OWNER),
+        _changes("tasks:ShowKey", "task key", tasks.show_key, MINER),
         _query("tasks:Get", "task", tasks.get),
         _query("tasks:List", "page_size bookmark", tasks.list_tasks),
         _query("tasks:Miners", "task page_size bookmark", tasks.miners),
@@ -148,6 +150,9 @@ FUNCTIONS = {
         _acts(ROUND[Phase.COMMIT], "task round manifest_digest", blocks.commit),
         _acts(ROUND[Phase.REVEAL], "task round manifest claim", blocks.reveal),
         _acts(ROUND[Phase.BEACON], "task round secret", blocks.reveal_beacon),
+        _changes(GRANT, "task round keys", replays.grant, OWNER),
+        _acts(ROUND[Phase.TRACE], "task round opening", replays.open_trace),
+        _acts(ROUND[Phase.REPLAY], "task round report", replays.post_replay),
         _acts(ROUND[Phase.SCREEN], "task round sketch_shares", blocks.post_sketch),
         _acts(ROUND[Phase.SELECT], "task round selection basis", blocks.vote_selection),
         _changes(ACCUSE, "task round accusation", blocks.accuse, VERIFIER),

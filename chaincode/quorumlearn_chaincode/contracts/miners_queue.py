@@ -5,7 +5,7 @@
   identities leaves the other places to others, also where nobody takes them.
 - Whoever gave no update in two rounds in a row loses its place: no commit, no reveal, or no artifact to be found. An update that comes a
   round late is one.
-- So does whoever was of no use for REPEATED rounds in a row, absent or passed over.
+- So does whoever was of no use for REPEATED rounds in a row, absent or passed over, and at once who opened no trace.
 - Who has lost its place stands behind all who had joined when that round ended. It keeps its stake.
 - The end of a round reads the whole queue, and would lose its race to each join meanwhile. So the queue is open only where no
   round can end: before the task starts, and in COMMIT, until the deadline by the clock of every endorser. A miner of the round may
@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from quorumlearn_proto.block_pb2 import Phase, Round
 from quorumlearn_proto.derived import places_of_organisation
@@ -71,11 +72,16 @@ def settle_places(call: Call, round_: Round) -> None:
     lost = {miner for miner in round_.absentees if miner in absent_before}
     if len(former) == REPEATED - 1:
         lost |= _of_no_use(round_).intersection(*map(_of_no_use, former))
-    call.ledger.load(*((MINERS, task_id, miner) for miner in sorted(lost)))
+    lose_places(call, round_, lost)
+
+
+def lose_places(call: Call, round_: Round, lost: Collection[str]) -> None:
+    """Put these miners behind all who will have joined by the round's end."""
+    call.ledger.load(*((MINERS, round_.task_id, miner) for miner in sorted(lost)))
     for name in sorted(lost):
-        miner = participation(call, task_id, name)
+        miner = participation(call, round_.task_id, name)
         miner.waits_since = round_.number + 1
-        call.ledger.put(MINERS, miner, task_id, name)
+        call.ledger.put(MINERS, miner, round_.task_id, name)
 
 
 def _of_no_use(round_: Round) -> set[str]:

@@ -57,8 +57,8 @@ def possible_misconducts(task: Task, ceremony: Ceremony, round_: Round | None) -
     if round_ is not None and round_.phase != Phase.KEY:
         gone = [seat for seat in ceremony.seats if seat not in round_.seats]
         reports = any(entry.phase == Phase.REPLAY for entry in round_.times)
-        faults = [fault for fault in _IN_ROUND if reports or fault != Fault.FALSE_REPLAY]
-        last += [(0, seat, fault) for seat in gone for fault in faults]
+        possible = [fault for fault in _IN_ROUND if reports or fault != Fault.FALSE_REPLAY]
+        last += [(0, seat, fault) for seat in gone for fault in possible]
     return Possible(MISCONDUCTS, (ceremony.task_id, ceremony.round), last)
 
 

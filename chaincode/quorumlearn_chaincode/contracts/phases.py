@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeVar
 
 from quorumlearn_proto import canonical
@@ -33,11 +34,14 @@ from quorumlearn_proto.block_pb2 import (
 from quorumlearn_proto.classes import classes_fault
 from quorumlearn_proto.derived import bare_selection, beacon_of, judged_by_sketch, sum_fault, weights_of
 from quorumlearn_proto.protocol import ROUND, RoundStep
+from quorumlearn_proto.recompute import replays
 from quorumlearn_proto.task_pb2 import TaskSpec
+from quorumlearn_proto.work import work_fault
 
 from .verdicts import slashed_by
 
 Record = TypeVar("Record", KeyContribution, Screening, Ballot)
+_NO_PROFILES: Mapping[int, str] = MappingProxyType({})
 
 
 class Why(StrEnum):
@@ -46,6 +50,7 @@ class Why(StrEnum):
     KEY_FAILED = "KEY_FAILED"
     TOO_FEW_COMMITS = "TOO_FEW_COMMITS"
     TOO_FEW_REVEALS = "TOO_FEW_REVEALS"
+    TOO_FEW_TRACES = "TOO_FEW_TRACES"
     TOO_FEW_VERIFIERS = "TOO_FEW_VERIFIERS"
     NO_SELECTION = "NO_SELECTION"
     NO_CONTRIBUTION = "NO_CONTRIBUTION"
@@ -61,8 +66,9 @@ class Why(StrEnum):
 @dataclass(frozen=True)
 class Closing:
     """What closing a phase means: `missed` and `false_votes` are the seats at fault, which leave the round; `idle` those
-    that stay and have not earned its pay; `withheld` are the miners who did not reveal, unless too few did; `ballots`
-    are those that an accepted candidate was decided by, false ones too; `absentees` are the miners that gave no update.
+    that stay and have not earned its pay; `withheld` are the miners who did not reveal and `unopened` those who opened no
+    trace, unless too few did; `ballots` are those that an accepted candidate was decided by, false ones too; `absentees`
+    are the miners that gave no update.
     """
 
     next: Phase
@@ -70,6 +76,7 @@ class Closing:
     reason: str = ""
     slashed_miners: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
+    unopened: tuple[str, ...] = ()
     absentees: tuple[str, ...] = ()
     missed: tuple[int, ...] = ()
     false_votes: tuple[int, ...] = ()
@@ -86,12 +93,13 @@ def ended(outcome: Outcome, reason: Why) -> Closing:
 
 
 def close_commit(
-    spec: TaskSpec, round_: Round, submissions: Sequence[Submission], expired: bool
+    spec: TaskSpec, round_: Round, submissions: Sequence[Submission], expired: bool, excused: bool = False
 ) -> Closing | None:
+    """`excused`: miners could not train, for want of what is for another to give; then nobody is absent."""
     if len(submissions) < len(round_.miners) and not expired:
         return None
     committed = {entry.miner for entry in submissions}
-    absentees = tuple(miner for miner in round_.miners if miner not in committed)
+    absentees = tuple(miner for miner in round_.miners if miner not in committed and not excused)
     if len(submissions) < spec.min_miners:
         return replace(ended(Outcome.ABORTED, Why.TOO_FEW_COMMITS), absentees=absentees)
     return Closing(ROUND[Phase.COMMIT].next, absentees=absentees)
@@ -104,7 +112,18 @@ def close_reveal(spec: TaskSpec, submissions: Sequence[Submission], expired: boo
         return None
     if len(submissions) - len(withheld) < spec.min_miners:
         return replace(ended(Outcome.ABORTED, Why.TOO_FEW_REVEALS), absentees=withheld)
-    return Closing(step.next, withheld=withheld, absentees=withheld)
+    return Closing(step.following(replays(spec)), withheld=withheld, absentees=withheld)
+
+
+def close_trace(spec: TaskSpec, submissions: Sequence[Submission], expired: bool) -> Closing | None:
+    step = ROUND[Phase.TRACE]
+    revealed = [entry for entry in submissions if ROUND[Phase.REVEAL].done(entry)]
+    unopened = tuple(entry.miner for entry in revealed if not step.done(entry))
+    if unopened and not expired:
+        return None
+    if len(revealed) - len(unopened) < spec.min_miners:
+        return replace(ended(Outcome.ABORTED, Why.TOO_FEW_TRACES), absentees=unopened)
+    return Closing(step.next, unopened=unopened, absentees=unopened)
 
 
 def close_beacon(
@@ -121,10 +140,21 @@ def close_beacon(
     return Closing(step.next, missed=missed, beacon=beacon)
 
 
+def close_replay(
+    spec: TaskSpec, round_: Round, screenings: Mapping[int, Screening], expired: bool
+) -> Closing | None:
+    return _all_posted(ROUND[Phase.REPLAY], spec, round_, screenings, expired)
+
+
 def close_screen(
     spec: TaskSpec, round_: Round, screenings: Mapping[int, Screening], expired: bool
 ) -> Closing | None:
-    step = ROUND[Phase.SCREEN]
+    return _all_posted(ROUND[Phase.SCREEN], spec, round_, screenings, expired)
+
+
+def _all_posted(
+    step: RoundStep, spec: TaskSpec, round_: Round, screenings: Mapping[int, Screening], expired: bool
+) -> Closing | None:
     missed = _missing(round_, _acted(step, round_, screenings))
     if missed and not expired:
         return None
@@ -214,27 +244,38 @@ def selection_fault(
     round_: Round,
     submissions: Mapping[str, Submission],
     opened: Sequence[Sequence[str]],
+    profiles: Mapping[int, str] = _NO_PROFILES,
 ) -> str:
     """What contradicts the ledger in a selection, or forbids to open its sum, "" if nothing does. `opened` are the groups of miners
-    whom the sums that were opened on the round's base weigh alike."""
+    whom the sums that were opened on the round's base weigh alike; `profiles`, where trainings can be replayed, the numeric profiles of
+    the seats of the round's ceremony."""
     if [verdict.miner for verdict in selection.verdicts] != list(round_.miners):
         return f"the verdicts must name the round's {len(round_.miners)} miners in their order"
     for verdict in selection.verdicts:
         reason = verdict.reason
-        expected = _known_reason(submissions.get(verdict.miner))
+        expected = _known_reason(submissions.get(verdict.miner), replays(spec))
         if expected is not None and reason != expected:
-            return f"{verdict.miner} did not submit: its reason must be {Reason.Name(expected)}"
+            what = "open its trace" if expected == Reason.NO_TRACE else "submit"
+            return f"{verdict.miner} did not {what}: its reason must be {Reason.Name(expected)}"
         if expected is None and reason not in _JUDGEMENTS:
             return f"{verdict.miner} submitted: its reason must be one of the judgements"
         if (verdict.weight > 0) != (reason == Reason.CONTRIBUTES):
             return f"{verdict.miner} has weight {verdict.weight}: above zero exactly when it CONTRIBUTES"
+    manifests = {miner: one.manifest for miner, one in submissions.items() if one.HasField("manifest")}
     classes = {miner: one.manifest.sample_class for miner, one in submissions.items()}
-    return classes_fault(spec, opened, selection.verdicts, classes) or sum_fault(
-        spec, len(round_.miners), opened, weights_of(selection.verdicts)
+    return (
+        classes_fault(spec, opened, selection.verdicts, classes)
+        or work_fault(spec, round_, selection.verdicts, manifests, profiles)
+        or sum_fault(spec, len(round_.miners), opened, weights_of(selection.verdicts))
     )
 
 
-_JUDGEMENTS = frozenset(Reason.values()) - {Reason.REASON_UNSPECIFIED, Reason.ABSENT, Reason.WITHHELD}
+_JUDGEMENTS = frozenset(Reason.values()) - {
+    Reason.REASON_UNSPECIFIED,
+    Reason.ABSENT,
+    Reason.WITHHELD,
+    Reason.NO_TRACE,
+}
 
 
 def _lacked_sketches(vote: Selection, agreed: Selection, byzantine: int) -> bool:
@@ -243,10 +284,12 @@ def _lacked_sketches(vote: Selection, agreed: Selection, byzantine: int) -> bool
     return mine < theirs and len(theirs - mine) <= byzantine
 
 
-def _known_reason(submission: Submission | None) -> Reason | None:
+def _known_reason(submission: Submission | None, replayed: bool) -> Reason | None:
     if submission is None:
         return Reason.ABSENT
-    return None if submission.HasField("manifest") else Reason.WITHHELD
+    if not ROUND[Phase.REVEAL].done(submission):
+        return Reason.WITHHELD
+    return Reason.NO_TRACE if replayed and not ROUND[Phase.TRACE].done(submission) else None
 
 
 def _quorum(values: Mapping[int, str], spec: TaskSpec) -> tuple[int, ...]:

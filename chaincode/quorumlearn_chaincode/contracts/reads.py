@@ -17,7 +17,8 @@ from typing import Any
 from google.protobuf.message import Message
 from quorumlearn_proto.block_pb2 import KeyContribution, Manifest, Phase, Round, Screening, Submission
 from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, SKETCH_DECRYPTION
-from quorumlearn_proto.protocol import ACCUSE, ROUND, STEPS, Actor
+from quorumlearn_proto.protocol import ACCUSE, GRANT, ROUND, STEPS, Actor
+from quorumlearn_proto.recompute import recomputes, replays
 from quorumlearn_proto.task_pb2 import Task, TaskState
 
 from .arguments import digest, identity, record, task_id, whole
@@ -38,6 +39,7 @@ from .tables import (
     CHALLENGES,
     CONTRIBUTIONS,
     ESCROWS,
+    GRANTS,
     MINERS,
     QUEUES,
     ROUNDS,
@@ -77,12 +79,14 @@ FIRST_READS: dict[str, tuple[Place, ...]] = {
     "tasks:Join": (*_MINER, (QUEUES, "task")),
     "tasks:Leave": _MINER,
     "tasks:Cancel": _TASK,
+    "tasks:ShowKey": (*_TASK, (MINERS, "task", "actor")),
     "tasks:Get": _TASK,
     "tasks:Miners": _TASK,
     **{step.call: _READS.get(step.record, _ROUND) for step in STEPS.values()},
     ROUND[Phase.REVEAL].call: (*_SUBMISSION, (UPDATES, "task", "update")),
     ROUND[Phase.VALIDATE].show_call: _ROUND,
     ACCUSE: _ROUND,
+    GRANT: (*_ROUND, (GRANTS, "task", "round")),
     "blocks:Advance": _TASK,
     "blocks:Challenge": _CHALLENGE,
     "blocks:VoteChallenge": _CHALLENGE,
@@ -155,6 +159,9 @@ def step_reads(call: Call, named: Given) -> list[Place]:
         if round_.phase == Phase.SELECT:
             places += [*submission_places(round_), opened_place(round_)]
             places += [] if call.pending else [_authorisation(round_, AGGREGATE_DECRYPTION)]
+            places += [(CEREMONIES, name, number)] if recomputes(task.spec) else []
+        if round_.phase == Phase.REPLAY and not call.pending:
+            places += [*submission_places(round_), _authorisation(round_, SKETCH_DECRYPTION)]
     return places
 
 
@@ -176,7 +183,7 @@ def load_due(call: Call, task: Task, state: TaskState) -> None:
             places += [(CONTRIBUTIONS, name, number, ceremony.attempt, seat) for seat in numbers]
     round_ = ledger.get(ROUNDS, name, state.round)
     if round_ is not None:
-        places += _acts(call, round_, numbers) + _closing(call, round_, numbers)
+        places += _acts(call, round_, numbers) + _closing(call, task, round_, numbers)
     ledger.load(*places)
 
 
@@ -184,6 +191,8 @@ def load_begin(call: Call, task: Task, round_: Round, opens_next: bool, deadline
     """Read what beginning a round that has its key reads, and what `rounds.advance` with `deadlines` does then."""
     name, following = round_.task_id, round_.number + 1
     places = submission_places(round_) if deadlines else []
+    if recomputes(task.spec) and round_.number > 1:
+        places.append((ROUNDS, name, round_.number - 1))
     if opens_next:
         places += [*seat_places(task), (CEREMONIES, name, following)]
     if opens_next and deadlines:
@@ -208,17 +217,22 @@ def _acts(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
     return [] if found is None else found.places()
 
 
-def _closing(call: Call, round_: Round, seats: Sequence[int]) -> list[Place]:
+def _closing(call: Call, task: Task, round_: Round, seats: Sequence[int]) -> list[Place]:
     """What else is read when the round's phase closes, and then of the next phase."""
     at = (round_.task_id, round_.number)
     match round_.phase:
         case Phase.COMMIT:
-            return submission_places(round_) + _beacons(call, round_, seats).places()
+            keys: list[Place] = [(GRANTS, *at)] if task.spec.recompute.sealed else []
+            return submission_places(round_) + keys + _beacons(call, round_, seats).places()
         case Phase.BEACON:
             return submission_places(round_)
         case Phase.REVEAL:
-            screenings: list[Place] = [(SCREENINGS, *at, seat) for seat in seats]
-            return [*submission_places(round_), *screenings, _authorisation(round_, SKETCH_DECRYPTION)]
+            places: list[Place] = [*submission_places(round_), *((SCREENINGS, *at, seat) for seat in seats)]
+            return places if replays(task.spec) else [*places, _authorisation(round_, SKETCH_DECRYPTION)]
+        case Phase.TRACE:
+            return [*submission_places(round_), *((SCREENINGS, *at, seat) for seat in seats)]
+        case Phase.REPLAY:
+            return [*submission_places(round_), _authorisation(round_, SKETCH_DECRYPTION)]
         case Phase.SELECT:
             authorised = _authorisation(round_, AGGREGATE_DECRYPTION)
             return [*submission_places(round_), opened_place(round_), authorised]

@@ -15,6 +15,7 @@ from typing import Any
 
 from quorumlearn_proto.block_pb2 import Ceremony, CeremonyStep, Outcome, Phase, PhaseTime, Round, Submission
 from quorumlearn_proto.protocol import CEREMONY, ROUND
+from quorumlearn_proto.recompute import chunks_before, recomputes, teams
 from quorumlearn_proto.task_pb2 import Task, TaskSpec, TaskState, TaskStatus
 
 from .authorisation import authorise_aggregate, authorise_sketches
@@ -22,7 +23,7 @@ from .call import Call
 from .ceremony import Contributions, StepClosing, close_step, under_way
 from .challenges import dismiss, overdue
 from .lottery import draw_order
-from .miners_queue import eligible_miners, participation
+from .miners_queue import eligible_miners, lose_places, participation
 from .misconduct import record_blames, record_missing_steps, record_round_faults
 from .phases import (
     Closing,
@@ -31,9 +32,11 @@ from .phases import (
     close_commit,
     close_open,
     close_propose,
+    close_replay,
     close_reveal,
     close_screen,
     close_select,
+    close_trace,
     close_validate,
     ended,
 )
@@ -47,15 +50,16 @@ from .settlement import (
     open_ceremony,
     open_round,
 )
-from .tables import CEREMONIES, CONTRIBUTIONS, MINERS, ROUNDS, STAKES
+from .tables import CEREMONIES, CONTRIBUTIONS, GRANTS, MINERS, ROUNDS, STAKES
 from .tokens import slash
-from .verdicts import settle_standing, withheld_again
+from .verdicts import settle_standing, withheld_again, work_of_round
 
 Move = Callable[[], None]
 CLOSED_BY_ADVANCE = frozenset(phase for phase, step in ROUND.items() if step.record is Submission)
 """The phases that miners fill, any number of them in one block."""
 _CLOSING_OF_SEATS: dict[Phase, Callable[[TaskSpec, Round, Mapping[int, Any], bool], Closing | None]] = {
     Phase.BEACON: close_beacon,
+    Phase.REPLAY: close_replay,
     Phase.SCREEN: close_screen,
     Phase.SELECT: close_select,
     Phase.OPEN: close_open,
@@ -225,9 +229,19 @@ def _begin(
     load_begin(call, task, round_, opens_next, deadlines)
     round_.seats[:] = ceremony.seats
     round_.collective_key.CopyFrom(ceremony.collective_key)
+    if recomputes(task.spec):
+        _assign(call, task, round_, ceremony.start_beacon)
     enter(call, task, round_, ROUND[Phase.KEY].next)
     if opens_next:
         open_ceremony(call, task, round_.number + 1)
+
+
+def _assign(call: Call, task: Task, round_: Round, start_beacon: str) -> None:
+    """Say who trains on what: miners keep what they had in the round before, as far as it is drawn."""
+    before = call.ledger.get(ROUNDS, round_.task_id, round_.number - 1) if round_.number > 1 else None
+    round_.start_beacon = start_beacon
+    held = chunks_before(before)
+    round_.teams.extend(teams(task.spec.recompute, start_beacon, list(round_.miners), held))
 
 
 def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | None:
@@ -237,10 +251,21 @@ def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | 
         acted = {entry.seat: entry for entry in call.ledger.every(acting)}
         return _CLOSING_OF_SEATS[phase](spec, round_, acted, expired)
     if phase == Phase.COMMIT:
-        return close_commit(spec, round_, call.submissions(round_), expired)
+        excused = expired and _waits_for_keys(call, spec, round_)
+        return close_commit(spec, round_, call.submissions(round_), expired, excused)
     if phase == Phase.REVEAL:
         return close_reveal(spec, call.submissions(round_), expired)
+    if phase == Phase.TRACE:
+        return close_trace(spec, call.submissions(round_), expired)
     return close_propose(round_, expired) if phase == Phase.PROPOSE else None
+
+
+def _waits_for_keys(call: Call, spec: TaskSpec, round_: Round) -> bool:
+    """Whether the owner of sealed data has given the round's miners no keys, or others than it had first."""
+    if not spec.recompute.sealed:
+        return False
+    grant = call.ledger.get(GRANTS, round_.task_id, round_.number)
+    return grant is None or grant.replaced
 
 
 def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:
@@ -252,11 +277,12 @@ def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Clo
         slash(call, spec.task_id, miner, spec.stakes.miner_slash)
     record_round_faults(call, task, round_, closing.missed, closing.false_votes)
     round_.absentees.extend(closing.absentees)
+    lose_places(call, round_, closing.unopened)
     if closing.beacon:
         round_.beacon = closing.beacon
     if closing.selection is not None:
         round_.selection.CopyFrom(closing.selection)
-        settle_standing(call, round_)
+        settle_standing(call, round_, work_of_round(spec))
     if closing.aggregate_ciphertext:
         round_.aggregate_ciphertext = closing.aggregate_ciphertext
         round_.proposers[:] = _lottery(call, round_)

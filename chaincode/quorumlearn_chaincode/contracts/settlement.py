@@ -13,7 +13,7 @@ hash-linked chain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from quorumlearn_proto import canonical
 from quorumlearn_proto.block_pb2 import (
@@ -27,7 +27,9 @@ from quorumlearn_proto.block_pb2 import (
     Phase,
     PhaseTime,
     Round,
+    Submission,
 )
+from quorumlearn_proto.classes import share_of
 from quorumlearn_proto.common_pb2 import Head
 from quorumlearn_proto.contribution import group_parts
 from quorumlearn_proto.derived import bare_selection
@@ -42,6 +44,7 @@ from .phases import Closing
 from .seats import holder, release_seats, seat_numbers, seat_places, seats_for
 from .tables import BLOCKS, CEREMONIES, ESCROWS, MINERS, ROUNDS, SCREENINGS, STAKES, STATES
 from .tokens import carried, carry, end_escrow, pay, pay_carried, return_stake, stake_of
+from .verdicts import work_done
 
 TOO_FEW_MINERS = "TOO_FEW_MINERS"
 TOO_FEW_VERIFIERS = "TOO_FEW_VERIFIERS"
@@ -166,7 +169,7 @@ def _load(
     if closing.outcome == Outcome.ACCEPTED:
         places += submission_places(round_)
         places += [
-            (MINERS, task_id, verdict.miner) for verdict in round_.selection.verdicts if verdict.weight
+            (MINERS, task_id, verdict.miner) for verdict in round_.selection.verdicts if share_of(verdict)
         ]
         places.append((BLOCKS, task_id, round_.base.height + 1))
     call.ledger.scan(STAKES, task_id)
@@ -215,20 +218,23 @@ def _pay_carried(call: Call, task: Task, round_: Round, closing: Closing) -> Non
 
 
 def _accept(call: Call, task: Task, state: TaskState, round_: Round, ballots: tuple[Ballot, ...]) -> None:
-    """Append the block, move the head to it and count the work of those whose updates are in it."""
+    """Append the block, move the head to it and count the work of those whom it pays."""
     task_id = task.spec.task_id
-    block = _block(call, round_, ballots)
+    submissions = {entry.miner: entry for entry in call.submissions(round_)}
+    block = _block(call, round_, ballots, submissions)
     call.ledger.put(BLOCKS, block, task_id, block.core.height)
     state.head.CopyFrom(head_of(block))
     call.ledger.put(STATES, state, task_id)
     for verdict in round_.selection.verdicts:
-        if verdict.weight:
+        if share_of(verdict):
             miner = participation(call, task_id, verdict.miner)
-            miner.work += 1
+            miner.work += work_done(task.spec, submissions[verdict.miner])
             call.ledger.put(MINERS, miner, task_id, verdict.miner)
 
 
-def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
+def _block(
+    call: Call, round_: Round, ballots: tuple[Ballot, ...], submissions: Mapping[str, Submission]
+) -> Block:
     height = round_.base.height + 1
     while call.ledger.get(BLOCKS, round_.task_id, height) is not None:
         height += 1
@@ -242,7 +248,6 @@ def _block(call: Call, round_: Round, ballots: tuple[Ballot, ...]) -> Block:
         verdicts=bare_selection(round_.selection).verdicts,
         proposer=round_.candidate.proposer,
     )
-    submissions = {entry.miner: entry for entry in call.submissions(round_)}
     return Block(
         core=core,
         digest=canonical.digest(core),

@@ -14,6 +14,8 @@ from quorumlearn_proto.classes import MAX_CLASS, MAX_SAMPLES, least_miners_by_cl
 from quorumlearn_proto.common_pb2 import Config
 from quorumlearn_proto.contribution import division_fault
 from quorumlearn_proto.derived import WEIGHT_A_MINER, least_aggregate, places_of_organisation, top_class
+from quorumlearn_proto.protocol import ROUND
+from quorumlearn_proto.recompute import replays
 from quorumlearn_proto.rules import least_miners
 from quorumlearn_proto.task_pb2 import (
     CkksParameters,
@@ -26,11 +28,12 @@ from quorumlearn_proto.task_pb2 import (
 )
 from quorumlearn_proto.task_pb2 import VerificationMode as Mode
 
-from .arguments import MAX_AMOUNT, MAX_SUPPLY, artifact, bad, digest, line, shown, task_id
+from .arguments import MAX_AMOUNT, MAX_SUPPLY, artifact, bad, digest, line, shown, task_id, within
 from .call import shortened_ms
 from .configuration import MINER, VERIFIER, organisation_roles
 from .errors import Code, Refusal
 from .payment import WHOLE_BP
+from .recompute_settings import check_recompute, replicas_of
 from .rule_parameters import check_parameters
 
 MAX_SPEC_BYTES = 64 * 1024
@@ -58,7 +61,7 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 def check_spec(spec: TaskSpec, config: Config) -> None:
     """Refuse a TaskSpec that is out of bounds, contradicts itself or names a committee that the Config does not know."""
     check_bounds(spec)
-    _longer_than_clocks(spec.timeouts, config)
+    _longer_than_clocks(spec, config)
     _enough_organisations(spec, config)
     for name in ("msp_ids", "reserve_msp_ids"):
         for msp_id in getattr(spec.committee, name):
@@ -81,38 +84,34 @@ def check_bounds(spec: TaskSpec) -> None:
     digest("workload.digest", spec.workload.digest)
     _metric(spec.workload)
     artifact("initial_model", spec.initial_model)
-    _within("rounds", spec.rounds, 1, MAX_ROUNDS)
-    _within("max_miners", spec.max_miners, 1, MAX_MINERS)
-    _within("min_miners", spec.min_miners, 1, spec.max_miners)
-    _within("max_per_organisation", spec.max_per_organisation, 0, spec.max_miners)
-    _within("byzantine", spec.byzantine, 0, (spec.max_miners - 1) // 2)
+    within("rounds", spec.rounds, 1, MAX_ROUNDS)
+    within("max_miners", spec.max_miners, 1, MAX_MINERS)
+    within("min_miners", spec.min_miners, 1, spec.max_miners)
+    within("max_per_organisation", spec.max_per_organisation, 0, spec.max_miners)
+    within("byzantine", spec.byzantine, 0, (spec.max_miners - 1) // 2)
     _rule_name(spec.rule.name)
     _map("rule.parameters", dict(spec.rule.parameters))
     _enough_miners(spec)
     _sample_classes(spec)
     check_parameters(dict(spec.rule.parameters), spec.max_miners)
     _mode(spec.mode)
+    check_recompute(spec)
     _committee(spec.committee)
     _ckks(spec.ckks)
-    _within(
+    within(
         "ckks.max_weight_sum",
         spec.ckks.max_weight_sum,
         least_aggregate(spec) * top_class(spec),
         WEIGHT_A_MINER * top_class(spec) * spec.max_miners,
     )
-    _timeouts(spec.timeouts)
+    _timeouts(spec)
     _reward(spec.reward, spec.rounds)
     if fault := division_fault(spec):
         raise bad(fault)
     _stakes(spec.stakes)
     _proportions(spec)
-    _within("tolerance_bp", spec.tolerance_bp, 0, WHOLE_BP)
-    _within("challenge_window_seconds", spec.challenge_window_seconds, 0, MAX_CHALLENGE_WINDOW)
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise bad(f"{name} is {value}: {low} to {high}")
+    within("tolerance_bp", spec.tolerance_bp, 0, WHOLE_BP)
+    within("challenge_window_seconds", spec.challenge_window_seconds, 0, MAX_CHALLENGE_WINDOW)
 
 
 def _word(name: str, text: str) -> None:
@@ -123,31 +122,39 @@ def _word(name: str, text: str) -> None:
 def _rule_name(text: str) -> None:
     """A rule, or what comes before it and a rule, joined by `+`."""
     parts = text.split("+")
-    _within("the number of parts of rule.name", len(parts), 1, MAX_RULE_PARTS)
+    within("the number of parts of rule.name", len(parts), 1, MAX_RULE_PARTS)
     for part in parts:
         _word("rule.name" if len(parts) == 1 else "a part of rule.name", part)
 
 
 def _enough_miners(spec: TaskSpec) -> None:
-    """A round must have as many miners as its rule needs for the task's f, and a sum f + 2 of them: no round makes do with less."""
-    f, least = spec.byzantine, least_miners(spec)
-    if spec.min_miners < least:
-        fewer = (lower for lower in reversed(range(f)) if _miners_for(spec, lower) <= spec.min_miners)
+    """A round must have as many miners as its rule needs for the task's f, and a sum f + 2 of them: no round makes do with less.
+
+    Of replicas a sum has one, so that where miners train in teams it takes as many teams.
+    """
+    f, least, replicas = spec.byzantine, least_miners(spec), replicas_of(spec)
+    if spec.min_miners // replicas < least:
+        fewer = (
+            lower for lower in reversed(range(f)) if _miners_for(spec, lower) <= spec.min_miners // replicas
+        )
         or_fewer = next((f", or byzantine to {lower}" for lower in fewer), "")
+        teams = f" teams of {replicas}" if replicas > 1 else ""
         raise bad(
-            f"min_miners is {spec.min_miners}: {spec.rule.name} with byzantine = {f} needs {least} in every round; "
-            f"set it to {least} at least{or_fewer}"
+            f"min_miners is {spec.min_miners}: {spec.rule.name} with byzantine = {f} needs {least}{teams} in every round; "
+            f"set it to {least * replicas} at least{or_fewer}"
         )
     if spec.min_aggregate:
-        _within("min_aggregate, unless it is left out,", spec.min_aggregate, f + 2, spec.min_miners)
+        within(
+            "min_aggregate, unless it is left out,", spec.min_aggregate, f + 2, spec.min_miners // replicas
+        )
 
 
 def _sample_classes(spec: TaskSpec) -> None:
     """Few classes, of numbers that rise, and so many miners that the rule withstands those who lie about their class."""
     thresholds = list(spec.sample_classes)
-    _within("the number of sample_classes", len(thresholds), 0, MAX_CLASS - 1)
+    within("the number of sample_classes", len(thresholds), 0, MAX_CLASS - 1)
     for earlier, later in pairwise([0, *thresholds]):
-        _within("an entry of sample_classes, each above the one before,", later, earlier + 1, MAX_SAMPLES)
+        within("an entry of sample_classes, each above the one before,", later, earlier + 1, MAX_SAMPLES)
     least = least_miners_by_class(spec)
     if thresholds and spec.min_miners < least:
         top = len(thresholds) + 1
@@ -175,14 +182,14 @@ def _miners_for(spec: TaskSpec, byzantine: int) -> int:
 
 
 def _map(name: str, entries: dict[str, str]) -> None:
-    _within(f"the number of entries of {name}", len(entries), 0, MAX_ENTRIES)
+    within(f"the number of entries of {name}", len(entries), 0, MAX_ENTRIES)
     for key in sorted(entries):
         _word(f"a key of {name}", key)
         line(f"{name}[{key}]", entries[key])
 
 
 def _blocks(names: list[str]) -> None:
-    _within("the number of workload.public_blocks", len(names), 0, MAX_ENTRIES)
+    within("the number of workload.public_blocks", len(names), 0, MAX_ENTRIES)
     for name in names:
         _word("an entry of workload.public_blocks", name)
     if len(set(names)) != len(names):
@@ -203,27 +210,24 @@ def _metric(workload: Workload) -> None:
 
 
 def _mode(mode: Mode) -> None:
+    known = [name for name, value in Mode.items() if value != Mode.VERIFICATION_MODE_UNSPECIFIED]
     if mode == Mode.VERIFICATION_MODE_UNSPECIFIED:
-        raise bad("mode is missing: give ROBUST")
-    if mode != Mode.ROBUST:
-        raise Refusal(Code.NOT_SUPPORTED, f"mode {_mode_name(mode)} is not offered yet: give ROBUST")
-
-
-def _mode_name(mode: Mode) -> str:
-    return Mode.Name(mode) if mode in Mode.values() else str(int(mode))
+        raise bad(f"mode is missing: give {', '.join(known)}")
+    if mode not in Mode.values():
+        raise Refusal(Code.NOT_SUPPORTED, f"mode {int(mode)} is not offered: give {', '.join(known)}")
 
 
 def _committee(committee: Committee) -> None:
     msp_ids, reserves = list(committee.msp_ids), list(committee.reserve_msp_ids)
     v, t = len(msp_ids), committee.threshold
-    _within("the number of committee.msp_ids", v, MIN_SEATS, MAX_SEATS)
-    _within("the number of committee.reserve_msp_ids", len(reserves), 0, MAX_SEATS)
+    within("the number of committee.msp_ids", v, MIN_SEATS, MAX_SEATS)
+    within("the number of committee.reserve_msp_ids", len(reserves), 0, MAX_SEATS)
     _organisations("committee.msp_ids", msp_ids)
     _organisations("committee.reserve_msp_ids", reserves)
     both = sorted(set(msp_ids) & set(reserves))
     if both:
         raise bad(f"committee.reserve_msp_ids names {both[0]}, which has a seat of its own")
-    _within(f"committee.threshold for {v} seats", t, max(v // 2 + 1, MIN_SEATS), v)
+    within(f"committee.threshold for {v} seats", t, max(v // 2 + 1, MIN_SEATS), v)
 
 
 def _organisations(name: str, msp_ids: list[str]) -> None:
@@ -235,42 +239,51 @@ def _ckks(ckks: CkksParameters) -> None:
     degree, bits = ckks.poly_modulus_degree, list(ckks.coeff_modulus_bits)
     if degree not in MAX_MODULUS_BITS:
         raise bad(f"ckks.poly_modulus_degree is {degree}: a power of two from 1024 to 32768")
-    _within("the number of ckks.coeff_modulus_bits", len(bits), 2, 32)
+    within("the number of ckks.coeff_modulus_bits", len(bits), 2, 32)
     for size in bits:
-        _within("an entry of ckks.coeff_modulus_bits", size, 2, 60)
+        within("an entry of ckks.coeff_modulus_bits", size, 2, 60)
     if sum(bits) > MAX_MODULUS_BITS[degree]:
         raise bad(
             f"ckks.coeff_modulus_bits add up to {sum(bits)}: at most {MAX_MODULUS_BITS[degree]} "
             f"for 128-bit security at degree {degree}"
         )
     data_bits = sum(bits)
-    _within("ckks.scale_bits", ckks.scale_bits, 1, data_bits)
-    _within("ckks.sign_scale_bits", ckks.sign_scale_bits, 0, 60)
-    _within("ckks.step_bits", ckks.step_bits, 0, 52)
-    _within("ckks.bound_steps", ckks.bound_steps, 1, 2**31 - 1)
-    _within("ckks.flooding_bits", ckks.flooding_bits, MIN_FLOODING_BITS, data_bits)
-    _within("ckks.sketch_size", ckks.sketch_size, 1, degree)
-    _within("ckks.update_size", ckks.update_size, 1, MAX_UPDATE_SIZE)
+    within("ckks.scale_bits", ckks.scale_bits, 1, data_bits)
+    within("ckks.sign_scale_bits", ckks.sign_scale_bits, 0, 60)
+    within("ckks.step_bits", ckks.step_bits, 0, 52)
+    within("ckks.bound_steps", ckks.bound_steps, 1, 2**31 - 1)
+    within("ckks.flooding_bits", ckks.flooding_bits, MIN_FLOODING_BITS, data_bits)
+    within("ckks.sketch_size", ckks.sketch_size, 1, degree)
+    within("ckks.update_size", ckks.update_size, 1, MAX_UPDATE_SIZE)
 
 
-def _timeouts(timeouts: Timeouts) -> None:
+def _timeouts(spec: TaskSpec) -> None:
     for name in Timeouts.DESCRIPTOR.fields_by_name:
-        _within(f"timeouts.{name}", getattr(timeouts, name), 1, MAX_TIMEOUT)
+        value = getattr(spec.timeouts, name)
+        if name in _used_timeouts(spec):
+            within(f"timeouts.{name}", value, 1, MAX_TIMEOUT)
+        elif value:
+            raise bad(f"timeouts.{name} is {value}, and nobody replays in this task: leave it out")
 
 
-def _longer_than_clocks(timeouts: Timeouts, config: Config) -> None:
+def _used_timeouts(spec: TaskSpec) -> list[str]:
+    unused = {step.timeout for step in ROUND.values() if step.replayed and not replays(spec)}
+    return [name for name in Timeouts.DESCRIPTOR.fields_by_name if name not in unused]
+
+
+def _longer_than_clocks(spec: TaskSpec, config: Config) -> None:
     """No phase or step may be over before others can act, whatever the clocks of those who begin and end it."""
     least = shortened_ms(config) // 1000 + 1
-    for name in Timeouts.DESCRIPTOR.fields_by_name:
-        if getattr(timeouts, name) < least:
+    for name in _used_timeouts(spec):
+        if getattr(spec.timeouts, name) < least:
             raise bad(
-                f"timeouts.{name} is {getattr(timeouts, name)}: at least {least} seconds, "
+                f"timeouts.{name} is {getattr(spec.timeouts, name)}: at least {least} seconds, "
                 f"for clocks may take {shortened_ms(config) / 1000:g} of them"
             )
 
 
 def _reward(reward: RewardSplit, rounds: int) -> None:
-    _within("reward.per_round", reward.per_round, 1, MAX_AMOUNT)
+    within("reward.per_round", reward.per_round, 1, MAX_AMOUNT)
     if rounds * reward.per_round > MAX_SUPPLY:
         raise bad(f"rounds x reward.per_round is {rounds * reward.per_round}: at most {MAX_SUPPLY}")
     parts = (reward.miners_bp, reward.verifiers_bp, reward.proposer_bp)
@@ -280,9 +293,9 @@ def _reward(reward: RewardSplit, rounds: int) -> None:
 
 def _stakes(stakes: Stakes) -> None:
     for name in Stakes.DESCRIPTOR.fields_by_name:
-        _within(f"stakes.{name}", getattr(stakes, name), 0, MAX_AMOUNT)
-    _within("stakes.miner_slash", stakes.miner_slash, 0, stakes.miner)
-    _within("stakes.verifier_slash", stakes.verifier_slash, 0, stakes.verifier)
+        within(f"stakes.{name}", getattr(stakes, name), 0, MAX_AMOUNT)
+    within("stakes.miner_slash", stakes.miner_slash, 0, stakes.miner)
+    within("stakes.verifier_slash", stakes.verifier_slash, 0, stakes.verifier)
 
 
 def _proportions(spec: TaskSpec) -> None:

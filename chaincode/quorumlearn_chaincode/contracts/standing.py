@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quorumlearn_proto.block_pb2 import Phase, Round
 from quorumlearn_proto.protocol import PHASES
-from quorumlearn_proto.task_pb2 import Task
+from quorumlearn_proto.task_pb2 import Task, TaskStatus
 
 from .arguments import task_id, whole
 from .call import Call
@@ -48,6 +48,12 @@ def round_of_seat(call: Call, name: str, number: str, seat: int) -> Round:
     if seat not in round_.seats:
         raise Refusal(Code.WRONG_ROLE, f"seat {seat} does not take part in round {number} of {name} any more")
     return round_
+
+
+def miner_event(call: Call, round_: Round) -> None:
+    """Complete the event of what a miner does in a round: nothing that others write is read for it."""
+    call.event.status = TaskStatus.RUNNING
+    call.event.phase = round_.phase
 
 
 def takes_part(call: Call, task: Task) -> bool:

@@ -17,6 +17,7 @@ from quorumlearn_proto.block_pb2 import (
     Block,
     Ceremony,
     Challenge,
+    Grant,
     KeyContribution,
     Misconduct,
     OpenedBase,
@@ -54,6 +55,7 @@ SEATS = Table("seat", Seat)  # (task, seat); without a verifier once its holder 
 ROUNDS = Table("round", Round)  # (task, round)
 CEREMONIES = Table("ceremony", Ceremony)  # (task, round)
 CONTRIBUTIONS = Table("contribution", KeyContribution)  # (task, round, attempt, seat)
+GRANTS = Table("grant", Grant)  # (task, round); of sealed data, once its owner has given one
 SUBMISSIONS = Table("submission", Submission)  # (task, round, miner)
 UPDATES = Table("update", ArtifactRef)  # (task, digest of an update once revealed)
 SCREENINGS = Table("screening", Screening)  # (task, round, seat)
@@ -82,6 +84,7 @@ TABLES: tuple[Table[Any], ...] = (
     ROUNDS,
     CEREMONIES,
     CONTRIBUTIONS,
+    GRANTS,
     SUBMISSIONS,
     UPDATES,
     SCREENINGS,

@@ -7,7 +7,7 @@ from quorumlearn_proto.page_pb2 import ParticipationPage, TaskPage, TaskSummary
 from quorumlearn_proto.task_pb2 import Participation, Slot, Task, TaskSpec, TaskState, TaskStatus
 
 from . import seats
-from .arguments import page, record, task_id
+from .arguments import hex_bytes, page, record, sealing_key, task_id
 from .call import Call
 from .errors import Code, Refusal
 from .miners_queue import check_open, line_up
@@ -94,6 +94,23 @@ def leave(call: Call, name: str) -> None:
     miner.left = True
     call.ledger.put(MINERS, miner, name, call.actor)
     return_stake(call, stake_of(call, name, call.actor))
+
+
+def show_key(call: Call, name: str, text: str) -> None:
+    """Show the key to which the owner seals what this miner trains on, or another in its place. Settlements read the record, so
+    the queue must be open."""
+    task = call.task(task_id(name))
+    if not task.spec.recompute.sealed:
+        raise Refusal(
+            Code.NOT_SUPPORTED, f"the data of {name} are not sealed: nothing is sealed to its miners"
+        )
+    state = _open_for_joining(call, name)
+    miner = call.ledger.get(MINERS, name, call.actor)
+    if miner is None or miner.left:
+        raise Refusal(Code.WRONG_ROLE, f"{call.actor} is no miner of {name}: tasks:Join comes first")
+    check_open(call, state)
+    miner.sealing_key = sealing_key("the key", hex_bytes("the key", text))
+    call.ledger.put(MINERS, miner, name, call.actor)
 
 
 def cancel(call: Call, name: str) -> None:

@@ -36,6 +36,7 @@ from .tables import (
     CEREMONIES,
     CHALLENGES,
     CONTRIBUTIONS,
+    GRANTS,
     MINERS,
     MISCONDUCTS,
     OPENED,
@@ -149,12 +150,16 @@ def _view(call: Call, name: str, number: int) -> TaskView:
         ledger.load(
             *submission_places(round_),
             opened_place(round_),
+            *(((GRANTS, name, number),) if task.spec.recompute.sealed else ()),
             *(place for _, records in possible for place in records.places()),
         )
         opened = ledger.get(OPENED, name, round_.base.digest)
         if opened is not None:
             answer.opened.CopyFrom(opened)
         answer.submissions.extend(call.submissions(round_))
+        grant = ledger.get(GRANTS, name, number) if task.spec.recompute.sealed else None
+        if grant is not None:
+            answer.grant.CopyFrom(grant)
         for field, records in possible:
             getattr(answer, field).extend(ledger.every(records))
     answer.can_advance = is_due(call, task)

@@ -7,7 +7,7 @@ bring theirs by entry point (`plugins`).
 """
 
 from quorumlearn.attacks.adaptive import Found, search
-from quorumlearn.attacks.behaviours import BEHAVIOURS, Behaviour, Tampering, make_behaviour
+from quorumlearn.attacks.behaviours import BEHAVIOURS, Behaviour, Spoof, Tampering, make_behaviour
 from quorumlearn.attacks.plugins import BehaviourDefinition, plugged
 from quorumlearn.attacks.poisoning import backdoor_test, trigger
 from quorumlearn.attacks.sight import BehaviourError, Sight
@@ -19,6 +19,7 @@ __all__ = [
     "BehaviourError",
     "Found",
     "Sight",
+    "Spoof",
     "Tampering",
     "backdoor_test",
     "make_behaviour",

@@ -20,6 +20,12 @@ A behaviour is text in a node's file: a name, then what it takes, separated by c
 | `replay-plaintext` | submits its first update again, encrypted anew |
 | `replay-ciphertext` | submits its first ciphertext again |
 | `replay-rerandomised` | submits its first ciphertext plus a fresh encryption of zero |
+| `skipper[:SHARE]` | where training is replayed: leaves out SHARE (0.1) of its segments |
+| `other-seed` | the same: draws its batches from a seed of its own |
+| `other-rate[:FACTOR]` | the same: trains with FACTOR (0.5) times the task's learning rate |
+| `other-data` | the same: trains on half of its samples, each twice |
+| `thief:USER` | the same: commits to USER's trace and submits its update; elsewhere a copy |
+| `no-trace` | the same: trains and reveals, and opens nothing of it |
 | `withhold` | commits, and never reveals |
 | `malformed` | submits bytes that are no ciphertext |
 | `overflow` | submits a ciphertext whose values are far over the bound |
@@ -29,7 +35,8 @@ this collusion inside one node is the strongest that the protocol leaves possibl
 whom it watches have trained; a copier and a mimic until they have committed.
 
 A behaviour is told what it needs (`poison`, `form`) and does nothing by itself: the node encrypts, commits and
-reveals. The last six, which tamper with what others do right, are done by the node as `tampering` says.
+reveals. The last six, which tamper with what others do right, are done by the node as `tampering` says. Where training is replayed a
+behaviour that does not train commits to a trace of no training, whose end is the update that it submits.
 """
 
 from __future__ import annotations
@@ -46,8 +53,16 @@ from quorumlearn.attacks.plugins import BehaviourDefinition
 from quorumlearn.attacks.sight import BehaviourError, Floats, Inputs, Sight, Targets
 
 Tampering = Literal[
-    "replay-plaintext", "replay-ciphertext", "replay-rerandomised", "withhold", "malformed", "overflow"
+    "replay-plaintext",
+    "replay-ciphertext",
+    "replay-rerandomised",
+    "no-trace",
+    "withhold",
+    "malformed",
+    "overflow",
 ]
+Spoof = Literal["skipper", "other-seed", "other-rate", "other-data"]
+"""Other trainings than the one that is asked for, where that can be replayed."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +88,25 @@ _KINDS = {
     "alie": _Kind(strength=1.5, watches="some"),
     "inner-product": _Kind(strength=1.0, watches="some"),
     "adaptive": _Kind(watches="some"),
+    "skipper": _Kind(strength=0.1),
+    "other-seed": _Kind(),
+    "other-rate": _Kind(strength=0.5),
+    "other-data": _Kind(),
+    "thief": _Kind(trains=False, watches="one"),
     **{name: _Kind() for name in get_args(Tampering)},
 }
+_FORMED = (
+    "noise",
+    "free-rider",
+    "zero",
+    "sign-flip",
+    "scaling",
+    "copy",
+    "mimic",
+    "alie",
+    "inner-product",
+    "adaptive",
+)
 BEHAVIOURS = tuple(_KINDS)
 """QuorumLearn's own; `attacks.plugins` has those of other packages."""
 
@@ -112,6 +144,25 @@ class Behaviour:
         return cast("Tampering", self.name) if self.name in get_args(Tampering) else None
 
     @property
+    def forms(self) -> bool:
+        """Whether what it submits is another update than its training gives; without training there is none."""
+        plugged = _plugged(self.name)
+        if plugged is not None:
+            return True
+        return self.name in _FORMED or self.tampering == "replay-plaintext"
+
+    @property
+    def spoofs(self) -> Spoof | None:
+        """How its training is another than it says, where training is replayed. Elsewhere nobody could tell, and it trains."""
+        return cast("Spoof", self.name) if self.name in get_args(Spoof) else None
+
+    @property
+    def degree(self) -> float:
+        """Its number, or what that is by default; 0 for a behaviour without one."""
+        default = _kind(self.name).strength
+        return self.strength if self.strength is not None else default or 0.0
+
+    @property
     def poisons(self) -> bool:
         """Whether it trains on other samples than it has."""
         plugged = _plugged(self.name)
@@ -144,7 +195,7 @@ class Behaviour:
                 return -self._strength * sight.trained
             case "scaling":
                 return self._strength * sight.trained
-            case "copy":
+            case "copy" | "thief":
                 return np.array(sight.seen[0])
             case "mimic":
                 return updates.mimic(sight)
@@ -185,6 +236,8 @@ def make_behaviour(text: str) -> Behaviour:
             raise BehaviourError(f"{name} watches one miner, got {len(watches)}")
     if arguments:
         raise BehaviourError(f"{name} does not take {arguments[0]!r}")
+    if name == "skipper" and strength is not None and strength > 1:
+        raise BehaviourError(f"skipper:{strength:g}: it leaves out a share, at most 1")
     if name in ("label-flip", "backdoor") and strength is not None and not strength.is_integer():
         raise BehaviourError(f"{name}:{strength:g}: a label is a whole number")
     return Behaviour(name, strength, watches)

@@ -37,6 +37,8 @@ DOING = {
     b.COMMIT: "miners train, encrypt and commit",
     b.REVEAL: "miners reveal their encrypted updates",
     b.BEACON: "verifiers reveal the beacon",
+    b.TRACE: "miners open what the beacon draws of their training",
+    b.REPLAY: "verifiers replay what is drawn for them",
     b.SCREEN: "verifiers sketch what they cannot see",
     b.SELECT: "verifiers vote weights and reasons",
     b.OPEN: "verifiers decrypt the aggregate, and only that",

@@ -9,6 +9,9 @@ workloads: {risk: "risk:RISK"}                               # workloads that no
 compute_slots: 1                                             # trainings at the same time
 live_tasks: 16                                               # tasks that it plays at the same time; others are left out
 data_budget: 200                                             # rounds that one data set may take part in, over all tasks
+chunk_cache: 4096                                            # MiB of tasks' data that it keeps on its disk; 0 keeps none
+data_keys: [mnist.keys]                                      # an owner's: files of content keys of sealed data (docs/store.md)
+renew_keys: 0                                                # and after how many rounds a key is renewed; 0: once somebody who had it left
 workers: 2                                                   # processes for encrypted updates; 0: in the node itself
 accept:                                                      # what it asks of a task (docs/terms.md); these are some of the defaults
   largest_stake: 1000
@@ -17,6 +20,7 @@ identities:
   - user: miner1                                               # the folder users/miner1; the account is the certificate's
     role: miner
     tasks: ["mnist-*"]                                       # which tasks it joins
+    # chunks: 2                                                # where training is replayed: on so many of its chunks at most
     # leaves: ["mnist-1"]                                      # a verifier: whose committees it leaves, and takes no seat in
     part: ""                                                   # its part of the data, in the workload's own words
     shard: iid:0/8@7                                             # and of that one share, if samples are dealt out
@@ -75,6 +79,9 @@ class IdentityConfig(CredentialSettings):
     leaves: tuple[str, ...] = ()
     part: str = ""
     shard: str | None = None
+    chunks: int | None = Field(
+        None, ge=1, description="of those it is assigned, where training is replayed; all by default"
+    )
     behaviour: str = "honest"
 
     @field_validator("shard")
@@ -111,6 +118,9 @@ class NodeConfig(_Strict):
     compute_slots: int = Field(1, ge=1, le=64)
     live_tasks: int = Field(16, ge=1, le=1000)
     data_budget: int = Field(200, ge=0)
+    chunk_cache: int = Field(4096, ge=0)
+    data_keys: tuple[Path, ...] = ()
+    renew_keys: int = Field(0, ge=0)
     accept: Terms = Terms.model_validate({})
     workers: int = Field(min(2, os.cpu_count() or 1), ge=0, le=64)
     identities: tuple[IdentityConfig, ...] = Field(min_length=1)
@@ -165,6 +175,7 @@ def load(path: Path) -> NodeConfig:
             "connection": config.connection.below(base) if config.connection else None,
             "identities": tuple(one.below(base) for one in config.identities),
             "state": base / config.state,
+            "data_keys": tuple(base / one for one in config.data_keys),
             "data": _sources(config.data, base),
             "store": config.store.below(base),
         }

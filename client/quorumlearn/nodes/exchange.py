@@ -15,6 +15,7 @@ from quorumlearn_proto.artifact_pb2 import (
     PartialDecryption,
     PublicShare,
     SealedBox,
+    SealedKeys,
     SealedSalts,
     SealedShares,
     SketchShares,
@@ -25,7 +26,14 @@ from quorumlearn.artifacts import ArtifactStore, Purpose
 from quorumlearn.nodes import sealing
 
 Record = TypeVar(
-    "Record", PublicShare, SealedShares, SketchShares, PartialDecryption, CollectiveKey, SealedSalts
+    "Record",
+    PublicShare,
+    SealedShares,
+    SketchShares,
+    PartialDecryption,
+    CollectiveKey,
+    SealedSalts,
+    SealedKeys,
 )
 
 log = structlog.get_logger()

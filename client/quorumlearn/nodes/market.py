@@ -43,6 +43,7 @@ from quorumlearn_proto.page_pb2 import (
     ChallengePage,
     ContributionPage,
     MisconductPage,
+    ParticipationPage,
     RoundPage,
     StakePage,
     SubmissionPage,
@@ -51,7 +52,7 @@ from quorumlearn_proto.page_pb2 import (
 )
 from quorumlearn_proto.protocol import ACCUSE, BINARY, CONTRACT, PENDING, ROUND
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
-from quorumlearn_proto.task_pb2 import TaskSpec
+from quorumlearn_proto.task_pb2 import Participation, TaskSpec
 
 from quorumlearn.gateway import EndorseError, EvaluateError, GatewayError
 from quorumlearn.nodes import metrics
@@ -174,8 +175,17 @@ class Market:
     def leave(self, task: str) -> None:
         self._submit("tasks:Leave", task)
 
+    def show_key(self, task: str, key: bytes) -> None:
+        """`key` is the public half to which the owner of sealed data seals for this miner."""
+        self._submit("tasks:ShowKey", task, key.hex())
+
     def cancel(self, task: str) -> None:
         self._submit("tasks:Cancel", task)
+
+    def participations(self, task: str) -> Iterator[Participation]:
+        """Of the miners that have joined, those that have left among them."""
+        for page in self._pages(ParticipationPage, "tasks:Miners", task):
+            yield from page.participations
 
     def task(self, task: str) -> TaskSummary:
         return self._ask(TaskSummary, "tasks:Get", task)
@@ -204,6 +214,10 @@ class Market:
             _json(contribution),
         )
 
+    def grant(self, task: str, number: int, keys: ArtifactRef) -> None:
+        """`keys` are the SealedKeys that an owner gives for the round."""
+        self._submit("blocks:Grant", task, str(number), _json(keys))
+
     def commit(self, task: str, number: int, manifest_digest: str) -> None:
         self._submit(ROUND[Phase.COMMIT].call, task, str(number), manifest_digest)
 
@@ -213,6 +227,16 @@ class Market:
 
     def reveal_beacon(self, task: str, number: int, secret: bytes, options: StepOptions = NO_OPTIONS) -> None:
         self._step(options, ROUND[Phase.BEACON].call, task, str(number), secret.hex())
+
+    def open_trace(self, task: str, number: int, opening: ArtifactRef) -> None:
+        """What the beacon draws of the miner's training: a TraceOpening, or a SealedOpening."""
+        self._submit(ROUND[Phase.TRACE].call, task, str(number), _json(opening))
+
+    def post_replay(
+        self, task: str, number: int, report: ArtifactRef, options: StepOptions = NO_OPTIONS
+    ) -> None:
+        """`report` is the seat's ReplayReport, which nobody sees yet."""
+        self._step(options, ROUND[Phase.REPLAY].call, task, str(number), _json(report))
 
     def post_sketch(
         self, task: str, number: int, shares: ArtifactRef, options: StepOptions = NO_OPTIONS

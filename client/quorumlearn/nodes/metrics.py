@@ -47,6 +47,18 @@ CLIPPED = Histogram(
     ("task",),
     buckets=(0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0),
 )
+TRAINED_STEPS = Counter("quorumlearn_trained_steps", "Steps of trainings that can be replayed.", ("task",))
+REPLAYED_SEGMENTS = Counter(
+    "quorumlearn_replayed_segments", "Segments of trainings that were replayed.", ("task",)
+)
+REPLAY_SECONDS = Counter(
+    "quorumlearn_replay_seconds", "What replaying took, waiting for a slot left out.", ("task",)
+)
+CHUNK_BYTES = Counter(
+    "quorumlearn_chunk_bytes",
+    "Bytes of chunks read for trainings and replays: fetched from the store, or kept on the disk of this node.",
+    ("task", "source"),
+)
 BROKEN_TERMS = Gauge(
     "quorumlearn_broken_terms",
     "Terms of the node's file that keep an identity from a task.",

@@ -16,22 +16,25 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import CollectiveKey
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.recompute import recomputes, replays
 from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore, reference_of
 from quorumlearn.attacks import Behaviour
-from quorumlearn.nodes import adversary, candidate, exchange, metrics, salts
+from quorumlearn.nodes import adversary, candidate, exchange, metrics, opening, salts
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.exposure import exposure_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.public_steps import Chain, steps_before
 from quorumlearn.nodes.steps import Step, ended, miner_step
+from quorumlearn.nodes.tracing import Tracer
 from quorumlearn.nodes.training import Told, Trainer, Values
-from quorumlearn.nodes.triggers import FOR_MINERS, entered
+from quorumlearn.nodes.triggers import FOR_MINERS, entered, granted
 
 log = structlog.get_logger()
 
@@ -49,6 +52,8 @@ class Miner:
     store: ArtifactStore
     journal: Journal
     trainer: Trainer
+    tracer: Tracer
+    key: MinerKey
     behaviour: Behaviour
     workers: ckks.Workers
     may_begin: Callable[[], bool] = lambda: True
@@ -62,10 +67,15 @@ class Miner:
     def finished(self, view: b.TaskView) -> bool:
         over = ended(view)
         self.journal.forget_rounds(None if over else view.round.number)
+        if over:
+            self.key.erase()
         return over
 
     def act(self, view: b.TaskView, news: News = no_news) -> bool:
-        """Whoever has trained goes on to commit at once."""
+        """Whoever has trained goes on to commit at once. The key for sealed data is shown first, or nobody could seal them to it."""
+        if self.key.to_show(view):
+            self.key.show(view)
+            return True
         while (step := self._step(view)) is not None:
             with metrics.timed(metrics.STEPS, step.value):
                 done = self._do(step, view)
@@ -75,7 +85,7 @@ class Miner:
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         """A cheat that waits for what others do sees everything."""
-        return bool(self.behaviour.watches) or entered(events, FOR_MINERS)
+        return bool(self.behaviour.watches) or entered(events, FOR_MINERS) or granted(events)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return False
@@ -93,13 +103,17 @@ class Miner:
         if step is Step.JOIN:
             return self._join(view)
         if step is Step.TRAIN:
-            return self._train(view)
+            return self._retrace(view) if recomputes(view.task.spec) else self._train(view)
         if step is Step.COMMIT:
             self._commit(view)
         elif step is Step.REVEAL:
             if self.behaviour.tampering == "withhold":
                 return False
             self._reveal(view)
+        elif step is Step.TRACE:
+            if self.behaviour.tampering == "no-trace":
+                return False
+            return self._open_trace(view)
         elif step is Step.PROPOSE:
             self._propose(view)
         return True
@@ -118,7 +132,8 @@ class Miner:
         if not self.welcome(view.task):
             return False
         # who has no data stakes nothing, and the first round waits for nobody's reading
-        data = self.trainer.shard(workload_of(view.task.spec)) if self.behaviour.trains else None
+        own_data = self.behaviour.trains and not recomputes(view.task.spec)
+        data = self.trainer.shard(workload_of(view.task.spec)) if own_data else None
         if not self.accepts(view.task, None if data is None else len(data)):
             return False
         check_playable(self.store, view.task.spec, training=True)
@@ -153,18 +168,53 @@ class Miner:
         if others is None:
             return False
         if own is None or self.behaviour.name != "honest":
-            own = adversary.formed(
-                spec,
-                parameters_of(spec),
-                self.behaviour,
-                self.journal,
-                own=own,
-                others=others,
-                seed=adversary.seed_of(spec, self.me, now.number),
-                moved=self._last_step(view) if self.behaviour.rides else [],
-            )
+            own = self._formed(view, own, others)
         self._trained = (now.number, now.base.digest, own, told)
         return True
+
+    def _retrace(self, view: b.TaskView) -> bool:
+        """The same where training is replayed: with a trace, be it a forged one."""
+        spec, now, behaviour = view.task.spec, view.round, self.behaviour
+        values: Values | None = None
+        told: Told | None = None
+        if behaviour.name == "thief":
+            stolen = self.tracer.steal(view, f"{self.me.partition('/')[0]}/{behaviour.watches[0]}")
+            if stolen is None:
+                return False
+            values, told = stolen
+        elif (kept := adversary.kept_update(behaviour, self.journal)) is not None:
+            values = kept
+        else:
+            if behaviour.trains:
+                learned = self.tracer.learn(view)
+                if learned is None:
+                    return False
+                values, told = learned
+            if behaviour.forms:
+                find = partial(self.trainer.workshop.find, spec.task_id, now.number)
+                others = adversary.watched(view, self.me, behaviour, find)
+                if others is None:
+                    return False
+                values = self._formed(view, values, others)
+        assert values is not None
+        if told is None and (told := self.tracer.forge(view, values)) is None:
+            return False
+        self._trained = (now.number, now.base.digest, values, told)
+        return True
+
+    def _formed(self, view: b.TaskView, own: Values | None, others: list[Values]) -> Values:
+        """What a cheat submits."""
+        spec = view.task.spec
+        return adversary.formed(
+            spec,
+            parameters_of(spec),
+            self.behaviour,
+            self.journal,
+            own=own,
+            others=others,
+            seed=adversary.seed_of(spec, self.me, view.round.number),
+            moved=self._last_step(view) if self.behaviour.rides else [],
+        )
 
     def _last_step(self, view: b.TaskView) -> list[Values]:
         """How the public model moved last, if it has."""
@@ -202,6 +252,9 @@ class Miner:
                 salts=sealed,
                 sample_count=self._trained[3].samples,
                 sample_class=self._trained[3].sample_class,
+                trace_root=self._trained[3].trace_root,
+                steps=self._trained[3].steps,
+                profile=self._trained[3].profile,
             )
             self.journal.put(f"round-{now.number}/claimed", salt + self._trained[2].astype("<i8").tobytes())
             self.journal.put(f"round-{now.number}/update", update)
@@ -225,7 +278,25 @@ class Miner:
         claim = ckks.claim(parameters, plan, steps, self.me, claimed[: salts.BYTES]).hex()
         self.market.reveal(spec.task_id, now.number, manifest, claim)
         log.info("revealed", task=spec.task_id, round=now.number, identity=self.me)
+        self.journal.erase(f"round-{now.number}/update" if replays(spec) else f"round-{now.number}")
+
+    def _open_trace(self, view: b.TaskView) -> bool:
+        """Show what the beacon draws of the training; then nobody needs its checkpoints any more. False if it is lost."""
+        spec, now = view.task.spec, view.round
+        claimed = self.journal.get(f"round-{now.number}/claimed")
+        if claimed is None:
+            raise exchange.ExchangeError(
+                f"the journal has lost the training of round {now.number}; it cannot be opened"
+            )
+        values = np.frombuffer(claimed, dtype="<i8", offset=salts.BYTES).astype(np.int64)
+        opened = self.tracer.open(view, values, claimed[: salts.BYTES])
+        if opened is None:
+            return False
+        data = opening.sealed(view, self.me, opened.SerializeToString(deterministic=True))
+        self.market.open_trace(spec.task_id, now.number, self.store.put(data, (spec.task_id, now.number)))
+        log.info("opened its trace", task=spec.task_id, round=now.number, identity=self.me, bytes=len(data))
         self.journal.erase(f"round-{now.number}")
+        return True
 
     def _propose(self, view: b.TaskView) -> None:
         spec, now = view.task.spec, view.round

@@ -26,6 +26,7 @@ from quorumlearn.gateway import (
 )
 from quorumlearn.nodes import ledgers, stateformat
 from quorumlearn.nodes.accounts import account_of
+from quorumlearn.nodes.chunkcache import ChunkCache
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
 from quorumlearn.nodes.journal import Journal
@@ -46,8 +47,8 @@ is refused."""
 MOST_PARTS = 64
 """So many parts of the data are kept, of identities, workloads and configurations; of more, the one used longest ago is read again."""
 
-KEPT = ".kept"
-"""The folder for copies of artifacts in the state folder; no user's folder may be called so."""
+KEPT, CHUNKS = ".kept", ".chunks"
+"""The folders for copies of artifacts, and for chunks of tasks' data, in the state folder; no user's folder may be called so."""
 
 
 class Organisation:
@@ -70,6 +71,11 @@ class Organisation:
         """Where the organisation writes below its own MSP ID. CredentialError if its first identity cannot be used."""
         own = self.msp_id(self.config.identities[0].user)
         return self.config.store.opened(own, self.config.state / KEPT)
+
+    @cached_property
+    def chunks(self) -> ChunkCache:
+        """Chunks of tasks' data on this node's disk, for all its identities."""
+        return ChunkCache(self.store, self.config.state / CHUNKS, self.config.chunk_cache << 20)
 
     def gateway(self, user: str) -> Gateway:
         if user not in self._gateways:

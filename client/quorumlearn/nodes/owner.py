@@ -1,6 +1,7 @@
 """A model owner's node: follows its task, scores every accepted block on its own data, and keeps the models.
 
-The protocol needs nothing of the owner once a task is published; the node only helps to advance a task that others leave lying.
+The protocol needs nothing of the owner once a task is published; the node only helps to advance a task that others leave lying. Where the
+task's data are sealed it does need the owner: each round waits for the keys that the node gives (nodes.granting).
 Each accepted model is written to `models/` in the journal's folder, the last one also as `model.safetensors`.
 """
 
@@ -16,6 +17,7 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn import learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes.feed import News, no_news
+from quorumlearn.nodes.granting import Granting
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public, workload_of
 from quorumlearn.nodes.steps import ended
@@ -34,6 +36,7 @@ class Owner:
     store: ArtifactStore
     journal: Journal
     test_set: Callable[[learning.Workload], learning.Data]
+    granting: Granting | None = None
     advance_delay: float = ADVANCE_DELAY
     next_look: float | None = None
 
@@ -41,6 +44,9 @@ class Owner:
         return ended(view) and not self._unseen(view)
 
     def act(self, view: b.TaskView, news: News = no_news) -> bool:
+        if self.granting is not None and self.granting.due(view):
+            self.granting.give(view)
+            return True
         if not self._unseen(view):
             return False
         spec, head = view.task.spec, view.state.head

@@ -1,4 +1,4 @@
-"""Settings of published systems, by name, for a task's file: `preset: learningchain`. And one of our own, `veiled`.
+"""Settings of published systems, by name, for a task's file: `preset: learningchain`. And two of our own, `useful-work` and `veiled`.
 
 A preset fills in what the file leaves out; what the file says wins. `rule` is filled in as a whole or not at all, for a rule's
 parameters mean nothing to another rule. Where a system's own means are others than ours, the preset takes the nearest that the
@@ -116,6 +116,22 @@ PRESETS: Mapping[str, Preset] = {
             ),
             Setting("rule", {"name": "multi-krum"}, "multi-Krum on what is encrypted; m = n - f"),
             _NO_GATE,
+        ),
+    ),
+    "useful-work": Preset(
+        "our own: training on the task's own data, of which the committee replays a part that nobody can foresee; docs/useful-work.md",
+        _nobody,
+        "0: no update has to be told apart by a rule, for the work behind each is verified",
+        (
+            Setting("mode", "recompute", "who has not done the work is not paid, and loses stake"),
+            Setting("workload.name", "mnist-cnn", "every parameter is shared"),
+            Setting("workload.config.batch_size", "32", "a step as long as it is elsewhere here"),
+            Setting("rule", {"name": "mean"}, "all work that stands counts alike"),
+            Setting(
+                "recompute.drawn", 5, "of 100 segments a round: who skips a tenth is found within ten rounds"
+            ),
+            Setting("recompute.exactness", "portable", "miners and seats may have different processors"),
+            Setting("timeouts.replay", 300, "a seat replays its part while it does all else"),
         ),
     ),
     "veiled": Preset(

@@ -3,6 +3,7 @@
 Rules:
 - A run repeats only where the task asks for it *and* the node was started with `--repeatable`. Then training and beacons follow from the
   task's seed, and anybody can do them again: for demos and experiments, never for data that is anybody's.
+- Where training is replayed, what it draws from follows from the round's start beacon (quorumlearn_proto.recompute), in every run.
 - Otherwise a miner trains and rounds from a secret of the round, and a seat's part of the beacon is the system's. The secret stays in
   the journal until the round's entries are erased: restarted, a miner learns the same update.
 - Keys, encryption and the salts of claims are the system's in every run.
@@ -44,6 +45,13 @@ def public_beacon(spec: TaskSpec, number: int, me: str, *, repeatable: bool) -> 
     """A seat's part of the beacon in a run that repeats, 32 bytes; None in every other, whose parts are the system's."""
     if spec.repeatable and repeatable:
         return seeds.public(spec.seed, "beacon", spec.task_id, me, number)
+    return None
+
+
+def public_start(spec: TaskSpec, number: int, me: str, *, repeatable: bool) -> bytes | None:
+    """The same for the round's start beacon, from which trainings draw that others are to replay."""
+    if spec.repeatable and repeatable:
+        return seeds.public(spec.seed, "start-beacon", spec.task_id, me, number)
     return None
 
 

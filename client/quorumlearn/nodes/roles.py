@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.ckks import Workers
+from quorumlearn.nodes.chunks import ChunkReader
 from quorumlearn.nodes.committee.judge import Judge
 from quorumlearn.nodes.committee.keyholder import KeyHolder
 from quorumlearn.nodes.committee.scoring import Scorer
@@ -16,12 +18,15 @@ from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.consent import Consent
+from quorumlearn.nodes.granting import Granting
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.miner import Miner
+from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.owner import Owner
+from quorumlearn.nodes.tracing import Tracer
 from quorumlearn.nodes.training import Trainer, Workshop
 
 
@@ -47,6 +52,13 @@ class Roles:
             store=org.store,
             journal=self.journal(identity, task),
             test_set=partial(org.test_set, identity),
+            granting=Granting(
+                me=org.name(identity.user),
+                market=org.market(identity.user),
+                store=org.store,
+                files=org.config.data_keys,
+                most_rounds=org.config.renew_keys,
+            ),
         )
 
     def miner(self, identity: IdentityConfig, task: str) -> Miner:
@@ -67,12 +79,24 @@ class Roles:
             repeatable=org.repeatable,
             budget=org.data_budget,
         )
+        key = MinerKey(me, journal, market)
+        tracer = Tracer(
+            me=me,
+            store=org.store,
+            journal=journal,
+            workshop=self.workshop,
+            reader=ChunkReader(me, org.store, org.chunks, lambda _: key.private()),
+            behaviour=behaviour,
+            chunks=identity.chunks,
+        )
         return Miner(
             me,
             market,
             org.store,
             journal,
             trainer,
+            tracer,
+            key,
             behaviour,
             self.workers,
             may_begin=self.health.may_begin,
@@ -86,6 +110,10 @@ class Roles:
         me, msp_id, market = org.name(identity.user), org.msp_id(identity.user), org.market(identity.user)
         journal, sender = self.journal(identity, task), Sender(me, market)
         scorer = Scorer(partial(org.test_set, identity))
+
+        def reader(private: Callable[[], bytes]) -> ChunkReader:
+            return ChunkReader(me, org.store, org.chunks, lambda _: private())
+
         rounds = Verifier(
             me=me,
             msp_id=msp_id,
@@ -96,6 +124,8 @@ class Roles:
             validator=Validator(org.store, scorer),
             position=partial(org.position, identity.user),
             workers=self.workers,
+            workshop=self.workshop,
+            reader=reader,
             leaving=any(fnmatch.fnmatchcase(task, pattern) for pattern in identity.leaves),
             may_begin=self.health.may_begin,
             seated=self.keeper.seated,

@@ -10,10 +10,10 @@ Rules, so that all honest verifiers vote the same:
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,14 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import Coverage
 from quorumlearn_proto.classes import weights_by_class
 from quorumlearn_proto.derived import least_aggregate, most_weight, top_class
-from quorumlearn_proto.task_pb2 import TaskSpec
+from quorumlearn_proto.recompute import recomputes
+from quorumlearn_proto.task_pb2 import RECOMPUTE, TaskSpec
 
 from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, ArtifactTooLarge
+from quorumlearn.nodes import useful_work
 from quorumlearn.nodes.exchange import ExchangeError
+from quorumlearn.nodes.useful_work import Unsound
 
 Sketch = NDArray[np.float64]
 Reason = int
@@ -37,7 +40,15 @@ LIMITS = {"norm_limit": math.inf, "outlier_factor": math.inf, "least_new": 1.0}
 """Parameters of a task's rule that are the selection's, not the rule's own: each is above 0 and below this."""
 ROOT = ("root_digest", "root_size")
 """Those that name the root set of a rule that compares with one (nodes.rootset)."""
-FAULTS = (b.WITHHELD, b.MISSING_ARTIFACT, b.MALFORMED, b.OUT_OF_RANGE, b.FALSE_CLAIM)
+FAULTS = (
+    b.WITHHELD,
+    b.MISSING_ARTIFACT,
+    b.MALFORMED,
+    b.OUT_OF_RANGE,
+    b.FALSE_CLAIM,
+    b.NO_TRACE,
+    b.WRONG_WORK,
+)
 
 
 class Overtaken(ExchangeError):
@@ -129,13 +140,19 @@ def select(
     rounding: float = 0.0,
     groups: Sequence[Sequence[str]] = (),
     public_steps: Sequence[Sketch] = (),
+    unsound: Mapping[str, Unsound] = MappingProxyType({}),
 ) -> b.Selection:
     """One verdict for each miner of the round. `position` gives a transaction's place on the chain, asked only if some update is a
     copy; `root` is the sketch (k,) of the root update, where the task's rule compares with one; `rounding` is the task's
     `ckks.sketch_rounding`; `groups` are the miners whom the sums that were opened on the round's base weigh alike;
-    `public_steps` are the sketches (k,) of how the public model moved last."""
+    `public_steps` are the sketches (k,) of how the public model moved last; `unsound` are the miners whose work does not stand, where
+    trainings are replayed."""
     verdicts = {miner: _unranked(miner, submissions, opened) for miner in round_.miners}
-    ranked = [miner for miner in round_.miners if not isinstance(opened.get(miner, UNCOVERED), int)]
+    useful_work.rule_out(verdicts, unsound)
+    ranked = [miner for miner in round_.miners if verdicts[miner].reason == b.CONTRIBUTES]
+    if recomputes(spec):
+        sketches = {miner: np.asarray(opened[miner], dtype=np.float64) for miner in ranked}
+        ranked = useful_work.one_of_each_team(spec, round_, submissions, sketches, verdicts)
     faulty = sum(verdict.reason in FAULTS for verdict in verdicts.values())
     for finding, miner in zip(
         _findings(
@@ -145,6 +162,8 @@ def select(
         strict=True,
     ):
         verdicts[miner] = finding
+    if recomputes(spec):
+        useful_work.share_out(spec, round_, submissions, verdicts)
     _weigh_by_data(spec, submissions, groups, verdicts)
     return b.Selection(verdicts=[verdicts[miner] for miner in round_.miners])
 
@@ -171,13 +190,10 @@ def _unranked(
         return b.Verdict(miner=miner, reason=b.ABSENT)
     if not submissions[miner].HasField("manifest"):
         return b.Verdict(miner=miner, reason=b.WITHHELD)
+    if miner not in opened:
+        return b.Verdict(miner=miner, reason=b.NO_TRACE)
     value = opened[miner]
     return b.Verdict(miner=miner, reason=b.Reason.Name(value) if isinstance(value, int) else "CONTRIBUTES")
-
-
-def _lot(beacon: str, miner: str) -> bytes:
-    """By the lowest of these a tie is broken: nobody can choose it, and two runs of a task draw the same."""
-    return hashlib.sha256(f"{beacon}/{miner}".encode()).digest()
 
 
 def _findings(
@@ -197,11 +213,15 @@ def _findings(
         return []
     rule, limits = rule_of(spec, root)
     sketches = np.stack([np.asarray(opened[miner], dtype=np.float64) for miner in ranked])
+    if spec.mode == RECOMPUTE:
+        return useful_work.weigh_alike(
+            ranked, sketches, limits["norm_limit"], levels_of(spec, ranked, groups)
+        )
     if robust.order_matters(sketches, rounding):
         places = [position(submissions[miner].commit_tx) for miner in ranked]
         order = sorted(range(len(ranked)), key=lambda row: (places[row], ranked[row]))
     else:
-        order = sorted(range(len(ranked)), key=lambda row: _lot(round_.beacon, ranked[row]))
+        order = sorted(range(len(ranked)), key=lambda row: useful_work.lot(round_.beacon, ranked[row]))
     findings = robust.select(
         sketches,
         commit_order=order,

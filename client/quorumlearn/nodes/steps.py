@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.protocol import CEREMONY, ROUND, Actor, RoundStep
+from quorumlearn_proto.recompute import recomputes, replays
 
 LIVE = (t.PUBLISHED, t.RUNNING)
 
@@ -24,6 +25,7 @@ class Step(Enum):
     TRAIN = "train"
     COMMIT = "commit"
     REVEAL = "reveal"
+    TRACE = "open trace"
     PROPOSE = "propose"
     TAKE_SEAT = "take seat"
     KEY_COMMIT = "commit key share"
@@ -34,6 +36,7 @@ class Step(Enum):
     KEY_BLAME = "vote whose fault"
     LEAVE_SEAT = "leave seat"
     BEACON = "reveal beacon"
+    REPLAY = "replay training"
     SCREEN = "sketch updates"
     SELECT = "vote weights"
     OPEN = "decrypt aggregate"
@@ -55,6 +58,8 @@ def miner_step(view: b.TaskView, me: str, *, trained: bool, ready: bool) -> Step
         return Step.JOIN if queue_is_open(view) else None
     now = view.round
     mine = submission(view, me)
+    if now.phase == b.KEY and recomputes(view.task.spec):
+        return None  # what its training draws from is not out yet
     if now.phase in (b.KEY, b.COMMIT) and me in now.miners:
         if ROUND[b.COMMIT].done(mine):
             return None
@@ -63,6 +68,8 @@ def miner_step(view: b.TaskView, me: str, *, trained: bool, ready: bool) -> Step
         return Step.COMMIT if now.phase == b.COMMIT else None
     if now.phase == b.REVEAL:
         return Step.REVEAL if mine is not None and not ROUND[b.REVEAL].done(mine) else None
+    if now.phase == b.TRACE:
+        return Step.TRACE if mine is not None and is_revealed(mine) and not is_opened(mine) else None
     if now.phase == b.PROPOSE and now.proposers[now.proposer_turn] == me:
         return Step.PROPOSE
     return None
@@ -194,6 +201,21 @@ def seat_of(view: b.TaskView, me: str) -> int | None:
 
 def submission(view: b.TaskView, miner: str) -> b.Submission | None:
     return next((one for one in view.submissions if one.miner == miner), None)
+
+
+def is_revealed(one: b.Submission) -> bool:
+    return ROUND[b.REVEAL].done(one)
+
+
+def is_opened(one: b.Submission) -> bool:
+    """Whether a training's trace was opened."""
+    return ROUND[b.TRACE].done(one)
+
+
+def sketched(view: b.TaskView) -> list[b.Submission]:
+    """The submissions whose updates are sketched, as the view has them: those revealed and, where the committee replays, opened."""
+    replayed = replays(view.task.spec)
+    return [one for one in view.submissions if is_revealed(one) and (is_opened(one) or not replayed)]
 
 
 def screening(view: b.TaskView, seat: int) -> b.Screening | None:

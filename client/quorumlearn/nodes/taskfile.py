@@ -17,9 +17,9 @@ from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
+from quorumlearn_proto import recompute as replayed
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.task_pb2 import (
-    ROBUST,
     Committee,
     RewardSplit,
     RobustRule,
@@ -34,6 +34,7 @@ from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.models import workload_record
 from quorumlearn.nodes.presets import with_preset
+from quorumlearn.nodes.recomputing import MODES, recompute_of, with_average, with_data
 from quorumlearn.nodes.screening import ROOT
 from quorumlearn.nodes.tasksettings import TaskFile
 
@@ -52,8 +53,9 @@ def load(path: Path) -> TaskFile:
 
 def checked(fields: object, place: Path) -> TaskFile:
     """What a task's file says, checked; ConfigError, which names `place`, says what is wrong."""
+    filled = with_average(with_data(with_preset(fields), place.resolve().parent))
     try:
-        file = TaskFile.model_validate(with_preset(fields))
+        file = TaskFile.model_validate(filled)
     except ValidationError as error:
         raise ConfigError(explain(place, error, TaskFile)) from error
     if file.workload.module is not None:
@@ -145,7 +147,7 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
         max_per_organisation=file.miners.per_organisation or 0,
         byzantine=file.miners.byzantine,
         rule=RobustRule(name=file.rule.name, parameters=_rule_parameters(file, root)),
-        mode=ROBUST,
+        mode=MODES[file.mode],
         committee=Committee(
             msp_ids=file.committee.organisations,
             threshold=file.committee.threshold,
@@ -167,7 +169,10 @@ def spec_of(file: TaskFile, initial_model: ArtifactRef, root: ArtifactRef | None
         repeatable=file.repeatable,
         min_aggregate=min_aggregate_of(file),
         sample_classes=file.weighting.samples,
+        recompute=recompute_of(file, workload, blocks),
     )
+    if not replayed.replays(spec):
+        spec.timeouts.trace = spec.timeouts.replay = 0
     rootset.check_rule(spec)
     return spec
 

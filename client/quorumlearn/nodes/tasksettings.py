@@ -82,7 +82,8 @@ class MinersPart(_Strict):
 
 class RulePart(_Strict):
     name: str = Field(
-        "multi-krum", description="or agreement, clustering, nnm+multi-krum, ...; docs/robustness.md"
+        "multi-krum",
+        description="or agreement, clustering, nnm+multi-krum, ...; docs/robustness.md; mean where mode is recompute",
     )
     parameters: dict[str, Setting] = Field(
         {},
@@ -121,12 +122,57 @@ class EncryptionPart(_Strict):
     sketch_size: int | None = Field(None, description="instead of the preset's")
 
 
+class DataPart(_Strict):
+    """What `quorumlearn data publish` writes of a data set."""
+
+    workload: str = Field(description="whose data they are")
+    digest: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the list of chunks in the store")
+    size: int = Field(ge=1, description="its bytes")
+    chunks: int = Field(ge=1, description="how many there are")
+    chunk_samples: int = Field(ge=1, description="samples in each")
+    sealed: bool = Field(False, description="whether they are encrypted")
+
+
+class RecomputePart(_Strict):
+    data: str | DataPart | None = Field(
+        None,
+        description="needed unless mode is robust: the file that `quorumlearn data publish -o FILE` wrote, or what it holds; docs/store.md",
+    )
+    chunks_per_miner: int | None = Field(
+        None,
+        ge=1,
+        description="chunks that a miner is assigned in a round; by default so many that miners.maximum of them take all",
+    )
+    segment_steps: int | None = Field(
+        None, ge=1, description="a checkpoint after so many steps; by default about 100 of them a training"
+    )
+    drawn: int = Field(5, ge=1, description="segments of each training that are replayed")
+    exactness: Literal["portable", "profile"] = Field(
+        "portable",
+        description="portable: float64, the same bytes on every processor; profile: float32, replayed by seats whose processor and "
+        "torch are as the miner's",
+    )
+    grid_bits: int = Field(20, description="portable: gradients are multiples of 2^-grid_bits")
+    replicas: int | None = Field(
+        None,
+        ge=1,
+        description="miners that train on the same chunks, of different organisations; by default 1, or 2 where no seat may read the data",
+    )
+    seats_read: bool = Field(
+        False,
+        description="of sealed data: the committee reads them too, and replays; otherwise replicas confirm each other",
+    )
+    pay_by_steps: bool = Field(False, description="who trains on some of its chunks only is paid for those")
+
+
 class TimeoutsPart(_Strict):
     join: int = Field(600, description="seconds that miners and verifiers have to join")
     key: int = Field(30, description="seconds of each step of a key ceremony")
     commit: int = Field(600, description="seconds of the phase COMMIT")
     reveal: int = Field(120, description="seconds of the phase REVEAL")
     beacon: int = Field(30, description="seconds of the phase BEACON")
+    trace: int = Field(120, description="seconds of the phase TRACE, where training is replayed")
+    replay: int = Field(300, description="seconds of the phase REPLAY, where training is replayed")
     screen: int = Field(120, description="seconds of the phase SCREEN")
     select: int = Field(60, description="seconds of the phase SELECT")
     open: int = Field(60, description="seconds of the phase OPEN")
@@ -157,18 +203,23 @@ class TaskFile(_Strict):
     """What the owner wants, as written."""
 
     id: str = Field(description="the task's name on the ledger, such as mnist-1")
-    preset: Literal["chainfl", "krum", "learningchain", "omnilytics", "veiled"] | None = Field(
+    preset: Literal["chainfl", "krum", "learningchain", "omnilytics", "useful-work", "veiled"] | None = Field(
         None,
-        description="a published system's settings, or veiled, for what is left out; see quorumlearn task presets",
+        description="a published system's settings, or useful-work or veiled, for what is left out; see quorumlearn task presets",
     )
     title: str = Field("", description="for people")
     workload: WorkloadPart
     public_blocks: tuple[str, ...] = Field(
         ("all",), description="the blocks of the model that are trained together; all stands for every one"
     )
+    mode: Literal["robust", "recompute", "robust-and-recompute"] = Field(
+        "robust",
+        description="how it is told whose update counts: by a rule, by replaying parts of the training on the task's own data, or by both",
+    )
     rounds: int = Field(ge=1, description="how many, one after another")
     miners: MinersPart
     rule: RulePart = RulePart.model_validate({})
+    recompute: RecomputePart = RecomputePart.model_validate({})
     weighting: WeightingPart = WeightingPart()
     committee: CommitteePart
     min_aggregate: int | None = Field(

@@ -31,6 +31,7 @@ from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import load_public, workload_of
 from quorumlearn.nodes.spending import DataBudget
+from quorumlearn.replay import Trace
 
 log = structlog.get_logger()
 
@@ -47,17 +48,20 @@ class NothingLearned(Exception):
     """Every value of an update rounds to zero on the task's grid."""
 
 
-class _Stopped(Exception):
-    """The node was told to stop while it trained."""
+class Stopped(Exception):
+    """The node was told to stop while it trained, or nobody waits any more for what it did."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a manifest says of the data that were trained on: how many samples, where training is private, and their class, where the task
-    weighs by data; else 0."""
+    """What a manifest says of a training. Of the data: how many samples, where training is private, and their class, where the task
+    weighs by data; else 0. Where it is replayed: the root of its trace, its steps, and the numeric profile, if it is of one."""
 
     samples: int
     sample_class: int
+    trace_root: str = ""
+    steps: int = 0
+    profile: str = ""
 
     @classmethod
     def of(cls, spec: TaskSpec, samples: int, *, private: bool) -> Told:
@@ -71,6 +75,7 @@ class Workshop:
     slots: threading.Semaphore
     stop: threading.Event
     _updates: dict[tuple[str, int, str], Values] = field(default_factory=dict)
+    _traces: dict[tuple[str, int, str], Trace] = field(default_factory=dict, repr=False)
 
     def leave(self, task: str, number: int, miner: str, values: Values) -> None:
         """Keep a miner's update of this round and forget its earlier ones."""
@@ -79,6 +84,14 @@ class Workshop:
 
     def find(self, task: str, number: int, miner: str) -> Values | None:
         return self._updates.get((task, number, miner))
+
+    def leave_trace(self, task: str, number: int, miner: str, trace: Trace) -> None:
+        """Keep a miner's training of this round, and forget those of earlier ones."""
+        self._traces = {key: old for key, old in self._traces.items() if key[0] != task or key[1] >= number}
+        self._traces[task, number, miner] = trace
+
+    def find_trace(self, task: str, number: int, miner: str) -> Trace | None:
+        return self._traces.get((task, number, miner))
 
 
 @dataclass
@@ -129,7 +142,7 @@ class Trainer:
                 )
             public, private = learning.split(result.model, spec.workload.public_blocks)
             values = self._quantised(spec, learning.difference(public, base), drawn.rounding)
-        except _Stopped:
+        except Stopped:
             return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - what training or loading dies of costs this miner's round, nothing else
             self._sit_out(now, error)
@@ -171,22 +184,9 @@ class Trainer:
     def _quantised(self, spec: TaskSpec, update: NDArray[np.floating], secret: bytes) -> Values:
         """The update in grid steps (d,), rounded by `secret`; ClippedUpdate if too much of it is beyond the bound, NothingLearned if the
         nearest steps are all zero."""
-        parameters = parameters_of(spec)
-        beyond = clipped(update, parameters)
-        metrics.CLIPPED.labels(spec.task_id).observe(beyond / update.size)
-        if beyond > MOST_CLIPPED * update.size:
-            raise ClippedUpdate(
-                f"{beyond} of {update.size} values are beyond the task's bound, the largest {np.abs(update).max():.3g}: "
-                f"at most {MOST_CLIPPED:.0%} may be; lower the step size, or publish with a larger encryption.bound"
-            )
-        if beyond:
-            log.warning("clipped", task=spec.task_id, identity=self.me, values=beyond, of=update.size)
-        if not ckks.quantise(update, parameters).any():
-            raise NothingLearned(
-                "every value of the update rounds to zero on the task's grid: the model knows this data already, "
-                "or its learning rate is too low for steps of this size"
-            )
-        return ckks.quantise(update, parameters, secret)
+        refuse_clipped(spec, self.me, update)
+        refuse_nothing(spec, update)
+        return ckks.quantise(update, parameters_of(spec), secret)
 
     def _is_late(self, now: b.Round, late_rounds: int) -> bool:
         """Whether the last update learned missed its own round and the task still takes it: it was committed nowhere, and the
@@ -206,7 +206,7 @@ class Trainer:
 
     def _unless_stopped(self, step: int, total: int) -> None:
         if self.workshop.stop.is_set():
-            raise _Stopped
+            raise Stopped
 
     def private_part(
         self, workload: learning.Workload, public_blocks: Sequence[str], seed: int
@@ -215,3 +215,25 @@ class Trainer:
         initial = learning.split(workload.initial_model(seed), public_blocks)[1]
         stored = self.journal.get("private-model")
         return initial if stored is None else learning.from_bytes(stored, learning.shapes_of(initial))
+
+
+def refuse_clipped(spec: TaskSpec, me: str, update: NDArray[np.floating]) -> None:
+    """ClippedUpdate if too much of an update (d,) is beyond the task's bound."""
+    beyond = clipped(update, parameters_of(spec))
+    metrics.CLIPPED.labels(spec.task_id).observe(beyond / update.size)
+    if beyond > MOST_CLIPPED * update.size:
+        raise ClippedUpdate(
+            f"{beyond} of {update.size} values are beyond the task's bound, the largest {np.abs(update).max():.3g}: "
+            f"at most {MOST_CLIPPED:.0%} may be; lower the step size, or publish with a larger encryption.bound"
+        )
+    if beyond:
+        log.warning("clipped", task=spec.task_id, identity=me, values=beyond, of=update.size)
+
+
+def refuse_nothing(spec: TaskSpec, update: NDArray[np.floating]) -> None:
+    """NothingLearned if the nearest steps of an update (d,) are all zero."""
+    if not ckks.quantise(update, parameters_of(spec)).any():
+        raise NothingLearned(
+            "every value of the update rounds to zero on the task's grid: the model knows this data already, "
+            "or its learning rate is too low for steps of this size"
+        )

@@ -15,9 +15,9 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
-from quorumlearn_proto.protocol import ACCUSE, CEREMONY, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
+from quorumlearn_proto.protocol import ACCUSE, CEREMONY, GRANT, OF_MINERS, ROUND, Actor, KeyStep, RoundStep
 
-from quorumlearn.nodes.steps import yet_to_act
+from quorumlearn.nodes.steps import is_revealed, yet_to_act
 
 FOR_OWNERS = frozenset({b.KEY, b.COMMIT, b.ENDED})
 """The phases in which an owner looks: a round's end begins the next one."""
@@ -25,6 +25,8 @@ FOR_MINERS = FOR_OWNERS | {phase for phase, step in ROUND.items() if step.actor 
 """The phases in which a miner looks."""
 AFTER_SCREEN = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.SCREEN)})
 """Where a round is that has gone on from SCREEN; KEY and COMMIT are the next round's."""
+AFTER_REPLAY = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.REPLAY)})
+"""The same of REPLAY."""
 CHALLENGE = "blocks:Challenge"
 FOR_EVERY_SEAT = {ACCUSE, CHALLENGE}
 """What other seats answer although nothing moved."""
@@ -43,6 +45,11 @@ def entered(events: Sequence[LedgerEvent], phases: Collection[b.Phase]) -> bool:
 def seat_may_act(events: Sequence[LedgerEvent]) -> bool:
     """Whether a seat may have something to do."""
     return moved(events) or any(event.kind in FOR_EVERY_SEAT for event in events)
+
+
+def granted(events: Sequence[LedgerEvent]) -> bool:
+    """Whether an owner has given a round's keys to sealed data."""
+    return any(event.kind == GRANT for event in events)
 
 
 def challenged(events: Sequence[LedgerEvent]) -> bool:
@@ -78,7 +85,7 @@ def open_steps(view: b.TaskView) -> Iterator[tuple[RoundStep | KeyStep, int, set
             case Actor.COMMITTED:
                 yield step, now.number, {one for one in submitted if not step.done(submitted[one])}
             case Actor.REVEALED:
-                revealed = {who: one for who, one in submitted.items() if ROUND[b.REVEAL].done(one)}
+                revealed = {who: one for who, one in submitted.items() if is_revealed(one)}
                 yield step, now.number, {who for who, one in revealed.items() if not step.done(one)}
             case Actor.SEATS if not step.shows:
                 yield step, now.number, yet_to_act(view, now.number)

@@ -27,6 +27,7 @@ from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import ModelError, WorkloadError
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes.committee.ceremony_part import KeptClosedError, LostSecretError
+from quorumlearn.nodes.datakeys import DataKeysError
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.feed import AWAY_SECONDS, News, TaskFeed, next_deadline
@@ -34,6 +35,7 @@ from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.pin import AlteredTaskError
 from quorumlearn.nodes.waiting import LongWait, place_of, waits_for
+from quorumlearn.replay import ChunkError
 from quorumlearn.robust import RuleError
 
 log = structlog.get_logger()
@@ -43,6 +45,8 @@ OF_ONE_STEP: Mapping[type[Exception], str] = {
     ArtifactError: "the store answers, and has what another owes it",
     ExchangeError: "another's part is as the ledger says, or the step is over",
     CkksError: "the parts of others can be used, or the step is over",
+    ChunkError: "the task's data can be used, or the round is over",
+    DataKeysError: "the file of the owner's content keys can be used",
     KeptClosedError: "the ledger has gone on to another attempt at the key",
     LostSecretError: "the round is over: this seat sits it out",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -63,6 +63,8 @@ FUNDS = 1_000_000
 TIMEOUT_S = 100
 SLACK_MS = 500
 SEALING_KEY = bytes(range(64))
+TIMEOUTS = set(Timeouts.DESCRIPTOR.fields_by_name) - {"trace", "replay"}
+"""Of a task in which nobody replays."""
 CARRIED_STEPS = {
     CeremonyStep.KEY_COMMIT: "CommitKey",
     CeremonyStep.KEY_REVEAL: "RevealKey",
@@ -118,7 +120,7 @@ def spec(**changes: object) -> TaskSpec:
             sketch_size=256,
             update_size=51154,
         ),
-        timeouts=Timeouts(**dict.fromkeys(Timeouts.DESCRIPTOR.fields_by_name, TIMEOUT_S)),
+        timeouts=Timeouts(**dict.fromkeys(TIMEOUTS, TIMEOUT_S)),
         reward=RewardSplit(per_round=1000, miners_bp=7000, verifiers_bp=2000, proposer_bp=1000),
         stakes=Stakes(miner=100, miner_slash=40, verifier=200, verifier_slash=50, challenge=30),
         tolerance_bp=100,
@@ -266,7 +268,12 @@ class Play:
     def key_words(
         self, function: str, seat: int, number: int = 1, attempt: int = 1, key: str = "key"
     ) -> tuple[str, ...]:
-        parts = {
+        part = self.key_parts(seat, number, key)[function]
+        return f"blocks:{function}", TASK, str(number), str(attempt), js(part)
+
+    def key_parts(self, seat: int, number: int, key: str) -> dict[str, KeyContribution]:
+        """What an honest seat contributes to a round's ceremony, by function."""
+        return {
             "CommitKey": KeyContribution(
                 public_share=ref(f"share {seat} {number}"),
                 beacon_commitment=commitment(seat, number),
@@ -277,7 +284,6 @@ class Play:
             "ConfirmKey": KeyContribution(confirmed_key=ref(f"{key} {number}")),
             "OpenKey": KeyContribution(opened_sealing_key=SEALING_KEY),
         }
-        return f"blocks:{function}", TASK, str(number), str(attempt), js(parts[function])
 
     def contribute(
         self, function: str, seat: int, part: KeyContribution, number: int = 1, attempt: int = 1
@@ -448,7 +454,13 @@ class Play:
 
     def to(self, phase: Phase) -> None:
         """Play the round under way, everyone honest, until it is in this phase."""
-        steps = {
+        moves = self.moves()
+        while self.round().phase != phase:
+            moves[self.round().phase]()
+
+    def moves(self) -> dict[Phase, Callable[[], object]]:
+        """What honest identities do in each phase."""
+        return {
             Phase.KEY: self.honest_ceremony,
             Phase.COMMIT: lambda: (self.commit(), self.advance()),
             Phase.BEACON: self.beacon,
@@ -459,8 +471,6 @@ class Play:
             Phase.PROPOSE: self.propose,
             Phase.VALIDATE: self.vote,
         }
-        while self.round().phase != phase:
-            steps[self.round().phase]()
 
     def whole_round(self) -> None:
         self.to(Phase.VALIDATE)

@@ -4,7 +4,8 @@ Commit to b_i, show it and seal Shamir shares of s_i to the others, test that th
 collective key. What another seat spoiled raises `Faulty`, and becomes a complaint (`complaint`) when it cannot pass any more.
 
 Secrets live in the journal below `round-N/attempt-A` and are erased with the round: `secret` (s_i, until its shares are
-dealt), `sealing` (the round's private sealing key), `share` (this seat's share of s), `beacon`. The sealing key of an attempt
+dealt), `sealing` (the round's private sealing key), `share` (this seat's share of s), `beacon` and, where training is replayed, `start`
+(its parts of the round's beacons; the start beacon is revealed with the confirmation). The sealing key of an attempt
 that failed is opened (`open`), so that the fault can be found. That of an attempt that became the round's key protects the
 round's sketches and is never opened: not once this seat has seen it ready (the journal keeps `ready`), and not while the
 ledger shows no reason why the attempt has failed.
@@ -38,23 +39,30 @@ class KeptClosedError(Exception):
 
 @dataclass(frozen=True)
 class CeremonyPart:
-    """What one seat does in one attempt of one round's ceremony. `public_beacon` is its part of the beacon where a run is to
-    be repeated (nodes.randomness); in every other that is the system's, as all secrets are."""
+    """What one seat does in one attempt of one round's ceremony. `public_beacon` and `public_start` are its parts of the beacons where a
+    run is to be repeated (nodes.randomness); in every other those are the system's, as all secrets are. `starts`: training is replayed,
+    so that there is a start beacon; `profile` is the seat's numeric profile, where seats of a miner's own replay it."""
 
     attempt: Attempt
     journal: Journal
     seat: int
     public_beacon: bytes | None = None
+    public_start: bytes | None = None
+    starts: bool = False
+    profile: str = ""
 
     def commit(self) -> b.KeyContribution:
-        """Draw s_i, the sealing key and the part of the beacon; name their public sides by digest."""
+        """Draw s_i, the sealing key and the parts of the beacons; name their public sides by digest."""
         public = self._once("public", self._draw)
         sealing_key = self._once("sealing", sealing.new_key)
-        beacon = self._once("beacon", self._beacon)
+        beacon = self._once("beacon", lambda: _drawn(self.public_beacon))
+        start = self._once("start", lambda: _drawn(self.public_start)) if self.starts else None
         return b.KeyContribution(
             public_share=reference_of(public),
             beacon_commitment=beacon_commitment(beacon),
             sealing_key=sealing.public_key(sealing_key),
+            profile=self.profile,
+            start_commitment="" if start is None else beacon_commitment(start),
         )
 
     def reveal(self) -> b.KeyContribution:
@@ -109,7 +117,8 @@ class CeremonyPart:
         if not (opened == ckks.test_values(attempt.parameters, attempt.test_seed)).all():
             return complaint("the collective key decrypts the test ciphertext to something else")
         return b.KeyContribution(
-            confirmed_key=exchange.put(attempt.store, attempt.key_record(key), attempt.purpose)
+            confirmed_key=exchange.put(attempt.store, attempt.key_record(key), attempt.purpose),
+            start=self._entry("start").hex() if self.starts else "",
         )
 
     def mend(self) -> None:
@@ -172,9 +181,6 @@ class CeremonyPart:
         )
         return record.SerializeToString(deterministic=True)
 
-    def _beacon(self) -> bytes:
-        return secrets.token_bytes(32) if self.public_beacon is None else self.public_beacon
-
     def _once(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The journal's entry, made and written first if there is none."""
         known = self.journal.get(name)
@@ -191,6 +197,11 @@ class CeremonyPart:
                 "this seat cannot take part in the round"
             )
         return known
+
+
+def _drawn(public: bytes | None) -> bytes:
+    """A part of a beacon, 32 bytes: the system's, unless it is public."""
+    return secrets.token_bytes(32) if public is None else public
 
 
 def complaint(why: str) -> b.KeyContribution:

@@ -16,6 +16,7 @@ from quorumlearn_proto.contribution import divided, sums_of
 from quorumlearn_proto.derived import miner_groups, sum_fault, weights_of
 from quorumlearn_proto.task_pb2 import TaskSpec
 
+from quorumlearn.nodes import steps
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.journal import Journal
 
@@ -27,7 +28,7 @@ class NotAuthorised(ExchangeError):
 def expected(view: b.TaskView, purpose: Purpose) -> b.Authorisation:
     """What the ledger's other records of the round come to: `at_ms` is left out, updates are in the miners' order."""
     now = view.round
-    updates = {one.miner: one.manifest.update for one in view.submissions if one.HasField("manifest")}
+    updates = {one.miner: one.manifest.update for one in steps.sketched(view)}
     wanted = b.Authorisation(task_id=now.task_id, round=now.number, purpose=purpose)
     if purpose == SKETCH_DECRYPTION:
         wanted.updates.extend(updates[miner] for miner in sorted(updates))

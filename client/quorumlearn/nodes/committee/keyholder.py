@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.protocol import CEREMONY
+from quorumlearn_proto.recompute import recomputes
 
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
 from quorumlearn.nodes import metrics, randomness, steps, triggers
@@ -25,6 +26,7 @@ from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint_of
 from quorumlearn.nodes.committee.each_open_step import do_each
 from quorumlearn.nodes.committee.sending import KeyStepAt, Sender
 from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.exactness import profile_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.steps import KEY_STEPS, Step
@@ -44,11 +46,13 @@ class KeyHolder:
     journal: Journal
     sender: Sender
     repeatable: bool = False
+    profile_of: Callable[[t.TaskSpec], str] = profile_of
     clock: Callable[[], float] = time.time
     advance_delay: float = 0.0
     next_look: float | None = None
     _contributed: tuple[KeyStepAt, b.KeyContribution] | None = None
     _seen: dict[tuple[int, int], dict[str, bytes]] = field(default_factory=dict)
+    _own_profile: str | None = None
 
     @property
     def _now_ms(self) -> int:
@@ -140,8 +144,22 @@ class KeyHolder:
 
     def _part(self, view: b.TaskView, ceremony: b.Ceremony, seat: int) -> CeremonyPart:
         seen = self._seen.setdefault((ceremony.round, ceremony.attempt), {})
-        public = randomness.public_beacon(view.task.spec, ceremony.round, self.me, repeatable=self.repeatable)
-        return ceremony_part(view, ceremony, seat, self.store, self.journal, seen, public)
+        spec, repeatable = view.task.spec, self.repeatable
+        part = ceremony_part(view, ceremony, seat, self.store, self.journal, seen)
+        return replace(
+            part,
+            public_beacon=randomness.public_beacon(spec, ceremony.round, self.me, repeatable=repeatable),
+            public_start=randomness.public_start(spec, ceremony.round, self.me, repeatable=repeatable),
+            profile=self._profile(spec),
+        )
+
+    def _profile(self, spec: t.TaskSpec) -> str:
+        """Of this process, where float32 is replayed: found out once."""
+        if spec.recompute.exactness != t.PROFILE:
+            return ""
+        if self._own_profile is None:
+            self._own_profile = self.profile_of(spec)
+        return self._own_profile
 
 
 def ceremony_part(
@@ -151,7 +169,6 @@ def ceremony_part(
     store: ArtifactStore,
     journal: Journal,
     seen: dict[str, bytes],
-    public_beacon: bytes | None = None,
 ) -> CeremonyPart:
     """A seat's part in the current attempt of a ceremony; `journal` is the task's, `seen` what was read in the attempt."""
     spec, number, attempt = view.task.spec, ceremony.round, ceremony.attempt
@@ -167,5 +184,5 @@ def ceremony_part(
         ),
         journal=journal.below(f"round-{number}/attempt-{attempt}"),
         seat=seat,
-        public_beacon=public_beacon,
+        starts=recomputes(spec),
     )

@@ -1,6 +1,6 @@
 """A verifier's part in one round, from the revealed updates to the opened aggregate (docs/protocol.md).
 
-SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
+REPLAY, where trainings are replayed: nodes.committee.replaying. SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
 read the others', open, compare with the last public steps, which are sketched while miners reveal. OPEN: a partial decryption of the
 selected sum. PROPOSE, VALIDATE: hold all partial decryptions against each other and the sketches.
 
@@ -12,8 +12,9 @@ for until `grace_over`, then it counts as not there. What is derived is kept in 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import structlog
@@ -34,13 +35,15 @@ from quorumlearn.artifacts import (
     BadReference,
     reference_of,
 )
-from quorumlearn.nodes import candidate, exchange, salts, screening
+from quorumlearn.nodes import candidate, exchange, salts, screening, steps
 from quorumlearn.nodes.committee import guard, sketch_shares
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.basis import basis_of, unfounded_votes
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
+from quorumlearn.nodes.committee.confirming import Unsound
 from quorumlearn.nodes.committee.openings import Opened, Shares, open_sketches
 from quorumlearn.nodes.committee.partials import Verified, believed, verify
+from quorumlearn.nodes.committee.replaying import Replaying
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.guarantee import round_lacks
 from quorumlearn.nodes.journal import Journal
@@ -67,6 +70,7 @@ class RoundPart:
     workers: ckks.Workers
     position: Callable[[str], tuple[int, int]]
     chain: Chain
+    replaying: Replaying | None = None
     _steps: list[screening.Sketch] | None = None
     _sketched: list[screening.Sketched] | None = None
     _opened: Opened | None = None
@@ -118,7 +122,7 @@ class RoundPart:
                         )
                     except UNUSABLE as error:
                         unusable.append(Finding(one.seat, b.BAD_SKETCH_SHARES, str(error)))
-            revealed = [one for one in view.submissions if one.HasField("manifest")]
+            revealed = steps.sketched(view)
             claims = {one.miner: one.claim for one in revealed}
             opened = open_sketches(
                 self.parameters, self._plan(view), self._sketch(view), claims, posted, self.spec.byzantine
@@ -127,8 +131,11 @@ class RoundPart:
             self._sketched = None
         return self._opened
 
-    def vote(self, view: b.TaskView, grace_over: bool) -> tuple[b.Selection, str]:
-        """This seat's selection and its basis; ckks.BadPartial if the sketches mean nothing."""
+    def vote(
+        self, view: b.TaskView, grace_over: bool, unsound: Mapping[str, Unsound] = MappingProxyType({})
+    ) -> tuple[b.Selection, str]:
+        """This seat's selection and its basis; ckks.BadPartial if the sketches mean nothing. `unsound` are the miners whose work does not
+        stand, where trainings are replayed."""
         opened = self.opened(view, grace_over)
         if opened.undecided:
             raise ckks.BadPartial(f"no vote on round {view.round.number}: {opened.undecided}")
@@ -145,6 +152,7 @@ class RoundPart:
             ckks.sketch_rounding(self.parameters),
             miner_groups(view.opened),
             self._public_steps(view),
+            unsound,
         )
         lacks = round_lacks(self.spec, selection)
         if lacks:
@@ -253,7 +261,7 @@ class RoundPart:
     def _sealed_shares(
         self, view: b.TaskView, overtaken: Callable[[], bool], grace_over: bool
     ) -> SketchShares:
-        revealed = [one for one in view.submissions if one.HasField("manifest")]
+        revealed = steps.sketched(view)
         passed_on = [self._salt(view.round, one, grace_over) for one in revealed]
         sketched, share, plan = self._sketch(view, overtaken), self.ceremony.share(), self._plan(view)
         shares = [
@@ -290,7 +298,7 @@ class RoundPart:
         self, view: b.TaskView, overtaken: Callable[[], bool] = screening.never
     ) -> list[screening.Sketched]:
         """The sketches of the round's revealed updates; those that the store did not have are looked for again."""
-        submissions = [one for one in view.submissions if one.HasField("manifest")]
+        submissions = steps.sketched(view)
         known = {
             one.coverage.miner: one
             for one in self._sketched or ()

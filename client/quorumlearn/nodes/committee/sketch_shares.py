@@ -9,7 +9,7 @@ from quorumlearn_proto.artifact_pb2 import SketchPayload, SketchShares
 
 from quorumlearn import ckks
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import exchange, screening
+from quorumlearn.nodes import exchange, screening, steps
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
 from quorumlearn.nodes.committee.openings import Shares
 from quorumlearn.nodes.encryption import polynomial_bytes
@@ -43,7 +43,7 @@ def read(
     posted: b.Screening,
 ) -> Shares:
     """What a seat posted, opened. ExchangeError or DecodeError if it does not hold together, or what `exchange.get` raises."""
-    now, revealed = view.round, [one for one in view.submissions if one.HasField("manifest")]
+    now, revealed = view.round, steps.sketched(view)
     record = exchange.get(
         store,
         SketchShares,

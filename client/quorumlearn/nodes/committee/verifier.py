@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.event_pb2 import LedgerEvent
+from quorumlearn_proto.recompute import replays
 from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn import ckks, robust
@@ -23,6 +24,7 @@ from quorumlearn.nodes.committee.each_open_step import do_each
 from quorumlearn.nodes.committee.keyholder import ceremony_part
 from quorumlearn.nodes.committee.openings import Opened
 from quorumlearn.nodes.committee.partials import Verified
+from quorumlearn.nodes.committee.replaying import Confirmed, Replaying
 from quorumlearn.nodes.committee.round_part import RoundPart
 from quorumlearn.nodes.committee.sending import GATHER_SECONDS, Sender
 from quorumlearn.nodes.committee.showing import Showing
@@ -33,6 +35,8 @@ from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable
 from quorumlearn.nodes.public_steps import Chain
 from quorumlearn.nodes.steps import Step
+from quorumlearn.nodes.tracing import Reader
+from quorumlearn.nodes.training import Workshop
 
 log = structlog.get_logger()
 
@@ -52,6 +56,8 @@ class Verifier:
     validator: Validator
     position: Callable[[str], tuple[int, int]]
     workers: ckks.Workers
+    workshop: Workshop
+    reader: Callable[[Callable[[], bytes]], Reader]
     leaving: bool = False
     may_begin: Callable[[], bool] = lambda: True
     seated: Callable[[b.TaskView], None] = lambda _: None
@@ -112,6 +118,14 @@ class Verifier:
             market.leave_committee(task)
         elif step is Step.BEACON:
             self.sender.send(view, news, market.reveal_beacon, self._round(view).ceremony.beacon())
+        elif step is Step.REPLAY:
+            report = self._replaying(view).report(
+                view,
+                lambda: triggers.entered(news(), triggers.AFTER_REPLAY),
+                early=not updates_grace_over(view.round, steps.seconds_of(view, view.round), self._now_ms),
+                last=self._grace_over(view),
+            )
+            self.sender.send(view, news, market.post_replay, report)
         elif step is Step.SCREEN:
             shares = self._round(view).sketch_shares(
                 view,
@@ -120,9 +134,16 @@ class Verifier:
             )
             self.sender.send(view, news, market.post_sketch, shares)
         elif step is Step.SELECT:
-            last = self._grace_over(view)
-            if not self._accuse(view, self._round(view).opened(view, last), b.BAD_SKETCH_SHARES):
-                self.sender.send(view, news, market.vote_selection, *self._round(view).vote(view, last))
+            last, part = self._grace_over(view), self._round(view)
+            if self._accuse(view, part.opened(view, last), b.BAD_SKETCH_SHARES):
+                return True
+            if not replays(view.task.spec):
+                self.sender.send(view, news, market.vote_selection, *part.vote(view, last))
+                return True
+            confirmed = self._replaying(view).confirmed(view, lambda: triggers.moved(news()), last=last)
+            if not self._accuse(view, confirmed, b.FALSE_REPLAY):
+                vote = part.vote(view, last, confirmed.unsound)
+                self.sender.send(view, news, market.vote_selection, *vote)
         elif step is Step.OPEN:
             unfounded = Opened({}, self._round(view).unfounded(view))
             if not self._accuse(view, unfounded, b.UNFOUNDED_VOTE):
@@ -169,7 +190,7 @@ class Verifier:
     def _verified(self, view: b.TaskView) -> Verified:
         return self._round(view).verified(view, self._grace_over(view))
 
-    def _accuse(self, view: b.TaskView, found: Opened | Verified, fault: b.Fault) -> bool:
+    def _accuse(self, view: b.TaskView, found: Opened | Verified | Confirmed, fault: b.Fault) -> bool:
         """Accuse a seat, or nobody, of what is found and this seat has not said; False if there is nothing left to say."""
         accused = unsaid(view, self._seat(view), found, fault)
         if accused is None:
@@ -190,19 +211,37 @@ class Verifier:
         """This seat's part in the round under way."""
         task, number = view.task.spec.task_id, view.round.number
         if self._playing is None or self._playing[0] != number:
+            ceremony = ceremony_part(
+                view, steps.ceremony_of(view, number), self._seat(view), self.store, self.journal, {}
+            )
+            journal = self.journal.below(f"round-{number}")
             part = RoundPart(
                 spec=view.task.spec,
-                ceremony=ceremony_part(
-                    view, steps.ceremony_of(view, number), self._seat(view), self.store, self.journal, {}
-                ),
+                ceremony=ceremony,
                 store=self.store,
-                journal=self.journal.below(f"round-{number}"),
+                journal=journal,
                 workers=self.workers,
                 position=self.position,
                 chain=self._chain_of(task),
             )
+            if replays(view.task.spec):
+                part.replaying = Replaying(
+                    me=self.me,
+                    spec=view.task.spec,
+                    ceremony=ceremony,
+                    store=self.store,
+                    journal=journal,
+                    reader=self.reader(ceremony.sealing_key),
+                    workshop=self.workshop,
+                )
             self._playing = number, part
         return self._playing[1]
+
+    def _replaying(self, view: b.TaskView) -> Replaying:
+        """This seat's replays in the round under way."""
+        found = self._round(view).replaying
+        assert found is not None, "only a task that is replayed has these steps"
+        return found
 
     def _chain_of(self, task: str) -> Chain:
         if self._chain is None:
@@ -218,7 +257,9 @@ class Verifier:
 SEATED = "seated"
 
 
-def unsaid(view: b.TaskView, seat: int, found: Opened | Verified, fault: b.Fault) -> Finding | None:
+def unsaid(
+    view: b.TaskView, seat: int, found: Opened | Verified | Confirmed, fault: b.Fault
+) -> Finding | None:
     """The first finding about another seat of the round that this seat has not accused it of; None if there is none left.
 
     Seat 0 is nobody: something is wrong, with this fault, and it cannot be told whose fault it is.

@@ -1,0 +1,306 @@
+"""A seat's replays in one round: what is drawn for it in REPLAY, and in SELECT whatever the reports leave open.
+
+Rules:
+- an opening's size is checked before it is read, and it is parsed strictly. What is wrong with it is its miner's, and a finding
+  (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and once its time is over says that it cannot tell;
+- each replay that was done is in the journal, and the report before its digest is on the ledger: restarted, a seat says the same;
+- a replay takes one of the node's places to train at, and ends once nobody waits for it;
+- which openings were there when a third of REPLAY was over is noted, and those that somebody has removed since are shown again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from quorumlearn_proto import block_pb2 as b
+from quorumlearn_proto.artifact_pb2 import MISSING, WRONG, Replay
+from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.recompute import drawn_items, team_of
+from quorumlearn_proto.task_pb2 import TaskSpec
+
+from quorumlearn import learning, replay
+from quorumlearn.artifacts import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    ArtifactStore,
+    ArtifactTooLarge,
+    BadReference,
+    reference_of,
+)
+from quorumlearn.learning.exact import ExactTraining
+from quorumlearn.nodes import drawn, exactness, exchange, metrics, opening
+from quorumlearn.nodes.chunks import NotGranted
+from quorumlearn.nodes.committee import confirming, reports
+from quorumlearn.nodes.committee.attempt import Finding
+from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
+from quorumlearn.nodes.committee.confirming import Replayed, Unsound
+from quorumlearn.nodes.committee.reports import FAILED, Report
+from quorumlearn.nodes.drawn import Item, Key
+from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.models import load_public
+from quorumlearn.nodes.screening import Overtaken, never
+from quorumlearn.nodes.tracing import Progress, Reader
+from quorumlearn.nodes.training import Stopped, Workshop
+
+log = structlog.get_logger()
+
+WAIT_SECONDS = 1.0
+"""How long a report that all seats show at the same time is looked for, before the step is tried again."""
+
+
+class CannotTell(exchange.ExchangeError):
+    """A training that this seat could not replay, and of which others have yet to vote."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """By miner, why work does not stand; and whose reports are false."""
+
+    unsound: Mapping[str, Unsound]
+    false: tuple[Finding, ...] = ()
+    undecided: str = ""
+
+
+@dataclass
+class Replaying:
+    """Of one seat in one round; `journal` holds the round's entries."""
+
+    me: str
+    spec: TaskSpec
+    ceremony: CeremonyPart
+    store: ArtifactStore
+    journal: Journal
+    reader: Reader
+    workshop: Workshop
+    _base: tuple[ExactTraining, learning.Model] | None = field(default=None, repr=False)
+    _confirmed: Confirmed | None = None
+
+    def report(
+        self,
+        view: b.TaskView,
+        overtaken: Callable[[], bool] = never,
+        *,
+        early: bool = False,
+        last: bool = False,
+    ) -> ArtifactRef:
+        """Replay what is drawn for this seat; the report is kept, and not shown yet. `early`: no third of REPLAY is over; `last`: two are, and
+        nothing is waited for any more. ArtifactMissing or CannotTell before, while there is something to wait for; Overtaken."""
+        stored = self.journal.get("replays")
+        if stored is None:
+            self._look(view, early=early)
+            mine = reports.of_seat(drawn.items(view), self.ceremony.seat)
+            found = self.replayed(view, mine, overtaken)
+            if not last:
+                _refuse_gaps(mine, found)
+            stored = reports.made(view.round, self.ceremony.seat, [found[one.key].replay for one in mine])
+            self.journal.put("replays", stored)
+            log.info("replayed", **self._about(view), items=len(mine), wrong=_count(found, WRONG))
+        return reference_of(stored)
+
+    def confirmed(self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool) -> Confirmed:
+        """What holds of the round's trainings, once REPLAY has closed. ArtifactMissing, CannotTell and Overtaken as in `report`."""
+        if self._confirmed is None:
+            items = drawn.items(view)
+            self._show()
+            said, unusable = self._reports(view, items, last)
+            contested = confirming.contested(items, said)
+            if contested:
+                log.info("replays what reports leave open", **self._about(view), items=len(contested))
+            own = self.replayed(view, contested, overtaken)
+            false = confirming.false_reports(
+                contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
+            )
+            unsound = self._told_by_votes(view, confirming.unsound(items, said, own), last)
+            self._confirmed = Confirmed(unsound, (*unusable, *false))
+        return self._confirmed
+
+    def replayed(
+        self, view: b.TaskView, items: Iterable[Item], overtaken: Callable[[], bool] = never
+    ) -> dict[Key, Replayed]:
+        """This seat's replay of each item, done once. What the store does not have, and what failed here, is tried again when asked again."""
+        wanted: dict[str, list[int]] = {}
+        for one in items:
+            wanted.setdefault(one.miner, []).append(one.number)
+        found: dict[Key, Replayed] = {}
+        for one in drawn.revealed(view):
+            numbers = wanted.get(one.miner, [])
+            known = {number: self._kept(one.miner, number) for number in numbers}
+            found |= {(one.miner, number): done for number, done in known.items() if done is not None}
+            left = [number for number, done in known.items() if done is None]
+            if left:
+                for done in self._checked(view, one, left, overtaken):
+                    found[done.replay.miner, done.replay.item] = done
+                    if done.replay.found not in (MISSING, FAILED):
+                        self._keep(done)
+        return found
+
+    def _checked(
+        self, view: b.TaskView, one: b.Submission, numbers: Sequence[int], overtaken: Callable[[], bool]
+    ) -> list[Replayed]:
+        spec, now = self.spec, view.round
+        if self.ceremony.seat not in drawn.able_seats(view, one.manifest.profile):
+            return _all(one, numbers, FAILED)
+        count = _chunks_of(spec, now, one)
+        if count is None:
+            return _all(one, numbers, WRONG)
+        _, team = team_of(now, one.miner)
+        try:
+            data = self.reader.samples(view, team, count)
+        except NotGranted as error:
+            log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
+            return _all(one, numbers, FAILED)
+        training, base = self._begun(view)
+        work = exactness.work_of(spec, now, one.miner, base, data, training, count)
+        try:
+            artifact = opening.fetched(self.store, view, one, opening.most_bytes(spec, work))
+            plain = opening.opened(view, one, artifact, self.ceremony.sealing_key, self.ceremony.seat)
+        except (ArtifactMissing, ArtifactCorrupt, opening.NoOpening):
+            return _all(one, numbers, MISSING)
+        except (ArtifactTooLarge, BadReference):
+            return _all(one, numbers, WRONG)
+        progress = Progress("replays", spec.task_id, now.number, self.me)
+        try:
+            with self.workshop.slots:
+                began = time.monotonic()
+                findings = replay.check(
+                    plain,
+                    one,
+                    work,
+                    parameters_of(spec),
+                    bytes.fromhex(now.beacon),
+                    drawn=drawn_items(spec, now.beacon, one.miner, one.manifest.steps),
+                    items=numbers,
+                    on_step=progress.unless(self.workshop.stop, overtaken),
+                )
+                metrics.REPLAY_SECONDS.labels(spec.task_id).inc(time.monotonic() - began)
+        except Stopped as error:
+            raise Overtaken("the round has gone on, what was replayed for it is dropped") from error
+        metrics.REPLAYED_SEGMENTS.labels(spec.task_id).inc(sum(item <= work.segments for item in numbers))
+        for finding in findings:
+            if finding.reason:
+                log.warning(
+                    finding.outcome.value,
+                    **self._about(view),
+                    miner=one.miner,
+                    item=finding.item,
+                    why=finding.reason,
+                )
+        return [_replayed(one, finding) for finding in findings]
+
+    def _begun(self, view: b.TaskView) -> tuple[ExactTraining, learning.Model]:
+        if self._base is None:
+            base = load_public(self.store, self.spec, view.round.base.model)
+            self._base = exactness.training_of(self.spec), base
+        return self._base
+
+    def _look(self, view: b.TaskView, *, early: bool) -> None:
+        """Have a copy of every opening, note which came early, and show again what somebody has removed."""
+        for one in drawn.revealed(view):
+            if one.HasField("opening"):
+                with contextlib.suppress(ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge, BadReference):
+                    data = opening.fetched(self.store, view, one, opening.likely_bytes(self.spec))
+                    opening.show_again(self.store, one, data)
+                    if early:
+                        self.journal.put(f"early/{one.miner}", b"1")
+
+    def _had_early(self, view: b.TaskView) -> set[str]:
+        miners = [one.miner for one in drawn.revealed(view)]
+        return {miner for miner in miners if self.journal.get(f"early/{miner}") is not None}
+
+    def _show(self) -> None:
+        stored = self.journal.get("replays")
+        if stored is not None:
+            self.store.put(stored, self.ceremony.attempt.purpose)
+
+    def _reports(
+        self, view: b.TaskView, items: Sequence[Item], last: bool
+    ) -> tuple[dict[int, Report], list[Finding]]:
+        """What the seats report, and whose reports cannot be used. After SELECT, or once the grace is over, nobody is waited for."""
+        said: dict[int, Report] = {}
+        unusable: list[Finding] = []
+        for one in view.screenings:
+            if not one.HasField("replays"):
+                continue
+            try:
+                with contextlib.suppress(ArtifactMissing):
+                    self.store.wait(one.replays, timeout=WAIT_SECONDS, poll=0.01, author=one.verifier)
+                said[one.seat] = reports.read(self.store, view.round, one, reports.of_seat(items, one.seat))
+            except (ArtifactMissing, ArtifactCorrupt):
+                if not last:
+                    raise
+                unusable.append(Finding(one.seat, b.FALSE_REPLAY, "its report is not in the store"))
+            except (ArtifactTooLarge, BadReference, exchange.ExchangeError) as error:
+                unusable.append(Finding(one.seat, b.FALSE_REPLAY, str(error)))
+        return said, unusable
+
+    def _told_by_votes(
+        self, view: b.TaskView, found: Mapping[str, Unsound], last: bool
+    ) -> dict[str, Unsound]:
+        """The same, with what t seats have voted of those of whom this seat cannot tell."""
+        told: dict[str, Unsound] = {}
+        for miner, one in found.items():
+            if one.sure:
+                told[miner] = one
+                continue
+            voted = confirming.by_votes(view, miner)
+            if voted is None and not last:
+                raise CannotTell(f"of {miner} others have yet to vote: {one.detail}")
+            if voted != "stands":
+                told[miner] = one if voted is None else voted
+        return told
+
+    def _kept(self, miner: str, number: int) -> Replayed | None:
+        data = self.journal.get(f"replayed/{miner}/{number}")
+        if data is None:
+            return None
+        claimed, _, record = data.partition(b"\n")
+        return Replayed(Replay.FromString(record), claimed.decode())
+
+    def _keep(self, done: Replayed) -> None:
+        record = done.replay.SerializeToString(deterministic=True)
+        name = f"replayed/{done.replay.miner}/{done.replay.item}"
+        self.journal.put(name, done.claimed.encode() + b"\n" + record)
+
+    def _about(self, view: b.TaskView) -> dict[str, object]:
+        return {"task": self.spec.task_id, "round": view.round.number, "identity": self.me}
+
+
+def _chunks_of(spec: TaskSpec, now: b.Round, one: b.Submission) -> int | None:
+    """On how many of its team's chunks a miner says to have trained; None if it cannot have."""
+    _, team = team_of(now, one.miner)
+    count, rest = divmod(one.manifest.steps, spec.recompute.chunk_steps)
+    return count if not rest and 1 <= count <= len(team.chunks) else None
+
+
+def _all(one: b.Submission, numbers: Iterable[int], found: int) -> list[Replayed]:
+    """The same of all these items, where none was replayed."""
+    return [Replayed(Replay(miner=one.miner, item=number, found=found)) for number in numbers]
+
+
+def _replayed(one: b.Submission, finding: replay.Finding) -> Replayed:
+    if finding.outcome is replay.Outcome.FAILED:
+        return Replayed(Replay(miner=one.miner, item=finding.item, found=FAILED), finding.claimed)
+    return Replayed(finding.record(one.miner), finding.claimed)
+
+
+def _refuse_gaps(items: Iterable[Item], found: Mapping[Key, Replayed]) -> None:
+    """ArtifactMissing or CannotTell if something of it may still be replayed."""
+    missing = [one for one in items if found[one.key].replay.found == MISSING]
+    if missing:
+        raise ArtifactMissing(f"the store does not have the openings of {_miners(missing)} (yet)")
+    failed = [one for one in items if found[one.key].replay.found == FAILED]
+    if failed:
+        raise CannotTell(f"{len(failed)} replays failed here, of {_miners(failed)}; they are tried again")
+
+
+def _miners(items: Iterable[Item]) -> str:
+    return ", ".join(sorted({one.miner for one in items}))
+
+
+def _count(found: Mapping[Key, Replayed], what: int) -> int:
+    return sum(one.replay.found == what for one in found.values())
