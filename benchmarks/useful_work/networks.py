@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from quorumlearn.learning import Model, Samples
 from quorumlearn.learning.exact import ExactTraining, exact_training
 
 from benchmarks.useful_work.linear import LinearTraining
+
+if TYPE_CHECKING:
+    from torch import nn
 
 GRID_BITS = 20
 FEATURES, CLASSES = 16, 4
@@ -64,45 +68,54 @@ def _linear() -> Network:
 
 
 def _in_torch(name: str, share: float, kind: str) -> Network:
-    import torch
-    from torch import nn
+    """A network of torch, which is imported when it is first needed."""
 
-    def dense() -> nn.Module:
-        return nn.Sequential(nn.Linear(FEATURES, 12), nn.Tanh(), nn.Dropout(0.2), nn.Linear(12, CLASSES))
+    @cache
+    def workload() -> learning.Workload:
+        from torch import optim
 
-    def convolution() -> nn.Module:
-        return nn.Sequential(
-            nn.Unflatten(1, (1, 4, 4)),
-            nn.Conv2d(1, 6, 3, padding=1),
-            nn.BatchNorm2d(6),
-            nn.GELU(),
-            nn.Flatten(),
-            nn.Linear(6 * 16, CLASSES),
-        )
-
-    made, optimiser = (dense, None) if kind == "sgd" else (convolution, torch.optim.Adam)
-    definition = learning.TorchWorkload(f"verdicts-{kind}", made, optimiser=optimiser)
-    rate = 0.1 if kind == "sgd" else 0.01
-    workload = definition.build(learning.TrainingConfig(batch_size=2, learning_rate=rate))
-
-    def raw() -> NDArray[np.float64]:
-        torch.set_num_threads(1)
-        module = made().double()
-        with torch.no_grad():
-            for number, one in enumerate(module.parameters()):
-                values = np.random.default_rng(number).random(one.shape) - 0.5
-                one.copy_(torch.from_numpy(values))
-        inputs = torch.from_numpy(np.random.default_rng(9).random((32, FEATURES)))
-        module.eval()
-        nn.functional.cross_entropy(module(inputs), torch.arange(32) % CLASSES).backward()  # type: ignore[no-untyped-call]
-        return np.concatenate(
-            [one.grad.numpy().ravel() for one in module.parameters() if one.grad is not None]
-        )
+        made, optimiser, rate = (_dense, None, 0.1) if kind == "sgd" else (_convolution, optim.Adam, 0.01)
+        definition = learning.TorchWorkload(f"verdicts-{kind}", made, optimiser=optimiser)
+        return definition.build(learning.TrainingConfig(batch_size=2, learning_rate=rate))
 
     return Network(
         f"{name} (torch)",
         share,
-        lambda portable: exact_training(workload, portable=portable, grid_bits=GRID_BITS),
-        workload.initial_model,
-        raw,
+        lambda portable: exact_training(workload(), portable=portable, grid_bits=GRID_BITS),
+        lambda seed: workload().initial_model(seed),
+        lambda: _raw(_dense() if kind == "sgd" else _convolution()),
     )
+
+
+def _dense() -> nn.Module:
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(FEATURES, 12), nn.Tanh(), nn.Dropout(0.2), nn.Linear(12, CLASSES))
+
+
+def _convolution() -> nn.Module:
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 4, 4)),
+        nn.Conv2d(1, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.GELU(),
+        nn.Flatten(),
+        nn.Linear(6 * 16, CLASSES),
+    )
+
+
+def _raw(module: nn.Module) -> NDArray[np.float64]:
+    import torch
+    from torch.nn import functional
+
+    torch.set_num_threads(1)
+    module = module.double().eval()
+    with torch.no_grad():
+        for number, one in enumerate(module.parameters()):
+            one.copy_(torch.from_numpy(np.random.default_rng(number).random(one.shape) - 0.5))
+    inputs = torch.from_numpy(np.random.default_rng(9).random((32, FEATURES)))
+    functional.cross_entropy(module(inputs), torch.arange(32) % CLASSES).backward()  # type: ignore[no-untyped-call]
+    found = [one.grad.numpy().ravel() for one in module.parameters() if one.grad is not None]
+    return np.concatenate(found)

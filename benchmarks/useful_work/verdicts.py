@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +30,7 @@ from quorumlearn_proto.block_pb2 import Manifest, Submission
 from quorumlearn_proto.recompute import drawn_segments
 
 from benchmarks.useful_work.networks import Network, networks
-from benchmarks.useful_work.options import Options
+from benchmarks.useful_work.options import Options, Row
 
 SEGMENTS, SEGMENT_STEPS, DRAWN = 20, 2, 5
 _WIDE = "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
@@ -127,72 +130,86 @@ class Case:
         return [*drawn_segments(beacon.hex(), self.miner, SEGMENTS, DRAWN), SEGMENTS + 1]
 
 
-def measure(options: Options) -> list[dict[str, object]]:
-    """A row for each network."""
+def measure(options: Options, chosen: Collection[str] | None = None) -> list[Row]:
+    """A row for each network, or for each whose name is chosen."""
     rows = []
-    for network in networks():
-        share = 18 if options.quick else round(options.verdicts * network.share)
-        trainings = max(1, -(-share // len(PATHS) ** 2))
-        with tempfile.TemporaryDirectory() as folder:
-            probes = _everywhere("train", network, Path(folder), trainings, options)
-            verdicts = _everywhere("judge", network, Path(folder), trainings, options)
-        counts = [one for found in verdicts for one in found]
-        rows.append(
-            {
-                "model": network.name,
-                "trainings": trainings * len(PATHS),
-                "verdicts": len(counts),
-                **{outcome.value: counts.count(outcome.value) for outcome in Outcome},
-                "different gradients": len({one for found in probes for one in found}),
-            }
-        )
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        paths = [stack.enter_context(_Path(name, folder, options.seed)) for name in PATHS]
+        pool = stack.enter_context(ThreadPoolExecutor(options.processes))
+        for at, network in enumerate(networks()):
+            if chosen is not None and network.name not in chosen:
+                continue
+            share = len(PATHS) ** 2 if options.quick else options.verdicts * network.share
+            trainings = math.ceil(share / len(PATHS) ** 2)
+            probes = list(pool.map(lambda one, n=(at, trainings): one.ask("train", *n), paths))
+            verdicts = list(pool.map(lambda one, n=(at, trainings): one.ask("judge", *n), paths))
+            counts = [one for found in verdicts for one in found]
+            rows.append(
+                {
+                    "model": network.name,
+                    "trainings": trainings * len(PATHS),
+                    "verdicts": len(counts),
+                    **{outcome.value: counts.count(outcome.value) for outcome in Outcome},
+                    "different gradients": len({one for found in probes for one in found}),
+                }
+            )
     return rows
 
 
-def _everywhere(
-    does: str, network: Network, folder: Path, trainings: int, options: Options
-) -> list[list[str]]:
-    """What the processes of all paths print, a few processes at a time."""
-    waiting, found = list(PATHS), []
-    running: list[subprocess.Popen[str]] = []
-    while waiting or running:
-        while waiting and len(running) < options.processes:
-            path = waiting.pop(0)
-            told = [does, network.name, path, str(folder), str(trainings), str(options.seed)]
-            running.append(_process(told, PATHS[path]))
-        process = running.pop(0)
-        out, _ = process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"a process that was to {does} ended with {process.returncode}")
-        found.append(json.loads(out))
-    return found
+class _Path:
+    """A process that computes on one path, and does a part when it is asked to."""
 
+    def __init__(self, name: str, folder: Path, seed: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.useful_work.verdicts", name, str(folder), str(seed)],
+            env={**os.environ, **PATHS[name]},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
-def _process(told: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.useful_work.verdicts", *told],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    def __enter__(self) -> _Path:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def ask(self, does: str, network: int, trainings: int) -> list[str]:
+        """What the process answers. RuntimeError if it has ended."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{json.dumps([does, network, trainings])}\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"a process that was to {does} ended with {process.wait()}")
+        return [str(one) for one in json.loads(answer)]
 
 
 def _cases(network: Network, path: str, trainings: int, seed: int) -> Iterator[Case]:
     return (Case(network, path, number, seed) for number in range(trainings))
 
 
-def _part(does: str, name: str, path: str, folder: str, trainings: str, seed: str) -> list[str]:
-    """One path's part: its miners' trainings, or its seats' verdicts on all. Trainings give a probe's digest."""
-    network = next(one for one in networks() if one.name == name)
-    training, where = network.training(True), Path(folder)
-    if does == "train":
-        for case in _cases(network, path, int(trainings), int(seed)):
-            case.train(training, where)
-        return [hashlib.sha256(network.raw().tobytes()).hexdigest()]
-    return [
-        case.judge(training, where) for of in PATHS for case in _cases(network, of, int(trainings), int(seed))
-    ]
+def _serve(path: str, folder: str, seed: str) -> None:
+    """One path's side: its miners' trainings, or its seats' verdicts on all, line by line. Trainings answer with a probe's digest."""
+    known, where = networks(), Path(folder)
+    for line in sys.stdin:
+        does, at, trainings = json.loads(line)
+        network = known[at]
+        training = network.training(True)
+        found = []
+        if does == "train":
+            for case in _cases(network, path, trainings, int(seed)):
+                case.train(training, where)
+            found.append(hashlib.sha256(network.raw().tobytes()).hexdigest())
+        else:
+            cases = (case for of in PATHS for case in _cases(network, of, trainings, int(seed)))
+            found += [case.judge(training, where) for case in cases]
+        sys.stdout.write(f"{json.dumps(found)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_part(*sys.argv[1:])))
+    _serve(*sys.argv[1:])

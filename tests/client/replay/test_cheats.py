@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ PLAYED: dict[str, tuple[Callable[[], Played], frozenset[int]]] = {
     "honest": (lambda: cheats.honest(work(), P), frozenset()),
     **{
         f"skips {sorted(skipped)}, {way.name}": (
-            lambda skipped=skipped, way=way: cheats.skipping(work(), P, skipped, way),
+            partial(cheats.skipping, work(), P, frozenset(skipped), way),
             frozenset(skipped),
         )
         for way in Way
