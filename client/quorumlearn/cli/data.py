@@ -39,12 +39,6 @@ Keys = Annotated[
     f"{EXIT_CODES}"
 )
 def publish(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE", help="What a node's file would name under `data`: a folder, a file."
-        ),
-    ],
     workload: Annotated[
         str, typer.Option(metavar="NAME", help="The workload that reads them and is trained.")
     ],
@@ -53,6 +47,13 @@ def publish(
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="What a task's file names under recompute.data."),
     ],
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="What a node's file would name under `data`: a folder, a file; left out, what the workload finds without.",
+        ),
+    ] = None,
     chunks: Annotated[int | None, typer.Option(min=1, help="Cut into so many chunks.")] = None,
     chunk_samples: Annotated[
         int | None,
@@ -105,7 +106,7 @@ def publish(
     where = opened(store, folder, who)
     if module is not None:
         learning.register(workload, module, Path.cwd())
-    with progress(f"reading {source}") as step:
+    with progress(f"reading {source or workload}") as step:
         made = data.cut(
             workload,
             source,

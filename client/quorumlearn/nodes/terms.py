@@ -81,6 +81,10 @@ class Terms(_Strict):
     least_threshold_share: BasisPoints = Field(5000, description="and so much of the committee's seats")
     least_flooding_bits: int = Field(40, ge=0, description="what hides a key in what it opens; encryption.*")
     least_aggregate: int = Field(2, ge=1, description="miners in a sum that is opened, at least")
+    regrouped_sums: bool = Field(
+        False,
+        description="whether a miner takes part where each round opens sums of other groups (reward.by contribution); docs/threat-model.md",
+    )
     least_local_steps: int = Field(
         5, ge=1, description="training steps of a round on the miner's data, at least: one alone shows them"
     )
@@ -109,6 +113,10 @@ def broken_terms(task: Task, terms: Terms, role: Staking, samples: int | None = 
     if own_data:
         together = least_aggregate(spec)
         found += _at_least("least_aggregate", terms.least_aggregate, "least opened sum", together)
+        if spec.reward.by_contribution and not terms.regrouped_sums:
+            found.append(
+                "accept.regrouped_sums is false: the task pays by contribution, so each round opens sums of other groups of miners"
+            )
     if strange:
         return found  # nothing is built at a stranger's word
     try:

@@ -114,6 +114,11 @@ BREACHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 OF_TRAINING: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"least_aggregate": 4}, "accept.least_aggregate is 4: the task's least opened sum is 3"),
     (
+        {"reward": {"per_round": 100, "by": "contribution"}},
+        {},
+        "accept.regrouped_sums is false: the task pays by contribution, so each round opens sums of other groups",
+    ),
+    (
         {"workload": {"name": "mnist-mlp", "config": {"batch_size": "300"}}},
         {},
         "accept.least_local_steps is 5: the task's number of local steps on 300 samples is 1",

@@ -80,6 +80,7 @@ class Replaying:
     workshop: Workshop
     _base: tuple[ExactTraining, learning.Model] | None = field(default=None, repr=False)
     _confirmed: Confirmed | None = None
+    _cpu_seconds: float = 0.0
 
     def report(
         self,
@@ -100,7 +101,7 @@ class Replaying:
                 _refuse_gaps(mine, found)
             stored = reports.made(view.round, self.ceremony.seat, [found[one.key].replay for one in mine])
             self.journal.put("replays", stored)
-            log.info("replayed", **self._about(view), items=len(mine), wrong=_count(found, WRONG))
+            log.info("replayed", **self._about(view), items=len(mine), wrong=_count(found, WRONG), **self._spent())
         return reference_of(stored)
 
     def confirmed(self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool) -> Confirmed:
@@ -113,6 +114,9 @@ class Replaying:
             if contested:
                 log.info("replays what reports leave open", **self._about(view), items=len(contested))
             own = self.replayed(view, contested, overtaken)
+            if contested:
+                wrong = _count(own, WRONG)
+                log.info("replayed", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
             false = confirming.false_reports(
                 contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
             )
@@ -167,7 +171,7 @@ class Replaying:
         progress = Progress("replays", spec.task_id, now.number, self.me)
         try:
             with self.workshop.slots:
-                began = time.monotonic()
+                began, computed = time.monotonic(), time.thread_time()
                 findings = replay.check(
                     plain,
                     one,
@@ -179,6 +183,7 @@ class Replaying:
                     on_step=progress.unless(self.workshop.stop, overtaken),
                 )
                 metrics.REPLAY_SECONDS.labels(spec.task_id).inc(time.monotonic() - began)
+                self._cpu_seconds += time.thread_time() - computed
         except Stopped as error:
             raise Overtaken("the round has gone on, what was replayed for it is dropped") from error
         metrics.REPLAYED_SEGMENTS.labels(spec.task_id).inc(sum(item <= work.segments for item in numbers))
@@ -192,6 +197,11 @@ class Replaying:
                     why=finding.reason,
                 )
         return [_replayed(one, finding) for finding in findings]
+
+    def _spent(self) -> dict[str, float]:
+        """What replaying took in processor time since it was last said."""
+        spent, self._cpu_seconds = self._cpu_seconds, 0.0
+        return {"cpu_seconds": round(spent, 3)}
 
     def _begun(self, view: b.TaskView) -> tuple[ExactTraining, learning.Model]:
         if self._base is None:
