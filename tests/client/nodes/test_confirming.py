@@ -126,7 +126,7 @@ def test_a_seat_whose_replay_fails_says_nothing_of_the_miner() -> None:
     reports, mine = said({(1, 0): entry(ITEMS[0], WRONG)}), own(entry(ITEMS[0], FAILED))
     assert false_reports(ITEMS[:1], reports, mine, ()) == []
     found = unsound(ITEMS, reports, mine)[MINER]
-    assert (found.reason, found.sure, found.proof) == (b.REASON_UNSPECIFIED, False, None)
+    assert (found.reason, found.sure, found.proof) == (b.UNCONFIRMED, False, None)
 
 
 PROOF = b.WorkProof(item=1, claimed="aa" * 32, replayed="bb" * 32, seats=[1, 2])

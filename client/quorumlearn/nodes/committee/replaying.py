@@ -261,7 +261,7 @@ class Replaying:
                 told[miner] = one
                 continue
             voted = confirming.by_votes(view, miner)
-            if voted is None and not (last and one.reason == b.MISSING_ARTIFACT):
+            if voted is None and not last:
                 raise CannotTell(f"of {miner} others have yet to vote: {one.detail}")
             if voted != "stands":
                 told[miner] = one if voted is None else voted
