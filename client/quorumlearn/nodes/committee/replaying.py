@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import MISSING, WRONG, Replay
+from quorumlearn_proto.artifact_pb2 import MISSING, WRONG, Replay, ReplayFinding
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.recompute import drawn_items, team_of
 from quorumlearn_proto.task_pb2 import TaskSpec
@@ -37,7 +37,7 @@ from quorumlearn.nodes.chunks import NotGranted
 from quorumlearn.nodes.committee import confirming, reports
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
-from quorumlearn.nodes.committee.confirming import Replayed, Unsound
+from quorumlearn.nodes.committee.confirming import Replayed
 from quorumlearn.nodes.committee.reports import FAILED, Report
 from quorumlearn.nodes.drawn import Item, Key
 from quorumlearn.nodes.encryption import parameters_of
@@ -46,6 +46,7 @@ from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.screening import Overtaken, never
 from quorumlearn.nodes.tracing import Progress, Reader
 from quorumlearn.nodes.training import Stopped, Workshop
+from quorumlearn.nodes.useful_work import Unsound
 
 log = structlog.get_logger()
 
@@ -88,8 +89,8 @@ class Replaying:
         early: bool = False,
         last: bool = False,
     ) -> ArtifactRef:
-        """Replay what is drawn for this seat; the report is kept, and not shown yet. `early`: no third of REPLAY is over; `last`: two are, and
-        nothing is waited for any more. ArtifactMissing or CannotTell before, while there is something to wait for; Overtaken."""
+        """Replay what is drawn for this seat; the report is kept, and not shown yet. `early`: no third of REPLAY is over; `last`: two
+        are, and nothing is waited for any more. ArtifactMissing or CannotTell before, while something may still come; Overtaken."""
         stored = self.journal.get("replays")
         if stored is None:
             self._look(view, early=early)
@@ -122,10 +123,10 @@ class Replaying:
     def replayed(
         self, view: b.TaskView, items: Iterable[Item], overtaken: Callable[[], bool] = never
     ) -> dict[Key, Replayed]:
-        """This seat's replay of each item, done once. What the store does not have, and what failed here, is tried again when asked again."""
+        """This seat's replay of each item, done once. What the store lacks, and what failed here, is tried again when asked again."""
         wanted: dict[str, list[int]] = {}
-        for one in items:
-            wanted.setdefault(one.miner, []).append(one.number)
+        for item in items:
+            wanted.setdefault(item.miner, []).append(item.number)
         found: dict[Key, Replayed] = {}
         for one in drawn.revealed(view):
             numbers = wanted.get(one.miner, [])
@@ -277,7 +278,7 @@ def _chunks_of(spec: TaskSpec, now: b.Round, one: b.Submission) -> int | None:
     return count if not rest and 1 <= count <= len(team.chunks) else None
 
 
-def _all(one: b.Submission, numbers: Iterable[int], found: int) -> list[Replayed]:
+def _all(one: b.Submission, numbers: Iterable[int], found: ReplayFinding) -> list[Replayed]:
     """The same of all these items, where none was replayed."""
     return [Replayed(Replay(miner=one.miner, item=number, found=found)) for number in numbers]
 
