@@ -153,9 +153,9 @@ class PortableOperations(TorchFunctionMode):
         if not training or not 0 < p < 1:
             return None
         alpha = 1.7580993408473766
-        scale = (1 - p) ** 0.5 * (1 + p * alpha * alpha) ** 0.5
+        scale = math.sqrt((1 - p) * (1 + p * alpha * alpha))
         kept = self._kept(shape, 1 - p, input)
-        found = (input * kept - alpha * (1 - kept)) / scale + alpha * p / scale * (1 - p) ** 0
+        found = (input * kept - alpha * (1 - kept) + alpha * p) / scale
         return input.copy_(found) if inplace else found
 
     def _rand(self, *size: Any, **given: Any) -> Tensor:

@@ -105,6 +105,7 @@ class SteppedTraining:
                 moving.gather(subject.parameters)
                 self._move(moving, step, log, chained)
                 self._settle(subject, moving, step, log, chained)
+                self._lend(subject, moving)
                 receipt = chained.digest()
                 if on_step is not None:
                     on_step(step + 1, total)
@@ -114,6 +115,25 @@ class SteppedTraining:
             )
         end = State(until, self._named(moving.weights), dict(moving.moments))
         return Stretch(end, tuple(log.entries), receipt, losses / seen)
+
+    def gradients(
+        self, state: State, data: Samples, *, seed: bytes, total: int
+    ) -> tuple[dict[str, Vector], dict[str, Vector]]:
+        """What the next step computes before anything is rounded: gradients, and buffers after it, by name. For measurements of how far
+        processors differ."""
+        batches = Batches(_samples(self._plan.name, data), seed, total, self._plan.epochs)
+        moving = _Moving(self._vector(state), self._moments(state), self._places)
+        with repeatable(), unfilled(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
+            self._give(subject, moving)
+            subject.learn(batches.of(state.step), state.step)
+            found = {
+                name: np.zeros(one.shape) if one.grad is None else one.grad.cpu().numpy().copy()
+                for name, one in subject.parameters.items()
+            }
+            kept = {
+                name: subject.buffer(name).detach().cpu().numpy().copy() for name in self._plan.layout.buffers
+            }
+        return found, kept
 
     def _move(self, moving: _Moving, step: int, log: TieLog, receipt: Receipt) -> None:
         """Round the gradient, and move by it."""
@@ -160,14 +180,19 @@ class SteppedTraining:
         """Have the subject's parameters lie in the vector of weights, and its buffers hold theirs."""
         whole = torch.from_numpy(moving.weights)
         for name, parameter in subject.parameters.items():
-            values = whole[self._places[name]].view(self.weights[name])
             if parameter.device.type == "cpu":
-                parameter.data = values
-            else:
-                parameter.data.copy_(values)
+                parameter.data = whole[self._places[name]].view(self.weights[name])
+        self._lend(subject, moving)
         with torch.no_grad():
             for name in self._plan.layout.buffers:
                 subject.buffer(name).copy_(whole[self._places[name]].view(self.weights[name]))
+
+    def _lend(self, subject: Subject, moving: _Moving) -> None:
+        """Copy the weights to parameters that lie on another device."""
+        for name, parameter in subject.parameters.items():
+            if parameter.device.type != "cpu":
+                values = torch.from_numpy(moving.weights[self._places[name]])
+                parameter.data.copy_(values.view(self.weights[name]))
 
     def _vector(self, state: State) -> Vector:
         self._refuse_unlike("weights", state.weights, self.weights)
