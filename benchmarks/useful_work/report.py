@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from benchmarks.useful_work.options import Found, Options, Table
+from benchmarks.useful_work.paths import PATHS
 
 GOAL = 2.0
 
@@ -92,7 +93,7 @@ def verdicts(options: Options) -> Found:
     from benchmarks.useful_work import verdicts as measured
 
     rows = measured.measure(options)
-    said = f"Verdicts on honest work, of miners and seats on {len(measured.PATHS)} paths of the processor"
+    said = f"Verdicts on honest work, of miners and seats on {len(PATHS)} paths of the processor"
     return Found(rows, (Table.of(said, rows),))
 
 
