@@ -27,7 +27,8 @@ from quorumlearn.learning.exact.stretch import Arrays, NearTie, State, Stretch
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.workload import OnStep
 
-BLOCK = 1 << 13
+BLOCK = 1 << 15
+"""Numbers that are worked on together. Receipts depend on it, as on `grid.FOLD`: all who replay have the same."""
 _RECEIPT = b"quorumlearn/receipt/1"
 _VARIANCE = "running_var"
 
