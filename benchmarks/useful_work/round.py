@@ -1,6 +1,7 @@
 """A round's time with and without replays, and what verification takes of training.
 
-The demo's task without its cheats is played by real nodes in each mode, in turns: `robust` (a rule tells cheats apart, training in float32),
+The demo's task without its cheats is played by real nodes in each mode, in turns: `robust` (a rule tells cheats apart, training in
+float32),
 `robust-and-recompute` (the rule, and parts of each training replayed, training as portable) and `recompute` (replays alone). Data, model,
 batches and steps are the same. Seconds are by the ledger's times, medians over the rounds after the first of all turns; processor
 seconds are what nodes log of trainings and replays, over all miners and all seats.

@@ -205,7 +205,7 @@ def _spent_fields(taken: Spent) -> dict[str, object]:
     return {
         "cpu_seconds_training": round(taken.training, 2),
         "cpu_seconds_replaying": round(taken.replaying, 2),
-        "replaying_share_of_cpu": round(taken.share, 4),
+        "cpu_seconds_settling": round(taken.settling, 2),
     }
 
 

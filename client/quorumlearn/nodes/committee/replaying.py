@@ -118,7 +118,7 @@ class Replaying:
             own = self.replayed(view, contested, overtaken)
             if contested:
                 wrong = _count(own, WRONG)
-                log.info("replayed", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
+                log.info("settled", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
             false = confirming.false_reports(
                 contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
             )
