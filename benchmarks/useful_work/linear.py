@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,14 +77,14 @@ class LinearTraining:
         ties: Sequence[NearTie] | None = None,
         on_step: OnStep | None = None,
     ) -> Stretch:
-        batches = Batches(data, seed, total, self.epochs)
+        batches = _batches(len(data), seed, total, self.epochs)
         flat = np.concatenate([state.weights["top.bias"], state.weights["top.weight"].ravel()])
         momentum = np.array(state.optimiser.get("momentum", np.zeros(len(flat))))
         log, room, grid = TieLog(ties, state.step, until, len(flat)), Room(len(flat)), Grid(self.grid_bits)
         rule, spare = Sgd(self.rate, self.momentum), (np.empty(len(flat)), np.empty(len(flat)))
         receipt, losses = hashlib.sha256(b"linear").digest(), 0.0
         for step in range(state.step, until):
-            batch = batches.of(step)
+            batch = batches[step]
             gradient, loss = self.gradient(flat, data.inputs[batch], data.targets[batch])
             chained = hashlib.sha256(receipt + step.to_bytes(8, "big"))
             noise = grid.noise(f"the gradient of step {step + 1}", float(np.abs(gradient).max()))
@@ -118,3 +119,10 @@ class LinearTraining:
 
     def _matrix(self, flat: NDArray[np.float64]) -> NDArray[np.float64]:
         return flat[self.classes :].reshape(self.features, self.classes)
+
+
+@lru_cache(maxsize=4)
+def _batches(count: int, seed: bytes, total: int, epochs: int) -> list[NDArray[np.int64]]:
+    """Indices of the samples of every step; kept, since a trial trains the same steps in many stretches."""
+    batches = Batches(Samples(np.zeros(count), np.zeros(count)), seed, total, epochs)
+    return [batches.of(step) for step in range(total)]

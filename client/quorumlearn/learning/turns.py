@@ -68,6 +68,12 @@ class Draws:
         """Whether anything was drawn from a generator of the processor's so far."""
         return not self._begin.same(self._inside)
 
+    @property
+    def torch_drew(self) -> bool:
+        """Whether anything was drawn from torch's generator on the processor so far."""
+        begin, inside = self._begin.torch, self._inside.torch
+        return begin is not None and not bool((begin == inside).all())
+
     def _seeded(self, seed: int, purpose: str) -> _States:
         words = np.frombuffer(stream(8 * _WORDS, f"global {purpose}", seed), dtype="<u4").astype(np.uint32)
         ours = {

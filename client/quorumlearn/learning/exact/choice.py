@@ -19,13 +19,25 @@ def exact_training(workload: Workload, *, portable: bool, grid_bits: int) -> Exa
     """
     if workload.config.private:
         raise WorkloadError(
-            f"{workload.name}: private training cannot be replayed, for its noise is secret; leave dp_clip and dp_noise out, or "
-            "publish a task of mode robust"
+            f"{workload.name}: private training cannot be replayed, for its noise is secret; leave dp_clip and dp_noise out, or publish a "
+            "task of mode robust"
         )
     grid = Grid(grid_bits) if portable else None
-    with library_of(workload.name):
+    with library_of(f"exact training of {workload.name}"):
         from quorumlearn.learning.exact.mnist_plan import MnistPlan
+        from quorumlearn.learning.exact.plan import Plan
+        from quorumlearn.learning.exact.profile import numeric_profile
+        from quorumlearn.learning.exact.torch_plan import TorchPlan
         from quorumlearn.learning.exact.training import SteppedTraining
+        from quorumlearn.learning.torch_workload import ConfiguredTorch
+    plan: Plan
     if isinstance(workload, MnistWorkload):
-        return SteppedTraining(MnistPlan(workload), grid, "")
-    raise WorkloadError(workload.name)
+        plan = MnistPlan(workload)
+    elif isinstance(workload, ConfiguredTorch):
+        plan = TorchPlan(workload, portable=portable)
+    else:
+        raise WorkloadError(
+            f"{workload.name}: a {type(workload).__name__} cannot be trained exactly; describe the model as a TorchWorkload, or publish a "
+            "task of mode robust"
+        )
+    return SteppedTraining(plan, grid, "" if portable else numeric_profile())

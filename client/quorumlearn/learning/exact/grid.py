@@ -27,6 +27,7 @@ from quorumlearn.learning.exact.stretch import NearTie
 
 NOISE_BITS = 38
 LEAST_GRID_BITS, MOST_GRID_BITS = 8, 26
+FOLD = 1 << 10
 
 Floats = NDArray[np.float64]
 
@@ -81,7 +82,6 @@ class Grid:
         self.bits = bits
         self._step = 2.0**-bits
         self._shift = 1.5 * 2.0 ** (52 - bits)  # so that a unit in its last place is the grid's step
-        self._zero = np.array([self._shift]).view(np.int64)[0]
 
     def noise(self, what: str, largest: float) -> float:
         """How far from a middle is near, for values up to `largest`. TrainingError if the grid is too fine for them."""
@@ -104,18 +104,18 @@ class Grid:
 
         WrongTie if the log has a near tie among them that is none.
         """
-        shifted, points, rest = room.of(len(values))
-        np.add(values, self._shift, out=shifted)
-        np.subtract(shifted, self._shift, out=points)
+        points, rest = room.of(len(values))
+        np.add(values, self._shift, out=points)
+        np.subtract(points, self._shift, out=points)
         np.subtract(values, points, out=rest)
         np.abs(rest, out=rest)
         if log.replays:
             for one in log.within(step, first, first + len(values)):
-                self._follow(one, one.coordinate - first, values, shifted, points, rest, noise)
+                self._follow(one, one.coordinate - first, values, points, rest, noise)
         elif rest.max(initial=0.0) > self._step / 2 - noise:
             for at in np.flatnonzero(rest > self._step / 2 - noise):
                 log.entries.append(NearTie(step, first + int(at), bool(points[at] > values[at])))
-        receipt.update(self._units(shifted, points))
+        receipt.update(folded(points))
         return points
 
     def _follow(
@@ -123,7 +123,6 @@ class Grid:
         one: NearTie,
         at: int,
         values: Floats,
-        shifted: Floats,
         points: Floats,
         rest: Floats,
         noise: float,
@@ -135,22 +134,24 @@ class Grid:
             )
         below = points[at] if points[at] <= values[at] else points[at] - self._step
         points[at] = below + self._step if one.up else below
-        shifted[at] = points[at] + self._shift
 
-    def _units(self, shifted: Floats, points: Floats) -> NDArray[Any]:
-        """The grid points as whole numbers: 32 bits each where all of them fit, 64 otherwise."""
-        bound = 2.0 ** (31 - self.bits)
-        if points.size == 0 or (points.max() < bound and points.min() >= -bound):
-            return np.ascontiguousarray(shifted.view("<i4")[::2])
-        return (shifted.view(np.int64) - self._zero).astype("<i8")
+
+def folded(values: NDArray[Any]) -> NDArray[Any]:
+    """Sums of every FOLD-th value, (FOLD,) or fewer: exact on a grid, and short to hash."""
+    whole = len(values) // FOLD * FOLD
+    if not whole:
+        return values
+    sums: NDArray[Any] = np.add.reduce(values[:whole].reshape(-1, FOLD))
+    sums[: len(values) - whole] += values[whole:]
+    return sums
 
 
 class Room:
     """Memory for a block of values, so that none is asked for in a step."""
 
     def __init__(self, size: int) -> None:
-        self._rows = np.empty((3, size))
+        self._rows = np.empty((2, size))
 
-    def of(self, count: int) -> tuple[Floats, Floats, Floats]:
-        """Three vectors (count,)."""
-        return self._rows[0, :count], self._rows[1, :count], self._rows[2, :count]
+    def of(self, count: int) -> tuple[Floats, Floats]:
+        """Two vectors (count,)."""
+        return self._rows[0, :count], self._rows[1, :count]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from quorumlearn.learning.data import Samples
+from quorumlearn.learning.exact.operations import PortableOperations
 from quorumlearn.learning.exact.optimisers import Sgd
 from quorumlearn.learning.exact.plan import Layout
 from quorumlearn.learning.mnist import MnistWorkload
@@ -46,7 +47,8 @@ class MnistPlan:
             name: torch.zeros(shape, dtype=dtype, requires_grad=True)
             for name, shape in self.workload.shapes.items()
         }
-        yield MnistSubject(self.name, images, labels, parameters, dtype)
+        operations = PortableOperations(self.name, seed) if dtype == torch.float64 else None
+        yield MnistSubject(self.name, images, labels, parameters, dtype, operations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +60,15 @@ class MnistSubject:
     labels: Tensor
     parameters: Mapping[str, Tensor]
     dtype: torch.dtype
+    operations: PortableOperations | None
 
     def buffer(self, name: str) -> Tensor:
         raise KeyError(name)
 
     def learn(self, batch: NDArray[np.int64], step: int) -> float:
         chosen = torch.from_numpy(batch)
-        outputs = FORWARD[self.name](self.parameters, self.images[chosen].to(self.dtype))
-        loss = functional.cross_entropy(outputs, self.labels[chosen])
+        images, labels = self.images[chosen].to(self.dtype), self.labels[chosen]
+        with nullcontext() if self.operations is None else self.operations.at(step):
+            loss = functional.cross_entropy(FORWARD[self.name](self.parameters, images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.item())

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from quorumlearn.learning.data import Data, Samples
-from quorumlearn.learning.determinism import repeatable
+from quorumlearn.learning.determinism import repeatable, unfilled
 from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
-from quorumlearn.learning.exact.grid import Grid, Receipt, Room, TieLog
+from quorumlearn.learning.exact.grid import Grid, Receipt, Room, TieLog, folded
 from quorumlearn.learning.exact.optimisers import Rule
 from quorumlearn.learning.exact.plan import Layout, Plan, Shapes, Subject
 from quorumlearn.learning.exact.streams import Batches
@@ -27,7 +27,7 @@ from quorumlearn.learning.exact.stretch import Arrays, NearTie, State, Stretch
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.workload import OnStep
 
-BLOCK = 1 << 14
+BLOCK = 1 << 13
 _RECEIPT = b"quorumlearn/receipt/1"
 _VARIANCE = "running_var"
 
@@ -41,6 +41,8 @@ class Span:
     start: int
     end: int
     rule: Rule | None
+    parameter: str | None = None
+    """The one parameter that they are, if it is large enough to be worked on where its gradient lies."""
 
 
 class SteppedTraining:
@@ -89,11 +91,11 @@ class SteppedTraining:
         if self._grid is None and ties:
             raise TrainingError("near ties of a training without a grid; it has none")
         batches = Batches(_samples(self._plan.name, data), seed, total, self._plan.epochs)
-        moving = _Moving(self._vector(state), self._moments(state), self._trained)
+        moving = _Moving(self._vector(state), self._moments(state), self._places)
         log = TieLog(ties, state.step, until, len(moving.weights))
         receipt = hashlib.sha256(_RECEIPT).digest()
         losses, seen = 0.0, 0
-        with repeatable(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
+        with repeatable(), unfilled(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
             self._give(subject, moving)
             for step in range(state.step, until):
                 batch = batches.of(step)
@@ -113,22 +115,41 @@ class SteppedTraining:
         end = State(until, self._named(moving.weights), dict(moving.moments))
         return Stretch(end, tuple(log.entries), receipt, losses / seen)
 
+    def gradients(
+        self, state: State, data: Samples, *, seed: bytes, total: int
+    ) -> tuple[dict[str, Vector], dict[str, Vector]]:
+        """What the next step computes before anything is rounded: gradients, and buffers after it, by name. For measurements of how far
+        processors differ."""
+        batches = Batches(_samples(self._plan.name, data), seed, total, self._plan.epochs)
+        moving = _Moving(self._vector(state), self._moments(state), self._places)
+        with repeatable(), unfilled(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
+            self._give(subject, moving)
+            subject.learn(batches.of(state.step), state.step)
+            found = {
+                name: np.zeros(one.shape) if one.grad is None else one.grad.cpu().numpy().copy()
+                for name, one in subject.parameters.items()
+            }
+            kept = {
+                name: subject.buffer(name).detach().cpu().numpy().copy() for name in self._plan.layout.buffers
+            }
+        return found, kept
+
     def _move(self, moving: _Moving, step: int, log: TieLog, receipt: Receipt) -> None:
         """Round the gradient, and move by it."""
-        gradient = moving.gradient
-        noise = 0.0
-        if self._grid is not None:
-            largest = max(float(gradient.max()), -float(gradient.min()))
-            noise = self._grid.noise(f"{self._plan.name}: the gradient of step {step + 1}", largest)
         for span in self._spans:
+            whole, offset = moving.gradient_of(span)
             for start in range(span.start, span.end, BLOCK):
-                here = slice(start, min(start + BLOCK, span.end))
-                block = gradient[here]
+                end = min(start + BLOCK, span.end)
+                block = whole[start - offset : end - offset]
                 if self._grid is None:
-                    receipt.update(block)
+                    receipt.update(folded(block))
                 else:
+                    # the norm bounds the largest, and costs one pass
+                    size = math.sqrt(float(np.dot(block, block)))
+                    noise = self._grid.noise(f"{self._plan.name}: the gradient of step {step + 1}", size)
                     block = self._grid.put(block, noise, step, start, log, receipt, moving.room)
                 if span.rule is not None:
+                    here = slice(start, end)
                     moments = {name: moving.moments[name][here] for name in span.rule.moments}
                     span.rule.move(moving.weights[here], block, moments, step, moving.spare(len(block)))
 
@@ -158,7 +179,11 @@ class SteppedTraining:
         """Have the subject's parameters lie in the vector of weights, and its buffers hold theirs."""
         whole = torch.from_numpy(moving.weights)
         for name, parameter in subject.parameters.items():
-            parameter.data = whole[self._places[name]].view(self.weights[name])
+            values = whole[self._places[name]].view(self.weights[name])
+            if parameter.device.type == "cpu":
+                parameter.data = values
+            else:
+                parameter.data.copy_(values)
         with torch.no_grad():
             for name in self._plan.layout.buffers:
                 subject.buffer(name).copy_(whole[self._places[name]].view(self.weights[name]))
@@ -192,23 +217,33 @@ class SteppedTraining:
 class _Moving:
     """The vectors of a training under way: weights and then buffers, gradient, and the optimiser's."""
 
-    def __init__(self, weights: Vector, moments: dict[str, Vector], trained: int) -> None:
+    def __init__(self, weights: Vector, moments: dict[str, Vector], places: Mapping[str, slice]) -> None:
         self.weights = weights
         self.moments = moments
-        self.gradient: Vector = np.empty(trained, dtype=weights.dtype)
         self.room = Room(BLOCK)
-        self._gradient = torch.from_numpy(self.gradient)
+        self._places = places
+        self._gradient: Vector = np.empty(len(weights), dtype=weights.dtype)
+        self._large: dict[str, Vector] = {}
         self._spare = np.empty((2, BLOCK), dtype=weights.dtype)
 
     def gather(self, parameters: Mapping[str, torch.Tensor]) -> None:
         """Take the gradients out of the parameters; one that has none has 0."""
-        parts = [
-            torch.zeros_like(one).reshape(-1) if one.grad is None else one.grad.reshape(-1)
-            for one in parameters.values()
-        ]
-        torch.cat(parts, out=self._gradient)
-        for one in parameters.values():
+        for name, one in parameters.items():
+            here = self._places[name]
+            if one.grad is None:
+                self._gradient[here] = 0
+                self._large[name] = self._gradient[here]
+                continue
+            flat: Vector = one.grad.reshape(-1).cpu().numpy()
+            if len(flat) > BLOCK:
+                self._large[name] = flat
+            else:
+                self._gradient[here] = flat
             one.grad = None
+
+    def gradient_of(self, span: Span) -> tuple[Vector, int]:
+        """A vector that holds the gradient of a span, and the coordinate of its first number."""
+        return (self._gradient, 0) if span.parameter is None else (self._large[span.parameter], span.start)
 
     def spare(self, count: int) -> tuple[Vector, Vector]:
         return self._spare[0, :count], self._spare[1, :count]
@@ -228,7 +263,9 @@ def _spans(layout: Layout) -> tuple[Span, ...]:
     at = 0
     for name, shape in layout.trained.items():
         rule, end = layout.rules[name], at + math.prod(shape)
-        if spans and spans[-1].rule == rule:
+        if end - at > BLOCK:
+            spans.append(Span(at, end, rule, name))
+        elif spans and spans[-1].rule == rule and spans[-1].parameter is None:
             spans[-1] = Span(spans[-1].start, end, rule)
         else:
             spans.append(Span(at, end, rule))
