@@ -123,6 +123,8 @@ class Replaying:
                 contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
             )
             unsound = self._told_by_votes(view, confirming.unsound(items, said, own), last)
+            alone = Unsound(b.UNCONFIRMED, "too few seats have its numeric profile")
+            unsound |= dict.fromkeys(drawn.unconfirmable(view), alone)
             self._confirmed = Confirmed(unsound, (*unusable, *false))
         return self._confirmed
 

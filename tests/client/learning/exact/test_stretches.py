@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -124,6 +125,19 @@ def test_steps_and_states_that_cannot_be_are_refused(training: ExactTraining, fi
             run(wrong)
     with pytest.raises(ModelError):
         training.begin({})
+
+
+def test_onednn_has_no_part_in_portable_training() -> None:
+    """It computes in float32 and less, so nothing of the process has to be switched off."""
+    with_it = play("sgd")
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert play("sgd") == with_it
+
+
+def test_trainings_side_by_side_do_not_disturb_each_other() -> None:
+    alone = [play("sgd"), play("adam")]
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(play, ("sgd", "adam"))) == alone
 
 
 def test_shapes_of_a_state_are_told_beforehand(training: ExactTraining, first: State) -> None:
