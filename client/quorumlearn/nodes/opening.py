@@ -93,7 +93,9 @@ def opened(
         key = exchange.unseal_from(list(record.keys), private(), context, one.miner, seat)
         committed, box = record.opening[:_COMMITMENT_BYTES], record.opening[_COMMITMENT_BYTES:]
         if not hmac.compare_digest(committed, commitment(key)):
-            raise exchange.ExchangeError("it commits to another key than the one that was sealed to this seat")
+            raise exchange.ExchangeError(
+                "it commits to another key than the one that was sealed to this seat"
+            )
         nonce, box = box[:_NONCE], box[_NONCE:]
         return AESGCM(key).decrypt(nonce, box, context.encode())
     except (exchange.ExchangeError, InvalidTag, ValueError) as error:
