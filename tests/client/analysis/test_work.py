@@ -89,7 +89,7 @@ def test_replayed_are_the_drawn_segments_of_whoever_opened_by_each_of_their_seat
     assert work.segments == 2 * 3 * DRAWN * THRESHOLD
     assert work.share == pytest.approx(sum(work.replayed) / (6 * STEPS))
     assert (work.kept, work.assigned) == (
-        7,
+        4,
         16,
     )  # of two chunks each miner keeps one in round 2
 
