@@ -171,15 +171,17 @@ class SteppedTraining:
                 raise ModelError(
                     f"{self._plan.name}: {name} is of shape {tuple(buffer.shape)}, and was {shape}; a module must keep its tensors"
                 )
+            was = float(np.abs(kept).max(initial=0.0))
             kept[:] = buffer.detach().reshape(-1).cpu().numpy()
             if self._grid is None:
                 receipt.update(kept)
                 continue
             largest = float(np.abs(kept).max(initial=0.0))
-            noise = self._grid.noise(f"{self._plan.name}: {name} after step {step + 1}", largest)
+            grid = self._grid.for_buffer(was, largest)
+            noise = grid.noise(f"{self._plan.name}: {name} after step {step + 1}", largest)
             for start in range(0, len(kept), BLOCK):
                 part = kept[start : start + BLOCK]
-                part[:] = self._grid.put(part, noise, step, here.start + start, log, receipt, moving.room)
+                part[:] = grid.put(part, noise, step, here.start + start, log, receipt, moving.room)
             with torch.no_grad():
                 buffer.copy_(torch.from_numpy(kept).reshape(shape))
 
