@@ -28,6 +28,7 @@ from quorumlearn.learning.exact.stretch import NearTie
 NOISE_BITS = 38
 LEAST_GRID_BITS, MOST_GRID_BITS = 8, 26
 FOLD = 1 << 10
+_MOST = 2.0**200
 
 Floats = NDArray[np.float64]
 
@@ -95,7 +96,7 @@ class Grid:
         """
         fits = NOISE_BITS - 8 - self.bits  # 2^fits and 16 times as much fit this grid
         size = before if now < 16 * max(before, 2.0**fits) else now
-        if size < 2.0**fits or not math.isfinite(size):
+        if not 2.0**fits <= size < _MOST:
             return self
         return Grid(self.bits + fits - math.frexp(size)[1])
 

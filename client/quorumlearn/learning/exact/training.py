@@ -96,7 +96,12 @@ class SteppedTraining:
         log = TieLog(ties, state.step, until, len(moving.weights))
         receipt = hashlib.sha256(_RECEIPT).digest()
         losses, seen = 0.0, 0
-        with repeatable(), unfilled(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
+        with (
+            np.errstate(over="ignore", invalid="ignore"),  # what is not finite is found and refused
+            repeatable(),
+            unfilled(),
+            self._plan.opened(data, seed, _torch_type(self._type)) as subject,
+        ):
             self._give(subject, moving)
             for step in range(state.step, until):
                 batch = batches.of(step)
@@ -116,7 +121,7 @@ class SteppedTraining:
                 receipt = chained.digest()
                 if on_step is not None:
                     on_step(step + 1, total)
-        if not np.isfinite(moving.weights).all():
+        if not all(np.isfinite(one).all() for one in (moving.weights, *moving.moments.values())):
             raise TrainingError(
                 f"{self._plan.name}: weights are not finite after step {until} of {total}: lower learning_rate"
             )

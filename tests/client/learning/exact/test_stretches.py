@@ -142,6 +142,27 @@ def test_trainings_side_by_side_do_not_disturb_each_other() -> None:
         assert list(threads.map(play, ("sgd", "adam"))) == alone
 
 
+@pytest.mark.parametrize("value", [-1.0, 1e30, 1e38])
+def test_a_state_with_absurd_numbers_ends_in_an_error_or_a_state(
+    training: ExactTraining, value: float
+) -> None:
+    """A checkpoint may come from anybody."""
+    data = pictures()
+    state = training.run(training.begin(begun(workload())), data, seed=SEED, total=TOTAL, until=1).end
+    for kind in ("weights", "optimiser"):
+        arrays = getattr(state, kind)
+        for name in arrays:
+            changed = {**arrays, name: np.full_like(arrays[name], value)}
+            wrong = (
+                replace(state, weights=changed) if kind == "weights" else replace(state, optimiser=changed)
+            )
+            try:
+                end = training.run(wrong, data, seed=SEED, total=TOTAL, until=2).end
+            except TrainingError:
+                continue
+            assert all(np.isfinite(one).all() for one in (*end.weights.values(), *end.optimiser.values()))
+
+
 def test_shapes_of_a_state_are_told_beforehand(training: ExactTraining, first: State) -> None:
     end = training.run(first, pictures(), seed=SEED, total=TOTAL, until=1).end
     assert {name: one.shape for name, one in end.weights.items()} == dict(training.weights)
