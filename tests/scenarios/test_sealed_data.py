@@ -17,7 +17,7 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import SealedKeys
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-from tests.scenarios.stage import NodeThread, Stage, payouts, running
+from tests.scenarios.stage import TERMS, TIMEOUTS, NodeThread, Stage, payouts, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -51,7 +51,9 @@ def play(
     **recompute: object,
 ) -> b.TaskView:
     """The task after its end; its owner's node renews each key after one round."""
-    files = stage.node_files(task, miners)
+    least = {**dict.fromkeys(TIMEOUTS, 4), "trace": 4, "replay": 4}
+    del least["join"]
+    files = stage.node_files(task, miners, accept={**TERMS, "shortest_timeouts": least})
     owner = yaml.safe_load(files["owner"].read_text())
     owner |= {"data_keys": [f"{described}.keys"], "renew_keys": 1}
     files["owner"].write_text(yaml.safe_dump(owner))
@@ -163,7 +165,7 @@ def test_wrong_keys_of_the_owners_cost_nobody_stake(
         minimum=3,
         seats_read=True,
         drawn=2,
-        timeouts={"commit": 15, "replay": 30},
+        timeouts={"commit": 15, "replay": 12},
     )
     assert view.state.status == t.COMPLETED
     first, second = stage.market().rounds(task)
