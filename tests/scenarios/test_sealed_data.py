@@ -101,6 +101,11 @@ def test_seats_that_read_replay_what_miners_trained_on(stage: Stage, described: 
         assigned = {miner for miner, chunks in last.items() if number in chunks}
         assert key.had_by(task) == (assigned | seats if assigned else key.had_by(task))
     assert not plain_chunks(stage)
+    of_task = stage.on_ledger("task", "show", task).out
+    assert (
+        f"2 of {CHUNKS} chunks of {SAMPLES} samples a miner, sealed; 2 of 4 segments of a training are replayed"
+        in of_task
+    )
     shown = stage.cli("data", "show", str(described), "--store", str(stage.store_folder), "--json")
     assert (shown.code, shown.fields["version"], shown.fields["missing"]) == (0, 2, [])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from quorumlearn.artifacts import ArtifactMissing
-from quorumlearn.nodes import datasets, replaycosts
+from quorumlearn.nodes import datasets
 from quorumlearn.nodes.replaycosts import what_it_takes
 from quorumlearn.replay import ChunkError
 from quorumlearn_proto import block_pb2 as b
@@ -20,14 +20,13 @@ HERE = "ab" * 32
 @pytest.fixture(autouse=True)
 def profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        replaycosts.exactness,
-        "profile_of",
+        "quorumlearn.nodes.exactness.profile_of",
         lambda spec: HERE if spec.recompute.exactness == t.PROFILE else "",
     )
 
 
-def asked(data: DataSet, exactness: t.Exactness = t.PORTABLE, **options: bool) -> b.TaskView:
-    view = data.view(**options)
+def asked(data: DataSet, exactness: t.Exactness = t.PORTABLE, *, seats_read: bool = False) -> b.TaskView:
+    view = data.view(seats_read=seats_read)
     recompute = view.task.spec.recompute
     recompute.chunk_steps, recompute.segment_steps, recompute.segments = 10, 2, 3
     recompute.exactness, recompute.replicas = exactness, 2
