@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.gate import metric_of
+from quorumlearn_proto.recompute import most_steps, recomputes, replays, segments_of
 
 from quorumlearn.analysis import outcome_of, pooled, shown_score, why_round, why_task
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
@@ -96,7 +97,20 @@ def _facts(view: b.TaskView) -> dict[str, str]:
         f"{' by contribution' if spec.reward.by_contribution else ''}, "
         f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
     }
+    if recomputes(spec):
+        facts["work"] = _work(spec)
     return facts | ({"ended": why_task(state.reason)} if state.reason else {})
+
+
+def _work(spec: t.TaskSpec) -> str:
+    """Who trains on what, and how it is confirmed."""
+    asked = spec.recompute
+    data = f"{asked.chunks_per_miner} of {asked.chunks} chunks of {asked.chunk_samples} samples a miner"
+    if not replays(spec):
+        return f"{data}, sealed; {asked.replicas} miners of a team confirm each other"
+    segments = segments_of(spec, most_steps(spec))
+    drawn = f"{min(asked.segments, segments)} of {segments} segments of a training are replayed"
+    return f"{data}{', sealed' if asked.sealed else ''}; {drawn}, each by {spec.committee.threshold} seats"
 
 
 def _classes(spec: t.TaskSpec) -> str:
