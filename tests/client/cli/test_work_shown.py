@@ -17,16 +17,15 @@ from tests.client.replayed_rounds import CLAIMED, RIDER, spec, view
 class Ledger:
     """What the command asks of a market whose task has had one round."""
 
-    def __init__(self, mode: t.VerificationMode, **recompute: object) -> None:
+    def __init__(self, mode: t.VerificationMode, more: t.Recompute | None = None) -> None:
         self._view = view(1)
         asked = spec(mode)
         asked.workload.name, asked.committee.msp_ids[:] = "mnist-cnn", ["V1", "V2", "V3"]
-        if mode != t.ROBUST:
-            asked.recompute.MergeFrom(
-                t.Recompute(chunk_steps=15, chunks_per_miner=2, exactness=t.PORTABLE, **recompute)
-            )  # type: ignore[arg-type]
-        else:
+        if more is None:
             self._view.round.ClearField("selection")
+        else:
+            asked.recompute.MergeFrom(t.Recompute(chunk_steps=15, chunks_per_miner=2, exactness=t.PORTABLE))
+            asked.recompute.MergeFrom(more)
         self._view.task.spec.CopyFrom(asked)
 
     def view(self, task: str) -> b.TaskView:
@@ -57,7 +56,7 @@ def shown(
 def test_wrong_work_is_told_with_its_segment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ledger = Ledger(t.RECOMPUTE, pay_by_steps=True)
+    ledger = Ledger(t.RECOMPUTE, t.Recompute(pay_by_steps=True))
     out = shown(monkeypatch, capsys, ledger)
     assert "on the task's data, 4 of 10 segments replayed by 2 seats each, portable, paid by steps" in out
     assert f"round 1, {RIDER} WRONG_WORK: segment 7 of 10: it claimed the checkpoint {CLAIMED[:12]}" in out
@@ -71,7 +70,7 @@ def test_wrong_work_is_told_with_its_segment(
     ("ledger", "said"),
     [
         (Ledger(t.ROBUST), "not replayed: miners train on data of their own"),
-        (Ledger(t.RECOMPUTE, sealed=True, replicas=2), "confirmed by 2 replicas"),
+        (Ledger(t.RECOMPUTE, t.Recompute(sealed=True, replicas=2)), "confirmed by 2 replicas"),
     ],
     ids=["robust", "replicas"],
 )
