@@ -6,6 +6,8 @@
     python -m benchmarks.useful_work --only devices             a GPU beside the processor, wherever there is one
     python -m benchmarks.useful_work --only trials              cheats and published spoofs: how often each is found
     python -m benchmarks.useful_work --only verdicts            honest work, of miners and seats on three processor paths
+    python -m benchmarks.useful_work --only round               a round's time with and without replays, and what these take of training
+    python -m benchmarks.useful_work --only riders              what free riders earn where training is replayed, and where it is not
     python -m benchmarks.useful_work --quick                    few turns and trials, one network, digits that are drawn if there are none
 
 FOLDER has the folders mnist and heart; by default it is what QUORUMLEARN_DATA names. Costs are processor time of one thread, so that other
@@ -37,6 +39,7 @@ def main() -> int:
     )
     parser.add_argument("--only", choices=MEASUREMENTS, help="one of the parts")
     parser.add_argument("--data", type=Path, help="the folder of the data sets' folders")
+    parser.add_argument("--rounds", type=int, help="of a task that is played; each part has its own default")
     parser.add_argument("--trials", type=int, default=500, help="of each cheat (500)")
     parser.add_argument("--verdicts", type=int, default=10_000, help="on honest work (10,000)")
     parser.add_argument(
@@ -55,7 +58,15 @@ def main() -> int:
     if asked.gradients is not None:
         noise.write_gradients(asked.gradients, data, asked.quick)
         return 0
-    options = Options(asked.quick, data, asked.trials, asked.verdicts, asked.processes, asked.seed)
+    options = Options(
+        quick=asked.quick,
+        data=data,
+        rounds=asked.rounds,
+        trials=asked.trials,
+        verdicts=asked.verdicts,
+        processes=asked.processes,
+        seed=asked.seed,
+    )
     record: dict[str, object] = {"taken": machine(), "torch": torch.__version__}
     for name in [asked.only] if asked.only else USUAL:
         found = MEASUREMENTS[name](options)

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+Row = dict[str, object]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """data: the folder of the data sets' folders. trials: of each cheat. verdicts: on honest work. processes: among which both are divided.
-    seed: of all that they draw."""
+    """data: the folder of the data sets' folders. rounds: of a task that is played; None: the measurement's own. trials: of each cheat.
+    verdicts: on honest work. processes: among which trials and verdicts are divided. seed: of all that they draw."""
 
     quick: bool = False
     data: Path | None = None
+    rounds: int | None = None
     trials: int = 500
     verdicts: int = 10_000
     processes: int = 2
@@ -29,7 +32,7 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     @staticmethod
-    def of(said: str, rows: Sequence[dict[str, object]]) -> Table:
+    def of(said: str, rows: Sequence[Row]) -> Table:
         """One whose rows name their cells."""
         return Table(said, tuple(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
 

@@ -97,12 +97,28 @@ def verdicts(options: Options) -> Found:
     return Found(rows, (Table.of(said, rows),))
 
 
+def round_(options: Options) -> Found:
+    from benchmarks.useful_work import round as measured
+
+    record = measured.measure(options)
+    return Found(record, measured.tables(record))
+
+
+def riders(options: Options) -> Found:
+    from benchmarks.useful_work import riders as measured
+
+    rows = measured.measure(options)
+    return Found(rows, (Table.of("What riders are paid, in parts of what each other miner is", rows),))
+
+
 MEASUREMENTS: Mapping[str, Callable[[Options], Found]] = {
     "training": training,
     "noise": noise,
     "devices": devices,
     "trials": trials,
     "verdicts": verdicts,
+    "round": round_,
+    "riders": riders,
 }
 USUAL = ("training", "noise", "trials", "verdicts")
 """What is measured where nothing is chosen: devices need some."""

@@ -11,7 +11,7 @@ Pay is in parts of the mean of the others. `caught` counts trainings of riders, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from quorumlearn_proto.block_pb2 import Manifest, Submission
 from quorumlearn_proto.recompute import drawn_segments
 
 from benchmarks.free_riding.play import Setting, Size, play
-from benchmarks.useful_work.options import Options, Row, table
+from benchmarks.useful_work.options import Options, Row
 
 NOISES = ("0.2", "0.5", "1", "1.5", "2.3", "4")
 QUICK_NOISES = ("0.2",)
@@ -43,10 +43,6 @@ def measure(options: Options) -> list[Row]:
         size = Size(**{**vars(size), "rounds": options.rounds})
     noises = QUICK_NOISES if options.quick else NOISES
     return [_row(size, does) for does in (*(f"free-rider:{noise}" for noise in noises), "one-batch")]
-
-
-def tables(rows: Sequence[Row]) -> str:
-    return table(rows)
 
 
 def _row(size: Size, does: str) -> Row:

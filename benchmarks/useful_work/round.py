@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import cast
+from typing import Any
 
 import yaml
 from quorumlearn.cli.demo import find_data
@@ -22,7 +22,7 @@ from quorumlearn_proto import block_pb2 as b
 from rich.console import Console
 
 from benchmarks.overhead.played_task import MarketRun, fresh_folder, play_market, wiped
-from benchmarks.useful_work.options import Options, Row, table
+from benchmarks.useful_work.options import Options, Row, Table
 
 MODES: tuple[Mode, ...] = ("robust", "robust-and-recompute", "recompute")
 TURNS, ROUNDS, SEED = 2, 4, 7
@@ -55,34 +55,32 @@ def measure(options: Options) -> dict[str, object]:
     }
 
 
-def tables(record: Mapping[str, Mapping[str, Mapping[str, object]]]) -> str:
+def tables(record: Mapping[str, Any]) -> tuple[Table, Table]:
     """Seconds by phase, and processor seconds."""
     modes = record["modes"]
     first = next(iter(modes.values()))
-    text = (
-        f"{first['miners']} honest miners, 2 of 3 seats, {first['parameters']} parameters; medians of the rounds after the first, "
-        f"{record['turns']} turns of {record['rounds']} rounds\n\n"
+    said = (
+        f"Seconds by phase: {first['miners']} honest miners, 2 of 3 seats, {first['parameters']} parameters; medians of the rounds after "
+        f"the first, {record['turns']} turns of {record['rounds']} rounds"
     )
-    known = {name for one in modes.values() for name in cast("dict[str, float]", one["phases"])}
+    known = {name for one in modes.values() for name in one["phases"]}
     names = [b.Phase.Name(phase) for phase in sorted(b.Phase.values()) if b.Phase.Name(phase) in known]
     seconds: list[Row] = []
     shares: list[Row] = []
     for mode, one in modes.items():
-        phases = cast("dict[str, float]", one["phases"])
+        phases, replayed = one["phases"], mode != "robust"
         by_phase = {name.lower(): f"{phases[name]:.2f}" if name in phases else "" for name in names}
-        seconds.append({"seconds": mode, **by_phase, "round": f"{one['round']:.2f}"})
+        seconds.append({"mode": mode, **by_phase, "round": f"{one['round']:.2f}"})
         shares.append(
             {
-                "processor seconds": mode,
+                "mode": mode,
                 "training": f"{one['cpu_seconds_training']:.1f}",
-                "replaying": f"{one['cpu_seconds_replaying']:.2f}" if mode != "robust" else "",
-                "replaying / training": f"{100 * cast('float', one['share']):.1f} %"
-                if mode != "robust"
-                else "",
-                "accuracy": f"{100 * cast('float', one['accuracy']):.1f} %",
+                "replaying": f"{one['cpu_seconds_replaying']:.2f}" if replayed else "",
+                "replaying / training": f"{100 * one['share']:.1f} %" if replayed else "",
+                "accuracy": f"{100 * one['accuracy']:.1f} %",
             }
         )
-    return f"{text}{table(seconds)}\n{table(shares)}"
+    return Table.of(said, seconds), Table.of("Processor seconds of all miners and all seats", shares)
 
 
 def _play(console: Console, options: Options, mode: Mode, rounds: int, samples: int) -> Played:

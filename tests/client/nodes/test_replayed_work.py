@@ -10,10 +10,11 @@ from quorumlearn.artifacts import ArtifactMissing
 from quorumlearn.nodes import drawn
 from quorumlearn.nodes.committee import replaying, reports
 from quorumlearn.nodes.committee.replaying import CannotTell
+from quorumlearn.nodes.exactness import profile_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, ReplayReport
+from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, Replay, ReplayReport
 
 from tests.client.nodes.played_work import SEATS, PlayedWork
 
@@ -106,8 +107,6 @@ def test_a_miner_whose_profile_too_few_seats_share_sits_the_round_out(played: Pl
     tracer = played.tracer("M/a")
     assert tracer.learn(played.view) is None
     own = played.tracer("M/b")
-    from quorumlearn.nodes.exactness import profile_of
-
     for part in played.view.contributions[:2]:
         part.profile = profile_of(played.view.task.spec)
     assert own.learn(played.view) is not None
@@ -128,10 +127,8 @@ def test_a_false_report_is_named_by_the_others_and_harms_no_miner(played: Played
         assert found.unsound == {}
 
 
-def _made_up(item: drawn.Item) -> reports.Replay:
-    return reports.Replay(
-        miner=item.miner, item=item.number, found=RIGHT, receipt=bytes(32), digest=bytes(32)
-    )
+def _made_up(item: drawn.Item) -> Replay:
+    return Replay(miner=item.miner, item=item.number, found=RIGHT, receipt=bytes(32), digest=bytes(32))
 
 
 @pytest.mark.parametrize("data", [None, b"nothing of the kind"])

@@ -71,8 +71,8 @@ class Round:
         return {one.miner: one for one in found.verdicts}
 
 
-def alone(*miners: str, **changes: object) -> Round:
-    made = Round(spec_of(**changes), [[miner] for miner in miners])
+def alone(*miners: str, pay_by_steps: bool = False) -> Round:
+    made = Round(spec_of(pay_by_steps=pay_by_steps), [[miner] for miner in miners])
     for place, miner in enumerate(miners):
         made.did(miner, f"{place:064x}", ONE * (place + 1))
     return made

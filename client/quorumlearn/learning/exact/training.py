@@ -100,7 +100,13 @@ class SteppedTraining:
             self._give(subject, moving)
             for step in range(state.step, until):
                 batch = batches.of(step)
+                before = moving.weights.copy() if step == state.step else None
                 loss = subject.learn(batch, step)
+                if before is not None and before.tobytes() != moving.weights.tobytes():
+                    raise WorkloadError(
+                        f"{self._plan.name}: the module changes its parameters itself, past the grid; leave that to the optimiser, or "
+                        "compute what it needs of them anew in each call"
+                    )
                 losses, seen = losses + loss * len(batch), seen + len(batch)
                 chained = hashlib.sha256(receipt + step.to_bytes(8, "big"))
                 moving.gather(subject.parameters)
