@@ -33,7 +33,7 @@ from quorumlearn.artifacts import (
 )
 from quorumlearn.learning.exact import ExactTraining
 from quorumlearn.nodes import drawn, exactness, exchange, metrics, opening
-from quorumlearn.nodes.chunks import NotGranted
+from quorumlearn.nodes.chunks import UNREADABLE
 from quorumlearn.nodes.committee import confirming, reports
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
@@ -160,7 +160,7 @@ class Replaying:
         _, team = team_of(now, one.miner)
         try:
             data = self.reader.samples(view, team, count)
-        except NotGranted as error:
+        except UNREADABLE as error:
             log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
             return _all(one, numbers, FAILED)
         training, base = self._begun(view)
@@ -214,14 +214,22 @@ class Replaying:
         return self._base
 
     def _look(self, view: b.TaskView, *, early: bool) -> None:
-        """Have a copy of every opening, note which came early, and show again what somebody has removed."""
+        """Have a copy of every opening and of what it was trained on, note which came early, and show again what somebody has removed."""
         for one in drawn.revealed(view):
             if one.HasField("opening"):
                 with contextlib.suppress(ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge, BadReference):
                     data = opening.fetched(self.store, view, one, opening.likely_bytes(self.spec))
                     opening.show_again(self.store, one, data)
-                    if early:
+                    if early and self._has_chunks(view, one):
                         self.journal.put(f"early/{one.miner}", b"1")
+
+    def _has_chunks(self, view: b.TaskView, one: b.Submission) -> bool:
+        """Whether what a miner says to have trained on is in the store, and a copy of it here."""
+        count, (_, team) = _chunks_of(self.spec, view.round, one), team_of(view.round, one.miner)
+        try:
+            return count is not None and self.reader.have(view, team, count)
+        except UNREADABLE:
+            return False
 
     def _had_early(self, view: b.TaskView) -> set[str]:
         miners = [one.miner for one in drawn.revealed(view)]
