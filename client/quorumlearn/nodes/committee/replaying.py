@@ -4,7 +4,7 @@ Rules:
 - an opening's size is checked before it is read, and it is parsed strictly. What is wrong with it is its miner's, and a finding
   (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and once its time is over says that it cannot tell;
 - each replay that was done is in the journal, and the report before its digest is on the ledger: restarted, a seat says the same;
-- a replay takes one of the node's places to train at, and ends once nobody waits for it;
+- one replay at a time in a node, beside its trainings, which may be longer than REPLAY; it ends once nobody waits for it;
 - which openings were there when a third of REPLAY was over is noted, and those that somebody has removed since are shown again.
 """
 
@@ -110,23 +110,32 @@ class Replaying:
         """What holds of the round's trainings, once REPLAY has closed. ArtifactMissing, CannotTell and Overtaken as in `report`."""
         if self._confirmed is None:
             items = drawn.items(view)
-            self._show()
-            said, unusable = self._reports(view, items, last)
-            contested = confirming.contested(items, said)
+            said, _ = self._reports(view, items, last)
+            known = self.contradicted(view, last=last)
+            liars = {one.seat for one in known.false if one.seat in said} | _put_out(view)
+            contested = confirming.contested(items, said, liars)
             if contested:
                 log.info("replays what reports leave open", **self._about(view), items=len(contested))
             own = self.replayed(view, contested, overtaken)
             if contested:
                 wrong = _count(own, WRONG)
                 log.info("settled", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
-            false = confirming.false_reports(
-                contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
-            )
-            unsound = self._told_by_votes(view, confirming.unsound(items, said, own), last)
+            named = {one.seat for one in known.false}
+            more = [one for one in self._false(view, contested, said, own) if one.seat not in named]
+            unsound = self._told_by_votes(view, confirming.unsound(items, said, own, liars), last)
             alone = Unsound(b.UNCONFIRMED, "too few seats have its numeric profile")
             unsound |= dict.fromkeys(drawn.unconfirmable(view), alone)
-            self._confirmed = Confirmed(unsound, (*unusable, *false))
+            self._confirmed = Confirmed(unsound, (*known.false, *more))
         return self._confirmed
+
+    def contradicted(self, view: b.TaskView, *, last: bool) -> Confirmed:
+        """Whose reports are missing, malformed, or contradicted by what this seat has replayed by now: nothing is replayed for it.
+        ArtifactMissing while a report may still come."""
+        self._show()
+        items = drawn.items(view)
+        said, unusable = self._reports(view, items, last)
+        done = {one.key: known for one in items if (known := self._kept(*one.key)) is not None}
+        return Confirmed({}, (*unusable, *self._false(view, items, said, done)))
 
     def replayed(
         self, view: b.TaskView, items: Iterable[Item], overtaken: Callable[[], bool] = never
@@ -174,7 +183,7 @@ class Replaying:
             return _all(one, numbers, WRONG)
         progress = Progress("replays", spec.task_id, now.number, self.me)
         try:
-            with self.workshop.slots:
+            with self.workshop.replays:
                 began, computed = time.monotonic(), time.thread_time()
                 findings = replay.check(
                     plain,
@@ -206,6 +215,16 @@ class Replaying:
         """What replaying took in processor time since it was last said."""
         spent, self._cpu_seconds = self._cpu_seconds, 0.0
         return {"cpu_seconds": round(spent, 3)}
+
+    def _false(
+        self,
+        view: b.TaskView,
+        items: Iterable[Item],
+        said: Mapping[int, Report],
+        own: Mapping[Key, Replayed],
+    ) -> list[Finding]:
+        early, sealed = self._had_early(view), self.spec.recompute.sealed
+        return confirming.false_reports(items, said, own, early, sealed=sealed)
 
     def _begun(self, view: b.TaskView) -> tuple[ExactTraining, learning.Model]:
         if self._base is None:
@@ -291,6 +310,13 @@ class Replaying:
 
     def _about(self, view: b.TaskView) -> dict[str, object]:
         return {"task": self.spec.task_id, "round": view.round.number, "identity": self.me}
+
+
+def _put_out(view: b.TaskView) -> set[int]:
+    """The seats that t others have found to report falsely in this round."""
+    return {
+        one.seat for one in view.misconducts if one.fault == b.FALSE_REPLAY and one.round == view.round.number
+    }
 
 
 def _chunks_of(spec: TaskSpec, now: b.Round, one: b.Submission) -> int | None:

@@ -140,7 +140,12 @@ class Verifier:
             if not replays(view.task.spec):
                 self.sender.send(view, news, market.vote_selection, *part.vote(view, last))
                 return True
-            confirmed = self._replaying(view).confirmed(view, lambda: triggers.moved(news()), last=last)
+            replaying = self._replaying(view)
+            if self._accuse(view, replaying.contradicted(view, last=last), b.FALSE_REPLAY):
+                return True
+            confirmed = replaying.confirmed(
+                view, lambda: triggers.entered(news(), triggers.AFTER_SELECT), last=last
+            )
             if not self._accuse(view, confirmed, b.FALSE_REPLAY):
                 vote = part.vote(view, last, confirmed.unsound)
                 self.sender.send(view, news, market.vote_selection, *vote)
