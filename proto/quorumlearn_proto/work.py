@@ -122,10 +122,12 @@ def _contribution_fault(
 def _unconfirmed_fault(
     spec: TaskSpec, now: Round, miner: str, manifests: Manifests, profiles: Mapping[int, str]
 ) -> str:
-    differ = spec.recompute.replicas > 1 and not confirmed(now, manifests, miner)
-    if differ or not _replayable(spec, manifests[miner], profiles):
-        return ""
-    return "is UNCONFIRMED, and neither its numeric profile nor its team is a reason for it"
+    if spec.recompute.replicas > 1:
+        other = confirmed(now, manifests, miner)
+        return "is UNCONFIRMED, and more than half of its team has the same root and steps" if other else ""
+    if _replayable(spec, manifests[miner], profiles):
+        return "is UNCONFIRMED, and t seats could replay it"
+    return ""
 
 
 def _replayable(spec: TaskSpec, manifest: Manifest, profiles: Mapping[int, str]) -> bool:

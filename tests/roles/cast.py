@@ -21,6 +21,7 @@ from tests.chaincode.contracts.market_actors import (
     miners,
     verifiers,
 )
+from tests.chaincode.contracts.recompute_actors import RecomputePlay
 
 JOINING = miners(6)
 """The first four get the places, the fifth waits, the sixth leaves before the start."""
@@ -104,8 +105,8 @@ def client(play: Everybody, kind: Kind, right: Kind) -> ClientIdentity:
     return identity(account(play, kind), role=role, units=("admin" if kind is Kind.ADMIN else "client",))
 
 
-class Everybody(Play):
-    """The moves of `Play` on a ledger that is initialised, with three seats and whoever of `kinds` beside them."""
+class Everybody(RecomputePlay):
+    """The moves of `RecomputePlay` on a ledger that is initialised, with three seats and whoever of `kinds` beside them."""
 
     started = False
 
@@ -115,6 +116,7 @@ class Everybody(Play):
         self.miners = JOINING
         self.pending = self.carrying = False
         self.ballots: dict[int, Ballot] = {}
+        self.prepare()
 
     @property
     def accounts(self) -> list[str]:

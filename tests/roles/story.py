@@ -1,5 +1,7 @@
 """A task played to each place in which a function of the contracts succeeds for whoever may call it, and stopped there.
 
+Its data are sealed and its trainings are replayed, so that every function there is has its place.
+
 One play leads through all of them, so that it goes on a network as well as in memory. In the first attempt at round 1's key seat 3 is put
 out; the second fails through nobody's fault, the third is of seats 1 and 2.
 """
@@ -18,6 +20,7 @@ from quorumlearn_proto.common_pb2 import OrganisationRoles
 from tests.chaincode.contracts.market_actors import (
     FUNDS,
     OWNER,
+    SEALING_KEY,
     TASK,
     TREASURY,
     js,
@@ -25,8 +28,8 @@ from tests.chaincode.contracts.market_actors import (
     reveal_words,
     secret,
     sha,
-    spec,
 )
+from tests.chaincode.contracts.recompute_actors import recompute, recompute_spec
 from tests.roles.cast import ABROAD, EVERYBODY, JOINING, Everybody, Kind, initialising
 
 TREASURY_KINDS = frozenset({Kind.ADMIN, Kind.TREASURER})
@@ -84,7 +87,7 @@ def _tokens(play: Everybody) -> Iterator[Scene]:
 
 
 def _published(play: Everybody) -> Iterator[Scene]:
-    task = spec(min_aggregate=2)
+    task = recompute_spec(recompute(sealed=True, seats_read=True), min_aggregate=2)
     task.committee.reserve_msp_ids.append("V4MSP")
     yield _always("tasks:Publish", OWNERS, js(task))
     play.publish(task)
@@ -96,6 +99,7 @@ def _published(play: Everybody) -> Iterator[Scene]:
     play.send(JOINING[5], "tasks:Leave", TASK)
     yield _always("tasks:Join", frozenset({Kind.LEFT, Kind.NEVER_JOINED}), TASK)
     yield _always("tasks:Leave", JOINED, TASK)
+    yield _always("tasks:ShowKey", JOINED, TASK, SEALING_KEY.hex())
     yield _always("tasks:Cancel", frozenset({Kind.TASK_OWNER}), TASK)
     yield _always("blocks:Advance", EVERYBODY, TASK)
 
@@ -129,6 +133,8 @@ def _key_words(play: Everybody, function: str, who: str) -> tuple[str, ...]:
 
 def _round(play: Everybody) -> Iterator[Scene]:
     digest = canonical.digest
+    yield _always("blocks:Grant", frozenset({Kind.TASK_OWNER}), TASK, "1", js(ref("keys")))
+    play.grant()
     yield Scene(
         "blocks:Commit", IN_ROUND, lambda who: ("blocks:Commit", TASK, "1", digest(play.manifest(who)))
     )
@@ -140,6 +146,10 @@ def _round(play: Everybody) -> Iterator[Scene]:
     )
     play.to(Phase.REVEAL)
     yield Scene("blocks:Reveal", IN_ROUND, lambda who: reveal_words(play.manifest(who)))
+    play.to(Phase.TRACE)
+    yield _always("blocks:OpenTrace", IN_ROUND, TASK, "1", js(ref("opening")))
+    play.to(Phase.REPLAY)
+    yield _always("blocks:PostReplay", SEATS, TASK, "1", js(ref("report")))
     play.to(Phase.SCREEN)
     yield _always("blocks:PostSketch", SEATS, TASK, "1", js(ref("sketch")))
     play.to(Phase.SELECT)

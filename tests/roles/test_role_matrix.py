@@ -20,6 +20,7 @@ BESIDE = {
     "tasks:JoinCommittee": {Code.SEAT_TAKEN},
     "tasks:Join": {Code.ALREADY_JOINED},
     "tasks:Cancel": {Code.NOT_THE_OWNER},
+    "blocks:Grant": {Code.NOT_THE_OWNER},
     "blocks:Propose": {Code.NOT_YOUR_TURN},
 }
 """What some functions refuse with, besides: all that they say of who calls."""

@@ -11,7 +11,7 @@ from quorumlearn_proto.common_pb2 import AGGREGATE_DECRYPTION, ArtifactRef
 from quorumlearn_proto.contribution import sums_of
 
 from tests.scenarios.ballots import fixed_anew
-from tests.scenarios.stage import PER_ROUND, SEATS, NodeThread, Stage, payouts, running
+from tests.scenarios.stage import PER_ROUND, SEATS, TERMS, NodeThread, Stage, payouts, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -51,7 +51,7 @@ class LeaguedOrganisation(Organisation):
 
 def test_who_spoils_its_groups_sum_earns_less_whatever_one_seat_says(stage: Stage) -> None:
     assert stage.name(SPOILER) == "Miners1MSP/miner1"
-    files = stage.node_files(TASK, MINERS)
+    files = stage.node_files(TASK, MINERS, accept=TERMS | {"regrouped_sums": True})
     with running(
         NodeThread(files.pop(SEATS[2]), LeaguedOrganisation), *(NodeThread(file) for file in files.values())
     ) as nodes:

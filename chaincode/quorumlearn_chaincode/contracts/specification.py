@@ -91,11 +91,11 @@ def check_bounds(spec: TaskSpec) -> None:
     within("byzantine", spec.byzantine, 0, (spec.max_miners - 1) // 2)
     _rule_name(spec.rule.name)
     _map("rule.parameters", dict(spec.rule.parameters))
+    _mode(spec.mode)
+    check_recompute(spec)
     _enough_miners(spec)
     _sample_classes(spec)
     check_parameters(dict(spec.rule.parameters), spec.max_miners)
-    _mode(spec.mode)
-    check_recompute(spec)
     _committee(spec.committee)
     _ckks(spec.ckks)
     within(

@@ -6,7 +6,8 @@ for honest work. What being found costs comes from the table that the contracts 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from quorumlearn_proto.block_pb2 import BallotReason, Fault, Phase, Reason
 from quorumlearn_proto.penalties import MINERS, PROPOSERS, Cost, fault_penalty
@@ -98,6 +99,12 @@ def of_miners(rule: str, spare: bool, one_less: bool) -> tuple[Cheat, ...]:
         ),
         _found(Reason.OUTLIER, "noise", "sends noise as long as an update", found=NOISE_FOUND),
         _found(Reason.DUPLICATE, "copy", "sends another's update", found=COPY_FOUND),
+        *_of_any_miner(spare, one_less),
+    )
+
+
+def _of_any_miner(spare: bool, one_less: bool) -> tuple[Cheat, ...]:
+    return (
         _found(Reason.WITHHELD, "withholding", "commits, and reveals nothing")
         if one_less
         else _undecided(
@@ -108,6 +115,36 @@ def of_miners(rule: str, spare: bool, one_less: bool) -> tuple[Cheat, ...]:
         if spare
         else _undecided("false claim", "claims another sketch than its update's", _NO_SHARE),
     )
+
+
+def of_workers(found: Callable[[float], float] | None, spare: bool, one_less: bool) -> tuple[Cheat, ...]:
+    """A miner's cheats where training is replayed: `found` gives the chance for who skips a part of its work. None where replicas confirm
+    each other instead: whose work differs from theirs is found.
+    """
+    reason = Reason.UNCONFIRMED if found is None else Reason.WRONG_WORK
+
+    def skips(share: float, name: str, what: str, reason: Reason = reason) -> Cheat:
+        cost, chance = MINERS[reason].cost, 1.0 if found is None else found(share)
+        decides = _decides(Reason.Name(reason), cost)
+        return Cheat(name=name, what=what, pay=1.0, work=1 - share, found=chance, cost=cost, decides=decides)
+
+    cheats = [
+        skips(1.0, "no training", "sends noise, with a trace that is made up"),
+        skips(1.0, "copied trace", "sends the update and the trace of another's training"),
+        skips(1 - ONE_BATCH_WORK, "one batch", "trains on its first batch only"),
+        skips(0.1, "skipped tenth", "skips a tenth of its segments"),
+    ]
+    if found is not None:
+        unopened = "sends noise, and opens nothing once what is drawn is wrong"
+        cheats.append(skips(1.0, "no opening", unopened, Reason.NO_TRACE))
+    return (*cheats, *_of_any_miner(spare, one_less))
+
+
+def of_replayers(found: float, work: float) -> Cheat:
+    """A seat that replays nothing; `work` is the part of its work that it does nevertheless."""
+    what = "makes up what it reports of replays"
+    lazy = _fault(Fault.FALSE_REPLAY, Phase.SELECT, "made-up receipts", what, work)
+    return replace(lazy, pay=1.0, found=found)
 
 
 def of_seats(spare: bool) -> tuple[Cheat, ...]:

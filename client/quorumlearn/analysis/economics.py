@@ -1,43 +1,41 @@
 """What each cheat gains, in tokens, beside honest work in the same place: from a task's specification and what work costs.
 
-One identity cheats, in every round; all others are honest, all places are taken, and every round is accepted. `cheats` says what a cheat
-is paid and how often it is found. A miner that is paid r times what each other is paid has r / (n - 1 + r) of the miners' part, so all
-parts add up to the whole. Who is found is unpaid. It is slashed as `Cost` says, until its stake does not cover another slash: then it has
-no place. Rounds in a row for a reason that costs the place or standing take the place, too. Stakes that come back cost nothing.
-
-The ledger takes the mode ROBUST only, so it is the only one here.
+`cheats` says what a cheat is paid and how often it is found, `places` what that comes to over a task. Where training is replayed, a
+seat's cost is `Costs.verification` and its replays.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quorumlearn_chaincode.contracts.payment import miners_part, proposer_share, verifier_share
 from quorumlearn_proto.derived import places_of_organisation
-from quorumlearn_proto.penalties import REPEATED, Cost
+from quorumlearn_proto.recompute import recomputes, replays
 from quorumlearn_proto.task_pb2 import TaskSpec
 
-from quorumlearn.analysis.cheats import Cheat, of_miners, of_proposers, of_seats
+from quorumlearn.analysis.cheats import (
+    Cheat,
+    of_miners,
+    of_proposers,
+    of_replayers,
+    of_seats,
+    of_workers,
+)
+from quorumlearn.analysis.places import (
+    Costs,
+    Place,
+    miner_pay,
+    mining_place,
+    played,
+    seat_pay,
+    sitting_place,
+)
+from quorumlearn.analysis.replays import Replaying, found_lazy
+from quorumlearn.analysis.segments import draw_of, found, wrong_segments
 
 WORK_SHARE = 0.25
 """What work costs where nobody says it: this part of what the place is paid. Who has higher costs hardly joins, and `pays_from` tells
 how far each result rests on this."""
-_SECOND = (Cost.SECOND, Cost.WITHHOLDING)
-"""What costs a slash from the second round in a row on."""
-_ROW = {Cost.STANDING: REPEATED, Cost.WITHHOLDING: 2, Cost.PLACE: 2}
-"""After how many rounds in a row the place is lost."""
-_UNLIKELY = 1e-12
-"""Courses of a task less likely than this are left out."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Tokens that a round's work costs: `training` a miner, `verification` a seat."""
-
-    training: float
-    verification: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,20 +78,9 @@ class Economics:
         return tuple(one.name for one in self.gains if one.gains)
 
 
-@dataclass(frozen=True)
-class Place:
-    """What can be earned and lost in it. `pay` gives the tokens of a round for who is paid a part of what each other is paid."""
-
-    name: str
-    pay: Callable[[float], float]
-    cost: float
-    stake: int
-    slash: int
-
-
 def usual_costs(spec: TaskSpec) -> Costs:
     """`WORK_SHARE` of what a place is paid."""
-    return Costs(WORK_SHARE * _miner_pay(spec, 1.0), WORK_SHARE * _seat_pay(spec, 1.0))
+    return Costs(WORK_SHARE * miner_pay(spec, 1.0), WORK_SHARE * seat_pay(spec, 1.0))
 
 
 def economics_of(spec: TaskSpec, costs: Costs) -> Economics:
@@ -101,12 +88,21 @@ def economics_of(spec: TaskSpec, costs: Costs) -> Economics:
     spare = len(spec.committee.msp_ids) > spec.committee.threshold
     one_less = spec.max_miners > spec.min_miners
     stakes, miners, rule = spec.stakes, spec.max_miners, spec.rule.name.split("+")[-1]
-    mining = Place(
-        "miner", lambda part: _miner_pay(spec, part), costs.training, stakes.miner, stakes.miner_slash
-    )
-    sitting = Place(
-        "seat", lambda part: _seat_pay(spec, part), costs.verification, stakes.verifier, stakes.verifier_slash
-    )
+    mining, sitting = mining_place(spec, costs), sitting_place(spec, costs)
+    miners_cheats, seats_cheats = of_miners(rule, spare, one_less), of_seats(spare)
+    if recomputes(spec):
+        miners_cheats = of_workers(
+            (lambda share: found(draw_of(spec), wrong_segments(draw_of(spec), share)))
+            if replays(spec)
+            else None,
+            spare,
+            one_less,
+        )
+    if replays(spec):
+        replaying = Replaying.of(spec, costs)
+        sitting = replace(sitting, cost=sitting.cost + replaying.cost)
+        work = 1 - replaying.cost / sitting.cost if sitting.cost else 1.0
+        seats_cheats += (of_replayers(found_lazy(replaying), work),)
     proposing = Place(
         "proposer",
         lambda part: part * proposer_share(spec.reward) / miners,
@@ -114,38 +110,11 @@ def economics_of(spec: TaskSpec, costs: Costs) -> Economics:
         stakes.miner,
         stakes.miner_slash,
     )
-    gains = [_gain(one, mining, spec.rounds) for one in of_miners(rule, spare, one_less)]
+    gains = [_gain(one, mining, spec.rounds) for one in miners_cheats]
     gains.append(_gain(of_proposers(miners), proposing, spec.rounds))
-    gains += [_gain(one, sitting, spec.rounds) for one in of_seats(spare)]
+    gains += [_gain(one, sitting, spec.rounds) for one in seats_cheats]
     gains += [_squatter(spec, costs), _owner(spec)]
     return Economics(spec.task_id, spec.rounds, costs, mining.pay(1.0), sitting.pay(1.0), tuple(gains))
-
-
-def played(cheat: Cheat, place: Place, rounds: int) -> tuple[float, float]:
-    """What a place can expect over a task of so many rounds if it plays this in each: tokens paid less those slashed, and how many
-    rounds' work it does.
-    """
-    tokens, worked = 0.0, 0.0
-    courses = {(0, 0): 1.0}  # (rounds found in a row, slashes so far, as far as either matters): its chance
-    for number in range(1, rounds + 1):
-        first = cheat.first if number == 1 else None
-        found = cheat.found if first is None else 0.0
-        paid = place.pay(cheat.pay if first is None else first)
-        following: dict[tuple[int, int], float] = defaultdict(float)
-        for (row, slashes), chance in courses.items():
-            slashed = place.slash > 0 and (cheat.cost is Cost.STAKE or (cheat.cost in _SECOND and row > 0))
-            tokens += chance * ((1 - found) * paid - found * place.slash * slashed)
-            worked += chance * cheat.work
-            following[0, slashes] += chance * (1 - found)
-            now_row, now_slashes = (
-                0 if cheat.cost is Cost.STAKE else min(row + 1, REPEATED),
-                slashes + slashed,
-            )
-            covers = place.stake - now_slashes * place.slash >= place.slash
-            if covers and now_row < _ROW.get(cheat.cost, REPEATED + 1):
-                following[now_row, now_slashes] += chance * found
-        courses = {state: chance for state, chance in following.items() if chance > _UNLIKELY}
-    return tokens, worked
 
 
 def _gain(cheat: Cheat, place: Place, rounds: int) -> Gain:
@@ -182,7 +151,7 @@ def _squatter(spec: TaskSpec, costs: Costs) -> Gain:
     them: fewer share the miners' part. It has identities enough to take them again whenever they are lost.
     """
     taken = min(spec.max_miners - spec.min_miners, places_of_organisation(spec) - 1)
-    pay, working = _miner_pay(spec, 1.0), spec.max_miners - taken
+    pay, working = miner_pay(spec, 1.0), spec.max_miners - taken
     more = miners_part(spec.reward) / working - pay
 
     def beside_honest(cost: float) -> float:
@@ -228,14 +197,6 @@ def _refund(spec: TaskSpec, accepted: bool, rejected: bool = False) -> int:
     paid = _seats_part(spec) + (0 if rejected else even) + (proposer_share(reward) if accepted else 0)
     carried = (miners_part(reward) if rejected else 0) + (0 if accepted else proposer_share(reward))
     return int(reward.per_round) - paid - carried
-
-
-def _miner_pay(spec: TaskSpec, part: float) -> float:
-    return miners_part(spec.reward) * part / (spec.max_miners - 1 + part) if part else 0.0
-
-
-def _seat_pay(spec: TaskSpec, part: float) -> float:
-    return part * verifier_share(spec.reward, len(spec.committee.msp_ids))
 
 
 def _seats_part(spec: TaskSpec) -> int:

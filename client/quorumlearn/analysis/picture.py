@@ -1,69 +1,92 @@
-"""Pictures of a report, and of what cheats gain."""
+"""Pictures of a report, of what cheats gain, and of what an audit of work finds."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorumlearn import extras
+from quorumlearn.analysis import audits, segments, work_picture
+from quorumlearn.analysis.audit_report import AuditReport
 from quorumlearn.analysis.economics import Economics
 from quorumlearn.analysis.report import TaskReport
 from quorumlearn.analysis.scores import scale_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = {"paid": "#2a9d6f", "unpaid": "#9a9a9a", "none": "#c0392b"}
 
+_POINTS = 100
+"""Of a curve, at most."""
 
-def draw_scores(report: TaskReport, path: Path) -> None:
+
+def draw_scores(report: TaskReport, path: Path, behaviours: Mapping[str, str] | None = None) -> None:
     """The score by block and each miner's weight by round, as a PNG. OSError if it cannot be written.
 
-    Its comment holds the scores, by the metric's name, and the digest of each block as JSON, so that it can be told what it is of.
+    Where training is replayed: in place of weights what became of each training, and how much was replayed. `behaviours` says by miner what
+    it does, where that is known. The PNG's comment holds the scores, by the metric's name, and the digest of each block as JSON, so that it
+    can be told what it is of.
     """
-    figure = _figure(6.5)
-    top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
+    if report.work is None:
+        figure = _figure(6.5)
+        top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
+        _draw_weights(bottom, report)
+    else:
+        figure = _figure(10)
+        top, middle, bottom = figure.subplots(3, 1, height_ratios=(3, 5, 2))
+        work_picture.draw_rounds(middle, report, report.work, behaviours or {})
+        work_picture.draw_share(bottom, report.work)
+    _draw_score(top, report)
+    said = {report.metric: list(report.scores), "heads": list(report.heads)}
+    figure.savefig(path, dpi=110, format="png", metadata={"Title": report.task, "Comment": json.dumps(said)})
+
+
+def _draw_score(axes: Axes, report: TaskReport) -> None:
     factor, unit = scale_of(report.metric)
     heights = [height for height, score in enumerate(report.scores) if score is not None]
     scores = [factor * score for score in report.scores if score is not None]
-    top.plot(heights, scores, marker="o", color="#1b6ca8")
+    axes.plot(heights, scores, marker="o", color="#1b6ca8")
     for height, score in zip(heights, scores, strict=True):
-        top.annotate(
+        axes.annotate(
             f"{score:.1f}" if unit else f"{score:.3g}",
             (height, score),
             textcoords="offset points",
             xytext=(0, 8),
             ha="center",
         )
-    top.set_title(f"{report.task}: {report.metric} of the public model on the verifiers' test sets")
-    top.set_xlabel("block")
-    top.set_ylabel(f"{report.metric}, {unit}" if unit else report.metric)
+    axes.set_title(f"{report.task}: {report.metric} of the public model on the verifiers' test sets")
+    axes.set_xlabel("block")
+    axes.set_ylabel(f"{report.metric}, {unit}" if unit else report.metric)
     if unit:
-        top.set_ylim(0, 108)
-    top.set_xticks(heights)
-    top.grid(alpha=0.3)
+        axes.set_ylim(0, 108)
+    axes.set_xticks(heights)
+    axes.grid(alpha=0.3)
 
+
+def _draw_weights(axes: Axes, report: TaskReport) -> None:
     rounds = max((len(miner.weights) for miner in report.miners), default=0)
     for row, miner in enumerate(report.miners):
         for number, (weight, verdict) in enumerate(zip(miner.weights, miner.verdicts, strict=True), start=1):
             paid = report.paid[number - 1]
             kind = ("paid" if paid else "unpaid") if weight else "none"
-            bottom.scatter(number, row, s=170, marker="s" if weight else "X", color=COLOURS[kind])
+            axes.scatter(number, row, s=170, marker="s" if weight else "X", color=COLOURS[kind])
             label = str(weight) if weight else verdict.lower().replace("_", " ")
             if kind == "unpaid":
                 label += " unpaid"
-            bottom.annotate(
+            axes.annotate(
                 label, (number, row), textcoords="offset points", xytext=(11, 0), va="center", fontsize=8
             )
-    bottom.set_yticks(range(len(report.miners)), [miner.miner for miner in report.miners], fontsize=8)
-    bottom.set_xticks(range(1, rounds + 1))
-    bottom.set_xlim(0.6, rounds + 0.9)
-    bottom.set_ylim(len(report.miners) - 0.4, -0.6)
-    bottom.set_xlabel("round")
-    bottom.set_title("weight of each miner's update, or why it has none", fontsize=10)
-    said = {report.metric: list(report.scores), "heads": list(report.heads)}
-    figure.savefig(path, dpi=110, format="png", metadata={"Title": report.task, "Comment": json.dumps(said)})
+    axes.set_yticks(range(len(report.miners)), [miner.miner for miner in report.miners], fontsize=8)
+    axes.set_xticks(range(1, rounds + 1))
+    axes.set_xlim(0.6, rounds + 0.9)
+    axes.set_ylim(len(report.miners) - 0.4, -0.6)
+    axes.set_xlabel("round")
+    axes.set_title("weight of each miner's update, or why it has none", fontsize=10)
 
 
 def draw_gains(found: Economics, path: Path) -> None:
@@ -99,14 +122,52 @@ def draw_gains(found: Economics, path: Path) -> None:
     figure.savefig(path, dpi=110, format="png", metadata={"Title": found.task})
 
 
+def draw_audit(of: AuditReport, path: Path) -> None:
+    """Who is found, by what it skips and how much is drawn, and what that gains it, as a PNG. OSError if it cannot be written."""
+    figure = _figure(8)
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    draw, usual = of.draw, of.draw.drawn
+    counts = sorted({1, max(1, usual // 2), usual, min(draw.segments, 2 * usual)})
+    wrong = sorted({max(1, round(draw.segments ** (step / _POINTS))) for step in range(_POINTS + 1)})
+    shares = [100 * one / draw.segments for one in wrong]
+    for count in counts:
+        one, width = replace(draw, drawn=count), 2.2 if count == usual else 1.2
+        found = [100 * segments.within(segments.found(one, many), of.rounds) for many in wrong]
+        repeats = [100 * segments.within(segments.found_with_repeats(one, many), of.rounds) for many in wrong]
+        (line,) = top.plot(shares, found, linewidth=width, label=f"{count} of {draw.segments} drawn")
+        top.plot(shares, repeats, ":", color=line.get_color(), linewidth=width)
+        gains = [audits.in_a_round(one, many, of.costs.training, of.miners.pay) for many in wrong]
+        bottom.plot(shares, gains, color=line.get_color(), linewidth=width)
+    _audit_labels(of, top, bottom)
+    figure.savefig(path, dpi=110, format="png", metadata={"Title": of.task})
+
+
+def _audit_labels(of: AuditReport, top: Axes, bottom: Axes) -> None:
+    goal = f"{segments.GOAL_CHANCE:.0%} of those who skip {segments.GOAL_SHARE:.0%}".replace("%", " %")
+    top.plot(100 * segments.GOAL_SHARE, 100 * segments.GOAL_CHANCE, "k*", markersize=11, label=goal)
+    top.set_title(f"{of.task}: who skips work and is found within {of.rounds} rounds; dotted: 1-(1-p)^q")
+    top.set_ylabel("found, %")
+    top.set_ylim(0, 103)
+    top.grid(alpha=0.3)
+    top.legend(fontsize=8, loc="lower right")
+    bottom.set_title("what it gains beside honest work, tokens in a round", fontsize=10)
+    bottom.axhline(0, color="black", linewidth=0.8)
+    bottom.set_xscale("log")
+    bottom.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    bottom.set_xlabel("work that is skipped, %")
+    bottom.set_ylabel("tokens a round")
+    bottom.grid(alpha=0.3)
+
+
 def _figure(height: float) -> Figure:
     """Inches; it is drawn without a screen. ExtraMissing without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second to import
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise extras.missing("a picture", error) from error
 
-    figure = Figure(figsize=(9, height), layout="constrained")
+    figure = Figure(figsize=(9, height), layout=ConstrainedLayoutEngine(h_pad=0.1))
     FigureCanvasAgg(figure)
     return figure

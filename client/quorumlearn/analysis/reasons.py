@@ -1,4 +1,4 @@
-"""Why a round paid its miners nothing or a task ended early, in words: the codes are those of docs/protocol.md."""
+"""Why a round paid its miners nothing, a task ended early, or work was not taken, in words: the codes are those of docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ ROUND_ENDS: Mapping[str, str] = {
     "KEY_FAILED": "the committee could not make the round's key",
     "TOO_FEW_COMMITS": "fewer miners than the task's minimum committed an update in time",
     "TOO_FEW_REVEALS": "fewer miners than the task's minimum revealed their updates in time",
+    "TOO_FEW_TRACES": "fewer miners than the task's minimum opened the traces of their trainings in time",
     "TOO_FEW_VERIFIERS": "fewer verifiers than the threshold were left",
     "NO_SELECTION": "too few verifiers agreed on the miners' weights",
     "NO_CONTRIBUTION": "the verifiers found every update faulty",
@@ -21,6 +22,14 @@ ROUND_ENDS: Mapping[str, str] = {
     "VOTED_DOWN": "the verifiers found the score of the proposed block fallen by more than the tolerance and than chance",
     "BASE_REVERTED": "the block it trained from was reverted",
 }
+OF_WORK: Mapping[str, str] = {
+    "NO_TRACE": "did not open in time what the beacon drew of its training: unpaid, and its place is lost",
+    "WRONG_WORK": "a replay of its training gives something else than it committed to: unpaid, and slashed",
+    "UNCONFIRMED": "too few verifiers have its processor and torch, or its replicas did other work: unpaid, no stake lost",
+    "REPLICA": "did the same work as a team mate, which counts once in the model and is paid to both",
+    "FALSE_REPLAY": "reported another replay than there is, or none: out of the round, and slashed",
+}
+"""Of miners, and of verifiers (FALSE_REPLAY), where training is replayed."""
 TASK_ENDS: Mapping[str, str] = {
     "TOO_FEW_MINERS": "too few miners had joined and could still pay a slash, of one organisation no more than its share",
     "TOO_FEW_VERIFIERS": "fewer seats of the committee than its threshold were held in time",

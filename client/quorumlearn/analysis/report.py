@@ -21,6 +21,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 from quorumlearn import learning
 from quorumlearn.analysis.reasons import why_round
 from quorumlearn.analysis.scores import pooled
+from quorumlearn.analysis.work import WorkReport, work_of
 from quorumlearn.nodes.guarantee import round_lacks
 
 UNDER_WAY = "UNDER_WAY"
@@ -59,7 +60,7 @@ class TaskReport:
     """`scores[h]` is that of block h, by `metric`, on the verifiers' test sets (None if none of them voted on it); `outcomes` and
     `reasons` are by round, a reason empty where the round was accepted; `paid` says of which rounds weights were paid; `weak` says, by
     round, why the rule's guarantee did not hold, and is empty where it did. `delta` is the task's dp_delta if its training is
-    differentially private."""
+    differentially private; `work` what became of trainings, where they are replayed."""
 
     task: str
     outcomes: tuple[str, ...]
@@ -75,6 +76,7 @@ class TaskReport:
     update_bytes: int
     parameters: int
     delta: float | None = None
+    work: WorkReport | None = None
 
     @property
     def bytes_per_parameter(self) -> float:
@@ -104,6 +106,7 @@ def report_of(
         update_bytes=max((sub.manifest.update.size for view in views for sub in view.submissions), default=0),
         parameters=spec.ckks.update_size,
         delta=None if workload is None else workload.config.dp_delta,
+        work=work_of(spec, views, names),
     )
 
 
@@ -189,7 +192,11 @@ def _artifacts(view: b.TaskView) -> Iterable[tuple[int, ArtifactRef]]:
     yield b.KEY, view.round.collective_key
     for submission in view.submissions:
         yield b.REVEAL, submission.manifest.update
+        if submission.HasField("opening"):
+            yield b.TRACE, submission.opening
     for one in view.screenings:
+        if one.HasField("replays"):
+            yield b.REPLAY, one.replays
         yield b.SCREEN, one.sketch_shares
         yield b.OPEN, one.partial
     yield b.PROPOSE, view.round.candidate.model

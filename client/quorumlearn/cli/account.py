@@ -6,11 +6,14 @@ from pathlib import Path
 
 from quorumlearn.analysis import UNDER_WAY, TaskReport, shown_score, title_of
 from quorumlearn.cli.terminal import Exit, Failure, print_table, print_text, width
+from quorumlearn.cli.work import print_work, work_fields
 from quorumlearn.extras import require
 
 BAR = 40
 GAP = 2  # between a table's columns
-SHORT = {"NOT_SELECTED": "passed over", "NOT_IN_ROUND": "-"}
+SHORT = {"NOT_SELECTED": "passed over", "NOT_IN_ROUND": "-", "REPLICA": "replica"}
+PAID_UNWEIGHED = "REPLICA"
+"""Who has no weight and is paid all the same."""
 
 
 def check_place(picture: Path) -> None:
@@ -44,6 +47,7 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
                 "paid": miner.paid,
                 "slashed": miner.slashed,
                 **({} if miner.epsilon is None else {"epsilon": round(miner.epsilon, 4)}),
+                **({} if report.work is None else {"verified_steps": list(report.work.steps[miner.miner])}),
             }
             for miner in report.miners
         ],
@@ -52,6 +56,7 @@ def fields_of(report: TaskReport, behaviours: dict[str, str] | None = None) -> d
         },
         "bytes_per_parameter": round(report.bytes_per_parameter, 3),
         **({} if report.delta is None else {"delta": report.delta}),
+        **({} if report.work is None else {"work": work_fields(report.work)}),
     }
 
 
@@ -63,6 +68,7 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
     print_table(
         (
             *("miner", *(("behaves",) if behaviours else ()), "stake", "slashed", "paid"),
+            *(() if report.work is None else ("verified steps",)),
             *(() if report.delta is None else ("epsilon",)),
         ),
         [
@@ -72,6 +78,7 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
                 miner.stake,
                 miner.slashed,
                 miner.paid,
+                *(() if report.work is None else (sum(report.work.steps[miner.miner]),)),
                 *(() if miner.epsilon is None else (f"{miner.epsilon:.2f}",)),
             )
             for miner in report.miners
@@ -82,6 +89,9 @@ def print_report(report: TaskReport, behaviours: dict[str, str] | None = None) -
             f"epsilon: what all its updates together cost the owner of one of a miner's samples, at delta {report.delta:g}, "
             "if it trained as the task says"
         )
+    if report.work is not None:
+        print_text("")
+        print_work(report, report.work)
     print_text("")
     _print_scores(report)
     print_text("")
@@ -154,4 +164,6 @@ def _earned(outcome: str, paid: bool) -> str:
 def _cell(weight: int, verdict: str, earned: str) -> str:
     if weight > 0:
         return f"{weight} {earned}".rstrip()
+    if verdict == PAID_UNWEIGHED:
+        return f"{SHORT[verdict]} {earned}".rstrip()
     return SHORT.get(verdict, verdict)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quorumlearn_proto.block_pb2 import TaskView
 from quorumlearn_proto.derived import spec_digest
+from quorumlearn_proto.recompute import recomputes
 from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn.cli.terminal import Failure
@@ -27,8 +29,8 @@ class Taken:
 
 
 def data_taken(organisation: Organisation, task: Task | None) -> list[Taken]:
-    """What each identity takes of its data: for the task's workload or, without a task, for each that the node's file names.
-    learning.LearningError if one cannot be had, or its data."""
+    """What each identity takes of its data: for the task's workload or, without a task, for each that the node's file names. A miner takes
+    none for a task that brings its own. learning.LearningError if one cannot be had, or its data."""
     from quorumlearn import learning
     from quorumlearn.nodes.models import workload_of
 
@@ -41,6 +43,8 @@ def data_taken(organisation: Organisation, task: Task | None) -> list[Taken]:
     taken = []
     for workload in workloads:
         for one in config.identities:
+            if one.role == "miner" and task is not None and recomputes(task.spec):
+                continue
             kind = "training" if one.role == "miner" else "test"
             data = (organisation.shard if one.role == "miner" else organisation.test_set)(one, workload)
             notice = data.notice if isinstance(data, learning.Samples) else None
@@ -52,7 +56,7 @@ def data_taken(organisation: Organisation, task: Task | None) -> list[Taken]:
 @dataclass(frozen=True)
 class Asked:
     """A task, the digest of its specification, the workload that is installed here for it, where from, with the digest that all share,
-    and the terms that the task breaks for each miner and verifier of a node's file."""
+    what its replays take of a node, if there are any, and the terms that the task breaks for each miner and verifier of a node's file."""
 
     task: str
     specification: str
@@ -60,22 +64,26 @@ class Asked:
     version: str
     place: str
     digest: str
+    takes: list[str]
     broken: dict[str, list[str]]
 
 
-def asks(organisation: Organisation, task: Task) -> Asked:
+def asks(organisation: Organisation, view: TaskView) -> Asked:
     """Ask each identity's terms for what the task breaks. learning.WorkloadError if what is installed under the
-    workload's name is not the task's."""
+    workload's name is not the task's; replay.ChunkError or an ArtifactError if the task's own data cannot be had."""
     from quorumlearn.learning import installed
     from quorumlearn.nodes.consent import Consent
     from quorumlearn.nodes.models import workload_of
+    from quorumlearn.nodes.replaycosts import what_it_takes
 
     config, consent = organisation.config, Consent(organisation)
+    task = view.task
     workload = workload_of(task.spec)
     broken = {}
     for one in config.identities:
         if one.role != "owner":
-            samples = len(organisation.shard(one, workload)) if one.role == "miner" else None
+            own_data = one.role == "miner" and not recomputes(task.spec)
+            samples = len(organisation.shard(one, workload)) if own_data else None
             broken[organisation.name(one.user)] = list(consent.broken(one, task, samples))
     return Asked(
         task.spec.task_id,
@@ -84,6 +92,7 @@ def asks(organisation: Organisation, task: Task) -> Asked:
         workload.version,
         installed()[workload.name],
         task.spec.workload.digest,
+        list(what_it_takes(organisation.store, view)) if recomputes(task.spec) else [],
         broken,
     )
 

@@ -18,11 +18,13 @@ from quorumlearn_proto.derived import conserved
 from rich.console import Console
 
 from quorumlearn.analysis import collect
+from quorumlearn.cli import ending
 from quorumlearn.cli.access import DigitsFolder, open_feed, open_market
 from quorumlearn.cli.account import check_place, fields_of, print_report
 from quorumlearn.cli.live import TaskWatch, follow
 from quorumlearn.cli.processes import REPEATABLE, MemoryPeak, Nodes, call
-from quorumlearn.cli.scene import Scene, make_scene
+from quorumlearn.cli.scene import Mode, Scene, make_scene
+from quorumlearn.cli.spent import Spent, spent
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_text
 from quorumlearn.extras import require
 from quorumlearn.nodes.market import Market
@@ -59,30 +61,46 @@ def demo(
         typer.Option(help="Where to draw it, as a PNG; accuracy.png in the folder.", metavar="FILE"),
     ] = None,
     rule: ARule = None,
+    useful_work: Annotated[
+        bool,
+        typer.Option(
+            "--useful-work",
+            help="Proof of useful work: all train on the task's data, and verifiers replay parts of each training. Three miners cheat: "
+            "one sends the last public step again, one skips a fifth of its training, one takes another's.",
+        ),
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train MNIST with eight miners of two organisations, two of them cheating, and pay the others.
+    """Train MNIST with eight miners of two organisations, some of them cheating, and pay the others.
 
     Brings up a network, funds accounts, starts a node for each organisation, publishes a task, and follows it: updates are
-    encrypted, three verifiers of whom any two can decrypt screen them unseen, the cheats go unpaid. Everything is left in the
-    folder: the files to read as an example, logs, models, and a picture.
+    encrypted, three verifiers of whom any two can decrypt screen them unseen, the cheats go unpaid. With --useful-work the verifiers
+    replay parts of each training, and who has not done it is caught at a segment. Everything is left in the folder: the files to
+    read as an example, logs, models, and a picture.
     """
     began = time.monotonic()
     for library in ("torch", "matplotlib"):
         require(library, "the demo")
     check_rule(rule)
+    if rule is not None and useful_work:
+        raise Failure(
+            "--rule tells cheats apart where their work is not proved: leave it out with --useful-work, where all work that stands counts "
+            "alike",
+            Exit.USAGE,
+        )
     if picture is not None:
         check_place(picture)
     console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
-    scene = make_scene(cleaned(folder), rounds, seed, found, fabric, rule=rule)
+    mode: Mode = "recompute" if useful_work else "robust"
+    scene = make_scene(cleaned(folder), rounds, seed, found, fabric, rule=rule, mode=mode)
     scene.write(samples)
     with Nodes(scene.folder) as nodes:
         try:
             peak = play(console, scene, nodes)
             with open_market(scene.network, "owner/owner") as market:
-                drawn = picture or scene.folder / "accuracy.png"
+                drawn = picture or scene.folder / ("useful-work.png" if useful_work else "accuracy.png")
                 _finish(console, scene, market, peak, time.monotonic() - began, drawn, as_json)
         finally:
             with undisturbed():
@@ -114,13 +132,9 @@ def play(console: Console, scene: Scene, nodes: Nodes) -> MemoryPeak:
     for file in scene.node_files:
         _say(console, f"quorumlearn node run {file} {REPEATABLE} &")
         nodes.start(file)
-    store = str(scene.folder / "artifacts")
-    publish = (
-        *("task", "publish", str(scene.folder / "task.yaml"), "--store", store),
-        *("--folder", network, "--as", "owner/owner"),
-    )
-    _say(console, f"quorumlearn {' '.join(publish)}")
-    call(*publish, log=log)
+    for arguments in scene.publications():
+        _say(console, f"quorumlearn {' '.join(arguments)}")
+        call(*arguments, log=log)
     served = [one.pid for one in network_status(scene.network).processes if one.pid is not None]
     with (
         open_feed(scene.network, "owner/owner", scene.task) as (market, feed),
@@ -146,8 +160,9 @@ def _finish(
     totals = market.totals()
     whole = conserved(totals)
     status = market.task(scene.task).state.status
-    draw_scores(report, picture)
     behaviours = {miner.miner: scene.behaviour(miner.miner) for miner in report.miners}
+    draw_scores(report, picture, behaviours)
+    taken = spent(scene.logs)
     if as_json:
         print_json(
             {
@@ -156,6 +171,7 @@ def _finish(
                 "conserved": whole,
                 "seconds": round(seconds, 1),
                 "peak_rss_bytes": peak.bytes,
+                **(_spent_fields(taken) if scene.replays else {}),
             }
         )
     else:
@@ -170,21 +186,27 @@ def _finish(
         print_text(
             f"{seconds:.0f} s in all, {peak.bytes / 2**30:.1f} GiB in all processes together; picture: {picture}"
         )
+        if scene.replays:
+            print_text("")
+            print_text(ending.found(report, behaviours), style="bold")
+            print_text(ending.cost(report, taken), style="bold")
         print_text("")
         print_text("What to type next:")
-        for line in (
-            f"quorumlearn network up --folder {scene.network}",
-            f"quorumlearn task show {scene.task} --folder {scene.network}",
-            f"quorumlearn ledger account Miners1MSP/miner1 --folder {scene.network}",
-            f"quorumlearn ledger blocks --last 5 --folder {scene.network}",
-            f"quorumlearn network down --wipe --folder {scene.network}",
-        ):
+        for line in ending.next_lines(scene):
             print_text(f"  {line}")
     if status != t.COMPLETED or not whole:
         raise Failure(
             f"the task ended {t.TaskStatus.Name(status)}; the logs are in {scene.folder / 'logs'}",
             Exit.FAILED,
         )
+
+
+def _spent_fields(taken: Spent) -> dict[str, object]:
+    return {
+        "cpu_seconds_training": round(taken.training, 2),
+        "cpu_seconds_replaying": round(taken.replaying, 2),
+        "replaying_share_of_cpu": round(taken.share, 4),
+    }
 
 
 def check_rule(rule: str | None) -> None:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.gate import ACCURACY, metric_of
 from quorumlearn_proto.protocol import ROUND
+from quorumlearn_proto.recompute import replays
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from quorumlearn.analysis import pooled, shown_score, why_round
+from quorumlearn.analysis import false_replays, pooled, shown_score, why_round, wrong_work
 from quorumlearn.api.tracking import Tracker
 from quorumlearn.api.watching import ended_round, views
 from quorumlearn.nodes.feed import TaskFeed
@@ -55,6 +56,7 @@ class _Row:
     contributing: int = 0
     miners: int = 0
     rejected: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
     metric: str = ACCURACY
     value: float | None = None
     outcome: int = b.OUTCOME_UNSPECIFIED
@@ -86,6 +88,17 @@ class _Row:
     def rejects(self) -> str:
         return f"round {self.number} rejects {', '.join(self.rejected)}" if self.rejected else ""
 
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """The lines below the table, each with its colour."""
+        lines = [
+            (self.failed, "red"),
+            (self.rejects, "red"),
+            *((f"round {self.number} finds {one}", "magenta") for one in self.found),
+            (self.unguarded, "yellow"),
+        ]
+        return [line for line in lines if line[0]]
+
 
 class TaskWatch:
     """Feed it views with `show`; it prints what changed. Use it in `with`."""
@@ -98,6 +111,7 @@ class TaskWatch:
         self._shown_at = 0.0
         self._whole = False
         self._metric = ACCURACY
+        self._phases = [phase for phase in PHASES if not ROUND[phase].replayed]
         self._live = Live(
             console=console, refresh_per_second=4, get_renderable=self.__rich__, vertical_overflow="crop"
         )
@@ -133,6 +147,12 @@ class TaskWatch:
         row.rejected = [
             f"{verdict.miner} {b.Reason.Name(verdict.reason)}" for verdict in verdicts if not verdict.weight
         ]
+        row.found = [
+            *(f"{one.miner}: {one.sentence}" for one in wrong_work(view.task.spec, view)),
+            *(f"{one.verifier}: FALSE_REPLAY, {one.detail}" for one in false_replays(view)),
+        ]
+        if replays(view.task.spec):
+            self._phases = PHASES
         row.metric = self._metric = metric_of(view.task.spec)
         row.value = pooled(view.ballots) if now.phase in (b.VALIDATE, b.ENDED) else None
         state = (now.number, now.phase, now.outcome)
@@ -148,8 +168,9 @@ class TaskWatch:
         score = f", {row.metric} {row.score}" if row.score else ""
         rejected = f"; rejected: {', '.join(row.rejected)}" if row.rejected else ""
         seconds = sum(row.seconds.values())
+        found = "".join(f"; found {one}" for one in row.found)
         weak = f"; {row.weak}" if row.weak else ""
-        return f"{head} {b.Outcome.Name(row.outcome)} in {seconds:.1f} s, {how}{score}{rejected}{weak}"
+        return f"{head} {b.Outcome.Name(row.outcome)} in {seconds:.1f} s, {how}{score}{rejected}{found}{weak}"
 
     def __rich__(self) -> RenderableType:
         """What the console shows now."""
@@ -160,14 +181,15 @@ class TaskWatch:
         earlier = Counter(row.ended or "under way" for row in rows[: len(rows) - len(shown)])
         table = self._table(shown, width)
         table.show_header = self._whole or height > _SMALL
+        said = [one for row in shown for one in row.said]
+        if not self._whole:
+            said = said[: max(1, height - _BESIDE_ROWS - len(shown))]
         lines = [
             Text(f"{earlier.total()} earlier: {_counted(earlier)}")
             if earlier and table.show_header
             else None,
             table,
-            *(Text(row.failed, style="red") for row in shown if row.failed),
-            *(Text(row.rejects, style="red") for row in shown if row.rejects),
-            *(Text(row.unguarded, style="yellow") for row in shown if row.weak),
+            *(Text(line, style=colour) for line, colour in said),
             Text(doing, style="cyan") if doing else None,
         ]
         kept = [line for line in lines if line is not None]
@@ -186,10 +208,10 @@ class TaskWatch:
         )
 
     def _by_phase(self, rows: Sequence[_Row]) -> Table:
-        names = [b.Phase.Name(phase).lower() for phase in PHASES]
+        names = [b.Phase.Name(phase).lower() for phase in self._phases]
         table = _columns("round", *names, "contribute", self._metric, "outcome")
         for row in rows:
-            cells = [self._cell(row, phase) for phase in PHASES]
+            cells = [self._cell(row, phase) for phase in self._phases]
             table.add_row(self._place(row), *cells, row.share, row.score, row.ended)
         return table
 
@@ -240,7 +262,7 @@ def _last(rows: Sequence[_Row], lines: int) -> Sequence[_Row]:
     first = len(rows)
     while first > 0:
         row = rows[first - 1]
-        lines -= 1 + bool(row.failed) + bool(row.rejects) + bool(row.weak)
+        lines -= 1 + len(row.said)
         if lines < 0 and first < len(rows):
             break
         first -= 1

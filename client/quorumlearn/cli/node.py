@@ -147,8 +147,8 @@ def check(
         organisation.check_accounts()
         identities = {organisation.name(one.user): one.role for one in config.identities}
         unasked = check_roles(organisation)
-        found = organisation.market(config.identities[0].user).task(task).task if task else None
-        taken = data_taken(organisation, found)
+        found = organisation.market(config.identities[0].user).view(task) if task else None
+        taken = data_taken(organisation, None if found is None else found.task)
         stands = standing(organisation) if unasked is None else None
         asked = asks(organisation, found) if found is not None else None
     finally:
@@ -181,6 +181,8 @@ def check(
         print_text(
             f"it would run {asked.workload} {asked.version}, here of {asked.place}; digest {asked.digest}, as the task's"
         )
+        for sentence in asked.takes:
+            print_text(f"  {sentence}")
         for name, broken in asked.broken.items():
             print_text(f"{name} " + ("may join" if not broken else "does not join"))
             for sentence in broken:

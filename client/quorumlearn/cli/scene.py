@@ -1,9 +1,12 @@
 """The demo's scene: who takes part, and the files and commands that a real network would be run with.
 
 Two miner organisations of four miners each, three verifier organisations, an owner and a treasury.
-miners1/miner4 sends noise, miners2/miner4 copies its neighbour miner3. Everything is written as files that
-`quorumlearn network up`, `quorumlearn node run` and `quorumlearn task publish` read, so that the folder can
-be read as an example. The task is `repeatable` and its nodes are started with `--repeatable`: whoever has the seed can do all of it again.
+miners1/miner4 sends noise, miners2/miner4 copies its neighbour miner3. In the other modes the data are the task's and parts of each
+training are replayed: miners1/miner4 sends the last public step again, miners2/miner3 skips a fifth of its training, miners2/miner4 takes
+the work of its neighbour miner1.
+
+Everything is written as files that `quorumlearn network up`, `quorumlearn node run` and `quorumlearn task publish` read, so that the folder
+can be read as an example. The task is `repeatable` and its nodes are started with `--repeatable`: whoever has the seed can do all of it again.
 """
 
 from __future__ import annotations
@@ -11,16 +14,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from quorumlearn_network.spec import FabricSpec, NetworkSpec, Role, Runtime, default_spec, dump_spec
 
 from quorumlearn.cli.example import members, part_of
 
+Mode = Literal["robust", "recompute", "robust-and-recompute"]
+"""As a task's file has it."""
 MINERS_EACH = 4
 CHEATS = {("miners1", "miner4"): "noise", ("miners2", "miner4"): "copy:miner3"}
+WORK_CHEATS = {
+    ("miners1", "miner4"): "free-rider",
+    ("miners2", "miner3"): "skipper:0.2",
+    ("miners2", "miner4"): "thief:miner1",
+}
+"""Those of a task whose trainings are replayed."""
 LOCAL_STEPS = 235  # a miner's training steps a round, whatever the data set
 BATCH = 32
+CHUNKS_EACH, CHUNK_STEPS, WORK_BATCH, SEGMENTS, DRAWN = 5, 60, 25, 100, 5
+"""Where training is replayed: chunks that a miner is assigned in a round, its steps on each, samples of a step, segments of its training,
+and how many of them are replayed."""
+DATA_FILE = "data.yaml"
+"""What `quorumlearn data publish` writes of the chunks, beside the task's file."""
+NUMBERS = ("none", "one", "two", "three", "four", "five")
 OWNER_TOKENS, MINER_TOKENS, VERIFIER_TOKENS = 10_000, 200, 400
 
 
@@ -36,6 +54,12 @@ class Scene:
     data: Path | None
     cheats: Mapping[tuple[str, str], str] = field(default_factory=lambda: dict(CHEATS))
     rule: str | None = None
+    mode: Mode = "robust"
+
+    @property
+    def replays(self) -> bool:
+        """Whether the task's data are its own, and parts of each training are replayed."""
+        return self.mode != "robust"
 
     @property
     def network(self) -> Path:
@@ -53,6 +77,11 @@ class Scene:
     @property
     def node_files(self) -> list[Path]:
         return [self.folder / "nodes" / f"{name}.yaml" for name in self._organisations()]
+
+    @property
+    def logs(self) -> list[Path]:
+        """What its nodes write."""
+        return [self.folder / "logs" / f"{file.stem}.log" for file in self.node_files]
 
     def name(self, organisation: str, user: str) -> str:
         """The identity on the ledger."""
@@ -81,33 +110,87 @@ class Scene:
         for name, path in zip(self._organisations(), self.node_files, strict=True):
             path.write_text(yaml.safe_dump(self._node(name), sort_keys=False))
 
+    @property
+    def chunks(self) -> int:
+        """Into how many the data are cut where trainings are replayed: a round uses all."""
+        return len(self.miners) * CHUNKS_EACH
+
+    def publications(self) -> list[tuple[str, ...]]:
+        """The commands that put data and task into the store and onto the ledger."""
+        place = (
+            "--store",
+            str(self.folder / "artifacts"),
+            "--folder",
+            str(self.network),
+            "--as",
+            "owner/owner",
+        )
+        cut = (
+            *("data", "publish", *(() if self.data is None else (str(self.data),))),
+            *("--workload", "mnist-cnn", "--chunks", str(self.chunks), "-o", str(self.folder / DATA_FILE)),
+        )
+        task = ("task", "publish", str(self.folder / "task.yaml"))
+        return [*([(*cut, *place)] if self.replays else []), (*task, *place)]
+
     def _task(self, samples: int) -> dict[str, object]:
-        steps_an_epoch = max(1, samples // len(self.miners) // BATCH)
+        cheats = NUMBERS[len(self.cheats)] if len(self.cheats) < len(NUMBERS) else str(len(self.cheats))
         return {
             "id": self.task,
-            "title": "Handwritten digits, eight miners, two of them cheating",
-            "workload": {
-                "name": "mnist-cnn",
-                "config": {
-                    "epochs": str(max(1, round(LOCAL_STEPS / steps_an_epoch))),
-                    "batch_size": str(BATCH),
-                },
-            },
+            "title": f"Handwritten digits, eight miners, {cheats} of them cheating",
+            **(self._replayed_training(samples) if self.replays else self._training(samples)),
             "rounds": self.rounds,
-            "miners": {
-                "minimum": max(len(self.miners) - 2, 2 * len(self.cheats) + 3),
-                "maximum": len(self.miners),
-                "byzantine": len(self.cheats),
-            },
             "committee": {
                 "organisations": [self.spec.organisation(name).msp_id for name, _ in self.verifiers],
                 "threshold": 2,
             },
             **({} if self.rule is None else {"rule": {"name": self.rule}}),
-            "timeouts": {"join": 120, "commit": 120, "reveal": 60},
+            "timeouts": {"join": 120, "commit": 300 if self.replays else 120, "reveal": 60},
             "reward": {"per_round": 1000},
             "seed": self.seed,
             "repeatable": True,
+        }
+
+    def _training(self, samples: int) -> dict[str, object]:
+        """Workload and miners of a task whose miners have data of their own."""
+        steps_an_epoch = max(1, samples // len(self.miners) // BATCH)
+        epochs = max(1, round(LOCAL_STEPS / steps_an_epoch))
+        return {
+            "workload": {
+                "name": "mnist-cnn",
+                "config": {"epochs": str(epochs), "batch_size": str(BATCH)},
+            },
+            "miners": self._told_apart(),
+        }
+
+    def _replayed_training(self, samples: int) -> dict[str, object]:
+        """The same of a task whose trainings are replayed."""
+        steps_an_epoch = -(-max(1, samples // self.chunks) // WORK_BATCH)
+        epochs = max(1, round(CHUNK_STEPS / steps_an_epoch))
+        steps = epochs * steps_an_epoch * CHUNKS_EACH
+        without_cheats = max(2, len(self.miners) - len(self.cheats))
+        alike = {"minimum": without_cheats, "maximum": len(self.miners)}
+        return {
+            "mode": self.mode,
+            "workload": {
+                "name": "mnist-cnn",
+                "config": {"epochs": str(epochs), "batch_size": str(WORK_BATCH)},
+            },
+            "recompute": {
+                "data": DATA_FILE,
+                "chunks_per_miner": CHUNKS_EACH,
+                "segment_steps": max(2, -(-steps // SEGMENTS)),
+                "drawn": DRAWN,
+                "exactness": "portable",
+            },
+            "miners": alike if self.mode == "recompute" else self._told_apart(),
+        }
+
+    def _told_apart(self) -> dict[str, int]:
+        """How many miners, where a rule tells cheats from others."""
+        return {
+            "minimum": max(len(self.miners) - 2, 2 * len(self.cheats) + 3),
+            "maximum": len(self.miners),
+            "byzantine": len(self.cheats),
         }
 
     def _node(self, name: str) -> dict[str, object]:
@@ -139,12 +222,16 @@ def make_scene(
     seed: int,
     data: Path | None,
     fabric: Runtime | None = None,
-    cheats: Mapping[tuple[str, str], str] = CHEATS,
+    cheats: Mapping[tuple[str, str], str] | None = None,
     rule: str | None = None,
+    mode: Mode = "robust",
 ) -> Scene:
-    """The demo's scene, on the devnet or on Fabric's own nodes; `cheats` says what which miner of which organisation does, `rule` which
-    robust rule the task has if not that of any task."""
+    """The demo's scene, on the devnet or on Fabric's own nodes; `cheats` says what which miner of which organisation does, if not what
+    CHEATS or, where trainings are replayed, WORK_CHEATS says; `rule` which robust rule the task has if not that of any task."""
+    if cheats is None:
+        cheats = CHEATS if mode == "robust" else WORK_CHEATS
     spec = default_spec(miner_organisations=2, miners_each=MINERS_EACH, verifiers=3)
     if fabric is not None:
         spec = spec.model_copy(update={"fabric": FabricSpec(runtime=fabric)})
-    return Scene(folder, spec, f"demo-{seed}", rounds, seed, data, dict(cheats), rule)
+    task = f"{'demo' if mode == 'robust' else 'useful-work'}-{seed}"
+    return Scene(folder, spec, task, rounds, seed, data, dict(cheats), rule, mode)

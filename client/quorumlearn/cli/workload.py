@@ -124,7 +124,7 @@ def try_(
         learning.register(name, module, Path.cwd())
     wanted = Settings(
         workload=name,
-        config=dict(_setting(one) for one in settings or ()),
+        config=dict(setting(one) for one in settings or ()),
         source=data,
         parts=tuple(part or ()),
         test_part=test_part,
@@ -180,7 +180,8 @@ def new(
         print_text(f"  {one}")
 
 
-def _setting(text: str) -> tuple[str, str]:
+def setting(text: str) -> tuple[str, str]:
+    """A setting as --set gives it."""
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise Failure(f"--set {text!r} is no KEY=VALUE, such as epochs=2", Exit.USAGE)

@@ -52,6 +52,10 @@ class ChunkKey:
         """The accounts that were given it in a task."""
         return {account for of, _, account in (one.partition(" ") for one in self.readers) if of == task}
 
+    def was_given_to(self, account: str) -> bool:
+        """Whether an account was given it, in whatever task."""
+        return any(one.partition(" ")[2] == account for one in self.readers)
+
     def only_in(self, task: str) -> bool:
         """Whether nobody was given it in another task."""
         return all(one.startswith(f"{task} ") for one in self.readers)
@@ -73,6 +77,10 @@ class DataKeys:
     def of(self, data: ArtifactRef) -> bool:
         """Whether this is a version of the data set, its first one or a later."""
         return any(one.digest == data.digest for one in self.manifests)
+
+    def without(self, account: str) -> DataKeys:
+        """With an account that is given no key any more."""
+        return replace(self, revoked=self.revoked | {account})
 
     def renewed(self, manifest: ArtifactRef, chunks: Sequence[ChunkKey]) -> DataKeys:
         """With another version and its keys."""

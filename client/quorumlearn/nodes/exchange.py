@@ -14,8 +14,10 @@ from quorumlearn_proto.artifact_pb2 import (
     CollectiveKey,
     PartialDecryption,
     PublicShare,
+    ReplayReport,
     SealedBox,
     SealedKeys,
+    SealedOpening,
     SealedSalts,
     SealedShares,
     SketchShares,
@@ -34,6 +36,8 @@ Record = TypeVar(
     CollectiveKey,
     SealedSalts,
     SealedKeys,
+    ReplayReport,
+    SealedOpening,
 )
 
 log = structlog.get_logger()

@@ -14,7 +14,7 @@ class Exposure:
 
     `colluders` is f; `level` how many of one weight a sum holds at least; `honest` of how many honest values the colluders read the
     sum; `bound` what a value lies within, `step` the grid it lies on; `noise` the deviation of what private training adds to each
-    step's sum of gradients, 0 where it is not private.
+    step's sum of gradients, 0 where it is not private; `regrouped` whether each round opens sums of other groups of miners.
     """
 
     colluders: int
@@ -23,6 +23,7 @@ class Exposure:
     bound: float
     step: float
     noise: float
+    regrouped: bool
 
     @property
     def sentence(self) -> str:
@@ -33,11 +34,16 @@ class Exposure:
         )
         return (
             f"the owner and {self.colluders} colluders read of an honest value at best the sum of {self.honest} honest ones, each within "
-            f"±{self.bound:g} in steps of {self.step:.3g}; {hidden}"
+            f"±{self.bound:g} in steps of {self.step:.3g}; {hidden}" + (_REGROUPED if self.regrouped else "")
         )
 
     def as_fields(self) -> dict[str, object]:
         return {**asdict(self), "sentence": self.sentence}
+
+
+_REGROUPED = (
+    "; each round opens sums of other groups, so many rounds show what a miner's updates have in common"
+)
 
 
 def exposure_of(spec: TaskSpec) -> Exposure:
@@ -51,4 +57,5 @@ def exposure_of(spec: TaskSpec) -> Exposure:
         bound=spec.ckks.bound_steps * step,
         step=step,
         noise=float(config.get("dp_noise", "0")) * float(config.get("dp_clip", "0")),
+        regrouped=spec.reward.by_contribution,
     )

@@ -20,6 +20,7 @@ from quorumlearn.attacks import Behaviour
 from quorumlearn.learning import OnStep
 from quorumlearn.learning.exact import ExactTraining, NearTie, State, Stretch
 from quorumlearn.nodes import adversary, exactness
+from quorumlearn.nodes.models import workload_of
 from quorumlearn.replay import Work
 
 _NOTHING_REPLAYED = bytes(32)
@@ -150,7 +151,7 @@ def _with_rate(spec: TaskSpec, factor: float) -> TaskSpec:
     """The task with another learning rate."""
     changed = TaskSpec()
     changed.CopyFrom(spec)
-    own = exactness.workload_of(spec).config.learning_rate
+    own = workload_of(spec).config.learning_rate
     changed.workload.config["learning_rate"] = str(min(MOST_RATE, own * factor))
     return changed
 

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,7 +97,7 @@ class Granting:
         return bool(key.had_by(task) - set(present)) or 0 < self.most_rounds <= len(key.rounds)
 
 
-def renew(store: ArtifactStore, keys: DataKeys, manifest: DataManifest, chunks: Collection[int]) -> DataKeys:
+def renew(store: ArtifactStore, keys: DataKeys, manifest: DataManifest, chunks: Iterable[int]) -> DataKeys:
     """Encrypt these chunks anew under fresh keys, and put them and another version of their list into the store. ArtifactError if
     one is not there, replay.ChunkError if it is not what its key opens. Nothing is removed, and nothing written to the owner's file.
     """

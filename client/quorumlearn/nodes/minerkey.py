@@ -13,6 +13,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn.nodes import sealing
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.steps import queue_is_open
 
 log = structlog.get_logger()
 
@@ -36,9 +37,9 @@ class MinerKey:
         return key
 
     def to_show(self, view: b.TaskView) -> bool:
-        """Whether the ledger has yet to be told the public half."""
+        """Whether the ledger has yet to be told the public half, and can be now."""
         sealed = view.task.spec.recompute.sealed
-        return sealed and self.me in view.miners and self.journal.get(_SHOWN) is None
+        return sealed and self.me in view.miners and queue_is_open(view) and self.journal.get(_SHOWN) is None
 
     def show(self, view: b.TaskView) -> None:
         """Show the public half. Once it is shown, it stays."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.gate import metric_of
+from quorumlearn_proto.recompute import recomputes
 from quorumlearn_proto.task_pb2 import TaskSpec, Workload
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import rootset
+from quorumlearn.nodes import datasets, rootset
 from quorumlearn.nodes.encryption import parameters_of
 
 
@@ -68,8 +69,8 @@ def check_playable(store: ArtifactStore, spec: TaskSpec, *, training: bool) -> N
     """Whether a round of this task can be played at all, before anything is staked on it: the ledger does not look inside. Returns
     once this process is ready to score, and to train if it is to, so that a first round waits for nobody's imports.
 
-    Raises learning.WorkloadError or ModelError, ckks.ParameterError, robust.RuleError, or an ArtifactError while the initial
-    model, or a root set that its rule needs, is not in the store.
+    Raises learning.WorkloadError or ModelError, ckks.ParameterError, robust.RuleError, replay.ChunkError, or an ArtifactError while the
+    initial model, a root set that its rule needs, or the task's own data are not in the store.
     """
     workload = workload_of(spec)
     learning.warm_up(workload, training=training)
@@ -84,5 +85,7 @@ def check_playable(store: ArtifactStore, spec: TaskSpec, *, training: bool) -> N
     root = rootset.ref_of(spec)
     if root is not None:
         rootset.load(store, root)
+    if recomputes(spec):
+        datasets.check_there(store, spec)
     if learning.shapes_of(load_public(store, spec, spec.initial_model)) != shapes:
         raise learning.ModelError(f"the initial model of {spec.task_id} has other tensors than its workload")

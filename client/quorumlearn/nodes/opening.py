@@ -22,6 +22,7 @@ from quorumlearn_proto.task_pb2 import TaskSpec
 from quorumlearn import replay
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange, sealing, steps
+from quorumlearn.replay.states import MOST_TIES
 
 _NONCE, _TAG = 12, 16
 _BOX_BYTES = 2 * sealing.PUBLIC_KEY_BYTES
@@ -43,7 +44,7 @@ def likely_bytes(spec: TaskSpec) -> int:
     """The same for who only keeps a copy, and knows no more than how many numbers the model has: each 8 bytes in a checkpoint, and those of
     an optimiser twice as many."""
     a_state = 24 * spec.ckks.update_size + _NAMES
-    return (spec.recompute.segments + 1) * (a_state + 9 * replay.MOST_TIES) + _overhead(spec)
+    return (spec.recompute.segments + 1) * (a_state + 9 * MOST_TIES) + _overhead(spec)
 
 
 def sealed(view: b.TaskView, me: str, plain: bytes) -> bytes:

@@ -121,10 +121,13 @@ class Organisation:
             self._positions |= self.network(user).positions(transaction)
         return self._positions[transaction]
 
-    def ready_data(self, workloads: Sequence[learning.Workload]) -> None:
-        """Have every identity's part of the data of these workloads taken. learning.LearningError if that cannot be done."""
+    def ready_data(self, workloads: Sequence[learning.Workload], *, training: bool = True) -> None:
+        """Have every identity's part of the data of these workloads taken; those to train on if `training`. learning.LearningError if that
+        cannot be done."""
         for workload in workloads:
             for one in self.config.identities:
+                if one.role == "miner" and not training:
+                    continue
                 (self.shard if one.role == "miner" else self.test_set)(one, workload)
 
     def shard(self, identity: IdentityConfig, workload: learning.Workload) -> learning.Data:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 
 from google.protobuf.message import Message
 from quorumlearn_proto import canonical
+from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.page_pb2 import TaskSummary
+from quorumlearn_proto.recompute import recomputes
 
-from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
+from quorumlearn.nodes import datasets, keygrants
+from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.steps import LIVE
 
@@ -17,9 +23,32 @@ LEAST_AGE_SECONDS = 24 * 3600.0
 _DIGEST = re.compile(rb"\b[0-9a-f]{64}\b")
 
 
-def prune(market: Market, store: ArtifactStore, now: float) -> list[str]:
-    """Remove the organisation's own artifacts that no task needs any more, at `now` (seconds since 1970); their digests."""
-    return store.prune(needed(market, now), now - LEAST_AGE_SECONDS)
+def prune(market: Market, store: ArtifactStore, now: float, data: Iterable[ArtifactRef] = ()) -> list[str]:
+    """Remove the organisation's own artifacts that no task needs any more, at `now` (seconds since 1970); their digests. `data` are
+    lists of chunks that are kept with what they list, beside those of tasks under way."""
+    keep = needed(market, now)
+    lists = [*data, *lists_of_chunks(market, store)]
+    keep |= {one.digest for one in lists}
+    for one in lists:
+        keep |= datasets.listed(store, one)
+    return store.prune(keep, now - LEAST_AGE_SECONDS)
+
+
+def lists_of_chunks(market: Market, store: ArtifactStore) -> list[ArtifactRef]:
+    """Of each task under way the list that a round trains by: the specification's or, of sealed data, that of its last grant."""
+    found = []
+    for summary in market.tasks():
+        spec = summary.task.spec
+        if summary.state.status not in LIVE or not recomputes(spec):
+            continue
+        found.append(spec.recompute.data)
+        view = market.view(spec.task_id)
+        if spec.recompute.sealed and view.round.number > 1 and not view.HasField("grant"):
+            view = market.round_view(spec.task_id, view.round.number - 1)
+        if view.HasField("grant"):
+            with suppress(ArtifactMissing, ExchangeError):  # then nobody trains by it
+                found.append(keygrants.given(store, view).data)
+    return found
 
 
 def needed(market: Market, now: float) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a task's file says of training that is replayed, as the specification has it; and what such a task asks of a node.
+"""What a task's file says of training that is replayed, as the specification has it.
 
 Rules:
 - all blocks of the model are public, training is not private, and all updates weigh alike unless the mode is robust-and-recompute:
@@ -9,16 +9,14 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
-from quorumlearn_proto import recompute as r
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn import learning
+from quorumlearn.learning.exact import exact_training
 from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.tasksettings import DataPart, RecomputePart, TaskFile
 
@@ -102,12 +100,12 @@ def recompute_of(
     _check_chunks(part, data, a_miner, replicas)
     chunk_steps = workload.config.steps(data.chunk_samples)
     return t.Recompute(
-        data=ArtifactRef(digest=data.digest, size=data.size),
+        data=data.ref,
         chunks=data.chunks,
         chunk_samples=data.chunk_samples,
         chunks_per_miner=a_miner,
         chunk_steps=chunk_steps,
-        segment_steps=part.segment_steps or -(-a_miner * chunk_steps // SEGMENTS),
+        segment_steps=part.segment_steps or _segment_steps(a_miner, chunk_steps),
         segments=part.drawn,
         exactness=_EXACTNESS[part.exactness],
         grid_bits=part.grid_bits if part.exactness == "portable" else 0,
@@ -138,7 +136,7 @@ def _check_workload(
         raise ConfigError(
             f"mode is {file.mode} and workload.config has late_rounds: what is replayed is of its own round; leave it out"
         )
-    learning.exact.exact_training(
+    exact_training(
         workload, portable=file.recompute.exactness == "portable", grid_bits=file.recompute.grid_bits
     )
 
@@ -155,28 +153,12 @@ def _check_chunks(part: RecomputePart, data: DataPart, a_miner: int, replicas: i
         )
 
 
-@dataclass(frozen=True)
-class ReplayCosts:
-    """What replay takes in a round of so many miners, in trainings of one miner on all its chunks: for a seat, and for each miner's
-    training over all seats."""
-
-    seat: float
-    each: float
-
-    @property
-    def sentence(self) -> str:
-        return (
-            f"each training is replayed to {self.each:.1%} of its steps, over all seats; "
-            f"a seat replays {self.seat:.2f} trainings a round"
-        )
-
-
-def replay_costs(spec: t.TaskSpec, miners: int | None = None) -> ReplayCosts | None:
-    """Of a round of so many miners, by default as many as may take part; None where nothing is replayed."""
-    if not r.replays(spec):
-        return None
-    seats = len(spec.committee.msp_ids)
-    segments = r.segments_of(spec, r.most_steps(spec))
-    drawn = min(spec.recompute.segments, segments) * min(spec.committee.threshold, seats)
-    each = drawn / segments
-    return ReplayCosts(seat=each / seats * (spec.max_miners if miners is None else miners), each=each)
+def _segment_steps(chunks: int, chunk_steps: int) -> int:
+    """The least steps of a segment by which a training on all chunks has no more than SEGMENTS, and none on some of them ends in a segment
+    of one step, which would show its gradient."""
+    least = max(2, -(-chunks * chunk_steps // SEGMENTS))
+    return next(
+        steps
+        for steps in range(least, least + chunks * chunk_steps + 1)
+        if all(count * chunk_steps % steps != 1 for count in range(1, chunks + 1))
+    )

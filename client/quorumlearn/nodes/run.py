@@ -20,6 +20,7 @@ from functools import partial
 import structlog
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.page_pb2 import TaskSummary
+from quorumlearn_proto.recompute import recomputes
 from quorumlearn_proto.task_pb2 import Task
 
 from quorumlearn.ckks import Workers
@@ -249,7 +250,7 @@ class Node:
             warm_up(
                 workload, training=any(one.role == "miner" for one in self.organisation.config.identities)
             )
-            self.organisation.ready_data([workload])
+            self.organisation.ready_data([workload], training=not recomputes(task.spec))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - nobody needs it yet
             log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
 

@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from quorumlearn_proto.classes import MAX_CLASS
+from quorumlearn_proto.common_pb2 import ArtifactRef
 
 WHOLE = 10_000
 
@@ -131,6 +132,11 @@ class DataPart(_Strict):
     chunks: int = Field(ge=1, description="how many there are")
     chunk_samples: int = Field(ge=1, description="samples in each")
     sealed: bool = Field(False, description="whether they are encrypted")
+
+    @property
+    def ref(self) -> ArtifactRef:
+        """Where the list of its chunks is."""
+        return ArtifactRef(digest=self.digest, size=self.size)
 
 
 class RecomputePart(_Strict):

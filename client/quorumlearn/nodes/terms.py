@@ -15,11 +15,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from quorumlearn_proto.derived import least_aggregate, spec_digest
+from quorumlearn_proto.recompute import recomputes, replays
 from quorumlearn_proto.task_pb2 import Task, TaskSpec
 
 from quorumlearn import learning
 from quorumlearn.artifacts import reference_of
+from quorumlearn.nodes.exactness import training_of
 from quorumlearn.nodes.models import workload_of
+from quorumlearn.nodes.replaycosts import replay_costs
 from quorumlearn.nodes.tasksettings import WHOLE, BasisPoints, table
 
 Staking = Literal["miner", "verifier"]
@@ -37,6 +40,12 @@ class ShortestTimeouts(_Strict):
     commit: int = Field(60, ge=1, description="seconds of the phase COMMIT, in which miners train, at least")
     reveal: int = Field(30, ge=1, description="seconds of the phase REVEAL, at least")
     beacon: int = Field(30, ge=1, description="seconds of the phase BEACON, at least")
+    trace: int = Field(
+        30, ge=1, description="seconds of the phase TRACE, at least, where training is replayed"
+    )
+    replay: int = Field(
+        60, ge=1, description="seconds of the phase REPLAY, at least, where training is replayed"
+    )
     screen: int = Field(30, ge=1, description="seconds of the phase SCREEN, at least")
     select: int = Field(30, ge=1, description="seconds of the phase SELECT, at least")
     open: int = Field(30, ge=1, description="seconds of the phase OPEN, at least")
@@ -72,12 +81,19 @@ class Terms(_Strict):
     least_threshold_share: BasisPoints = Field(5000, description="and so much of the committee's seats")
     least_flooding_bits: int = Field(40, ge=0, description="what hides a key in what it opens; encryption.*")
     least_aggregate: int = Field(2, ge=1, description="miners in a sum that is opened, at least")
+    regrouped_sums: bool = Field(
+        False,
+        description="whether a miner takes part where each round opens sums of other groups (reward.by contribution); docs/threat-model.md",
+    )
     least_local_steps: int = Field(
         5, ge=1, description="training steps of a round on the miner's data, at least: one alone shows them"
     )
     largest_learning_rate: float = Field(1.0, gt=0, description="of a miner's training")
     largest_epsilon: float | None = Field(
         None, gt=0, description="of a miner's training over all rounds; training that is not private has none"
+    )
+    largest_replays: float = Field(
+        5.0, gt=0, description="a verifier's: whole trainings that a seat has to replay in a round, at most"
     )
     initial_models: tuple[str, ...] = Field(
         (), description="digests of initial models that are joined though the task's seed does not give them"
@@ -87,19 +103,27 @@ class Terms(_Strict):
 def broken_terms(task: Task, terms: Terms, role: Staking, samples: int | None = None) -> list[str]:
     """The terms that a task breaks for an identity in this role, a sentence each with the term, its value and the task's.
 
-    `samples` are what a miner trains on in a round; None leaves out what depends on them. Reads nothing but its arguments.
+    `samples` are what a miner trains on in a round; None leaves out what depends on them. Reads nothing but its arguments. Where training
+    is replayed the data are the task's own: the terms that protect a miner's do not hold.
     """
     spec, strange = task.spec, unwelcome(task, terms)
     found = [*strange, *_tokens(spec, terms, role), *_time(spec, terms)]
-    found += _committee(spec, terms)
-    if role == "miner":
+    found += [*_committee(spec, terms), *_replays(spec, terms, role)]
+    own_data = role == "miner" and not recomputes(spec)
+    if own_data:
         together = least_aggregate(spec)
         found += _at_least("least_aggregate", terms.least_aggregate, "least opened sum", together)
+        if spec.reward.by_contribution and not terms.regrouped_sums:
+            found.append(
+                "accept.regrouped_sums is false: the task pays by contribution, so each round opens sums of other groups of miners"
+            )
     if strange:
         return found  # nothing is built at a stranger's word
     try:
         workload = workload_of(spec)
-        return found + (list(_training(spec, terms, workload, samples)) if role == "miner" else [])
+        if recomputes(spec):
+            training_of(spec)
+        return found + (list(_training(spec, terms, workload, samples)) if own_data else [])
     except learning.LearningError as error:
         return [*found, f"the task's workload cannot be had: {error}"]
 
@@ -146,8 +170,17 @@ def _tokens(spec: TaskSpec, terms: Terms, role: Staking) -> Iterator[str]:
 
 def _time(spec: TaskSpec, terms: Terms) -> Iterator[str]:
     for name, least in terms.shortest_timeouts.model_dump(by_alias=True).items():
+        if name in ("trace", "replay") and not replays(spec):
+            continue
         has = getattr(spec.timeouts, name)
         yield from _at_least(f"shortest_timeouts.{name}", least, f"timeouts.{name}", has)
+
+
+def _replays(spec: TaskSpec, terms: Terms, role: Staking) -> Iterator[str]:
+    costs = replay_costs(spec)
+    if role == "verifier" and costs is not None:
+        what = "number of trainings that a seat replays in a round"
+        yield from _at_most("largest_replays", terms.largest_replays, what, round(costs.seat, 2))
 
 
 def _committee(spec: TaskSpec, terms: Terms) -> Iterator[str]:
@@ -221,8 +254,8 @@ _PAGE = """\
 # A node's terms
 What `accept:` in a node's file may say, in YAML, and what holds where it says nothing. A node stakes nothing on a task that breaks a term.
 Its log says which one, `/metrics` counts them (`quorumlearn_broken_terms`), and `quorumlearn node check FILE --task ID` says it beforehand.
-The terms on training, on the initial model and on the opened sum are a miner's only. In a task that it has joined an identity goes on,
-whatever its terms have become.
+The terms on training, on the initial model and on the opened sum are a miner's only, and protect its data: they do not hold in a task
+whose training is replayed, which brings its own. In a task that it has joined an identity goes on, whatever its terms have become.
 """
 
 

@@ -139,7 +139,9 @@ class Tracer:
             keeping = self.journal.below(f"round-{now.number}/trace")
             progress = Progress("trains", spec.task_id, now.number, self.me)
             with self.workshop.slots:
+                began = time.thread_time()
                 trace = replay.train(work, keeping, on_step=progress.unless(self.workshop.stop))
+                spent = time.thread_time() - began
         except Stopped:
             return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - what training or reading dies of costs this miner's round, nothing else
@@ -156,6 +158,7 @@ class Tracer:
             steps=work.steps,
             segments=work.segments,
             loss=round(trace.loss, 4),
+            cpu_seconds=round(spent, 3),
         )
         return trace
 

@@ -66,7 +66,7 @@ def one_of_each_team(
 ) -> list[str]:
     """The miners whose sketches are judged, in the round's order: of each team one at most. `sketches` (k,) are of those whose work
     stands; the verdicts on their mates are filled in."""
-    chosen = set()
+    chosen: set[str] = set()
     for team in now.teams:
         members = sorted(
             (one for one in team.miners if one in sketches), key=lambda one: lot(now.beacon, one)

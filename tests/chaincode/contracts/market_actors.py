@@ -35,7 +35,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef, Config, OrganisationRoles
 from quorumlearn_proto.contribution import UNIT
 from quorumlearn_proto.derived import fixed_ballot
 from quorumlearn_proto.page_pb2 import MisconductPage, TaskSummary
-from quorumlearn_proto.protocol import BINARY
+from quorumlearn_proto.protocol import BINARY, ROUND
 from quorumlearn_proto.reward_pb2 import Account, Escrow, Stake, Totals
 from quorumlearn_proto.task_pb2 import (
     CkksParameters,
@@ -65,6 +65,8 @@ SLACK_MS = 500
 SEALING_KEY = bytes(range(64))
 TIMEOUTS = set(Timeouts.DESCRIPTOR.fields_by_name) - {"trace", "replay"}
 """Of a task in which nobody replays."""
+PHASES = [phase for phase, step in ROUND.items() if not step.replayed]
+"""Of a round of such a task."""
 CARRIED_STEPS = {
     CeremonyStep.KEY_COMMIT: "CommitKey",
     CeremonyStep.KEY_REVEAL: "RevealKey",

@@ -23,8 +23,9 @@ from quorumlearn_proto.block_pb2 import (
 from quorumlearn_proto.protocol import STEPS
 from quorumlearn_proto.task_pb2 import TaskSpec, TaskStatus
 
-from tests.chaincode.contracts.market_actors import OWNER, SLACK_MS, TASK, TIMEOUT_S, Play, config, ref
+from tests.chaincode.contracts.market_actors import OWNER, SLACK_MS, TASK, TIMEOUT_S, config, ref
 from tests.chaincode.contracts.market_invariants import rows
+from tests.chaincode.contracts.recompute_actors import RecomputePlay
 
 SUBSETS = st.sets(st.integers(1, 3))
 SHORTEST_S = shortened_ms(config()) // 1000 + 1
@@ -43,7 +44,7 @@ def greedy(task: TaskSpec, split: tuple[int, int, int], short: str, tolerance: i
 class Malice(RuleBasedStateMachine):
     """Moves of the malicious, and what they must not come to."""
 
-    play: Play
+    play: RecomputePlay
 
     def __init__(self) -> None:
         super().__init__()

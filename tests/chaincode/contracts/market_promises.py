@@ -3,9 +3,10 @@
 Opened is paid: a round of whose aggregate a partial decryption was posted has paid its miners by weight, and every seat left in it that
 was sure of its ballot, however it ended. Only t ballots that show a fallen score withhold the miners' part, and the owner does not have
 it back either.
-No slash without proof: of a miner's stake at most a slash is gone for each update that was malformed, each second withheld reveal in a
-row, and each candidate that t seats found wrong; of a verifier's for what t seats said under its name, for a vote against t on what
-public records give, and for each missed step after one in the round before, while t others acted.
+No slash without proof: of a miner's stake at most a slash is gone for each update that was malformed, each training whose replay gives
+something else, each second withheld reveal in a row, and each candidate that t seats found wrong; of a verifier's for what t seats said
+under its name, for a vote against t on what public records give, and for each missed step after one in the round before, while t others
+acted.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _miners_are_paid(peer: Peer, task: Task, round_: Round, paid: Payouts) -> No
         assert len(fallen) >= task.spec.committee.threshold
         return
     part = task.spec.reward.per_round * task.spec.reward.miners_bp // 10_000
-    weights = {one.miner: one.weight for one in round_.selection.verdicts}
+    weights = {one.miner: one.share or one.weight for one in round_.selection.verdicts}
     if round_.groups and round_.outcome == Outcome.ACCEPTED:
         together = sum(paid[round_.task_id, round_.number, miner] for miner in weights)
         assert together > part - len(weights)
@@ -87,8 +88,12 @@ def no_stake_is_lost_without_proof(peer: Peer) -> None:
 
 def _proofs_against_miners(peer: Peer, task: Task, round_: Round) -> list[str]:
     """The miners of whom the round's records prove something, once for each proof."""
-    proven = [one.miner for one in round_.selection.verdicts if one.reason == Reason.MALFORMED]
-    if round_.selection.verdicts or Phase.SCREEN in [entry.phase for entry in round_.times]:
+    proven = [
+        one.miner
+        for one in round_.selection.verdicts
+        if one.reason == Reason.MALFORMED or (one.reason == Reason.WRONG_WORK and one.proof.item)
+    ]
+    if round_.selection.verdicts or {Phase.TRACE, Phase.SCREEN} & {entry.phase for entry in round_.times}:
         before = _withheld(peer, round_.task_id, round_.number - 1)
         proven += _withheld(peer, round_.task_id, round_.number) & before
     for turn, proposer in enumerate(round_.proposers):
@@ -102,7 +107,8 @@ def _withheld(peer: Peer, task: str, number: int) -> set[str]:
     """Who committed and did not reveal, of a round whose time for it was over."""
     at = f"{number:05d}"
     for round_ in rows(peer, "round", task, at):
-        if round_.get("reason") == "TOO_FEW_REVEALS" or "SCREEN" in [one["phase"] for one in round_["times"]]:
+        judged = {"TRACE", "SCREEN"} & {one["phase"] for one in round_["times"]}
+        if judged or round_.get("reason") == "TOO_FEW_REVEALS":
             return {row["miner"] for row in rows(peer, "submission", task, at) if "manifest" not in row}
     return set()
 

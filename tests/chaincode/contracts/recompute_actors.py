@@ -1,4 +1,4 @@
-"""The same identities in a task whose trainings are replayed, or confirmed by replicas."""
+"""The same identities in any task: also in one whose trainings are replayed, or confirmed by replicas."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from quorumlearn_chaincode.runtime import Response
 from quorumlearn_proto.block_pb2 import (
+    Authorisation,
     KeyContribution,
     Manifest,
     Phase,
@@ -16,6 +17,7 @@ from quorumlearn_proto.block_pb2 import (
 )
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.derived import beacon_commitment
+from quorumlearn_proto.page_pb2 import AuthorisationPage
 from quorumlearn_proto.recompute import (
     drawn_items,
     most_steps,
@@ -111,6 +113,8 @@ class RecomputePlay(Play):
         return parts
 
     def manifest(self, who: str, **changes: object) -> Manifest:
+        if not recomputes(self.asked):
+            return super().manifest(who, **changes)
         made = super().manifest(who)
         teams = self.round().teams
         team = next((number for number, one in enumerate(teams) if who in one.miners), 0)
@@ -119,6 +123,10 @@ class RecomputePlay(Play):
         made.profile = self.profile(who)
         made.MergeFrom(Manifest(**changes))  # type: ignore[arg-type]
         return made
+
+    def ask_authorisations(self) -> list[Authorisation]:
+        """All of the task."""
+        return list(self.ask(AuthorisationPage, "blocks:Authorisations", TASK, "100", "").authorisations)
 
     def show_key(self, who: str, key: bytes = SEALING_KEY) -> Response:
         return self.send(who, "tasks:ShowKey", TASK, key.hex())
@@ -153,6 +161,8 @@ class RecomputePlay(Play):
         """Of each team the first that is still judged contributes, with its weight in `weights` or 1; the others are its replicas."""
         view = self.view()
         judged = super().selection(weights, fault)
+        if not recomputes(self.asked):
+            return judged
         submitted = {one.miner: one for one in view.submissions}
         firsts: dict[tuple[int, str, int], Verdict] = {}
         for verdict in judged.verdicts:
@@ -161,6 +171,8 @@ class RecomputePlay(Play):
                 continue
             if replays(self.asked) and not one.HasField("opening"):
                 verdict.CopyFrom(Verdict(miner=verdict.miner, reason=Reason.NO_TRACE))
+            if verdict.reason == Reason.WRONG_WORK:
+                verdict.proof.CopyFrom(self.proof(verdict.miner))
             if not verdict.weight:
                 continue
             steps = one.manifest.steps

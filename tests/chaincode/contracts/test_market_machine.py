@@ -17,14 +17,15 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 from quorumlearn_chaincode.contracts import FUNCTIONS, Refusal
 from quorumlearn_proto.block_pb2 import BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
 from quorumlearn_proto.protocol import ACCUSED
-from quorumlearn_proto.task_pb2 import TaskStatus
+from quorumlearn_proto.task_pb2 import Exactness, TaskStatus
 
 from tests.chaincode.contracts.audited import found
 from tests.chaincode.contracts.ledger_stub import ConflictError, identity
-from tests.chaincode.contracts.market_actors import OWNER, TASK, TIMEOUT_S, TREASURY, Play, js, spec
+from tests.chaincode.contracts.market_actors import OWNER, TASK, TIMEOUT_S, TREASURY, js, spec
 from tests.chaincode.contracts.market_invariants import INVARIANTS, rows, tokens_are_conserved
 from tests.chaincode.contracts.market_malice import SPLITS, SUBSETS, Malice, greedy
 from tests.chaincode.contracts.market_promises import PROMISES
+from tests.chaincode.contracts.recompute_actors import RecomputePlay, recompute, recompute_spec
 
 ACTORS = st.sampled_from(
     [TREASURY, OWNER, "OwnerMSP/anyone", "StrangeMSP/eve"]
@@ -39,8 +40,24 @@ WORDS = st.one_of(
     st.text(max_size=20),
 )
 VERIFIERS = st.sampled_from([f"V{n}MSP/vera" for n in range(1, 6)])
-MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL)
-VERIFIERS_PHASES = (Phase.BEACON, Phase.SCREEN, Phase.SELECT, Phase.OPEN, Phase.PROPOSE, Phase.VALIDATE)
+MINERS_PHASES = (Phase.COMMIT, Phase.REVEAL, Phase.TRACE)
+VERIFIERS_PHASES = (
+    Phase.BEACON,
+    Phase.REPLAY,
+    Phase.SCREEN,
+    Phase.SELECT,
+    Phase.OPEN,
+    Phase.PROPOSE,
+    Phase.VALIDATE,
+)
+REPLAYED: tuple[dict[str, object], ...] = (
+    {},
+    {"pay_by_steps": True},
+    {"exactness": Exactness.PROFILE},
+    {"sealed": True, "seats_read": True},
+    {"sealed": True, "replicas": 2},
+)
+"""What a task asks for whose trainings are replayed or have replicas; half of all tasks are robust."""
 FUNCTION_OF_STEP = {
     CeremonyStep.KEY_COMMIT: "CommitKey",
     CeremonyStep.KEY_REVEAL: "RevealKey",
@@ -54,7 +71,7 @@ OPEN = (TaskStatus.PUBLISHED, TaskStatus.RUNNING)
 class MarketMachine(Malice):
     def __init__(self) -> None:
         super().__init__()
-        self.play = Play(seats=5, miner_count=5)
+        self.play = RecomputePlay(seats=5, miner_count=5)
         self.everyone = self.play.seats
         self._sit()
 
@@ -69,6 +86,7 @@ class MarketMachine(Malice):
         short=st.sampled_from(["", "", "open", "propose", "validate", "reveal", "screen"]),
         tolerance=st.sampled_from([0, 100]),
         by_contribution=st.booleans(),
+        replayed=st.one_of(st.none(), st.sampled_from(REPLAYED)),
     )
     def publish(
         self,
@@ -82,8 +100,11 @@ class MarketMachine(Malice):
         short: str,
         tolerance: int,
         by_contribution: bool,
+        replayed: dict[str, object] | None,
     ) -> None:
-        task = spec()
+        task = spec() if replayed is None else recompute_spec(recompute(**replayed))
+        if task.recompute.replicas > 1:
+            task.min_miners, by_contribution = 4, False
         task.rounds, task.stakes.miner_slash, task.reward.per_round = rounds, slash, per_round
         task.stakes.verifier_slash = verifier_slash
         task.reward.by_contribution = by_contribution
@@ -177,10 +198,14 @@ class MarketMachine(Malice):
     @precondition(lambda self: self._phase() in MINERS_PHASES)
     @rule(left_out=st.sets(st.integers(0, 4), max_size=2), close=st.booleans())
     def miners_act(self, left_out: set[int], close: bool) -> None:
-        committing = self._phase() == Phase.COMMIT
+        acts = {
+            Phase.COMMIT: self.play.commit,
+            Phase.REVEAL: self.play.reveal,
+            Phase.TRACE: self.play.trace,
+        }
+        act = acts[self._phase()]
         for index, miner in enumerate(self.play.miners):
             if index not in left_out:
-                act = self.play.commit if committing else self.play.reveal
                 self._try(lambda miner=miner, act=act: act([miner]))
         if close:
             self._try(self.play.advance)
@@ -189,7 +214,16 @@ class MarketMachine(Malice):
     @rule(
         seats=st.one_of(st.just({1, 2, 3}), st.just({1, 2, 3}), SUBSETS),
         weights=st.lists(st.integers(0, 2), min_size=5, max_size=5),
-        fault=st.sampled_from([Reason.DUPLICATE, Reason.OUTLIER, Reason.NOT_SELECTED, Reason.MALFORMED]),
+        fault=st.sampled_from(
+            [
+                Reason.DUPLICATE,
+                Reason.OUTLIER,
+                Reason.NOT_SELECTED,
+                Reason.MALFORMED,
+                Reason.WRONG_WORK,
+                Reason.UNCONFIRMED,
+            ]
+        ),
         dissent=st.integers(0, 6),
         ballot=st.sampled_from([*BallotReason.values()[1:], BallotReason.GOOD, BallotReason.GOOD]),
     )
@@ -206,6 +240,7 @@ class MarketMachine(Malice):
             other = seat == dissent
             acts: dict[Phase, Callable[[], None]] = {
                 Phase.BEACON: partial(play.beacon, [seat]),
+                Phase.REPLAY: partial(play.replay, [seat]),
                 Phase.SCREEN: partial(play.sketch, [seat]),
                 Phase.SELECT: partial(play.select, None if other else chosen, [seat]),
                 Phase.OPEN: partial(play.open, [seat], "other" if other else "aggregate"),
@@ -243,6 +278,11 @@ class MarketMachine(Malice):
         self._try(lambda: self.play.send(who, "blocks:Challenge", TASK, str(height), "why"))
         for seat in sorted(seats):
             self._try(lambda seat=seat: self._vote_challenge(height, seat, reason))
+
+    @rule(keys=st.sampled_from(["keys", "others"]), who=st.one_of(st.just(OWNER), ACTORS))
+    def give_and_show_keys(self, keys: str, who: str) -> None:
+        self._try(lambda: self.play.grant(keys))
+        self._try(lambda: self.play.show_key(who))
 
     @rule(who=ACTORS, function=st.sampled_from(["tasks:Leave", "tasks:Join", "tasks:Cancel"]))
     def come_and_go(self, who: str, function: str) -> None:

@@ -20,7 +20,10 @@ BLAMED = dict.fromkeys((1, 2, 3), BallotReason.WRONG_MODEL)
 def test_the_table_has_a_row_for_every_reason_and_fault_and_stake_only_for_what_is_proven() -> None:
     assert set(MINERS) == set(Reason.values()[1:])
     assert set(FAULTS) == set(Fault.values()[1:])
-    assert {reason for reason in MINERS if MINERS[reason].cost is Cost.STAKE} == {Reason.MALFORMED}
+    assert {reason for reason in MINERS if MINERS[reason].cost is Cost.STAKE} == {
+        Reason.MALFORMED,
+        Reason.WRONG_WORK,
+    }
     assert {reason for reason in PROPOSERS if PROPOSERS[reason].cost is Cost.STAKE} == {
         BallotReason.WRONG_MODEL
     }

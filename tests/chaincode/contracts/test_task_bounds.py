@@ -12,9 +12,9 @@ from quorumlearn.nodes.screening import ROOT
 from quorumlearn_chaincode.contracts import Code, Refusal
 from quorumlearn_chaincode.contracts.rule_parameters import BOUNDS, ROOT_DIGEST, check_parameters
 from quorumlearn_chaincode.contracts.specification import check_spec
-from quorumlearn_proto.task_pb2 import RobustRule, TaskSpec, Timeouts, VerificationMode
+from quorumlearn_proto.task_pb2 import RobustRule, TaskSpec, VerificationMode
 
-from tests.chaincode.contracts.market_actors import SLACK_MS, config, spec
+from tests.chaincode.contracts.market_actors import SLACK_MS, TIMEOUTS, config, spec
 
 NETWORK = config(17)
 V = [f"V{number}MSP" for number in range(1, 18)]
@@ -69,7 +69,7 @@ WITHIN: list[tuple[str, object]] = [
     ("seed", 2**64 - 1),
     *[
         (f"timeouts.{name}", value)
-        for name in Timeouts.DESCRIPTOR.fields_by_name
+        for name in sorted(TIMEOUTS)
         for value in (6 * SLACK_MS // 1000 + 1, 7 * 86400)
     ],
 ]
@@ -155,9 +155,11 @@ BEYOND: list[tuple[str, object]] = [
     ("challenge_window_seconds", 30 * 86400 + 1),
     *[
         (f"timeouts.{name}", value)
-        for name in Timeouts.DESCRIPTOR.fields_by_name
+        for name in sorted(TIMEOUTS)
         for value in (0, 6 * SLACK_MS // 1000, 604801)
     ],
+    ("timeouts.trace", 100),
+    ("timeouts.replay", 100),
 ]
 
 
@@ -339,16 +341,22 @@ def test_a_refusal_for_want_of_miners_says_what_would_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "code"),
+    ("mode", "code", "says"),
     [
-        (VerificationMode.VERIFICATION_MODE_UNSPECIFIED, Code.BAD_ARGUMENT),
-        (VerificationMode.RECOMPUTE, Code.NOT_SUPPORTED),
-        (VerificationMode.ROBUST_AND_RECOMPUTE, Code.NOT_SUPPORTED),
-        (77, Code.NOT_SUPPORTED),
+        (
+            VerificationMode.VERIFICATION_MODE_UNSPECIFIED,
+            Code.BAD_ARGUMENT,
+            "mode is missing: give ROBUST, RECOMPUTE",
+        ),
+        (VerificationMode.RECOMPUTE, Code.BAD_ARGUMENT, "recompute is missing, and mode is RECOMPUTE"),
+        (VerificationMode.ROBUST_AND_RECOMPUTE, Code.BAD_ARGUMENT, "recompute is missing"),
+        (77, Code.NOT_SUPPORTED, "mode 77 is not offered"),
     ],
 )
-def test_only_the_robust_mode_is_offered(mode: int, code: Code) -> None:
-    with pytest.raises(Refusal) as caught:
+def test_a_mode_that_is_not_offered_or_lacks_what_it_takes_is_refused(
+    mode: int, code: Code, says: str
+) -> None:
+    with pytest.raises(Refusal, match=says) as caught:
         check_spec(changed("mode", mode), NETWORK)
     assert caught.value.code == code
 

@@ -12,13 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quorumlearn.analysis import Costs, Gain, economics_of, usual_costs
 from quorumlearn.analysis.cheats import Cheat
-from quorumlearn.analysis.economics import Place, played
+from quorumlearn.analysis.places import Place, played
 from quorumlearn.cli import run
 from quorumlearn.cli.example import task_example
+from quorumlearn.nodes import taskfile
 from quorumlearn_chaincode.contracts.payment import miners_part, proposer_share, verifier_share
 from quorumlearn_network.spec import default_spec
+from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.penalties import Cost
-from quorumlearn_proto.task_pb2 import ROBUST, Committee, RewardSplit, RobustRule, Stakes, TaskSpec
+from quorumlearn_proto.task_pb2 import (
+    RECOMPUTE,
+    ROBUST,
+    ROBUST_AND_RECOMPUTE,
+    Committee,
+    Recompute,
+    RewardSplit,
+    RobustRule,
+    Stakes,
+    TaskSpec,
+)
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 SEATS = ["V1MSP", "V2MSP", "V3MSP"]
@@ -175,6 +187,59 @@ def test_no_cheat_gains_more_than_the_contracts_could_pay_it_and_it_saves(
         assert one.task >= -rounds * most[one.place] - rounds * cost - stake - 1e-6
 
 
+def recomputed(*, rounds: int = 3, sealed: bool = False) -> TaskSpec:
+    """Trainings of 100 segments, of which five are drawn."""
+    of = spec(rounds=rounds, rule="average")
+    of.mode = RECOMPUTE
+    of.recompute.CopyFrom(
+        Recompute(chunks_per_miner=2, chunk_steps=50, segment_steps=1, segments=5, sealed=sealed, replicas=2)
+    )
+    return of
+
+
+# By hand: 140 a round for who is not found, 40 a training. With five of 100 drawn, ten wrong ones are found with 0.4162. A stake of 100
+# covers five slashes of 20, more than there are rounds.
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("no training", -300 - 3 * 20),
+        ("copied trace", -300 - 3 * 20),
+        ("one batch", -3 * (4 - 0.000003 * 160 + 100 + 20)),
+        ("skipped tenth", 3 * (4 - 0.416248 * (140 + 20))),
+        ("no opening", -300),
+        ("withholding", -300 - 20),
+        ("malformed", -300 - 3 * 20),
+    ],
+)
+def test_where_training_is_replayed_what_a_robust_task_pays_earns_nothing(name: str, task: float) -> None:
+    assert gain(recomputed(), name).task == pytest.approx(task, abs=0.01)
+    assert not gain(recomputed(), name).gains
+
+
+def test_only_invented_counts_gain_where_training_is_replayed() -> None:
+    of = recomputed(rounds=10)
+    found = economics_of(of, usual_costs(of))
+    assert found.gaining == ("invented counts",)
+    of.mode = ROBUST_AND_RECOMPUTE
+    assert economics_of(of, usual_costs(of)) == found
+
+
+def test_a_seat_that_makes_up_receipts_is_slashed_and_saves_its_replays() -> None:
+    """It replays 5 of 100 segments of five miners, each with a chance of 2/3, for 0.4 tokens each; what is found is found nearly always."""
+    found = gain(recomputed(), "made-up receipts")
+    assert found.task == pytest.approx(3 * (25 * 2 / 3 * 0.4 - 83 - 50), abs=0.01)
+    assert found.decides.startswith("FALSE_REPLAY")
+
+
+def test_replicas_that_differ_lose_their_pay_and_nothing_else() -> None:
+    """Of sealed data no seat reads: nobody replays, and there is nothing to open."""
+    sealed = recomputed(sealed=True)
+    assert gain(sealed, "no training").task == pytest.approx(-300)
+    assert gain(sealed, "skipped tenth").task == pytest.approx(-3 * 140 + 3 * 4)
+    names = [one.name for one in economics_of(sealed, usual_costs(sealed)).gains]
+    assert not {"no opening", "made-up receipts"} & set(names)
+
+
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
     path = tmp_path / "task.yaml"
@@ -202,6 +267,19 @@ def test_the_threat_model_names_exactly_the_cheats_that_gain(
     assert re.findall(r"`([a-z ]+)`", said[0]) == fields["gaining"]
     assert fields["gaining"] == [one["name"] for one in fields["cheats"] if one["gains"]]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_says_what_the_examples_cheats_lose_where_training_is_replayed(example: Path) -> None:
+    """Over ten rounds, beside honest work; the page says it in one sentence."""
+    unmade = ArtifactRef(digest="0" * 64, size=1)
+    of = taskfile.spec_of(taskfile.load(example), unmade)
+    of.mode, of.rounds = RECOMPUTE, 10
+    of.recompute.CopyFrom(Recompute(chunks_per_miner=1, chunk_steps=100, segment_steps=1, segments=5))
+    found = {one.name: f"{-one.a_round:.1f}" for one in economics_of(of, usual_costs(of)).gains}
+    assert (
+        f"one batch loses {found['one batch']} tokens a round beside honest work, who does not train\n"
+        f"{found['no training']}, or {found['no opening']} if it opens nothing"
+    ) in (DOCS / "economics.md").read_text()
 
 
 def test_a_task_that_the_ledger_would_refuse_is_refused(

@@ -11,6 +11,8 @@ import numpy as np
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import make_behaviour
+from quorumlearn.nodes.chunkcache import ChunkCache
+from quorumlearn.nodes.chunks import ChunkReader
 from quorumlearn.nodes.committee.keyholder import KeyHolder
 from quorumlearn.nodes.committee.scoring import Scorer
 from quorumlearn.nodes.committee.sending import GATHER_SECONDS, Sender
@@ -20,7 +22,9 @@ from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Contract, Market
 from quorumlearn.nodes.miner import Miner
+from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.models import workload_record
+from quorumlearn.nodes.tracing import Reader, Tracer
 from quorumlearn.nodes.training import Trainer, Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -56,6 +60,10 @@ def view_of_seats(phase: b.Phase) -> b.TaskView:
     return view
 
 
+def no_chunks(_: object) -> Reader:
+    raise AssertionError("nothing is replayed here")
+
+
 def verifier_in_seat(
     number: int,
     folder: Path,
@@ -77,6 +85,8 @@ def verifier_in_seat(
         validator=Validator(store, Scorer(no_test_set)),
         position=lambda _: (0, 0),
         workers=ckks.Workers(0),
+        workshop=Workshop(threading.Semaphore(1), threading.Event()),
+        reader=no_chunks,
         clock=clock,
     )
 
@@ -116,14 +126,18 @@ def miner_in(
     """The node of a miner as it comes up in this folder."""
     market, journal = Market(contract), Journal(folder / "journal")
     store = ArtifactStore(str(folder / "store"), create=True)
+    workshop = Workshop(threading.Semaphore(1), threading.Event())
     trainer = Trainer(
         me=me,
         market=market,
         store=store,
         journal=journal,
-        workshop=Workshop(threading.Semaphore(1), threading.Event()),
+        workshop=workshop,
         shard=shard,
         behaviour=make_behaviour(behaviour),
         repeatable=repeatable,
     )
-    return Miner(me, market, store, journal, trainer, trainer.behaviour, ckks.Workers(0))
+    key = MinerKey(me, journal, market)
+    reader = ChunkReader(me, store, ChunkCache(store, folder / "chunks", 1 << 20))
+    tracer = Tracer(me, store, journal, workshop, reader, trainer.behaviour)
+    return Miner(me, market, store, journal, trainer, tracer, key, trainer.behaviour, ckks.Workers(0))

@@ -188,6 +188,12 @@ def test_a_dry_run_says_what_colluders_can_read(tmp_path: Path, capsys: pytest.C
     exposed = json.loads(capsys.readouterr().out)["exposure"]
     assert (exposed["honest"], exposed["noise"]) == (2, 1.5)
     assert "noise of deviation 1.5 to each step's sum of gradients" in exposed["sentence"]
+    assert exposed["regrouped"] is False
+    grouped = {"per_round": 100, "by": "contribution"}
+    assert dry_run(tmp_path, {"minimum": 7, "maximum": 8, "byzantine": 2}, reward=grouped) == 0
+    exposed = json.loads(capsys.readouterr().out)["exposure"]
+    assert exposed["regrouped"] is True
+    assert "many rounds show what a miner's updates have in common" in exposed["sentence"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.market import NO_OPTIONS, StepOptions
 from quorumlearn.nodes.models import workload_record
+from quorumlearn.nodes.training import Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto import task_pb2 as t
@@ -22,6 +24,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from tests.client.nodes.committee import committee_of
 from tests.client.nodes.played_round import SEATS, WEIGHTS, Played
+from tests.client.nodes.seats import no_chunks
 
 PUBLIC = ["bottom"]
 WORKLOAD = learning.get_workload("mnist-cnn", {})
@@ -98,6 +101,8 @@ class Validated(Played):
             validator=Validator(self.store, Scorer(few_samples)),
             position=lambda _: (0, 0),
             workers=ckks.Workers(0),
+            workshop=Workshop(threading.Semaphore(1), threading.Event()),
+            reader=no_chunks,
         )
         return node, market
 

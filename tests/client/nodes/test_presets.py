@@ -16,6 +16,7 @@ from quorumlearn_chaincode.contracts.specification import check_bounds
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
+DATA = {"workload": "mnist-cnn", "digest": "ab" * 32, "size": 5000, "chunks": 60, "chunk_samples": 1000}
 MSPS = ["AlphaMSP", "BetaMSP", "GammaMSP"]
 INITIAL = ArtifactRef(digest="00" * 32, size=1)
 
@@ -29,6 +30,8 @@ def spec(tmp_path: Path, **fields: object) -> t.TaskSpec:
         "committee": {"organisations": MSPS, "threshold": 2},
         "reward": {"per_round": 1000},
     }
+    if fields.get("preset") == "useful-work":
+        fewest["recompute"] = {"data": DATA}
     path = tmp_path / "task.yaml"
     path.write_text(yaml.safe_dump(fewest | fields))
     return taskfile.spec_of(taskfile.load(path), INITIAL)
@@ -50,6 +53,7 @@ def test_each_system_has_its_own_rule_and_means(tmp_path: Path) -> None:
         "krum": "multi-krum",
         "learningchain": "l-nearest",
         "omnilytics": "multi-krum",
+        "useful-work": "mean",
         "veiled": "multi-krum",
     }
     assert {name: one.byzantine for name, one in made.items()} == {
@@ -57,6 +61,7 @@ def test_each_system_has_its_own_rule_and_means(tmp_path: Path) -> None:
         "krum": 2,
         "learningchain": 2,
         "omnilytics": 2,
+        "useful-work": 0,
         "veiled": 2,
     }
     assert (dict(made["krum"].rule.parameters), made["krum"].min_aggregate) == ({"selected": "4"}, 4)

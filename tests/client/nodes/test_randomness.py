@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,8 @@ def test_with_both_words_a_beacon_follows_from_the_seed_and_the_keys_do_not(tmp_
     view = view_of_seats(b.BEACON)
     said = []
     for folder in ("one", "other"):
-        part = ceremony_part(view, view.ceremonies[0], 1, None, Journal(tmp_path / folder), {}, public)  # type: ignore[arg-type]
+        part = ceremony_part(view, view.ceremonies[0], 1, None, Journal(tmp_path / folder), {})  # type: ignore[arg-type]
+        part = replace(part, public_beacon=public)
         said.append(part.commit())
         assert part.beacon() == public
     assert said[0].public_share.digest != said[1].public_share.digest

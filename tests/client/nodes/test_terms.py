@@ -87,6 +87,7 @@ BREACHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
             f"accept.shortest_timeouts.{name} is {least}: the task's timeouts.{name} is 1",
         )
         for name, least in Terms().shortest_timeouts.model_dump(by_alias=True).items()
+        if name not in ("trace", "replay")
     ],
     (
         {},
@@ -113,6 +114,11 @@ BREACHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 OF_TRAINING: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"least_aggregate": 4}, "accept.least_aggregate is 4: the task's least opened sum is 3"),
     (
+        {"reward": {"per_round": 100, "by": "contribution"}},
+        {},
+        "accept.regrouped_sums is false: the task pays by contribution, so each round opens sums of other groups",
+    ),
+    (
         {"workload": {"name": "mnist-mlp", "config": {"batch_size": "300"}}},
         {},
         "accept.least_local_steps is 5: the task's number of local steps on 300 samples is 1",
@@ -138,6 +144,53 @@ def test_a_term_that_is_broken_is_told_with_its_limit_and_what_the_task_has(
 ) -> None:
     (sentence,) = broken_terms(task(**changes), terms(**accept), role, 300)
     assert sentence.startswith(words.replace("ROLE", role))
+
+
+def replayed(**changes: Any) -> Task:
+    """A task whose training is replayed."""
+    data = {"workload": "mnist-mlp", "digest": "ab" * 32, "size": 900, "chunks": 12, "chunk_samples": 320}
+    recompute = {"data": data, "chunks_per_miner": 2, **changes.pop("recompute", {})}
+    own = {"mode": "recompute", "rule": {"name": "mean"}, "public_blocks": ["all"], "recompute": recompute}
+    return task(**own, **changes)
+
+
+@pytest.mark.parametrize("role", ["miner", "verifier"])
+def test_a_task_that_is_replayed_breaks_no_default_term(role: Any) -> None:
+    assert broken_terms(replayed(), Terms(), role) == []
+
+
+@pytest.mark.parametrize("name", ["trace", "replay"])
+def test_times_of_replay_are_looked_at_where_there_are_any(name: str) -> None:
+    (sentence,) = broken_terms(replayed(timeouts={name: 5}), Terms(), "miner")
+    assert sentence.startswith(f"accept.shortest_timeouts.{name} is ")
+
+
+def test_a_seat_replays_no_more_than_it_likes_and_a_miner_does_not_mind() -> None:
+    """20 segments of 1/20 of a training, all drawn, for 2 of 3 seats, of 6 miners."""
+    asked = replayed(recompute={"segment_steps": 2, "drawn": 20})
+    assert broken_terms(asked, Terms(), "verifier") == []
+    words = (
+        "accept.largest_replays is 3.0: the task's number of trainings that a seat replays in a round is 4.0"
+    )
+    assert broken_terms(asked, terms(largest_replays=3), "verifier") == [words]
+    assert broken_terms(asked, terms(largest_replays=3), "miner") == []
+
+
+def test_terms_that_protect_a_miners_data_do_not_hold_where_the_task_brings_its_own() -> None:
+    strict = terms(
+        least_local_steps=10**6, largest_learning_rate=0.01, largest_epsilon=0.1, least_aggregate=6
+    )
+    assert broken_terms(replayed(), strict, "miner") == []
+
+
+def test_a_training_that_cannot_be_exact_here_breaks_the_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: object) -> None:
+        raise learning.WorkloadError("mnist-mlp cannot be trained exactly here")
+
+    monkeypatch.setattr("quorumlearn.nodes.terms.training_of", refuses)
+    for role in ("miner", "verifier"):
+        (sentence,) = broken_terms(replayed(), Terms(), role)  # type: ignore[arg-type]
+        assert sentence == "the task's workload cannot be had: mnist-mlp cannot be trained exactly here"
 
 
 @pytest.mark.parametrize(("changes", "accept", "words"), OF_TRAINING)

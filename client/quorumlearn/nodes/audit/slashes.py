@@ -116,7 +116,7 @@ def _heard(record: Record, one: b.Misconduct) -> bool:
             other.seat
             for other in record.misconducts
             if (other.round, other.attempt, other.step) == (one.round, 0, one.step)
-            and other.fault == ACCUSED.get(step.at)
+            and other.fault in ACCUSED.get(step.at, ())
         }
     else:
         return False

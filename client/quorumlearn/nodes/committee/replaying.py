@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import MISSING, WRONG, Replay
+from quorumlearn_proto.artifact_pb2 import MISSING, WRONG, Replay, ReplayFinding
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.recompute import drawn_items, team_of
 from quorumlearn_proto.task_pb2 import TaskSpec
@@ -37,7 +37,7 @@ from quorumlearn.nodes.chunks import NotGranted
 from quorumlearn.nodes.committee import confirming, reports
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
-from quorumlearn.nodes.committee.confirming import Replayed, Unsound
+from quorumlearn.nodes.committee.confirming import Replayed
 from quorumlearn.nodes.committee.reports import FAILED, Report
 from quorumlearn.nodes.drawn import Item, Key
 from quorumlearn.nodes.encryption import parameters_of
@@ -46,6 +46,7 @@ from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.screening import Overtaken, never
 from quorumlearn.nodes.tracing import Progress, Reader
 from quorumlearn.nodes.training import Stopped, Workshop
+from quorumlearn.nodes.useful_work import Unsound
 
 log = structlog.get_logger()
 
@@ -79,6 +80,7 @@ class Replaying:
     workshop: Workshop
     _base: tuple[ExactTraining, learning.Model] | None = field(default=None, repr=False)
     _confirmed: Confirmed | None = None
+    _cpu_seconds: float = 0.0
 
     def report(
         self,
@@ -88,8 +90,8 @@ class Replaying:
         early: bool = False,
         last: bool = False,
     ) -> ArtifactRef:
-        """Replay what is drawn for this seat; the report is kept, and not shown yet. `early`: no third of REPLAY is over; `last`: two are, and
-        nothing is waited for any more. ArtifactMissing or CannotTell before, while there is something to wait for; Overtaken."""
+        """Replay what is drawn for this seat; the report is kept, and not shown yet. `early`: no third of REPLAY is over; `last`: two
+        are, and nothing is waited for any more. ArtifactMissing or CannotTell before, while something may still come; Overtaken."""
         stored = self.journal.get("replays")
         if stored is None:
             self._look(view, early=early)
@@ -99,7 +101,7 @@ class Replaying:
                 _refuse_gaps(mine, found)
             stored = reports.made(view.round, self.ceremony.seat, [found[one.key].replay for one in mine])
             self.journal.put("replays", stored)
-            log.info("replayed", **self._about(view), items=len(mine), wrong=_count(found, WRONG))
+            log.info("replayed", **self._about(view), items=len(mine), wrong=_count(found, WRONG), **self._spent())
         return reference_of(stored)
 
     def confirmed(self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool) -> Confirmed:
@@ -112,6 +114,9 @@ class Replaying:
             if contested:
                 log.info("replays what reports leave open", **self._about(view), items=len(contested))
             own = self.replayed(view, contested, overtaken)
+            if contested:
+                wrong = _count(own, WRONG)
+                log.info("replayed", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
             false = confirming.false_reports(
                 contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
             )
@@ -122,10 +127,10 @@ class Replaying:
     def replayed(
         self, view: b.TaskView, items: Iterable[Item], overtaken: Callable[[], bool] = never
     ) -> dict[Key, Replayed]:
-        """This seat's replay of each item, done once. What the store does not have, and what failed here, is tried again when asked again."""
+        """This seat's replay of each item, done once. What the store lacks, and what failed here, is tried again when asked again."""
         wanted: dict[str, list[int]] = {}
-        for one in items:
-            wanted.setdefault(one.miner, []).append(one.number)
+        for item in items:
+            wanted.setdefault(item.miner, []).append(item.number)
         found: dict[Key, Replayed] = {}
         for one in drawn.revealed(view):
             numbers = wanted.get(one.miner, [])
@@ -166,7 +171,7 @@ class Replaying:
         progress = Progress("replays", spec.task_id, now.number, self.me)
         try:
             with self.workshop.slots:
-                began = time.monotonic()
+                began, computed = time.monotonic(), time.thread_time()
                 findings = replay.check(
                     plain,
                     one,
@@ -178,6 +183,7 @@ class Replaying:
                     on_step=progress.unless(self.workshop.stop, overtaken),
                 )
                 metrics.REPLAY_SECONDS.labels(spec.task_id).inc(time.monotonic() - began)
+                self._cpu_seconds += time.thread_time() - computed
         except Stopped as error:
             raise Overtaken("the round has gone on, what was replayed for it is dropped") from error
         metrics.REPLAYED_SEGMENTS.labels(spec.task_id).inc(sum(item <= work.segments for item in numbers))
@@ -191,6 +197,11 @@ class Replaying:
                     why=finding.reason,
                 )
         return [_replayed(one, finding) for finding in findings]
+
+    def _spent(self) -> dict[str, float]:
+        """What replaying took in processor time since it was last said."""
+        spent, self._cpu_seconds = self._cpu_seconds, 0.0
+        return {"cpu_seconds": round(spent, 3)}
 
     def _begun(self, view: b.TaskView) -> tuple[ExactTraining, learning.Model]:
         if self._base is None:
@@ -277,7 +288,7 @@ def _chunks_of(spec: TaskSpec, now: b.Round, one: b.Submission) -> int | None:
     return count if not rest and 1 <= count <= len(team.chunks) else None
 
 
-def _all(one: b.Submission, numbers: Iterable[int], found: int) -> list[Replayed]:
+def _all(one: b.Submission, numbers: Iterable[int], found: ReplayFinding) -> list[Replayed]:
     """The same of all these items, where none was replayed."""
     return [Replayed(Replay(miner=one.miner, item=number, found=found)) for number in numbers]
 

@@ -1,8 +1,8 @@
 """A verifier's part in one round, from the revealed updates to the opened aggregate (docs/protocol.md).
 
-REPLAY, where trainings are replayed: nodes.committee.replaying. SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
+SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
 read the others', open, compare with the last public steps, which are sketched while miners reveal. OPEN: a partial decryption of the
-selected sum. PROPOSE, VALIDATE: hold all partial decryptions against each other and the sketches.
+selected sum. Where trainings are replayed nodes.committee.replaying does it before, and says in SELECT what holds. PROPOSE, VALIDATE: hold all partial decryptions against each other and the sketches.
 
 Rules: nothing is made but what the ledger authorised (nodes.committee.guard); shares and the partial decryption are written to the
 journal before they are shown, so that a restarted seat repeats itself; another seat's artifact that is not in the store is waited
@@ -40,7 +40,6 @@ from quorumlearn.nodes.committee import guard, sketch_shares
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.basis import basis_of, unfounded_votes
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
-from quorumlearn.nodes.committee.confirming import Unsound
 from quorumlearn.nodes.committee.openings import Opened, Shares, open_sketches
 from quorumlearn.nodes.committee.partials import Verified, believed, verify
 from quorumlearn.nodes.committee.replaying import Replaying
@@ -51,6 +50,7 @@ from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.public_steps import Chain, known_steps
 from quorumlearn.nodes.rootset import root_sketch
 from quorumlearn.nodes.sums import Sums, Values
+from quorumlearn.nodes.useful_work import Unsound
 
 log = structlog.get_logger()
 

@@ -1,0 +1,39 @@
+"""What training and replaying took in processor time, as a demo's nodes have logged it.
+
+Each training and each replay is logged once it is done, with `cpu_seconds`: of the thread that computed it, so what others did meanwhile on
+the same processors is not in it. Nodes keep these figures to themselves: no ledger has them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from quorumlearn_network.processes import uncoloured
+
+_SPENT = re.compile(r"\] (trained|replayed) .*\bcpu_seconds=(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of processor time over all miners' trainings and all seats' replays."""
+
+    training: float
+    replaying: float
+
+    @property
+    def share(self) -> float:
+        """Of replays, in parts of training."""
+        return self.replaying / self.training if self.training else 0.0
+
+
+def spent(logs: Iterable[Path]) -> Spent:
+    """From nodes' logs in their text form."""
+    seconds = {"trained": 0.0, "replayed": 0.0}
+    for log in logs:
+        for line in log.read_text(errors="replace").splitlines():
+            if found := _SPENT.search(uncoloured(line)):
+                seconds[found[1]] += float(found[2])
+    return Spent(seconds["trained"], seconds["replayed"])
