@@ -7,9 +7,8 @@ at hand and never ran on one: tasks train on processors until it has.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ from quorumlearn.learning.exact.training import SteppedTraining
 from quorumlearn.learning.torch_workload import ConfiguredTorch
 
 from benchmarks.useful_work.noise import BATCH, GRID_BITS, SEED
-from benchmarks.useful_work.options import Options, table
 from benchmarks.useful_work.subjects import Subject, first_model, subjects
 
 STEPS, QUICK_STEPS = 50, 3
@@ -37,28 +35,6 @@ class Compared:
     equal: bool
     noise: float
     said: str = ""
-
-
-def measure(options: Options) -> dict[str, Any]:
-    """What there is, and a row for each workload on it."""
-    names, said = devices()
-    found = compared(options.data, names, quick=options.quick)
-    return {"said": said, "compared": [asdict(one) for one in found]}
-
-
-def tables(record: Mapping[str, Any]) -> str:
-    """The rows as Markdown, if there are any."""
-    rows = [
-        {
-            "workload": one["workload"],
-            "device": one["device"],
-            "same bytes": "yes" if one["equal"] else "no",
-            "noise": f"{one['noise']:.1e}",
-            "said": one["said"],
-        }
-        for one in record["compared"]
-    ]
-    return f"{record['said']}\n" + (f"\n{table(rows)}" if rows else "")
 
 
 def devices() -> tuple[list[str], str]:

@@ -5,15 +5,12 @@ Each path is a process with other environment variables, as tests/client/learnin
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from quorumlearn.learning.exact import exact_training
@@ -21,7 +18,6 @@ from quorumlearn.learning.exact.grid import NOISE_BITS
 from quorumlearn.learning.exact.training import SteppedTraining
 from quorumlearn.seeds import public
 
-from benchmarks.useful_work.options import Options, Row, table
 from benchmarks.useful_work.paths import PATHS
 from benchmarks.useful_work.subjects import first_model, subjects
 
@@ -43,30 +39,6 @@ class Noise:
     @property
     def margin(self) -> float:
         return 2.0**-NOISE_BITS / max(self.gradients, self.buffers, 2.0**-100)
-
-
-def measure(options: Options) -> list[Row]:
-    """A row for each workload."""
-    found = measured(options.data, quick=options.quick)
-    return [{**asdict(one), "margin": one.margin} for one in found]
-
-
-def tables(record: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as Markdown."""
-    rows = [
-        {
-            "workload": one["workload"],
-            "values": f"{one['values']:,}",
-            "gradients": f"{one['gradients']:.1e}",
-            "buffers": f"{one['buffers']:.1e}",
-            "margin": f"{one['margin']:,.0f}",
-        }
-        for one in record
-    ]
-    return (
-        "Largest difference between paths of the same step, over the norm; near ties are logged within "
-        f"2^-{NOISE_BITS}\n\n{table(rows)}"
-    )
 
 
 def write_gradients(to: Path, data: Path | None, quick: bool) -> None:
@@ -111,7 +83,7 @@ def measured(data: Path | None, *, quick: bool = False) -> list[Noise]:
 def _played(path: str, to: Path, data: Path | None, quick: bool) -> Path:
     subprocess.run(
         [
-            *(sys.executable, "-W", "ignore", "-m", "benchmarks.useful_work.noise", str(to)),
+            *(sys.executable, "-W", "ignore", "-m", "benchmarks.useful_work", "--gradients", str(to)),
             *(() if data is None else ("--data", str(data))),
             *(("--quick",) if quick else ()),
         ],
@@ -119,17 +91,3 @@ def _played(path: str, to: Path, data: Path | None, quick: bool) -> Path:
         check=True,
     )
     return to
-
-
-def _main() -> None:
-    """One path's side."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("to", type=Path)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--quick", action="store_true")
-    asked = parser.parse_args()
-    write_gradients(asked.to, asked.data, asked.quick)
-
-
-if __name__ == "__main__":
-    _main()

@@ -77,7 +77,7 @@ def subjects(data: Path | None, *, quick: bool = False) -> list[Subject]:
     if quick:
         return digits[:1]
     pictures = PICTURES.build(PictureSettings(channels=1, side=28, learning_rate=0.1))
-    deep = DEEP.build(TrainingConfig(learning_rate=0.05, momentum=0.9))
+    deep = DEEP.build(TrainingConfig(learning_rate=0.01, momentum=0.9))
     others = [Subject("pictures", pictures, *images), Subject("deep", deep, *images)]
     return [*digits, *_hospitals(), *others]
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, stdev
-from typing import Any
 
 import numpy as np
 from quorumlearn.learning import Model, Samples
@@ -15,10 +14,8 @@ from quorumlearn.learning.exact import exact_training
 from quorumlearn.seeds import public
 
 from benchmarks.useful_work.noise import GRID_BITS
-from benchmarks.useful_work.options import Options, Row, table
 from benchmarks.useful_work.subjects import Subject, subjects
 
-GOAL = 2.0
 WAYS = ("float32", "portable", "profile")
 SAMPLES, TURNS, QUICK_TURNS = 1280, 12, 2
 LEARNT, ROUNDS, SEEDS = 4096, 2, (1, 2, 3, 4, 5)
@@ -54,48 +51,6 @@ class Learnt:
     def spread(self) -> float:
         """Standard deviation of float32's over seeds."""
         return stdev(self.float32) if len(self.float32) > 1 else 0.0
-
-
-def measure(options: Options) -> dict[str, list[Row]]:
-    """Costs, and what is learnt."""
-    return {
-        "costs": [asdict(one) for one in costs(options.data, quick=options.quick)],
-        "learnt": [
-            {**asdict(one), "difference": one.difference, "spread": one.spread}
-            for one in learnt(options.data, quick=options.quick)
-        ],
-    }
-
-
-def tables(record: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Both as Markdown."""
-    cost = [
-        {
-            "workload": one["workload"],
-            **{way: f"{one[way]:.2f}" for way in WAYS},
-            "portable / float32": f"{one['ratio']:.2f}",
-        }
-        for one in record["costs"]
-    ]
-    score = [
-        {
-            "workload": one["workload"],
-            "metric": one["metric"],
-            "float32": _listed(one["float32"]),
-            "portable": _listed(one["portable"]),
-            "median difference": f"{one['difference']:+.4f}",
-            "float32's deviation": f"{one['spread']:.4f}",
-        }
-        for one in record["learnt"]
-    ]
-    return (
-        f"Milliseconds of processor time a step; goal: portable at most {GOAL} times float32\n\n{table(cost)}\n"
-        f"Score on held-out samples, over seeds\n\n{table(score)}"
-    )
-
-
-def _listed(scores: Sequence[float]) -> str:
-    return " ".join(f"{one:.3f}" for one in scores)
 
 
 def costs(data: Path | None, *, quick: bool = False) -> list[Cost]:

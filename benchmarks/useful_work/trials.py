@@ -11,7 +11,7 @@ Trials take the classifier of one layer (`linear`, 15 parameters), and rows that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,7 +31,7 @@ from quorumlearn_proto.recompute import drawn_segments
 from benchmarks.useful_work.crafting import crafted
 from benchmarks.useful_work.linear import LinearTraining
 from benchmarks.useful_work.networks import networks
-from benchmarks.useful_work.options import Options, Row, table
+from benchmarks.useful_work.options import Options
 
 SEGMENTS, DRAWN = 100, 5
 SHARES = (1, 5, 20, 50, 100)
@@ -258,7 +258,7 @@ def expected(played: Played, segments: int) -> float:
     return 1 - math.comb(left, DRAWN) / math.comb(segments, DRAWN)
 
 
-def measure(options: Options) -> list[Row]:
+def measure(options: Options) -> list[dict[str, object]]:
     """A row for each cheat and share."""
     if options.quick:
         return [_row(cheat, [judged(cheat, (options.seed, at, 0))]) for at, cheat in enumerate(plays())]
@@ -270,11 +270,6 @@ def measure(options: Options) -> list[Row]:
             some = max(1, options.trials // 20)
             rows.append(_row(cheat, pool.map(_numbered, repeat(at), places, chunksize=some)))
     return rows
-
-
-def tables(record: Sequence[Row]) -> str:
-    """The rows as Markdown."""
-    return f"How often {DRAWN} drawn segments find each cheat, and how often they should\n\n{table(record)}"
 
 
 def _numbered(at: int, place: tuple[int, ...]) -> Judged:

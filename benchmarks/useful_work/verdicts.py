@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from quorumlearn_proto.block_pb2 import Manifest, Submission
 from quorumlearn_proto.recompute import drawn_segments
 
 from benchmarks.useful_work.networks import Network, networks
-from benchmarks.useful_work.options import Options, Row, table
+from benchmarks.useful_work.options import Options
 from benchmarks.useful_work.paths import PATHS
 
 SEGMENTS, SEGMENT_STEPS, DRAWN = 20, 2, 5
@@ -113,7 +113,7 @@ class Case:
         return [*drawn_segments(beacon.hex(), self.miner, SEGMENTS, DRAWN), SEGMENTS + 1]
 
 
-def measure(options: Options, chosen: Collection[str] | None = None) -> list[Row]:
+def measure(options: Options, chosen: Collection[str] | None = None) -> list[dict[str, object]]:
     """A row for each network, or for each whose name is chosen."""
     rows = []
     with ExitStack() as stack:
@@ -138,11 +138,6 @@ def measure(options: Options, chosen: Collection[str] | None = None) -> list[Row
                 }
             )
     return rows
-
-
-def tables(record: Sequence[Row]) -> str:
-    """The rows as Markdown."""
-    return f"Verdicts on honest work, of miners and seats on {len(PATHS)} paths of the processor\n\n{table(record)}"
 
 
 class _Path:

@@ -99,8 +99,8 @@ MINERS: Mapping[Reason, Penalty] = MappingProxyType(
             cost=Cost.STAKE,
         ),
         Reason.UNCONFIRMED: Penalty(
-            proof="too few seats of its numeric profile, or replicas of other work, and t equal votes",
-            seen_by=ANYBODY,
+            proof="too few seats of its numeric profile, replicas of other work, or replays that fail, and t equal votes",
+            seen_by=SEATS,
             cost=Cost.PAY,
         ),
         Reason.REPLICA: Penalty(

@@ -4,7 +4,8 @@ Rules:
 - Of a team one miner at most CONTRIBUTES. Who has done the same work, by root and steps, is its REPLICA: it has no weight, and is
   paid alike.
 - WRONG_WORK names what was replayed, and that must have been drawn: one of the miner's items, and for it these seats.
-- UNCONFIRMED is whom too few seats of its numeric profile can replay, or with whom not more than half of its team agrees.
+- UNCONFIRMED is whom seats cannot replay, for want of its numeric profile or of what it takes, or with whom not more than half of its
+  team agrees. Of a replay that fails t seats say so, and nothing on the ledger; where nobody replays, the ledger sees it.
 - Nobody CONTRIBUTES whom neither seats could replay nor more than half of its team, of several, confirms.
 - Where the task pays by steps, a share is the weight for each chunk trained on. Other tasks pay by weight.
 """
@@ -95,7 +96,7 @@ def _fault(
     if one.reason == Reason.WRONG_WORK:
         return _proof_fault(spec, now, one, manifests[one.miner], profiles)
     if one.reason == Reason.UNCONFIRMED:
-        return _unconfirmed_fault(spec, now, one.miner, manifests, profiles)
+        return _unconfirmed_fault(spec, now, one.miner, manifests)
     return ""
 
 
@@ -119,14 +120,9 @@ def _contribution_fault(
     return "" if one.share == due else f"has a share of {one.share}: {due}, by its weight and steps"
 
 
-def _unconfirmed_fault(
-    spec: TaskSpec, now: Round, miner: str, manifests: Manifests, profiles: Mapping[int, str]
-) -> str:
-    if spec.recompute.replicas > 1:
-        other = confirmed(now, manifests, miner)
-        return "is UNCONFIRMED, and more than half of its team has the same root and steps" if other else ""
-    if _replayable(spec, manifests[miner], profiles):
-        return "is UNCONFIRMED, and t seats could replay it"
+def _unconfirmed_fault(spec: TaskSpec, now: Round, miner: str, manifests: Manifests) -> str:
+    if not replays(spec) and confirmed(now, manifests, miner):
+        return "is UNCONFIRMED, and more than half of its team has the same root and steps"
     return ""
 
 

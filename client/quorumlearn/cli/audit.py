@@ -16,6 +16,14 @@ def audit(
     store: Annotated[
         str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")
     ],
+    replay: Annotated[
+        int,
+        typer.Option(
+            "--replay",
+            min=0,
+            help="Where training is replayed: do so with this many drawn items of work that stands, of each round.",
+        ),
+    ] = 0,
     folder: Folder = DEFAULT_FOLDER,
     who: As = "",
     as_json: AsJson = False,
@@ -24,7 +32,8 @@ def audit(
     payment due?
 
     Exit code 1 if anything was violated. A fault is what a verifier did wrong and the ledger has punished; unknown is what
-    only the committee could see, or what the store does not hold any more.
+    only the committee could see, or what the store does not hold any more. Work that cost stake is replayed from the store, wherever
+    the data are public.
     """
     from quorumlearn.artifacts import ArtifactStore
     from quorumlearn.nodes.audit.checks import Result
@@ -36,7 +45,7 @@ def audit(
             record = read(market, task)
         step("replaying")
         artifacts = ArtifactStore(store if "://" in store else Path(store).resolve().as_uri())
-        checks = audited(record, artifacts)
+        checks = audited(record, artifacts, replay)
     violated = sum(one.result is Result.VIOLATION for one in checks)
     if as_json:
         print_json(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.recompute import drawn_items, replayers, replays
+from quorumlearn_proto.work import confirmed
 
 from quorumlearn.nodes import steps
 
@@ -53,6 +54,21 @@ def able_seats(view: b.TaskView, profile: str) -> list[int]:
 def confirmable(view: b.TaskView, profile: str) -> bool:
     """Whether enough seats can replay the training of a miner with this profile."""
     return len(able_seats(view, profile)) >= view.task.spec.committee.threshold
+
+
+def unconfirmable(view: b.TaskView) -> list[str]:
+    """The miners whose opened trainings too few seats can replay, and that no replicas confirm either."""
+    if not replays(view.task.spec):
+        return []
+    shown = [one for one in revealed(view) if one.HasField("opening")]
+    manifests = {one.miner: one.manifest for one in view.submissions if one.HasField("manifest")}
+    alone = view.task.spec.recompute.replicas < 2
+    return [
+        one.miner
+        for one in shown
+        if not confirmable(view, one.manifest.profile)
+        and (alone or not confirmed(view.round, manifests, one.miner))
+    ]
 
 
 def items_of(view: b.TaskView, one: b.Submission) -> list[Item]:

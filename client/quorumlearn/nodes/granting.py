@@ -1,6 +1,7 @@
 """What the node of sealed data's owner does in a round: it gives content keys to those who are assigned chunks, and renews keys.
 
 Rules:
+- it waits until all the round's miners have shown a key to seal to, at most for half of COMMIT: with the grant COMMIT begins anew;
 - in COMMIT, once: each miner is given the keys of its team's chunks, and each seat, where seats read, those of all of the round's. Nobody
   else is given any, and nobody whom the owner has revoked;
 - before a chunk is given its key is renewed, and the chunk encrypted anew, if somebody who had the key has left the task, or is revoked, or
@@ -24,6 +25,7 @@ from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import datakeys, datasets, keygrants
 from quorumlearn.nodes.datakeys import ChunkKey, DataKeys, DataKeysError
 from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.steps import seconds_of
 from quorumlearn.replay import MOST_CHUNK_BYTES
 
 log = structlog.get_logger()
@@ -43,6 +45,14 @@ class Granting:
         """Whether the round under way waits for its keys."""
         sealed = view.task.spec.recompute.sealed
         return sealed and view.round.phase == b.COMMIT and not view.HasField("grant")
+
+    def waits(self, view: b.TaskView) -> bool:
+        """Whether a miner of the round has yet to show its key, and there is time left for it."""
+        now = view.round
+        if view.now_ms >= now.deadline_ms - seconds_of(view, now) * 500:
+            return False
+        shown = {one.miner for one in self.market.participations(now.task_id) if one.sealing_key}
+        return not all(miner in shown for team in now.teams for miner in team.miners)
 
     def give(self, view: b.TaskView) -> None:
         """Give the round's keys. DataKeysError or an ArtifactError if the owner's keys or chunks cannot be had."""

@@ -1,8 +1,9 @@
 """What a node does so that nothing is won by removing artifacts from the store: one thread for all its identities.
 
 - It puts back what its identities put into the store for a round, as long as the round lasts, if somebody removes it.
-- In tasks in which it has a seat it fetches every revealed update, and the salts of its claim, as soon as an event or a view names
-  them, and tries again and again while the store does not have them. What it has fetched it has: seats read its copy.
+- In tasks in which it has a seat it fetches every revealed update, the salts of its claim, and what is opened of trainings, as soon as an
+  event or a view names them, and tries again and again while the store does not have them. What it has fetched it has: seats read
+  its copy.
 - Copies go when the next round reveals, or the task ends.
 """
 
@@ -19,9 +20,10 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn_proto.protocol import ROUND
+from quorumlearn_proto.recompute import replays
 
 from quorumlearn.artifacts import ArtifactError, ArtifactStore, ArtifactTooLarge, BadReference
-from quorumlearn.nodes import salts
+from quorumlearn.nodes import opening, salts
 from quorumlearn.nodes.encryption import parameters_of
 
 LOOK_SECONDS = 0.5
@@ -41,13 +43,14 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """In bytes: what an update of a task has, and what salts have at most."""
+    """In bytes: what an update of a task has, and what salts and openings have at most; no opening where nothing is replayed."""
 
     update: int
     most_salts: int
+    most_opening: int
 
     def fit(self, size: int) -> bool:
-        return size == self.update or size <= self.most_salts
+        return size == self.update or size <= max(self.most_salts, self.most_opening)
 
 
 class Keeper:
@@ -64,7 +67,7 @@ class Keeper:
 
     def told(self, event: LedgerEvent) -> None:
         """An event of the ledger: a revealed update is fetched if a seat of this node will want it."""
-        if event.kind == ROUND[b.REVEAL].call:
+        if event.kind in (ROUND[b.REVEAL].call, ROUND[b.TRACE].call):
             self._forget(event.task_id, event.round)
             self._want(event.task_id, event.round, event.shown, event.actor)
         elif event.status not in (t.PUBLISHED, t.RUNNING):
@@ -76,13 +79,17 @@ class Keeper:
         if task not in self._sizes:
             spec = view.task.spec
             self._sizes[task] = _Sizes(
-                parameters_of(spec).update_bytes, salts.most_bytes(len(spec.committee.msp_ids))
+                parameters_of(spec).update_bytes,
+                salts.most_bytes(len(spec.committee.msp_ids)),
+                opening.likely_bytes(spec) if replays(spec) else 0,
             )
         if b.REVEAL <= view.round.phase <= b.OPEN:
             for one in view.submissions:
                 if one.HasField("manifest"):
                     shown = one.manifest.update, one.manifest.salts
                     self._want(task, view.round.number, shown, one.miner)
+                if one.HasField("opening"):
+                    self._want(task, view.round.number, (one.opening,), one.miner)
 
     def only(self, tasks: Iterable[str]) -> None:
         """These are the tasks under way: what was kept for others goes."""

@@ -4,12 +4,16 @@ Rules:
 - a trace tells of the data that was trained on: where those are sealed, the opening is encrypted under a key of its own (AES-256-GCM), and
   the key sealed to each seat of the round's key (HPKE). All of them, not only those for whom something is drawn: where reports
   disagree every seat replays;
+- it begins with a commitment to that key, and no other opens it. AES-GCM alone is none (nodes.datasets): a miner could have some seats read
+  honest work and others noise, and those would be slashed for what they then report;
 - its size is checked before it is read. One that is longer than any honest opening is not read by anybody, and opens nothing;
 - of what a seat has not in the store, or cannot open, it says that it is missing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Callable
 
@@ -25,6 +29,7 @@ from quorumlearn.nodes import exchange, sealing, steps
 from quorumlearn.replay.states import MOST_TIES
 
 _NONCE, _TAG = 12, 16
+_COMMITMENT, _COMMITMENT_BYTES = b"quorumlearn/opening-key/1", hashlib.sha256().digest_size
 _BOX_BYTES = 2 * sealing.PUBLIC_KEY_BYTES
 """More than a sealed key takes."""
 _NAMES = 1 << 20
@@ -58,10 +63,15 @@ def sealed(view: b.TaskView, me: str, plain: bytes) -> bytes:
         task_id=now.task_id,
         round=now.number,
         miner=me,
-        opening=nonce + AESGCM(key).encrypt(nonce, plain, _context(now, me).encode()),
+        opening=commitment(key) + nonce + AESGCM(key).encrypt(nonce, plain, _context(now, me).encode()),
         keys=exchange.seal_for(keys, dict.fromkeys(keys, key), _context(now, me), me),
     )
     return record.SerializeToString(deterministic=True)
+
+
+def commitment(key: bytes) -> bytes:
+    """What a sealed opening begins with: 32 bytes that fit no other key."""
+    return hashlib.sha256(_COMMITMENT + key).digest()
 
 
 def fetched(store: ArtifactStore, view: b.TaskView, one: b.Submission, most: int) -> bytes:
@@ -81,7 +91,12 @@ def opened(
             SealedOpening, data, one.opening, task_id=one.task_id, round=one.round, miner=one.miner
         )
         key = exchange.unseal_from(list(record.keys), private(), context, one.miner, seat)
-        nonce, box = record.opening[:_NONCE], record.opening[_NONCE:]
+        committed, box = record.opening[:_COMMITMENT_BYTES], record.opening[_COMMITMENT_BYTES:]
+        if not hmac.compare_digest(committed, commitment(key)):
+            raise exchange.ExchangeError(
+                "it commits to another key than the one that was sealed to this seat"
+            )
+        nonce, box = box[:_NONCE], box[_NONCE:]
         return AESGCM(key).decrypt(nonce, box, context.encode())
     except (exchange.ExchangeError, InvalidTag, ValueError) as error:
         raise NoOpening(f"the opening of {one.miner} does not open to seat {seat}: {error}") from error
@@ -97,7 +112,7 @@ def _overhead(spec: TaskSpec) -> int:
     """Of the sealed form."""
     if not spec.recompute.sealed:
         return 0
-    return _BOX_BYTES * len(spec.committee.msp_ids) + _NONCE + _TAG + exchange.OVERHEAD
+    return _BOX_BYTES * len(spec.committee.msp_ids) + _COMMITMENT_BYTES + _NONCE + _TAG + exchange.OVERHEAD
 
 
 def _context(now: b.Round, miner: str) -> str:

@@ -121,14 +121,17 @@ class Organisation:
             self._positions |= self.network(user).positions(transaction)
         return self._positions[transaction]
 
-    def ready_data(self, workloads: Sequence[learning.Workload], *, training: bool = True) -> None:
-        """Have every identity's part of the data of these workloads taken; those to train on if `training`. learning.LearningError if that
-        cannot be done."""
+    def ready_data(self, workloads: Sequence[learning.Workload]) -> None:
+        """Have every identity's part of the data of these workloads taken. learning.LearningError if that cannot be done."""
         for workload in workloads:
             for one in self.config.identities:
-                if one.role == "miner" and not training:
-                    continue
                 (self.shard if one.role == "miner" else self.test_set)(one, workload)
+
+    def ready_tests(self, workload: learning.Workload) -> None:
+        """The same of those who score: in a task that brings its own data miners take none of theirs."""
+        for one in self.config.identities:
+            if one.role != "miner":
+                self.test_set(one, workload)
 
     def shard(self, identity: IdentityConfig, workload: learning.Workload) -> learning.Data:
         """The identity's part of the training data."""

@@ -7,6 +7,7 @@ Each accepted model is written to `models/` in the journal's folder, the last on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ from quorumlearn.nodes.triggers import FOR_OWNERS, entered
 log = structlog.get_logger()
 
 ADVANCE_DELAY = 5.0
+LOOK_SECONDS = 2.0
+"""How often it looks whether the miners of a round have shown their keys, although no event says so."""
+SHOW_KEY = "tasks:ShowKey"
 
 
 @dataclass
@@ -44,9 +48,13 @@ class Owner:
         return ended(view) and not self._unseen(view)
 
     def act(self, view: b.TaskView, news: News = no_news) -> bool:
+        self.next_look = None
         if self.granting is not None and self.granting.due(view):
-            self.granting.give(view)
-            return True
+            if self.granting.waits(view):
+                self.next_look = time.time() + LOOK_SECONDS
+            else:
+                self.granting.give(view)
+                return True
         if not self._unseen(view):
             return False
         spec, head = view.task.spec, view.state.head
@@ -70,7 +78,7 @@ class Owner:
         return False
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
-        return entered(events, FOR_OWNERS)
+        return entered(events, FOR_OWNERS) or any(event.kind == SHOW_KEY for event in events)
 
     def sees_due(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return False

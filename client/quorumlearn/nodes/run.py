@@ -250,7 +250,10 @@ class Node:
             warm_up(
                 workload, training=any(one.role == "miner" for one in self.organisation.config.identities)
             )
-            self.organisation.ready_data([workload], training=not recomputes(task.spec))
+            if recomputes(task.spec):
+                self.organisation.ready_tests(workload)
+            else:
+                self.organisation.ready_data([workload])
         except (Exception, SystemExit) as error:  # noqa: BLE001 - nobody needs it yet
             log.warning("cannot make ready", kind=type(error).__name__, error=str(error))
 

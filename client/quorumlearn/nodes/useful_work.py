@@ -26,7 +26,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.classes import share_of
 from quorumlearn_proto.recompute import replays
 from quorumlearn_proto.task_pb2 import TaskSpec
-from quorumlearn_proto.work import share_due
+from quorumlearn_proto.work import confirmed, share_due
 
 from quorumlearn import robust
 
@@ -67,6 +67,7 @@ def one_of_each_team(
     """The miners whose sketches are judged, in the round's order: of each team one at most. `sketches` (k,) are of those whose work
     stands; the verdicts on their mates are filled in."""
     chosen: set[str] = set()
+    manifests = {who: one.manifest for who, one in submissions.items() if one.HasField("manifest")}
     for team in now.teams:
         members = sorted(
             (one for one in team.miners if one in sketches), key=lambda one: lot(now.beacon, one)
@@ -79,7 +80,7 @@ def one_of_each_team(
                     chosen.add(one)
                 else:
                     verdicts[one] = b.Verdict(miner=one, reason=b.REPLICA)
-            elif agreed is not None and works[one][:2] == agreed[:2]:
+            elif confirmed(now, manifests, one):
                 verdicts[one] = b.Verdict(
                     miner=one, reason=b.FALSE_CLAIM, detail="its team's work has another sketch"
                 )

@@ -69,6 +69,8 @@ def recompute_spec(asked: Recompute | None = None, **changes: object) -> TaskSpe
     made = spec()
     made.rule.name, made.mode = "mean", VerificationMode.RECOMPUTE
     made.recompute.CopyFrom(asked or recompute())
+    if made.recompute.replicas > 1:
+        made.min_miners = made.max_miners  # so that there are two teams of two at least
     if replays(made):
         made.timeouts.trace = made.timeouts.replay = TIMEOUT_S
     made.MergeFrom(TaskSpec(**changes))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from quorumlearn_proto.task_pb2 import Exactness, RobustRule, TaskSpec, Verifica
 from tests.chaincode.contracts.market_actors import ref, spec
 from tests.chaincode.contracts.recompute_actors import recompute, recompute_spec
 
-SEALED = {"sealed": True, "replicas": 2}
+SEALED: dict[str, object] = {"sealed": True, "replicas": 2}
 WITHIN: list[dict[str, object]] = [
     {},
     {"chunks": 1_000_000},

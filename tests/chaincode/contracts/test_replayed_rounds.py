@@ -23,7 +23,7 @@ from quorumlearn_proto.common_pb2 import SKETCH_DECRYPTION
 from quorumlearn_proto.derived import beacon_of, judged_by_sketch
 from quorumlearn_proto.page_pb2 import ParticipationPage
 from quorumlearn_proto.recompute import chunks_before, drawn_items, teams
-from quorumlearn_proto.task_pb2 import Exactness, TaskStatus, VerificationMode
+from quorumlearn_proto.task_pb2 import Exactness, Recompute, TaskStatus, VerificationMode
 
 from tests.chaincode.contracts.market_actors import TASK, Play, js, ref, sha, spec
 from tests.chaincode.contracts.recompute_actors import (
@@ -37,21 +37,21 @@ from tests.chaincode.contracts.test_timeouts import expire
 pytestmark = pytest.mark.usefixtures("views_are_whole")
 
 
-def started(**changes: object) -> RecomputePlay:
+def started(asked: Recompute | None = None, **changes: object) -> RecomputePlay:
     play = RecomputePlay()
-    play.start(recompute_spec(**changes))
+    play.start(recompute_spec(asked, **changes))
     return play
 
 
-def in_phase(phase: Phase, **changes: object) -> RecomputePlay:
-    play = started(**changes)
+def in_phase(phase: Phase, asked: Recompute | None = None) -> RecomputePlay:
+    play = started(asked)
     play.to(phase)
     return play
 
 
-def refusal(call: Callable[[], object]) -> Refusal:
+def refusal(call: Callable[..., object], *given: object) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        call()
+        call(*given)
     return caught.value
 
 
@@ -149,10 +149,7 @@ def test_a_key_is_confirmed_with_the_start_that_was_committed_to_and_complained_
         ("", Code.BAD_ARGUMENT),
         ("x" * 64, Code.BAD_ARGUMENT),
     ):
-        assert (
-            refusal(lambda start=start: play.contribute("ConfirmKey", 2, confirming(play, start=start))).code
-            == code
-        )
+        assert refusal(play.contribute, "ConfirmKey", 2, confirming(play, start=start)).code == code
     play.complain("ConfirmKey", 2)
     for seat in (1, 3):
         play.key_step("ConfirmKey", seat, 1)
@@ -176,7 +173,7 @@ def test_a_key_names_a_start_and_a_profile_exactly_where_the_task_has_a_use_for_
     for value in ("", "0" * 63, "A" * 64) if wanted else ("0" * 64,):
         part = play.key_parts(1, 1, "key")["CommitKey"]
         setattr(part, field, value)
-        refused = refusal(lambda part=part: play.contribute("CommitKey", 1, part))
+        refused = refusal(play.contribute, "CommitKey", 1, part)
         assert (refused.code, field in refused.sentence) == (Code.BAD_ARGUMENT, True)
 
 
@@ -189,7 +186,7 @@ def test_a_robust_task_takes_nothing_of_it() -> None:
     for field in ("start_commitment", "profile"):
         part = play.key_parts(1, 1, "key")["CommitKey"]
         setattr(part, field, "0" * 64)
-        assert field in refusal(lambda part=part: play.contribute("CommitKey", 1, part)).sentence
+        assert field in refusal(play.contribute, "CommitKey", 1, part).sentence
     for function in ("CommitKey", "RevealKey", "TestKey"):
         for seat in play.seats:
             play.key_step(function, seat, 1)
@@ -209,13 +206,10 @@ def test_a_robust_task_takes_nothing_of_it() -> None:
     play.to(Phase.SELECT)
     for call in ("blocks:OpenTrace", "blocks:PostReplay"):
         who = miner if call == "blocks:OpenTrace" else play.seats[1]
-        assert (
-            refusal(lambda who=who, call=call: play.send(who, call, TASK, "1", js(ref("x")))).code
-            == Code.WRONG_PHASE
-        )
+        assert refusal(play.send, who, call, TASK, "1", js(ref("x"))).code == Code.WRONG_PHASE
     for reason in (Reason.NO_TRACE, Reason.WRONG_WORK, Reason.UNCONFIRMED, Reason.REPLICA):
         chosen = play.selection(dict.fromkeys(play.miners[1:], 1), reason)
-        assert refusal(lambda chosen=chosen: play.select(chosen)).code == Code.BAD_ARGUMENT
+        assert refusal(play.select, chosen).code == Code.BAD_ARGUMENT
     proven = play.selection()
     proven.verdicts[0].proof.item = 1
     assert "a proof stands with WRONG_WORK" in refusal(lambda: play.select(proven)).sentence
@@ -482,10 +476,12 @@ def judged(play: RecomputePlay, miner: str, reason: Reason) -> Selection:
     return chosen
 
 
-def test_nobody_is_unconfirmed_where_all_seats_can_replay() -> None:
+def test_whose_replays_fail_everywhere_is_unconfirmed_and_keeps_its_stake() -> None:
     play = in_phase(Phase.SELECT)
-    chosen = judged(play, play.miners[0], Reason.UNCONFIRMED)
-    assert "is UNCONFIRMED" in refusal(lambda: play.select(chosen)).sentence
+    play.select(judged(play, play.miners[0], Reason.UNCONFIRMED))
+    play.whole_round()
+    stake = play.stake(play.miners[0])
+    assert (stake.paid, stake.slashed, work(play)[play.miners[0]]) == (0, 0, 0)
 
 
 def test_whom_too_few_seats_of_its_profile_can_replay_is_unconfirmed_and_nothing_else_by_its_work() -> None:
@@ -497,8 +493,6 @@ def test_whom_too_few_seats_of_its_profile_can_replay_is_unconfirmed_and_nothing
     assert "neither can t seats replay it" in refusal(play.select).sentence
     wrong = play.wrong_work(odd)
     assert "only 1 seats have its numeric profile" in refusal(lambda: play.select(wrong)).sentence
-    confirmed = judged(play, play.miners[0], Reason.UNCONFIRMED)
-    assert refusal(lambda: play.select(confirmed)).code == Code.BAD_ARGUMENT
     play.select(judged(play, odd, Reason.UNCONFIRMED))
     play.whole_round()
     stake = play.stake(odd)
@@ -529,7 +523,7 @@ def test_who_has_opened_nothing_is_no_trace_and_nobody_else_is() -> None:
         chosen = play.selection()
         verdict = chosen.verdicts[index]
         verdict.reason, verdict.weight, verdict.share = reason, 0, 0
-        assert says in refusal(lambda chosen=chosen: play.select(chosen)).sentence
+        assert says in refusal(play.select, chosen).sentence
     assert play.selection().verdicts[0].miner == silent
 
 

@@ -16,7 +16,7 @@ from tests.chaincode.contracts.recompute_actors import RecomputePlay, recompute,
 
 pytestmark = pytest.mark.usefixtures("views_are_whole")
 
-SEALED = {"sealed": True, "replicas": 2}
+SEALED: dict[str, object] = {"sealed": True, "replicas": 2}
 
 
 def selecting(

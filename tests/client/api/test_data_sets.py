@@ -13,6 +13,7 @@ from quorumlearn.nodes import datakeys, datasets
 from quorumlearn.nodes.config import ConfigError
 from quorumlearn.nodes.datakeys import DataKeysError
 from quorumlearn.nodes.recomputing import load_data
+from quorumlearn.nodes.tasksettings import DataPart
 from quorumlearn.replay import MOST_CHUNK_BYTES, from_bytes
 
 NAME = "chunked-clinic"
@@ -40,7 +41,7 @@ def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(str(tmp_path / "store"), organisation="OwnerMSP", create=True)
 
 
-def rows_of(store: ArtifactStore, published: data.DataPart) -> list[list[float]]:
+def rows_of(store: ArtifactStore, published: DataPart) -> list[list[float]]:
     """Each chunk's rows."""
     manifest = data.manifest_in(store, published)
     chunks = [
@@ -160,7 +161,7 @@ def test_a_file_of_keys_is_never_overwritten_nor_used_for_other_data(
     assert first != other
 
 
-def opened(store: ArtifactStore, published: data.DataPart, keys: Path) -> list[bytes]:
+def opened(store: ArtifactStore, published: DataPart, keys: Path) -> list[bytes]:
     held = datakeys.load(keys)
     manifest = data.manifest_in(store, published, held.manifest)
     return [

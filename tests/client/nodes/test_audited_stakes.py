@@ -23,19 +23,23 @@ from quorumlearn_chaincode.contracts.tables import Table
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.penalties import FAULTS, MINERS, PROPOSERS, Cost, fault_penalty
+from quorumlearn_proto.protocol import ACCUSED
 from quorumlearn_proto.reward_pb2 import Movement, MovementKind, Receipt
-from quorumlearn_proto.task_pb2 import TaskStatus
+from quorumlearn_proto.task_pb2 import Recompute, TaskStatus
+from quorumlearn_proto.work import OF_WORK
 
 from tests.chaincode.contracts.audited import OnPeer, found
 from tests.chaincode.contracts.ledger_stub import MemoryStub, Simulation, identity
 from tests.chaincode.contracts.market_actors import OWNER, TASK, TIMEOUT_S, Play, spec
+from tests.chaincode.contracts.recompute_actors import RecomputePlay, recompute, recompute_spec
 
 M = TypeVar("M", bound=Message)
 
 
-def started(rounds: int = 3) -> Play:
-    play = Play()
-    play.start(spec(rounds=rounds))
+def started(rounds: int = 3, asked: Recompute | None = None) -> RecomputePlay:
+    """A task whose trainings are replayed, if anything is asked for that."""
+    play = RecomputePlay()
+    play.start(spec(rounds=rounds) if asked is None else recompute_spec(asked, rounds=rounds))
     return play
 
 
@@ -74,7 +78,8 @@ def assert_well(play: Play, slashed: int) -> None:
 
 @pytest.mark.parametrize("reason", MINERS, ids=b.Reason.Name)
 def test_what_a_verdict_costs_is_found_due(reason: b.Reason) -> None:
-    play, twice = started(), (b.ABSENT, b.WITHHELD)
+    asked = recompute(replicas=2 if reason == b.REPLICA else 1) if reason in OF_WORK else None
+    play, twice = started(asked=asked), (b.ABSENT, b.WITHHELD)
     for _ in range(2 if reason in twice else 1):
         _, *others = play.round().miners
         go_to(play, b.COMMIT)
@@ -84,8 +89,13 @@ def test_what_a_verdict_costs_is_found_due(reason: b.Reason) -> None:
             play.beacon()
             play.reveal(others)
             late(play)
+        if reason == b.NO_TRACE:
+            go_to(play, b.TRACE)
+            play.trace(others)
+            late(play)
         go_to(play, b.SELECT)
-        judged = reason not in (b.CONTRIBUTES, *twice)
+        judged = reason not in (b.CONTRIBUTES, b.REPLICA, b.NO_TRACE, *twice)
+        assert judged or reason in {one.reason for one in play.selection().verdicts}
         play.select(play.selection(dict.fromkeys(others, 1), reason) if judged else None)
         go_to(play, b.VALIDATE)
         play.vote()
@@ -95,7 +105,7 @@ def test_what_a_verdict_costs_is_found_due(reason: b.Reason) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=b.Fault.Name)
 def test_what_a_fault_of_a_seat_costs_is_found_due(fault: b.Fault) -> None:
-    play = started()
+    play = started(asked=recompute() if fault == b.FALSE_REPLAY else None)
     cost = FAULTS[fault].cost
     if fault == b.MISSED_STEP:
         for _ in range(2):
@@ -108,8 +118,8 @@ def test_what_a_fault_of_a_seat_costs_is_found_due(fault: b.Fault) -> None:
         go_to(play, b.OPEN)
         play.open([1, 2])
         play.open([3], "another")
-    elif fault in (b.BAD_SKETCH_SHARES, b.UNFOUNDED_VOTE, b.BAD_PARTIAL):
-        go_to(play, {b.BAD_SKETCH_SHARES: b.SELECT, b.UNFOUNDED_VOTE: b.OPEN}.get(fault, b.PROPOSE))
+    elif phase := next((phase for phase, faults in ACCUSED.items() if fault in faults), None):
+        go_to(play, phase)
         for seat in (1, 2):
             play.accuse(seat, 3, fault)
     else:

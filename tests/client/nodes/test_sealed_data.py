@@ -231,6 +231,23 @@ def test_a_miner_that_showed_no_key_is_given_none_and_the_others_are(played: Pla
     assert played.read(C, view) == [*chunk(4), *chunk(5)]
 
 
+def test_the_owner_waits_for_the_miners_keys_for_half_of_the_time(played: Played) -> None:
+    """A miner can show its key in COMMIT only, if the task began with its join."""
+    granting = Granting(OWNER, played.ledger, played.data.store, (played.data.keys,))
+    view = played.data.view()
+    view.task.spec.timeouts.commit = 60
+    view.now_ms, view.round.deadline_ms = 1_000_000, 1_060_000
+    assert not granting.waits(view)
+    key, played.ledger.shown[A] = played.ledger.shown[A], b""
+    assert granting.waits(view)
+    view.now_ms += 30_000
+    assert not granting.waits(view), "the others train without it"
+    view.now_ms -= 1
+    assert granting.waits(view)
+    played.ledger.shown[A] = key
+    assert not granting.waits(view)
+
+
 def test_a_key_is_in_the_owners_file_alone(played: Played) -> None:
     with capture_logs() as logs:
         for number in range(1, 3):

@@ -14,7 +14,7 @@ from quorumlearn.cli.example import task_example
 from quorumlearn.cli.scene import make_scene
 from quorumlearn.nodes import config, taskfile
 from quorumlearn.nodes.tasksettings import TaskFile, rows
-from quorumlearn.nodes.terms import Terms, broken_terms
+from quorumlearn.nodes.terms import Staking, Terms, broken_terms
 from quorumlearn_network.spec import default_spec
 from quorumlearn_proto import canonical
 from quorumlearn_proto.task_pb2 import Task
@@ -150,7 +150,12 @@ def replayed(**changes: Any) -> Task:
     """A task whose training is replayed."""
     data = {"workload": "mnist-mlp", "digest": "ab" * 32, "size": 900, "chunks": 12, "chunk_samples": 320}
     recompute = {"data": data, "chunks_per_miner": 2, **changes.pop("recompute", {})}
-    own = {"mode": "recompute", "rule": {"name": "mean"}, "public_blocks": ["all"], "recompute": recompute}
+    own: dict[str, Any] = {
+        "mode": "recompute",
+        "rule": {"name": "mean"},
+        "public_blocks": ["all"],
+        "recompute": recompute,
+    }
     return task(**own, **changes)
 
 
@@ -188,8 +193,9 @@ def test_a_training_that_cannot_be_exact_here_breaks_the_terms(monkeypatch: pyte
         raise learning.WorkloadError("mnist-mlp cannot be trained exactly here")
 
     monkeypatch.setattr("quorumlearn.nodes.terms.training_of", refuses)
-    for role in ("miner", "verifier"):
-        (sentence,) = broken_terms(replayed(), Terms(), role)  # type: ignore[arg-type]
+    roles: tuple[Staking, ...] = ("miner", "verifier")
+    for role in roles:
+        (sentence,) = broken_terms(replayed(), Terms(), role)
         assert sentence == "the task's workload cannot be had: mnist-mlp cannot be trained exactly here"
 
 

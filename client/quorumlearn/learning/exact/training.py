@@ -27,7 +27,8 @@ from quorumlearn.learning.exact.stretch import Arrays, NearTie, State, Stretch
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.workload import OnStep
 
-BLOCK = 1 << 13
+BLOCK = 1 << 15
+"""Numbers that are worked on together. Receipts depend on it, as on `grid.FOLD`: all who replay have the same."""
 _RECEIPT = b"quorumlearn/receipt/1"
 _VARIANCE = "running_var"
 
@@ -99,7 +100,13 @@ class SteppedTraining:
             self._give(subject, moving)
             for step in range(state.step, until):
                 batch = batches.of(step)
+                before = moving.weights.copy() if step == state.step else None
                 loss = subject.learn(batch, step)
+                if before is not None and before.tobytes() != moving.weights.tobytes():
+                    raise WorkloadError(
+                        f"{self._plan.name}: the module changes its parameters itself, past the grid; leave that to the optimiser, or "
+                        "compute what it needs of them anew in each call"
+                    )
                 losses, seen = losses + loss * len(batch), seen + len(batch)
                 chained = hashlib.sha256(receipt + step.to_bytes(8, "big"))
                 moving.gather(subject.parameters)

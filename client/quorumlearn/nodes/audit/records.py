@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import reward_pb2 as r
 from quorumlearn_proto.protocol import ROUND
+from quorumlearn_proto.recompute import recomputes
 from quorumlearn_proto.task_pb2 import TaskSpec, TaskState
 
 from quorumlearn.nodes.market import Market
@@ -43,6 +44,8 @@ class Record:
     attempts: dict[tuple[int, int], dict[int, b.KeyContribution]]
     ballots: dict[tuple[int, int], tuple[b.Ballot, ...]]
     money: Money
+    work: Mapping[str, int] | None = None
+    """By miner, where training is replayed: what counts in the proposers' lottery, in steps."""
 
 
 def read(market: Market, task: str) -> Record:
@@ -68,6 +71,9 @@ def read(market: Market, task: str) -> Record:
             for turn in range(len(view.round.proposers))
         },
         money=_money(market, task, summary.task.owner, before),
+        work={one.miner: one.work for one in market.participations(task)}
+        if recomputes(summary.task.spec)
+        else None,
     )
 
 

@@ -4,6 +4,7 @@
 - specification: its digest is the one that block 0 was linked to when it was published, and the one that the state carries;
 - stakes and pay: each slash, absence and payment is what is due (nodes.audit.slashes); what is not stands with its round.
 For each round:
+- start and work, where trainings are replayed (nodes.audit.work);
 - beacon: its parts are what the seats committed to with their keys, and the beacon is theirs;
 - claims: every revealed manifest is the one committed to, came with a claim, and names an update that no other round names;
 - authorisations: one for the sketches and one for the aggregate at most, each what the round's other records come to, of no fewer
@@ -37,7 +38,7 @@ from quorumlearn_proto.derived import bare_selection, beacon_commitment, beacon_
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import candidate, exchange, models
-from quorumlearn.nodes.audit import faults, pay
+from quorumlearn.nodes.audit import faults, pay, work
 from quorumlearn.nodes.audit.checks import Check, Result, specification, stakes
 from quorumlearn.nodes.audit.faults import GONE, WRONG
 from quorumlearn.nodes.audit.records import Record
@@ -45,8 +46,9 @@ from quorumlearn.nodes.committee import guard
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 
 
-def audit(record: Record, store: ArtifactStore) -> list[Check]:
-    """Every check of every round, in their order. Raises artifacts.StoreUnavailable if the store cannot be asked."""
+def audit(record: Record, store: ArtifactStore, replayed: int = 0) -> list[Check]:
+    """Every check of every round, in their order; of work that stands so many drawn items a round are `replayed`. Raises
+    artifacts.StoreUnavailable if the store cannot be asked."""
     updates = Counter(
         one.manifest.update.digest
         for view in record.views
@@ -55,14 +57,17 @@ def audit(record: Record, store: ArtifactStore) -> list[Check]:
     )
     named = Counter((one.round, one.purpose) for one in record.authorisations)
     checks = [specification(record), *stakes(record)]
+    checks += [Check(0, "lottery", result, detail) for result, detail in work.lottery(record)]
     for view in record.views:
         round_ = _Round(record, store, view)
         for what, found in (
+            ("start", work.started(record, view)),
             ("beacon", round_.beacon()),
             ("claims", round_.claims(updates)),
             ("authorisations", round_.authorised(named)),
             ("sketches", round_.sketches()),
             ("selection", round_.selected()),
+            ("work", work.verified(record, store, view, replayed)),
             ("aggregate", round_.aggregated()),
             ("ballots", round_.ballots()),
             ("pay", round_.paid()),
@@ -324,7 +329,10 @@ class _Round:
                 continue
             parts = self.record.attempts.get((number, one.attempt), {})
             turns = [self.record.ballots[number, turn] for turn in range(len(self.view.round.proposers))]
-            verdict = faults.judged_again(self.parameters, self.store, self.view, parts, one, turns)
+            if one.fault == b.FALSE_REPLAY:
+                verdict = work.report_judged(self.record, self.store, self.view, one)
+            else:
+                verdict = faults.judged_again(self.parameters, self.store, self.view, parts, one, turns)
             said = f"seat {one.seat}, {b.Fault.Name(one.fault)} in {one.step}, slashed {one.slashed}: {verdict.why}"
             if verdict.holds is None:
                 yield Result.UNKNOWN, said

@@ -3,8 +3,8 @@
 By the table of quorumlearn_proto.penalties and the task's specification, for each round and ceremony:
 - a seat's recorded fault has cost what the table says: a slash, or what was left of the stake, or nothing;
 - a miner was slashed for each malformed update, each second reveal withheld in a row, each candidate found wrong, and nothing else;
-- the absentees are those without commit, reveal or artifact; a seat that has left the round has a fault on record, and one that stayed
-  has missed nothing;
+- the absentees are those without commit, reveal, opened trace or artifact; a seat that has left the round has a fault on record, and one
+  that stayed has missed nothing;
 - who was paid for the round is who its outcome pays (nodes.audit.pay).
 Of each account: what it locked was returned, is locked still, was slashed, or is the deposit of a challenge that is open or was lost.
 Whatever differs is a Finding. Whether a fault is true is for nodes.audit.faults.
@@ -176,16 +176,27 @@ def _withheld(view: b.TaskView) -> set[str]:
     return {one.miner for one in view.submissions if not ROUND[b.REVEAL].done(one)}
 
 
+def _unopened(view: b.TaskView) -> set[str]:
+    """Who revealed in the round and did not open its trace until the time for it was over."""
+    if not _closed(view.round, b.TRACE):
+        return set()
+    revealed = [one for one in view.submissions if ROUND[b.REVEAL].done(one)]
+    return {one.miner for one in revealed if not ROUND[b.TRACE].done(one)}
+
+
 def _closed(round_: b.Round, phase: b.Phase) -> bool:
     """Whether a phase of the miners was closed: another followed, or too few of them had acted."""
-    too_few = {b.COMMIT: "TOO_FEW_COMMITS", b.REVEAL: "TOO_FEW_REVEALS"}[phase]
-    return ROUND[phase].next in {one.phase for one in round_.times} or round_.reason == too_few
+    too_few = {b.COMMIT: "TOO_FEW_COMMITS", b.REVEAL: "TOO_FEW_REVEALS", b.TRACE: "TOO_FEW_TRACES"}[phase]
+    following = set(ROUND[phase].leads_to) - {b.ENDED}
+    return not following.isdisjoint(one.phase for one in round_.times) or round_.reason == too_few
 
 
 def _absences(record: Record, view: b.TaskView) -> Iterator[Finding]:
     now, submitted = view.round, {one.miner for one in view.submissions}
     due = {miner for miner in now.miners if miner not in submitted} if _closed(now, b.COMMIT) else set()
-    due |= _withheld(view)
+    if record.spec.recompute.sealed and (view.grant.replaced or not view.HasField("grant")):
+        due = set()  # without keys, or with others than it had first, nobody could be asked to train
+    due |= _withheld(view) | _unopened(view)
     due |= {one.miner for one in now.selection.verdicts if one.reason == b.MISSING_ARTIFACT}
     if [one.phase for one in now.times] == [b.KEY, b.ENDED]:  # it has asked nobody, and is no break in a row
         due |= set(now.miners) & set(_view(record, now.number - 1).round.absentees)

@@ -10,8 +10,8 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
   MISSING_ARTIFACT.
 - Where a seat cannot replay a contested item (it has another numeric profile, its own replay fails, the opening does not reach it) it says
   nothing for or against anybody, and goes by t equal votes of others, of whom one is honest. Only once it may wait no longer it votes
-  MISSING_ARTIFACT or UNCONFIRMED, which cost no stake; at once where no seat could do more. So a training that makes replays fail wins
-  nothing, and a seat's own trouble costs no miner its stake.
+  MISSING_ARTIFACT or UNCONFIRMED, which cost no stake; at once where no seat for whom it was drawn could do more. So a seat's own trouble
+  costs no miner its stake.
 - Of sealed data a seat may lack a key by its owner's fault or a miner's. There nobody is accused of saying that it cannot tell.
 """
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay
+from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay, ReplayFinding
 
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.reports import FAILED, Report
@@ -86,15 +86,14 @@ def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]
         if _agreed(one, reports) or (known is not None and known.reason == b.WRONG_WORK):
             continue
         mine = own[one.key]
-        said = [reports[seat][one.key].found for seat in one.seats if one.key in reports.get(seat, {})]
-        alike = bool(said) and all(other == mine.replay.found for other in said)
         if mine.replay.found == WRONG:
             found[one.miner] = _wrong_work(one, mine)
         elif mine.replay.found == MISSING:
-            sure = alike and (known is None or known.sure)
+            sure = _all_said(one, reports, MISSING) and (known is None or known.sure)
             found[one.miner] = Unsound(b.MISSING_ARTIFACT, "its opening is not in the store", sure=sure)
         elif mine.replay.found == FAILED and known is None:
-            found[one.miner] = Unsound(b.UNCONFIRMED, "its training cannot be replayed", sure=alike)
+            sure = _all_said(one, reports, FAILED)
+            found[one.miner] = Unsound(b.UNCONFIRMED, "its replay failed here", sure=sure)
     return found
 
 
@@ -127,6 +126,12 @@ def _agreed(one: Item, reports: Reports) -> bool:
         and len(said) == len(one.seats)
         and all(other == first for other in said)
     )
+
+
+def _all_said(one: Item, reports: Reports, found: ReplayFinding) -> bool:
+    """Whether all seats for whom an item is drawn, and that have reported, say this of it."""
+    said = [reports[seat][one.key].found for seat in one.seats if one.key in reports.get(seat, {})]
+    return bool(said) and all(other == found for other in said)
 
 
 def _wrong_work(one: Item, found: Replayed) -> Unsound:

@@ -101,7 +101,9 @@ class Replaying:
                 _refuse_gaps(mine, found)
             stored = reports.made(view.round, self.ceremony.seat, [found[one.key].replay for one in mine])
             self.journal.put("replays", stored)
-            log.info("replayed", **self._about(view), items=len(mine), wrong=_count(found, WRONG), **self._spent())
+            log.info(
+                "replayed", **self._about(view), items=len(mine), wrong=_count(found, WRONG), **self._spent()
+            )
         return reference_of(stored)
 
     def confirmed(self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool) -> Confirmed:
@@ -116,11 +118,13 @@ class Replaying:
             own = self.replayed(view, contested, overtaken)
             if contested:
                 wrong = _count(own, WRONG)
-                log.info("replayed", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
+                log.info("settled", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
             false = confirming.false_reports(
                 contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
             )
             unsound = self._told_by_votes(view, confirming.unsound(items, said, own), last)
+            alone = Unsound(b.UNCONFIRMED, "too few seats have its numeric profile")
+            unsound |= dict.fromkeys(drawn.unconfirmable(view), alone)
             self._confirmed = Confirmed(unsound, (*unusable, *false))
         return self._confirmed
 

@@ -56,7 +56,7 @@ def parsed(data: bytes, wanted: Sequence[Item]) -> Report:
 
 
 def read(store: ArtifactStore, now: b.Round, posted: b.Screening, wanted: Sequence[Item]) -> Report:
-    """What a seat posted, of the items that were drawn for it. What `exchange.get` raises, or ExchangeError if it does not hold together."""
+    """What a seat posted, of the items that were drawn for it. What `exchange.get` raises; ExchangeError if it does not hold together."""
     record = exchange.get(
         store,
         ReplayReport,

@@ -2,7 +2,8 @@
 
 SCREEN: sketch the updates, make this seat's shares of the sketches and put their digest on the ledger. SELECT: show the shares,
 read the others', open, compare with the last public steps, which are sketched while miners reveal. OPEN: a partial decryption of the
-selected sum. Where trainings are replayed nodes.committee.replaying does it before, and says in SELECT what holds. PROPOSE, VALIDATE: hold all partial decryptions against each other and the sketches.
+selected sum. PROPOSE, VALIDATE: hold all partial decryptions against each other and the sketches. Where trainings are replayed
+`replaying` does it in REPLAY, and says in SELECT whose work stands.
 
 Rules: nothing is made but what the ledger authorised (nodes.committee.guard); shares and the partial decryption are written to the
 journal before they are shown, so that a restarted seat repeats itself; another seat's artifact that is not in the store is waited
