@@ -21,7 +21,8 @@ from quorumlearn.nodes.config import ConfigError, explain
 from quorumlearn.nodes.tasksettings import DataPart, RecomputePart, TaskFile
 
 SEGMENTS = 120
-"""Of a training, if the file does not say otherwise: five drawn and two seats replay 8.3 % of it then, and the last checkpoint beside that."""
+"""Of a training, if the file does not say otherwise: two seats that replay five of them replay 8.3 % of it. With the last checkpoints that
+stays within a tenth."""
 PLAIN_AVERAGE = "mean"
 MODES = {
     "robust": t.ROBUST,
