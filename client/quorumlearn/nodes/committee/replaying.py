@@ -5,6 +5,7 @@ Rules:
   (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and once its time is over says that it cannot tell;
 - each replay that was done is in the journal, and the report before its digest is on the ledger: restarted, a seat says the same;
 - one replay at a time in a node, beside its trainings, which may be longer than REPLAY; it ends once nobody waits for it;
+- what is drawn for seats that stay silent is replayed before REPLAY is over, or there might be no time for it in SELECT;
 - which openings were there when a third of REPLAY was over is noted, and those that somebody has removed since are shown again.
 """
 
@@ -105,6 +106,13 @@ class Replaying:
                 "replayed", **self._about(view), items=len(mine), wrong=_count(found, WRONG), **self._spent()
             )
         return reference_of(stored)
+
+    def ahead(self, view: b.TaskView, overtaken: Callable[[], bool] = never) -> None:
+        """Replay what is drawn for seats that have not reported while REPLAY is nearly over: without their reports all have to. Overtaken
+        once the phase is over."""
+        reported = {one.seat for one in view.screenings if one.HasField("replays")}
+        left = [one for one in drawn.items(view) if not reported.issuperset(one.seats)]
+        self.replayed(view, left, overtaken)
 
     def confirmed(self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool) -> Confirmed:
         """What holds of the round's trainings, once REPLAY has closed. ArtifactMissing, CannotTell and Overtaken as in `report`."""
