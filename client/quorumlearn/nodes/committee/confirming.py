@@ -12,6 +12,8 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
   nothing for or against anybody, and goes by t equal votes of others, of whom one is honest. Only once it may wait no longer it votes
   MISSING_ARTIFACT or UNCONFIRMED, which cost no stake; at once where no seat for whom it was drawn could do more. So a seat's own trouble
   costs no miner its stake.
+- Where a replay stands on an edge (quorumlearn.replay.steadiness) processors differ, and each is right. Nobody is accused for such an item,
+  and WRONG_WORK is not said of it: the seat cannot tell. Nor is anybody accused of calling wrong for another reason what is wrong.
 - Of sealed data a seat may lack a key by its owner's fault or a miner's. There nobody is accused of saying that it cannot tell.
 """
 
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from quorumlearn_proto import block_pb2 as b
@@ -66,7 +68,12 @@ def false_reports(
             continue
         for seat in one.seats:
             said = reports[seat].get(one.key) if seat in reports else None
-            if said is None or seat in found or said == mine.replay:
+            if (
+                said is None
+                or seat in found
+                or said == mine.replay
+                or said.found == mine.replay.found == WRONG
+            ):
                 continue
             if said.found == MISSING and (sealed or one.miner not in had_early):
                 continue
@@ -75,6 +82,22 @@ def false_reports(
             why = f"of item {one.number} of {one.miner} its report says {_said(said)}, a replay gives {_said(mine.replay)}"
             found[seat] = Finding(seat, b.FALSE_REPLAY, why)
     return [found[seat] for seat in sorted(found)]
+
+
+def contradicted(item: Item, reports: Reports, mine: Replay) -> bool:
+    """Whether another seat's replay of an item is reported to have come to something else."""
+    said = [reports[seat].get(item.key) for seat in item.seats if seat in reports]
+    return any(one is not None and one.found in (RIGHT, WRONG) and one != mine for one in said)
+
+
+def without_edges(own: Mapping[Key, Replayed], edges: Collection[Key]) -> dict[Key, Replayed]:
+    """This seat's replays, of which those that are wrong on an edge (quorumlearn.replay.steadiness) tell nothing."""
+    return {
+        key: replace(one, replay=Replay(miner=key[0], item=key[1], found=FAILED))
+        if key in edges and one.replay.found == WRONG
+        else one
+        for key, one in own.items()
+    }
 
 
 def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]) -> dict[str, Unsound]:

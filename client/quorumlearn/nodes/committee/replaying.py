@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import MISSING, WRONG, Replay, ReplayFinding
+from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay, ReplayFinding
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.recompute import drawn_items, team_of
 from quorumlearn_proto.task_pb2 import TaskSpec
@@ -33,7 +33,6 @@ from quorumlearn.artifacts import (
 )
 from quorumlearn.learning.exact import ExactTraining
 from quorumlearn.nodes import drawn, exactness, exchange, metrics, opening
-from quorumlearn.nodes.chunks import NotGranted
 from quorumlearn.nodes.committee import confirming, reports
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
@@ -50,6 +49,14 @@ from quorumlearn.nodes.useful_work import Unsound
 
 log = structlog.get_logger()
 
+NO_DATA = (
+    replay.ChunkError,
+    ArtifactMissing,
+    ArtifactCorrupt,
+    ArtifactTooLarge,
+    BadReference,
+    exchange.ExchangeError,
+)
 WAIT_SECONDS = 1.0
 """How long a report that all seats show at the same time is looked for, before the step is tried again."""
 
@@ -119,10 +126,16 @@ class Replaying:
             if contested:
                 wrong = _count(own, WRONG)
                 log.info("replayed", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
+            edges = self._unsteady(view, contested, said, own, overtaken)
             false = confirming.false_reports(
-                contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
+                [one for one in contested if one.key not in edges],
+                said,
+                own,
+                self._had_early(view),
+                sealed=self.spec.recompute.sealed,
             )
-            unsound = self._told_by_votes(view, confirming.unsound(items, said, own), last)
+            found = confirming.unsound(items, said, confirming.without_edges(own, edges))
+            unsound = self._told_by_votes(view, found, last)
             alone = Unsound(b.UNCONFIRMED, "too few seats have its numeric profile")
             unsound |= dict.fromkeys(drawn.unconfirmable(view), alone)
             self._confirmed = Confirmed(unsound, (*unusable, *false))
@@ -152,26 +165,10 @@ class Replaying:
         self, view: b.TaskView, one: b.Submission, numbers: Sequence[int], overtaken: Callable[[], bool]
     ) -> list[Replayed]:
         spec, now = self.spec, view.round
-        if self.ceremony.seat not in drawn.able_seats(view, one.manifest.profile):
-            return _all(one, numbers, FAILED)
-        count = _chunks_of(spec, now, one)
-        if count is None:
-            return _all(one, numbers, WRONG)
-        _, team = team_of(now, one.miner)
-        try:
-            data = self.reader.samples(view, team, count)
-        except NotGranted as error:
-            log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
-            return _all(one, numbers, FAILED)
-        training, base = self._begun(view)
-        work = exactness.work_of(spec, now, one.miner, base, data, training, count)
-        try:
-            artifact = opening.fetched(self.store, view, one, opening.most_bytes(spec, work))
-            plain = opening.opened(view, one, artifact, self.ceremony.sealing_key, self.ceremony.seat)
-        except (ArtifactMissing, ArtifactCorrupt, opening.NoOpening):
-            return _all(one, numbers, MISSING)
-        except (ArtifactTooLarge, BadReference):
-            return _all(one, numbers, WRONG)
+        loaded = self._loaded(view, one)
+        if not isinstance(loaded, tuple):
+            return _all(one, numbers, loaded)
+        work, plain = loaded
         progress = Progress("replays", spec.task_id, now.number, self.me)
         try:
             with self.workshop.slots:
@@ -201,6 +198,74 @@ class Replaying:
                     why=finding.reason,
                 )
         return [_replayed(one, finding) for finding in findings]
+
+    def _loaded(self, view: b.TaskView, one: b.Submission) -> tuple[replay.Work, bytes] | ReplayFinding:
+        """What a miner was to do, and its opening; or what there is to say of all its items, if nothing can be replayed."""
+        spec, now = self.spec, view.round
+        if self.ceremony.seat not in drawn.able_seats(view, one.manifest.profile):
+            return FAILED
+        count = _chunks_of(spec, now, one)
+        if count is None:
+            return WRONG
+        _, team = team_of(now, one.miner)
+        try:
+            data = self.reader.samples(view, team, count)
+        except NO_DATA as error:  # of one miner: the others can be replayed
+            log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
+            return FAILED
+        training, base = self._begun(view)
+        work = exactness.work_of(spec, now, one.miner, base, data, training, count)
+        try:
+            artifact = opening.fetched(self.store, view, one, opening.most_bytes(spec, work))
+            return work, opening.opened(view, one, artifact, self.ceremony.sealing_key, self.ceremony.seat)
+        except (ArtifactMissing, ArtifactCorrupt, opening.NoOpening):
+            return MISSING
+        except (ArtifactTooLarge, BadReference):
+            return WRONG
+
+    def _unsteady(
+        self,
+        view: b.TaskView,
+        items: Sequence[Item],
+        said: Mapping[int, Report],
+        own: Mapping[Key, Replayed],
+        overtaken: Callable[[], bool],
+    ) -> set[Key]:
+        """The contested segments of which a replay has no one answer, as far as that matters: of each miner those that are wrong up to the
+        first steady one, and those that are right here and that others report otherwise."""
+        found: set[Key] = set()
+        proven: set[str] = set()
+        submissions = {one.miner: one for one in drawn.revealed(view)}
+        for item in items:
+            mine = own[item.key].replay
+            wrong = mine.found == WRONG and item.miner not in proven
+            if not wrong and not (mine.found == RIGHT and confirming.contradicted(item, said, mine)):
+                continue
+            one = submissions[item.miner]
+            loaded = self._loaded(view, one)
+            if not isinstance(loaded, tuple):
+                continue
+            work, plain = loaded
+            progress = Progress("replays", self.spec.task_id, view.round.number, self.me)
+            try:
+                with self.workshop.slots:
+                    steady = replay.steady(
+                        plain,
+                        one,
+                        work,
+                        bytes.fromhex(view.round.beacon),
+                        drawn=drawn_items(self.spec, view.round.beacon, one.miner, one.manifest.steps),
+                        item=item.number,
+                        on_step=progress.unless(self.workshop.stop, overtaken),
+                    )
+            except Stopped as error:
+                raise Overtaken("the round has gone on, what was replayed for it is dropped") from error
+            if not steady:
+                log.warning("on an edge", **self._about(view), miner=one.miner, item=item.number)
+                found.add(item.key)
+            elif wrong:
+                proven.add(item.miner)
+        return found
 
     def _spent(self) -> dict[str, float]:
         """What replaying took in processor time since it was last said."""
