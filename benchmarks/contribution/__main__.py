@@ -202,40 +202,45 @@ def _read(scale: Scale, data: learning.Digits) -> Iterator[Read]:
         for miners in scale.sizes:
             workload = learning.get_workload(WORKLOAD, {})
             shards = _shards(data, division, miners, scale.samples)
-            model, updates = workload.initial_model(7), []
+            model = workload.initial_model(7)
+            drawn, stays = _Reader(miners, stays=False), _Reader(miners, stays=True)
+            own: Floats | float = 0.0
             for number in range(max(scale.read)):
-                updates.append(
+                updates = np.stack(
                     [_taught(workload, model, one, number, place) for place, one in enumerate(shards)]
                 )
-                model = learning.apply_update(model, np.mean(updates[-1], axis=0))
-            whole = np.asarray(updates)
-            for rounds in scale.read:
-                some = whole[:rounds]
-                true = (some - some.mean(axis=1, keepdims=True)).mean(axis=0)
-                drawn, stays = (_solved(some, fixed) for fixed in (False, True))
-                yield Read(
-                    division,
-                    miners,
-                    rounds,
-                    _cosine(drawn, true),
-                    _cosine(stays, true),
-                )
+                model = learning.apply_update(model, updates.mean(axis=0))
+                own = own + updates - updates.mean(axis=0)
+                for reader in (drawn, stays):
+                    reader.see(updates, number)
+                if number + 1 in scale.read:
+                    found = (_cosine(reader.solved(), own) for reader in (drawn, stays))
+                    yield Read(division, miners, number + 1, *found)
 
 
-def _solved(updates: Floats, fixed: bool) -> Floats:
-    """What a reader makes of the sums of the groups of all rounds (rounds, miners, d): each miner's own part (miners, d)."""
-    miners = updates.shape[1]
-    names = [f"M/{number:02d}" for number in range(miners)]
-    rows, sums = [], []
-    for number, one in enumerate(updates):
-        for group in sums_of(_round(_spec(), names, 0 if fixed else number)):
-            row = np.array([float(name in group) for name in names])
-            rows.append(row)
-            sums.append(row @ one - row.sum() * one.mean(axis=0))
-    return np.asarray(np.linalg.lstsq(np.array(rows), np.array(sums), rcond=None)[0])
+class _Reader:
+    """Solves for each miner's own part by least squares, from the normal equations of all groups' sums that it has seen."""
+
+    def __init__(self, miners: int, *, stays: bool) -> None:
+        self.names = [f"M/{number:02d}" for number in range(miners)]
+        self.stays = stays
+        self._square = np.zeros((miners, miners))
+        self._right: Floats | float = 0.0
+
+    def see(self, updates: Floats, number: int) -> None:
+        """The sums of a round's groups, beside what one sum of all would show."""
+        for group in sums_of(_round(_spec(), self.names, 0 if self.stays else number)):
+            row = np.array([float(name in group) for name in self.names])
+            self._square += np.outer(row, row)
+            self._right = self._right + np.outer(row, row @ updates - row.sum() * updates.mean(axis=0))
+
+    def solved(self) -> Floats:
+        """Each miner's own part, (miners, d)."""
+        return np.asarray(np.linalg.pinv(self._square) @ self._right)
 
 
-def _cosine(found: Floats, true: Floats) -> float:
+def _cosine(found: Floats, true: Floats | float) -> float:
+    true = np.asarray(true)
     lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(true, axis=1)
     return round(float(((found * true).sum(axis=1) / np.maximum(lengths, 1e-12)).mean()), 2)
 

@@ -1,1 +1,1 @@
-"""Training that is replayed: what exactness costs, which cheats are caught, what verification adds to a round, and what riders earn."""
+"""What training that can be replayed costs, what it learns, and how often a replay finds who did not do it; see `__main__`."""

@@ -1,82 +1,84 @@
-"""Proof of useful work: `python -m benchmarks.useful_work`: what exact training costs, how often its replay finds who did not do it.
+"""Useful work: what training costs that can be replayed to the byte, what it learns, and how often a replay finds who did not do it.
 
-    python -m benchmarks.useful_work --only trials --trials 500     each cheat, caught as often as predicted?
-    python -m benchmarks.useful_work --only round --data FOLDER     a round's time with and without replays
-    python -m benchmarks.useful_work --only riders --data FOLDER    what free riders earn where training is replayed
-    python -m benchmarks.useful_work --quick --json                 the short form of each, one record
+    python -m benchmarks.useful_work --data FOLDER              all but the devices
+    python -m benchmarks.useful_work --only training            portable and profile beside float32, in turns; and the accuracy of both
+    python -m benchmarks.useful_work --only noise               gradients of the same step over three processor paths
+    python -m benchmarks.useful_work --only devices             a GPU beside the processor, wherever there is one
+    python -m benchmarks.useful_work --only trials              cheats and published spoofs: how often each is found
+    python -m benchmarks.useful_work --only verdicts            honest work, of miners and seats on three processor paths
+    python -m benchmarks.useful_work --only round               a round's time with and without replays, and what these take of training
+    python -m benchmarks.useful_work --only riders              what free riders earn where training is replayed, and where it is not
+    python -m benchmarks.useful_work --quick                    few turns and trials, one network, digits that are drawn if there are none
 
-Each part is a module beside this one, named as `--only` has it, with two functions: `measure(Options)` gives its record, as JSON would have
-it, and `tables(record)` that record as Markdown. FOLDER holds the data sets' folders; by default it is what QUORUMLEARN_DATA names.
+FOLDER has the folders mnist and heart; by default it is what QUORUMLEARN_DATA names. Costs are processor time of one thread, so that other
+load of the machine shows little.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+
+import torch
+from quorumlearn.cli.terminal import print_table, print_text
 
 from benchmarks.encrypted_aggregation.machine import machine
+from benchmarks.useful_work import noise
 from benchmarks.useful_work.options import Options
-
-HERE = Path(__file__).parent
-
-
-class Part(Protocol):
-    """A module of one measurement. `tables` takes what `measure` gave."""
-
-    measure: Callable[[Options], Any]
-    tables: Callable[[Any], str]
+from benchmarks.useful_work.report import MEASUREMENTS, USUAL
 
 
-def parts() -> list[str]:
-    """The measurements there are: the modules beside this one that have a `measure`."""
-    found = sorted(path.stem for path in HERE.glob("*.py"))
-    return [name for name in found if "\ndef measure(" in (HERE / f"{name}.py").read_text()]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what was asked for and print the tables, or one record."""
+def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.useful_work",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", choices=parts(), action="append", help="only this; may be repeated")
-    parser.add_argument("--quick", action="store_true", help="the short form")
-    parser.add_argument("--data", type=Path, help="folder of the data sets' folders")
+    parser.add_argument("--only", choices=MEASUREMENTS, help="one of the parts")
+    parser.add_argument("--data", type=Path, help="the folder of the data sets' folders")
     parser.add_argument("--rounds", type=int, help="of a task that is played; each part has its own default")
     parser.add_argument("--trials", type=int, default=500, help="of each cheat (500)")
     parser.add_argument("--verdicts", type=int, default=10_000, help="on honest work (10,000)")
-    parser.add_argument("--processes", type=int, default=2, help="that trials are divided among (2)")
-    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn (1)")
-    parser.add_argument("--json", action="store_true", help="one record on standard output")
-    chosen = parser.parse_args(arguments)
-    data = chosen.data
+    parser.add_argument(
+        "--processes", type=int, default=2, help="that trials and verdicts are divided among (2)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of what trials and verdicts draw (1)")
+    parser.add_argument("--quick", action="store_true", help="a short form")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--gradients", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if min(asked.trials, asked.verdicts, asked.processes) < 1:
+        parser.error("trials, verdicts and processes are 1 or more")
+    data = asked.data
     if data is None and "QUORUMLEARN_DATA" in os.environ:
         data = Path(os.environ["QUORUMLEARN_DATA"])
+    if asked.gradients is not None:
+        noise.write_gradients(asked.gradients, data, asked.quick)
+        return 0
     options = Options(
-        quick=chosen.quick,
+        quick=asked.quick,
         data=data,
-        rounds=chosen.rounds,
-        trials=chosen.trials,
-        verdicts=chosen.verdicts,
-        processes=chosen.processes,
-        seed=chosen.seed,
+        rounds=asked.rounds,
+        trials=asked.trials,
+        verdicts=asked.verdicts,
+        processes=asked.processes,
+        seed=asked.seed,
     )
-    record: dict[str, object] = {"taken": machine()}
-    for name in chosen.only or parts():
-        part = cast("Part", importlib.import_module(f"benchmarks.useful_work.{name}"))
-        record[name] = part.measure(options)
-        if not chosen.json:
-            sys.stdout.write(f"{machine()}\n\n{part.tables(record[name])}\n")
-            sys.stdout.flush()
-    if chosen.json:
+    record: dict[str, object] = {"taken": machine(), "torch": torch.__version__}
+    for name in [asked.only] if asked.only else USUAL:
+        found = MEASUREMENTS[name](options)
+        record[name] = found.record
+        for table in () if asked.json else found.tables:
+            print_text(table.said)
+            if table.rows:
+                print_table(table.heads, table.rows)
+    if asked.json:
         sys.stdout.write(json.dumps(record) + "\n")
+    else:
+        print_text(f"{record['taken']}, torch {torch.__version__}")
     return 0
 
 

@@ -1,8 +1,8 @@
-"""What whoever runs these measurements may choose, and how rows are shown."""
+"""What whoever runs these measurements may choose, and what each gives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,8 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """quick: a short form that takes seconds. data: the folder of the data sets' folders; None: what is found without one. rounds: of a task
-    that is played; None: the part's own default. trials: of each cheat. verdicts: on honest work. processes: among which these are
-    divided. seed: of all that is drawn."""
+    """data: the folder of the data sets' folders. rounds: of a task that is played; None: the measurement's own. trials: of each cheat.
+    verdicts: on honest work. processes: among which trials and verdicts are divided. seed: of all that they draw."""
 
     quick: bool = False
     data: Path | None = None
@@ -24,11 +23,23 @@ class Options:
     seed: int = 1
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Rows with the same keys as a Markdown table."""
+@dataclass(frozen=True)
+class Table:
+    """A table for people."""
 
-    def line(cells: Iterable[object]) -> str:
-        return "| " + " | ".join(map(str, cells)) + " |\n"
+    said: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
-    first = rows[0]
-    return line(first) + line("---" for _ in first) + "".join(line(row.values()) for row in rows)
+    @staticmethod
+    def of(said: str, rows: Sequence[Row]) -> Table:
+        """One whose rows name their cells."""
+        return Table(said, tuple(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a measurement found: as one record, and as tables."""
+
+    record: object
+    tables: Sequence[Table]

@@ -24,13 +24,14 @@ from quorumlearn.learning import Model
 from quorumlearn.learning.exact import ExactTraining
 from quorumlearn.replay import Outcome, Work, cheats, check, spoofs
 from quorumlearn.replay.cheats import Played, Way
+from quorumlearn.replay.tensors import Arrays
 from quorumlearn_proto.block_pb2 import Manifest, Submission
 from quorumlearn_proto.recompute import drawn_segments
 
 from benchmarks.useful_work.crafting import crafted
 from benchmarks.useful_work.linear import LinearTraining
 from benchmarks.useful_work.networks import networks
-from benchmarks.useful_work.options import Options, Row
+from benchmarks.useful_work.options import Options
 
 SEGMENTS, DRAWN = 100, 5
 SHARES = (1, 5, 20, 50, 100)
@@ -155,23 +156,22 @@ _WHOLE: dict[str, Play] = {
 }
 
 
-def _synthesised(share: int) -> Play:
-    def play(trial: Trial) -> Played:
-        classes = np.array([0.3, -0.2, -0.1])
-        wanted = {name: one + classes for name, one in trial.work.begin.weights.items()}
-        return spoofs.synthesised(trial.work, trial.parameters, trial.some(share), wanted, crafted)
-
-    return play
+def _wanted(trial: Trial) -> Arrays:
+    """A model to get to that no training led to."""
+    begin = trial.work.begin.weights
+    return {name: one + trial.drawn.normal(0, 0.3, one.shape) for name, one in begin.items()}
 
 
 _SPOOFS: dict[str, Callable[[int], Play]] = {
-    "synthesised data (Zhang et al. 2022)": _synthesised,
+    "synthesised data (Zhang et al. 2022)": lambda share: (
+        lambda t: spoofs.synthesised(t.work, t.parameters, t.some(share), _wanted(t), crafted)
+    ),
     "infinitesimal updates (Fang et al. 2023)": lambda share: (
-        lambda t: spoofs.infinitesimal(t.work, t.parameters, t.some(share), 1e-9, t.drawn)
+        lambda t: spoofs.infinitesimal(t.work, t.parameters, t.some(share), _wanted(t), 1e-6)
     ),
     "blindfold top-Q (Fang et al. 2023)": lambda share: (
         lambda t: spoofs.blindfold(
-            t.work, t.parameters, SEGMENTS - max(1, SEGMENTS * share // 100), 1e-9, t.drawn
+            t.work, t.parameters, SEGMENTS - max(1, SEGMENTS * share // 100), _wanted(t), 1e-6
         )
     ),
 }
@@ -258,7 +258,7 @@ def expected(played: Played, segments: int) -> float:
     return 1 - math.comb(left, DRAWN) / math.comb(segments, DRAWN)
 
 
-def measure(options: Options) -> list[Row]:
+def measure(options: Options) -> list[dict[str, object]]:
     """A row for each cheat and share."""
     if options.quick:
         return [_row(cheat, [judged(cheat, (options.seed, at, 0))]) for at, cheat in enumerate(plays())]

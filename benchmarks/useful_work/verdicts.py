@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,27 +30,10 @@ from quorumlearn_proto.block_pb2 import Manifest, Submission
 from quorumlearn_proto.recompute import drawn_segments
 
 from benchmarks.useful_work.networks import Network, networks
-from benchmarks.useful_work.options import Options, Row
+from benchmarks.useful_work.options import Options
+from benchmarks.useful_work.paths import PATHS
 
 SEGMENTS, SEGMENT_STEPS, DRAWN = 20, 2, 5
-_WIDE = "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
-PATHS: dict[str, Mapping[str, str]] = {
-    "all": {},
-    "avx2": {
-        "ATEN_CPU_CAPABILITY": "avx2",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "MKL_CBWR": "AVX2",
-        "OPENBLAS_CORETYPE": "Haswell",
-        "NPY_DISABLE_CPU_FEATURES": _WIDE,
-    },
-    "sse": {
-        "ATEN_CPU_CAPABILITY": "default",
-        "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "MKL_CBWR": "COMPATIBLE",
-        "OPENBLAS_CORETYPE": "Nehalem",
-        "NPY_DISABLE_CPU_FEATURES": f"{_WIDE} X86_V3 AVX2 FMA3",
-    },
-}
 
 
 class Folder(dict[str, bytes]):
@@ -71,7 +54,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        return f"{self.path}-{self.number}"
+        return f"{self.path.replace(' ', '-')}-{self.number}"
 
     @property
     def miner(self) -> str:
@@ -130,7 +113,7 @@ class Case:
         return [*drawn_segments(beacon.hex(), self.miner, SEGMENTS, DRAWN), SEGMENTS + 1]
 
 
-def measure(options: Options, chosen: Collection[str] | None = None) -> list[Row]:
+def measure(options: Options, chosen: Collection[str] | None = None) -> list[dict[str, object]]:
     """A row for each network, or for each whose name is chosen."""
     rows = []
     with ExitStack() as stack:

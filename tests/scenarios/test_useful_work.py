@@ -25,7 +25,7 @@ from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import RIGHT, WRONG, Replay
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-from tests.scenarios.stage import SEATS, STAKES, NodeThread, Stage, assert_settled, running
+from tests.scenarios.stage import SEATS, STAKES, TERMS, TIMEOUTS, NodeThread, Stage, assert_settled, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -73,7 +73,9 @@ def held(stage: Stage) -> Path:
 
 def node_files(stage: Stage, task: str, miners: Mapping[str, str]) -> dict[str, Path]:
     """Files of nodes that know the workload, and score it on its samples."""
-    files = stage.node_files(task, miners, owner=False)
+    timeouts = dict.fromkeys([*(name for name in TIMEOUTS if name != "join"), "trace", "replay"], 4)
+    accept = {**TERMS, "shortest_timeouts": timeouts, "largest_replays": 100}
+    files = stage.node_files(task, miners, owner=False, accept=accept)
     for folder in (stage.folder, stage.folder / "nodes" / task):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tiny.py").write_text(WORKLOAD)

@@ -43,10 +43,10 @@ class WrongWork:
     @property
     def sentence(self) -> str:
         """What anybody can compute again."""
-        by = f", drawn for {' and '.join(self.verifiers)}" if self.verifiers else ""
+        by = f"; replayed by {' and '.join(self.verifiers)}" if self.verifiers else ""
         if not self.replayed:
             return f"{self.place}: what it opened does not lead to what it had committed to{by}"
-        what = "an update with the sketch" if self.item > self.segments else "weights"
+        what = "the sketch" if self.item > self.segments else "the checkpoint"
         return f"{self.place}: it claimed {what} {self.claimed[:SHOWN]}, a replay gives {self.replayed[:SHOWN]}{by}"
 
 

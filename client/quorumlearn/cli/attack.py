@@ -1,7 +1,8 @@
 """`quorumlearn attack NAME`: the demo's market with two miners who attack it in this way, and what came of it.
 
 The last miner of each organisation attacks, each from a node of its own; where an attack watches others, it watches those of its
-organisation. Caught is a round in which an attacker's weight was zero because of what it did, and not for want of room. A
+organisation. What makes sense only where training is replayed is played in such a task, and any other attack with --useful-work.
+Caught is a round in which an attacker's weight was zero because of what it did, and not for want of room. A
 backdoor's success is measured on the last model.
 """
 
@@ -21,9 +22,9 @@ from rich.console import Console
 
 from quorumlearn.analysis import MinerReport, TaskReport, collect, shown_score
 from quorumlearn.cli.access import DigitsFolder, open_market
-from quorumlearn.cli.demo import ARule, cleaned, end, find_data, play
+from quorumlearn.cli.demo import ARule, check_no_rule, cleaned, end, find_data, play
 from quorumlearn.cli.processes import Nodes
-from quorumlearn.cli.scene import CHEATS, Scene, make_scene
+from quorumlearn.cli.scene import CHEATS, Mode, Scene, make_scene
 from quorumlearn.cli.terminal import AsJson, Exit, Failure, print_json, print_table, print_text
 from quorumlearn.extras import require
 
@@ -43,10 +44,18 @@ ATTACKS = {
     "replay-plaintext": "its first update again, encrypted anew",
     "replay-ciphertext": "its first ciphertext again",
     "replay-rerandomised": "its first ciphertext again, re-randomised",
+    "skipper": "where training is replayed: leaves out a tenth of its segments",
+    "other-seed": "the same: draws its batches from a seed of its own",
+    "other-rate": "the same: trains at half of the task's learning rate",
+    "other-data": "the same: trains on half of its samples, each twice",
+    "thief": "the same: a neighbour's trace and update; elsewhere a copy",
+    "no-trace": "the same: trains and reveals, and opens nothing of it",
     "withhold": "commits, and never reveals",
     "malformed": "bytes that are no ciphertext",
     "overflow": "a ciphertext of values far over the bound",
 }
+OF_REPLAYS = ("skipper", "other-seed", "other-rate", "other-data", "thief", "no-trace")
+"""Attacks that are honest miners, or known by another name, where nothing is replayed."""
 COSTLY = {
     *(
         "WITHHELD",
@@ -57,6 +66,9 @@ COSTLY = {
         "DUPLICATE",
         "NOTHING_NEW",
         "OUTLIER",
+        "NO_TRACE",
+        "WRONG_WORK",
+        "UNCONFIRMED",
     ),
 }
 NEIGHBOURS = ("miner1,miner2,miner3", "miner3")
@@ -79,6 +91,12 @@ def attack(
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of training.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same blocks.")] = 7,
     rule: ARule = None,
+    useful_work: Annotated[
+        bool,
+        typer.Option(
+            "--useful-work", help="In a task whose trainings are replayed; see quorumlearn demo --help."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Play the demo with two of its eight miners attacking in this way: were they caught, and what did it cost?"""
@@ -88,11 +106,12 @@ def attack(
     if name is None:
         raise Failure("name an attack, as `quorumlearn attack alie`; --list shows them", Exit.USAGE)
     behaviour = behaviour_of(name)
+    mode = mode_of(behaviour, rule, useful_work=useful_work)
     require("torch", "playing an attack")
     console = Console(stderr=as_json, highlight=False)
     found, samples = find_data(console, data, download)
     scene = make_scene(
-        cleaned(folder), rounds, seed, found, cheats=dict.fromkeys(CHEATS, behaviour), rule=rule
+        cleaned(folder), rounds, seed, found, cheats=dict.fromkeys(CHEATS, behaviour), rule=rule, mode=mode
     )
     scene.write(samples)
     with Nodes(scene.folder) as nodes:
@@ -136,6 +155,14 @@ def behaviour_of(name: str) -> str:
         if behaviour.name != "honest":
             return text
     raise Failure(f"there is no attack {name!r}; quorumlearn attack --list shows them", Exit.USAGE)
+
+
+def mode_of(behaviour: str, rule: str | None, *, useful_work: bool) -> Mode:
+    """The mode of the task in which it is played. Failure if a rule is asked for where none tells cheats apart."""
+    if not useful_work and behaviour.partition(":")[0] not in OF_REPLAYS:
+        return "robust"
+    check_no_rule(rule, f"{behaviour} is played")
+    return "recompute"
 
 
 def backdoor_success(scene: Scene, behaviour: str, ended: TaskSummary) -> float | None:

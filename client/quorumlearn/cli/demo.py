@@ -83,12 +83,8 @@ def demo(
     for library in ("torch", "matplotlib"):
         require(library, "the demo")
     check_rule(rule)
-    if rule is not None and useful_work:
-        raise Failure(
-            "--rule tells cheats apart where their work is not proved: leave it out with --useful-work, where all work that stands counts "
-            "alike",
-            Exit.USAGE,
-        )
+    if useful_work:
+        check_no_rule(rule, "--useful-work is given")
     if picture is not None:
         check_place(picture)
     console = Console(stderr=as_json, highlight=False)
@@ -205,7 +201,7 @@ def _spent_fields(taken: Spent) -> dict[str, object]:
     return {
         "cpu_seconds_training": round(taken.training, 2),
         "cpu_seconds_replaying": round(taken.replaying, 2),
-        "replaying_share_of_cpu": round(taken.share, 4),
+        "cpu_seconds_settling": round(taken.settling, 2),
     }
 
 
@@ -219,6 +215,15 @@ def check_rule(rule: str | None) -> None:
             raise robust.RuleError(
                 f"{rule} compares with a root set, and the demo's task has none; take another"
             )
+
+
+def check_no_rule(rule: str | None, why: str) -> None:
+    """Failure if a robust rule is asked for in a task whose trainings are replayed."""
+    if rule is not None:
+        raise Failure(
+            f"{why}, so trainings are replayed and all work that stands counts alike: leave --rule {rule} out",
+            Exit.USAGE,
+        )
 
 
 def find_data(console: Console, folder: Path | None, download: bool) -> tuple[Path | None, int]:

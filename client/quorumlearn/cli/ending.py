@@ -33,13 +33,18 @@ def cost(report: TaskReport, spent: Spent) -> str:
     work = report.work
     assert work is not None
     steps = (
-        f"{sum(work.trained)} steps of training were replayed to {100 * work.share:.1f} %, over all verifiers"
+        f"{100 * work.share:.1f} % of {sum(work.trained)} steps of training were replayed, over all verifiers"
     )
     if not spent.training:
         return f"Cost: {steps}."
+    again = (
+        f", and {spent.settling:.1f} s more what their reports left open, which every verifier replays"
+        if spent.settling
+        else ""
+    )
     return (
-        f"Cost: {steps}. In processor time training took {spent.training:.0f} s and replaying {spent.replaying:.1f} s, which is "
-        f"{100 * spent.share:.1f} % of it; what was found wrong was replayed by every verifier."
+        f"Cost: {steps}. In processor time the trainings that were done took {spent.training:.0f} s and these replays "
+        f"{spent.replaying:.1f} s{again}."
     )
 
 

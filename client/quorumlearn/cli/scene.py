@@ -6,7 +6,8 @@ training are replayed: miners1/miner4 sends the last public step again, miners2/
 the work of its neighbour miner1.
 
 Everything is written as files that `quorumlearn network up`, `quorumlearn node run` and `quorumlearn task publish` read, so that the folder
-can be read as an example. The task is `repeatable` and its nodes are started with `--repeatable`: whoever has the seed can do all of it again.
+can be read as an example. The task is `repeatable` and its nodes are started with `--repeatable`: whoever has the seed can do all of it
+again.
 """
 
 from __future__ import annotations

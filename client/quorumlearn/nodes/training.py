@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -137,9 +138,11 @@ class Trainer:
                 shard = self.shard(workload)
                 self._spend(now, shard)
                 data = adversary.poisoned(self.behaviour, shard, adversary.seed_of(spec, self.me, now.number))
+                began = time.thread_time()
                 result = workload.train(
                     learning.merge(base, private), data, seed=drawn.seed, on_step=self._unless_stopped
                 )
+                computed = time.thread_time() - began
             public, private = learning.split(result.model, spec.workload.public_blocks)
             values = self._quantised(spec, learning.difference(public, base), drawn.rounding)
         except Stopped:
@@ -159,6 +162,7 @@ class Trainer:
             identity=self.me,
             steps=result.steps,
             loss=round(result.loss, 4),
+            cpu_seconds=round(computed, 3),
             **({} if result.epsilon is None else {"epsilon": round(result.epsilon, 4)}),
         )
         return values, told

@@ -6,8 +6,8 @@ Rules:
   and the replay ends in the digests of the second;
 - the last checkpoint is right if it leads to the root and the update that comes of it has, with the opening's salt, the claimed sketch;
 - a replay that dies was the seat's own misfortune if the training dies from the base too, or if what it died of is the machine's (memory,
-  files): the finding is FAILED, and says nothing of the miner. A training that begins well and dies twice from the opened checkpoint alone
-  was never done from there: WRONG;
+  files): the finding is FAILED, and says nothing of the miner. A training that begins well, and dies twice from what was opened, was never
+  done from there: WRONG;
 - a receipt is what nobody learns without the replay, and is given whenever there was one.
 """
 
@@ -30,7 +30,7 @@ from quorumlearn_proto.artifact_pb2 import (
 )
 from quorumlearn_proto.block_pb2 import Submission
 
-from quorumlearn import ckks, learning
+from quorumlearn import ckks
 from quorumlearn.learning import OnStep
 from quorumlearn.learning.exact import NearTie, State, Stretch, WrongTie
 from quorumlearn.replay import merkle
@@ -101,7 +101,8 @@ def check(
 
     opening: TraceOpening, as it came from the store. submission: the ledger's, revealed. work: what the miner should have done, with the
     steps of its manifest. beacon: the round's, which fixes the sketch. drawn: recompute.drawn_items.
-    `on_step(done, of)` is called after each replayed step; an exception that it raises passes through.
+    `on_step(done, of)` is called after each replayed step; an exception that it raises passes through. ckks.QuantiseError if the parameters
+    are of another model: no opening leads to that.
     """
     try:
         opened = _Opened.read(opening, submission, work, drawn)
@@ -199,6 +200,10 @@ class _Opened:
             return Finding(item, Outcome.WRONG, b"", claimed.digest, "", str(wrong))
         except _Died as died:
             return Finding(item, Outcome.FAILED, b"", claimed.digest, "", str(died))
+        except MemoryError:
+            return Finding(
+                item, Outcome.FAILED, b"", claimed.digest, "", "this machine has too little memory"
+            )
 
     def _segment(self, item: int, claimed: _Claimed, on_step: Watched) -> Finding:
         segment, work = self.segments[item], self.work
@@ -233,10 +238,7 @@ class _Opened:
             raise _Wrong("the last checkpoint's weights are not those that its leaf says")
         if len(self.opening.salt) != SALT_BYTES:
             raise _Wrong(f"a salt of {len(self.opening.salt)} bytes; it has {SALT_BYTES}")
-        try:
-            values = steps_of(work.base, weights, parameters, work.seed)
-        except (learning.ModelError, ckks.QuantiseError) as error:
-            raise _Wrong(f"the last checkpoint makes no update: {error}") from None
+        values = steps_of(work.base, weights, parameters, work.seed)
         plan = ckks.round_plan(parameters, beacon)
         sketch = ckks.plain_sketch(parameters, plan, values)
         replayed = ckks.claim_of(parameters, plan, sketch, self.submission.miner, self.opening.salt).hex()
@@ -286,18 +288,17 @@ class _Replayed:
             raise _Wrong(str(error)) from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's training dies of
             first = self._own(error)
-        if item == 1:
-            raise _Died(f"the training dies from the base: {first}")
         try:
             self.work.run(self.work.begin, 1, None, self.on_step)
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            raise _Died(f"the training dies from the base, too: {self._own(error)}") from None
+            said = self._own(error)
+            raise _Died(f"the training dies from the base, too: {said}; and before: {first}") from None
         try:
             return self.work.run(start, item, ties, self.on_step)
         except (Exception, SystemExit) as error:  # noqa: BLE001
             self._own(error)
             kind = type(error).__name__
-        raise _Wrong(f"the training dies from the opened checkpoint ({kind}), and not from the base")
+        raise _Wrong(f"the training dies from what was opened ({kind}), and not from the base")
 
     def _own(self, error: BaseException) -> str:
         """What an exception says, unless it is the seat's to stop (raised on) or the machine's (_Died)."""

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-import numpy as np
-
 from quorumlearn import ckks
 from quorumlearn.learning import Samples
 from quorumlearn.learning.exact import State
@@ -51,35 +49,32 @@ def synthesised(
 
 
 def infinitesimal(
-    work: Work, parameters: ckks.Parameters, skipped: Collection[int], size: float, drawn: np.random.Generator
+    work: Work, parameters: ckks.Parameters, skipped: Collection[int], wanted: Arrays, reach: float
 ) -> Played:
     """Fang et al., "Proof-of-Learning is Currently More Broken Than You Think", EuroS&P 2023, arXiv 2208.03567: infinitesimal updates.
 
-    There the prover says that its learning rate was tiny: then every true step is shorter than the tolerance, and neighbours that are as
-    close to each other, on the line to a stolen model, pass whatever the data. Here each skipped segment moves the weights by noise of
-    `size` per value, however far below any tolerance.
-    Given up: naming the learning rate, which is the task's; and the tolerance, which is none: a state that is off by one bit has another
-    digest. A trace of tiny steps goes nowhere, either, so the update would have to be made up at its end.
+    There the prover says that its learning rate was tiny. Every true step is shorter than the tolerance then, and checkpoints on the line
+    to a stolen model pass whatever the data, if they are as close to each other. Here each skipped segment goes the part `reach` of what is
+    left of the way to `wanted`, however far below any tolerance that is.
+    Given up: naming the learning rate, which is the task's, and taking as many checkpoints as the way needs, for the task says how many:
+    tiny steps get nowhere. And the tolerance, which is none: a state that is off by one bit has another digest.
     """
     forging = Forging(work)
     while (number := forging.next) <= work.segments:
         if number in skipped:
             before = forging.last.weights
-            step = {name: drawn.normal(0, size, one.shape) for name, one in before.items()}
-            forging.make_up(plus(before, step))
+            forging.make_up(plus(before, less(wanted, before), reach))
         else:
             forging.train()
     return forging.played(parameters)
 
 
-def blindfold(
-    work: Work, parameters: ckks.Parameters, trained: int, size: float, drawn: np.random.Generator
-) -> Played:
+def blindfold(work: Work, parameters: ckks.Parameters, trained: int, wanted: Arrays, reach: float) -> Played:
     """Fang et al. 2023, the blindfold top-Q attack, on a verifier that replays the Q largest updates of each epoch.
 
-    There the prover trains Q steps of an epoch truly, so that these are its largest updates and right, and makes up all others smaller.
-    Here it trains the first `trained` segments, and moves by noise of `size` per value in each that follows.
+    There the prover trains Q steps of an epoch truly, so that these are its largest updates and right, and makes up smaller ones else.
+    Here it trains the first `trained` segments, and goes on as in `infinitesimal`.
     Given up: knowing what is looked at. The beacon draws segments alike, whatever their size, after the root was committed.
     """
     rest = range(trained + 1, work.segments + 1)
-    return infinitesimal(work, parameters, rest, size, drawn)
+    return infinitesimal(work, parameters, rest, wanted, reach)

@@ -70,10 +70,10 @@ def shaken(state: State, key: bytes) -> State:
 
 
 def _receipt(work: Work, start: State, item: int, ties: Sequence[NearTie], watched: Watched) -> bytes:
-    """What only a replay shows; empty if it dies."""
+    """What only a replay shows; empty if it dies, of whatever a user's training dies of."""
     try:
         return work.run(start, item, ties, watched).receipt
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's training dies of
+    except (Exception, SystemExit) as error:
         if error is watched.raised:
             raise
         return b""

@@ -189,7 +189,7 @@ def test_a_dry_run_says_what_colluders_can_read(tmp_path: Path, capsys: pytest.C
     assert (exposed["honest"], exposed["noise"]) == (2, 1.5)
     assert "noise of deviation 1.5 to each step's sum of gradients" in exposed["sentence"]
     assert exposed["regrouped"] is False
-    grouped = {"per_round": 100, "by": "contribution"}
+    grouped = {"per_round": 1000, "by": "contribution"}
     assert dry_run(tmp_path, {"minimum": 7, "maximum": 8, "byzantine": 2}, reward=grouped) == 0
     exposed = json.loads(capsys.readouterr().out)["exposure"]
     assert exposed["regrouped"] is True

@@ -80,10 +80,10 @@ PLAYED: dict[str, tuple[Callable[[], Played], frozenset[int]]] = {
         frozenset({2, 4, 5}),
     ),
     "infinitesimal updates": (
-        lambda: spoofs.infinitesimal(work(), P, {2, 4, 5}, 1e-12, drawn()),
+        lambda: spoofs.infinitesimal(work(), P, {2, 4, 5}, wanted(), 1e-12),
         frozenset({2, 4, 5}),
     ),
-    "blindfold": (lambda: spoofs.blindfold(work(), P, 4, 1e-6, drawn()), frozenset({5, 6})),
+    "blindfold": (lambda: spoofs.blindfold(work(), P, 4, wanted(), 1e-6), frozenset({5, 6})),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quorumlearn.learning.exact import State
+from quorumlearn.learning.exact import NearTie, State
 from quorumlearn.replay import Committed, Finding, Outcome, checkpoint_of, tensors
 from quorumlearn.replay.checking import most_opening_bytes
 from quorumlearn.replay.states import MOST_TIES
@@ -238,6 +238,26 @@ def test_weights_made_to_kill_the_replay_are_wrong_work() -> None:
     seat = work(training=Dying(error=ArithmeticError("overflow"), above=1e200))
     found = checked(opening, submission, seat, [2, 7])
     assert outcomes(found) == [Outcome.WRONG, Outcome.RIGHT]
+    assert "not from the base" in found[0].reason
+
+
+def test_a_log_that_kills_the_replay_is_wrong_work_from_the_base_too() -> None:
+    """Without a grid there are no near ties: a training that is handed some may well refuse with an error of its own."""
+
+    class Refusing(LinearTraining):
+        def run(self, state, data, **how):  # type: ignore[no-untyped-def]
+            if how["ties"]:
+                raise RuntimeError("no grid, no ties")
+            return super().run(state, data, **how)
+
+    class Adding(LinearTraining):
+        def run(self, state, data, **how):  # type: ignore[no-untyped-def]
+            stretch = super().run(state, data, **how)
+            return replace(stretch, ties=(NearTie(state.step, 0, up=True),))
+
+    party = Party(work(training=Adding()))
+    found = checked(party.opening(), party.submission(), work(training=Refusing()))
+    assert outcomes(found) == [Outcome.WRONG] * 6 + [Outcome.RIGHT]
     assert "not from the base" in found[0].reason
 
 

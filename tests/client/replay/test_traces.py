@@ -140,7 +140,7 @@ def test_numbers_that_cannot_be_committed_to_end_the_training() -> None:
         def gradient(self, flat, inputs, targets):  # type: ignore[no-untyped-def]
             return np.full(15, 1e3), 1.0
 
-    with pytest.raises(TraceError, match=r"after step 4 of 22: .*not finite"):
+    with np.errstate(over="ignore"), pytest.raises(TraceError, match=r"after step 4 of 22: .*not finite"):
         train(work(training=Diverging(rate=1e306)), Folder())
 
 

@@ -11,7 +11,7 @@ Source: Cho, Brand, "MEC: Memory-efficient Convolution for Deep Neural Network",
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,13 @@ class Windows:
             end = max(first, end)
             yield slice(first * row, end * row), slice((first - top) * row, (end - top) * row)
 
+    def whole(self, high: int, height: int) -> tuple[range, list[int]]:
+        """The lines of which every window lies wholly in the image, and the others."""
+        tops = [line * self.stride[0] - self.before[0] for line in range(high)]
+        inside = [line for line, top in enumerate(tops) if top >= 0 and top + self.kernel[0] <= height]
+        whole = range(inside[0], inside[-1] + 1) if inside else range(0)
+        return whole, [line for line in range(high) if line not in whole]
+
 
 def convolved(images: Tensor, weight: Tensor, bias: Tensor | None, windows: Windows) -> Tensor:
     """`torch.conv2d` of images (n, c, h, w) and weight (o, c, kh, kw), without groups."""
@@ -70,19 +77,28 @@ class _Convolution(torch.autograd.Function):
         count, channels = len(images), len(weight)
         flat = weight.permute(0, 2, 3, 1).reshape(channels, -1)
         lines = list(windows.lines(high, images.shape[2], padded.shape[3]))
+        whole, edges = windows.whole(high, images.shape[2])
         out = padded.new_empty((high, channels, count * wide))
         chunks = list(_chunks(padded, wide * windows.kernel[1]))
         for start, end in chunks:
             strips = _strips(padded[start:end], windows, wide)
-            for line, (of_strip, of_kernel) in enumerate(lines):
-                part = out[line, :, start * wide : end * wide]
-                torch.mm(flat[:, of_kernel], strips[:, of_strip].t(), out=part)
+            here = out[:, :, start * wide : end * wide]
+            if whole:
+                rows = _rows(strips, lines, whole)
+                kernels = flat.expand(len(whole), *flat.shape)
+                if len(chunks) == 1:
+                    torch.bmm(kernels, rows.transpose(1, 2), out=here[whole.start : whole.stop])
+                else:
+                    here[whole.start : whole.stop] = torch.bmm(kernels, rows.transpose(1, 2))
+            for line in edges:
+                of_strip, of_kernel = lines[line]
+                torch.mm(flat[:, of_kernel], strips[:, of_strip].t(), out=here[line])
         if bias is not None:
             out += bias[:, None]
         ctx.save_for_backward(flat, strips if len(chunks) == 1 else padded)
         ctx.windows, ctx.size, ctx.shape = windows, padded.shape, weight.shape
-        ctx.lines, ctx.chunks = lines, chunks
-        return out.view(high, channels, count, wide).permute(2, 0, 3, 1).contiguous().permute(0, 3, 1, 2)
+        ctx.lines, ctx.whole, ctx.edges, ctx.chunks = lines, whole, edges, chunks
+        return out.view(high, channels, count, wide).permute(2, 1, 0, 3).contiguous()
 
     @staticmethod
     @once_differentiable
@@ -98,7 +114,11 @@ class _Convolution(torch.autograd.Function):
             part = outer[:, start * wide : end * wide]
             if of_weight:
                 strips = kept if len(ctx.chunks) == 1 else _strips(kept[start:end], windows, wide)
-                for line, (of_strip, of_kernel) in enumerate(ctx.lines):
+                if ctx.whole:
+                    rows = _rows(strips, ctx.lines, ctx.whole)
+                    summed.addbmm_(part[ctx.whole.start : ctx.whole.stop].transpose(1, 2), rows)
+                for line in ctx.edges:
+                    of_strip, of_kernel = ctx.lines[line]
                     summed[:, of_kernel].addmm_(part[line].t(), strips[:, of_strip])
             if folded is not None:
                 here = folded[start:end]
@@ -143,6 +163,14 @@ def _strips(padded: Tensor, windows: Windows, wide: int) -> Tensor:
         padded.storage_offset(),
     )
     return view.reshape(len(padded) * wide, -1)
+
+
+def _rows(strips: Tensor, lines: Sequence[tuple[slice, slice]], whole: range) -> Tensor:
+    """The windows of lines that lie wholly in the image, as a view of the strips, in which they overlap: (lines, n * wide, kh * kw * c)."""
+    first = lines[whole.start][0]
+    step = lines[whole.start + 1][0].start - first.start if len(whole) > 1 else 1
+    shape = (len(whole), len(strips), first.stop - first.start)
+    return strips.as_strided(shape, (step, strips.stride(0), 1), strips.storage_offset() + first.start)
 
 
 def _fold(changes: Tensor, folded: Tensor, windows: Windows, wide: int) -> None:

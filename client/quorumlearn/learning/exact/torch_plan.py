@@ -7,8 +7,9 @@ Refused before the first step, with the way out:
 4. where training is portable: constants below float64 that the module computed for itself, as a table of sines, for they differ from one
    processor to the other and travel with nothing. Where it is not: parameters that are not float32.
 
-Refused in a step: draws from torch's generator that `operations` does not answer, and what computes below float64. Refused at the end of a
-stretch: what changed and does not travel, for whoever begins in the middle would not have it.
+Refused in a step: draws from torch's generator that `operations` does not answer, and what computes below float64. Refused after the first
+step: a module that changes its parameters itself. Refused at the end of a stretch: one that changed what does not travel, for whoever begins
+in the middle would not have it.
 
 In float64 frozen parameters and half precision are as their values are; dropout of an attention is torch's own and refused.
 """

@@ -27,7 +27,8 @@ from quorumlearn.learning.exact.stretch import Arrays, NearTie, State, Stretch
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.workload import OnStep
 
-BLOCK = 1 << 13
+BLOCK = 1 << 15
+"""Numbers that are worked on together. Receipts depend on it, as on `grid.FOLD`: all who replay have the same."""
 _RECEIPT = b"quorumlearn/receipt/1"
 _VARIANCE = "running_var"
 
@@ -99,12 +100,19 @@ class SteppedTraining:
             self._give(subject, moving)
             for step in range(state.step, until):
                 batch = batches.of(step)
+                before = moving.weights.copy() if step == state.step else None
                 loss = subject.learn(batch, step)
+                if before is not None and before.tobytes() != moving.weights.tobytes():
+                    raise WorkloadError(
+                        f"{self._plan.name}: the module changes its parameters itself, past the grid; leave that to the optimiser, or "
+                        "compute what it needs of them anew in each call"
+                    )
                 losses, seen = losses + loss * len(batch), seen + len(batch)
                 chained = hashlib.sha256(receipt + step.to_bytes(8, "big"))
                 moving.gather(subject.parameters)
                 self._move(moving, step, log, chained)
                 self._settle(subject, moving, step, log, chained)
+                self._lend(subject, moving)
                 receipt = chained.digest()
                 if on_step is not None:
                     on_step(step + 1, total)
@@ -179,14 +187,19 @@ class SteppedTraining:
         """Have the subject's parameters lie in the vector of weights, and its buffers hold theirs."""
         whole = torch.from_numpy(moving.weights)
         for name, parameter in subject.parameters.items():
-            values = whole[self._places[name]].view(self.weights[name])
             if parameter.device.type == "cpu":
-                parameter.data = values
-            else:
-                parameter.data.copy_(values)
+                parameter.data = whole[self._places[name]].view(self.weights[name])
+        self._lend(subject, moving)
         with torch.no_grad():
             for name in self._plan.layout.buffers:
                 subject.buffer(name).copy_(whole[self._places[name]].view(self.weights[name]))
+
+    def _lend(self, subject: Subject, moving: _Moving) -> None:
+        """Copy the weights to parameters that lie on another device."""
+        for name, parameter in subject.parameters.items():
+            if parameter.device.type != "cpu":
+                values = torch.from_numpy(moving.weights[self._places[name]])
+                parameter.data.copy_(values.view(self.weights[name]))
 
     def _vector(self, state: State) -> Vector:
         self._refuse_unlike("weights", state.weights, self.weights)

@@ -125,7 +125,7 @@ class Replaying:
             own = self.replayed(view, contested, overtaken)
             if contested:
                 wrong = _count(own, WRONG)
-                log.info("replayed", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
+                log.info("settled", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
             edges = self._unsteady(view, contested, said, own, overtaken)
             false = confirming.false_reports(
                 [one for one in contested if one.key not in edges],

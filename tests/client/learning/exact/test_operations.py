@@ -71,6 +71,7 @@ def test_convolutions_are_torchs(
     expected = layer(images)
     with PortableOperations("w", SEED).at(0):
         found = layer(images)
+    assert found.is_contiguous()  # as torch gives it, so that a module may take a view
     towards = torch.randn_like(expected)
     wanted = [images, *layer.parameters()]
     for one, other in zip(

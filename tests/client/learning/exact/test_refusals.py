@@ -63,6 +63,13 @@ class Counts(Flat):
         return inputs / self.seen
 
 
+class Normalises(Flat):
+    def changed(self, inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.line.weight.div_(self.line.weight.norm())
+        return inputs
+
+
 class Table(Flat):
     def __init__(self) -> None:
         super().__init__()
@@ -93,6 +100,7 @@ def train(of: Workload, *, portable: bool = True) -> None:
         (Coarse, "in its parameters' type"),
         (CoarseSpread, "in its parameters' type"),
         (Counts, "persistent buffer of floating point"),
+        (Normalises, "leave that to the optimiser"),
         (Table, "register it as persistent"),
         (Attribute, "register it as a persistent buffer"),
         (averaging, "give it a momentum"),

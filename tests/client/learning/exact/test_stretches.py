@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 import torch
 from quorumlearn.learning import ModelError, Samples, TrainingError, get_workload
 from quorumlearn.learning.exact import ExactTraining, NearTie, State, WrongTie, exact_training
+from torch import Tensor
 
-from tests.client.learning.exact.modules import SEED, begun, pictures, workload
+from tests.client.learning.exact.modules import SEED, Pictures, begun, pictures, workload
 from tests.client.learning.exact.played import MIDDLES, play
 
 TOTAL = 12
@@ -126,10 +129,49 @@ def test_steps_and_states_that_cannot_be_are_refused(training: ExactTraining, fi
         training.begin({})
 
 
+def test_onednn_has_no_part_in_portable_training() -> None:
+    """It computes in float32 and less, so nothing of the process has to be switched off."""
+    with_it = play("sgd")
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert play("sgd") == with_it
+
+
+def test_trainings_side_by_side_do_not_disturb_each_other() -> None:
+    alone = [play("sgd"), play("adam")]
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(play, ("sgd", "adam"))) == alone
+
+
 def test_shapes_of_a_state_are_told_beforehand(training: ExactTraining, first: State) -> None:
     end = training.run(first, pictures(), seed=SEED, total=TOTAL, until=1).end
     assert {name: one.shape for name, one in end.weights.items()} == dict(training.weights)
     assert {name: one.shape for name, one in end.optimiser.items()} == dict(training.optimiser)
+
+
+class Shaken(Pictures):
+    """Draws from the generators of numpy and Python, which are the same everywhere."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs * (1 + 0.1 * np.random.random()) + 0.1 * random.random())
+
+
+def test_what_a_module_draws_from_numpy_and_python_is_the_steps_own() -> None:
+    of = workload(Shaken)
+    training, data = exact_training(of, portable=True, grid_bits=20), pictures()
+    first = training.begin(begun(of))
+    whole = training.run(first, data, seed=SEED, total=4, until=4)
+    half = training.run(first, data, seed=SEED, total=4, until=2)
+    random.seed(1)
+    np.random.seed(1)
+    assert training.run(half.end, data, seed=SEED, total=4, until=4).end == whole.end
+    assert training.run(first, data, seed=bytes(32), total=4, until=4).end != whole.end
+
+
+def test_a_running_variance_below_zero_begins_at_zero(training: ExactTraining) -> None:
+    base = begun(workload())
+    name = "body.1.running_var"
+    base[name] = np.array([-1, 0, 1, 2, 3, 4], np.float32)
+    assert training.begin(base).weights[name].tolist() == [0, 0, 1, 2, 3, 4]
 
 
 def test_gradients_too_large_for_the_grid_are_refused_with_the_way_out() -> None:
@@ -141,8 +183,8 @@ def test_gradients_too_large_for_the_grid_are_refused_with_the_way_out() -> None
 
 def test_the_networks_on_digits_learn_as_in_float32() -> None:
     of = get_workload("mnist-mlp", {"learning_rate": "0.1", "batch_size": "16"})
-    random = np.random.Generator(np.random.PCG64(2))
-    bars = random.integers(0, 60, (160, 28, 28), dtype=np.uint8)
+    drawn = np.random.Generator(np.random.PCG64(2))
+    bars = drawn.integers(0, 60, (160, 28, 28), dtype=np.uint8)
     classes = np.arange(160) % 10
     for picture, of_class in zip(bars, classes, strict=True):
         picture[:, 2 * of_class + 2 : 2 * of_class + 4] = 220
