@@ -52,8 +52,8 @@ def post_replay(call: Call, name: str, number: str, text: str) -> None:
 
 
 def grant(call: Call, name: str, number: str, text: str) -> None:
-    """Name the keys of the round's chunks. With them COMMIT begins anew, so that there is time to train; others may take their place
-    until somebody has committed, and then nobody is absent."""
+    """Name the keys of the round's chunks, once. With them COMMIT begins anew, so that there is time to train. Others in their place could
+    name another list of chunks: then what miners have trained on the first, honestly, is not what seats replay."""
     task = call.task(task_id(name))
     if call.actor != task.owner:
         raise Refusal(Code.NOT_THE_OWNER, f"only {task.owner} gives the keys of {name}")
@@ -62,13 +62,10 @@ def grant(call: Call, name: str, number: str, text: str) -> None:
     round_ = round_in(call, name, number)
     if call.is_over(round_.deadline_ms):
         raise Refusal(Code.WRONG_PHASE, f"the time of COMMIT in round {number} of {name} is over")
+    if call.ledger.get(GRANTS, name, round_.number) is not None:
+        raise Refusal(Code.ALREADY_POSTED, f"the keys of round {number} of {name} have been given")
     given = Grant(task_id=name, round=round_.number, keys=artifact("keys", record(ArtifactRef, text)))
-    if call.ledger.get(GRANTS, name, round_.number) is None:
-        renew(call, task, round_)
-    elif call.submissions(round_):
-        raise Refusal(Code.WRONG_PHASE, f"miners have committed by the keys of round {number} of {name}")
-    else:
-        given.replaced = True
+    renew(call, task, round_)
     call.ledger.put(GRANTS, given, name, round_.number)
     call.event.shown.append(given.keys)
 
