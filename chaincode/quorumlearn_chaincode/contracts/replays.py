@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from quorumlearn_proto.block_pb2 import Grant, Manifest, Phase, Round, Screening
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.protocol import ROUND
-from quorumlearn_proto.recompute import most_steps, recomputes, replays
+from quorumlearn_proto.recompute import least_steps, most_steps, recomputes, replays
 from quorumlearn_proto.task_pb2 import Exactness, TaskSpec
 
 from .arguments import artifact, bad, digest, record, shown, task_id
@@ -94,11 +94,14 @@ def check_training(spec: TaskSpec, manifest: Manifest) -> None:
                 )
         return
     digest("the manifest's trace_root", manifest.trace_root)
-    each, most = spec.recompute.chunk_steps, most_steps(spec)
-    if not each <= manifest.steps <= most or manifest.steps % each:
-        raise bad(
-            f"the manifest's steps is {manifest.steps}: a multiple of {each}, the steps of a chunk, up to {most}"
+    each, least, most = spec.recompute.chunk_steps, least_steps(spec), most_steps(spec)
+    if not least <= manifest.steps <= most or manifest.steps % each:
+        allowed = (
+            f"a multiple of {each}, the steps of a chunk, up to {most}"
+            if least < most
+            else f"{most}, since all are paid alike in this task"
         )
+        raise bad(f"the manifest's steps is {manifest.steps}: {allowed}")
     if spec.recompute.exactness == Exactness.PROFILE:
         digest("the manifest's profile", manifest.profile)
     elif manifest.profile:

@@ -120,7 +120,7 @@ def test_a_root_with_other_steps_is_other_work() -> None:
     def shorter(play: RecomputePlay) -> None:
         play.steps = {play.miners[0]: 10}
 
-    play = selecting(SEALED, shorter)
+    play = selecting(SEALED | {"pay_by_steps": True}, shorter)
     chosen = without(play, mate(play, play.miners[0]))
     assert "neither can t seats replay it nor has more than half" in refused(play, chosen)
 
