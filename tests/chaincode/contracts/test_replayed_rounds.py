@@ -512,7 +512,7 @@ def test_whom_too_few_seats_of_its_profile_can_replay_is_unconfirmed_and_nothing
     play.profiles = {odd: sha("odd"), 3: sha("odd")}
     play.start(recompute_spec(recompute(exactness=Exactness.PROFILE)))
     play.to(Phase.SELECT)
-    assert "neither can t seats replay it" in refusal(play.select).sentence
+    assert "fewer than t seats have its numeric profile" in refusal(play.select).sentence
     wrong = play.wrong_work(odd)
     assert "only 1 seats have its numeric profile" in refusal(lambda: play.select(wrong)).sentence
     play.select(judged(play, odd, Reason.UNCONFIRMED))
