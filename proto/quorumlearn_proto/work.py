@@ -5,8 +5,8 @@ Rules:
   paid alike.
 - WRONG_WORK names what was replayed, and that must have been drawn: one of the miner's items, and for it these seats.
 - UNCONFIRMED is whom seats cannot replay, for want of its numeric profile or of what it takes, or with whom not more than half of its
-  team agrees. Of a replay that fails t seats say so, and nothing on the ledger; where nobody replays, nobody is whose team mate contributes with
-  the same root and steps.
+  team agrees. Of a replay that fails t seats say so, and nothing on the ledger. Where nobody replays, nobody is UNCONFIRMED whose team
+  mate contributes with the same root and steps.
 - Where seats replay, nobody CONTRIBUTES whom fewer than t of them could replay: two in league would name a profile that no seat has. Where
   they do not, nobody whom not more than half of its team confirms, of two organisations at least.
 - Where the task pays by steps, a share is the weight for each chunk trained on. Other tasks pay by weight.
