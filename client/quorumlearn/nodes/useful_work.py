@@ -5,9 +5,9 @@ Rules:
 - a verdict on the work comes before one on the sketch, but who sent what is no ciphertext is MALFORMED, which costs stake, unless it is
   WRONG_WORK too;
 - exact work is equal work: members of a team with one root, one number of steps and one sketch have done the same. Where more than half
-  of the team has, of two organisations at least, the first of them by lot from the beacon CONTRIBUTES, and the others are its REPLICAs: no
-  weight, and paid alike. Whoever differs from them is UNCONFIRMED or, with their root and another sketch, a FALSE_CLAIM. Without such a half
-  nobody's claim is false: a mate that keeps its update to itself, or sends another, costs who did the work no standing;
+  of the team has, of two organisations at least, the first of them by lot from the beacon CONTRIBUTES, and the others are its REPLICAs:
+  no weight, and paid alike. Whoever differs from them is UNCONFIRMED or, with their root and another sketch, a FALSE_CLAIM. Without such a
+  half nobody's claim is false: a mate that keeps its update to itself, or sends another, costs who did the work no standing;
 - where no such half agrees, the work counts only of whom seats have replayed, and only if nobody of the team with as many steps has other
   work: of two that differ one is false, and nobody can say which. So replicas are to train on as many chunks as each other;
 - where seats replay, they replay every replica by its own draws: a team's work is looked at once a member;

@@ -305,6 +305,17 @@ class _Replayed:
         if error is self.on_step.raised:
             raise error
         said = f"{type(error).__name__}: {str(error)[:200]}"
-        if isinstance(error, MemoryError | OSError):
+        if _is_machines(error):
             raise _Died(f"this machine failed: {said}") from None
         return said
+
+
+def _is_machines(error: BaseException | None) -> bool:
+    """Whether memory or files were wanting, also where a workload's code met it first. Torch says it with a RuntimeError."""
+    while error is not None:
+        if isinstance(error, MemoryError | OSError):
+            return True
+        if isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error):
+            return True
+        error = error.__cause__
+    return False
