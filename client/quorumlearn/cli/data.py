@@ -13,7 +13,16 @@ from quorumlearn_network.spec import Role
 from quorumlearn.api.access import account_named
 from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
 from quorumlearn.cli.signing import Signer, signer
-from quorumlearn.cli.terminal import EXIT_CODES, AsJson, Exit, Failure, print_json, print_text, progress
+from quorumlearn.cli.terminal import (
+    EXIT_CODES,
+    AsJson,
+    Exit,
+    Failure,
+    Step,
+    print_json,
+    print_text,
+    progress,
+)
 from quorumlearn.cli.workload import setting
 
 if TYPE_CHECKING:
@@ -120,7 +129,7 @@ def publish(
             made,
             where,
             (keys or keys_of(output)) if sealed else None,
-            lambda done, of: step(f"chunk {done} of {of}"),
+            told_by(step),
         )
         data.write(output, held)
     if as_json:
@@ -171,7 +180,7 @@ def show(
             described,
             ArtifactStore(url_of(store)),
             None if held is None else held.manifest,
-            lambda done, of: step(f"chunk {done} of {of}"),
+            told_by(step),
         )
     readers = sorted({one.partition(" ")[2] for key in held.chunks for one in key.readers}) if held else []
     if as_json:
@@ -281,6 +290,16 @@ def locality(
     )
 
 
+def told_by(step: Step) -> Progress:
+    """Names some twenty of the chunks that are done, the last one among them."""
+
+    def told(done: int, of: int) -> None:
+        if done == of or done % max(1, of // 20) == 0:
+            step(f"chunk {done} of {of}")
+
+    return told
+
+
 def url_of(store: str) -> str:
     """A store's folder or URL as a URL."""
     return store if "://" in store else Path(store).resolve().as_uri()
@@ -317,7 +336,7 @@ def renewing(
             described,
             keys or keys_of(file),
             opened(store, folder, who),
-            lambda done, of: step(f"chunk {done} of {of}"),
+            told_by(step),
         )
 
 

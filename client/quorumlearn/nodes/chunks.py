@@ -9,6 +9,7 @@ Rules:
 - each chunk is checked by digest, parsed strictly, and has exactly as many samples as the task says;
 - chunks stay on the node's disk between rounds (nodes.chunkcache), sealed ones sealed: what a miner keeps of its chunks from one round to
   the next is fetched once;
+- a seat has the chunks of what is drawn for it on its disk as soon as it is drawn: who removes them later stops no replay;
 - of a sealed chunk a key counts that the chunk itself commits to. So all who can read a chunk read the same, whatever its owner gave whom.
 """
 
@@ -19,13 +20,20 @@ from dataclasses import dataclass, field
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import DataManifest
+from quorumlearn_proto.artifact_pb2 import DataManifest, SealedKeys
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.artifacts import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    ArtifactStore,
+    ArtifactTooLarge,
+    BadReference,
+)
 from quorumlearn.learning import Samples
 from quorumlearn.nodes import datasets, keygrants, metrics
 from quorumlearn.nodes.chunkcache import ChunkCache, Fetched
+from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.replay import ChunkError, from_bytes, joined
 
 log = structlog.get_logger()
@@ -33,6 +41,10 @@ log = structlog.get_logger()
 
 class NotGranted(ChunkError):
     """The owner has given nothing for this round yet, or not to this reader: wait, or sit the round out."""
+
+
+UNREADABLE = (ChunkError, ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge, BadReference, ExchangeError)
+"""What `samples` and `have` raise for data that cannot be read as they are, by whosever fault."""
 
 
 @dataclass
@@ -79,6 +91,15 @@ class ChunkReader:
         parts = [from_bytes(one.plain, view.task.spec.recompute.chunk_samples) for one in read]
         return joined(parts)
 
+    def have(self, view: b.TaskView, team: b.Team, first: int | None = None) -> bool:
+        """Have the same chunks on this node's disk, as far as it has room; whether all of them are in the store as well. Errors as in
+        `samples`, but for keys, of which none is needed."""
+        manifest = self._round_list(view)
+        refs = [manifest.chunks[number] for number in team.chunks[:first]]
+        for ref in refs:
+            self.cache.get(ref, view.task.owner)
+        return all(self.store.has(ref, view.task.owner) for ref in refs)
+
     def keys(self, view: b.TaskView, team: b.Team, first: int | None = None) -> dict[int, bytes]:
         """The content keys of the same chunks, by chunk; none where data are not sealed. Errors as in `samples`."""
         if not view.task.spec.recompute.sealed:
@@ -86,16 +107,11 @@ class ChunkReader:
         return {one.number: one.key for one in self._read(view, team.chunks[:first], {})}
 
     def _read(self, view: b.TaskView, wanted: Sequence[int], passed_on: Mapping[int, bytes]) -> list[_Chunk]:
-        spec = view.task.spec
-        if not spec.recompute.sealed:
-            manifest = self._list(view, spec.recompute.data)
+        if not view.task.spec.recompute.sealed:
+            manifest = self._list(view, view.task.spec.recompute.data)
             fetched = [self.cache.get(manifest.chunks[number], view.task.owner) for number in wanted]
             return [_Chunk(number, one, one.data, b"") for number, one in zip(wanted, fetched, strict=True)]
-        if not view.HasField("grant"):
-            raise NotGranted(
-                f"{view.task.owner} has given no keys for round {view.round.number} of {spec.task_id}"
-            )
-        record = keygrants.given(self.store, view)
+        record = self._given(view)
         manifest = self._list(view, record.data)
         own = {} if self.private is None else keygrants.opened(view, record, self.me, self.private(view))
         return [self._opened(view, manifest, number, (own, passed_on)) for number in wanted]
@@ -111,6 +127,18 @@ class ChunkReader:
         raise NotGranted(
             f"{self.me} was given no key that opens chunk {number} of round {view.round.number} of {view.round.task_id}"
         )
+
+    def _given(self, view: b.TaskView) -> SealedKeys:
+        if not view.HasField("grant"):
+            raise NotGranted(
+                f"{view.task.owner} has given no keys for round {view.round.number} of {view.round.task_id}"
+            )
+        return keygrants.given(self.store, view)
+
+    def _round_list(self, view: b.TaskView) -> DataManifest:
+        """The list of chunks that the round under way goes by."""
+        asked = view.task.spec.recompute
+        return self._list(view, self._given(view).data if asked.sealed else asked.data)
 
     def _list(self, view: b.TaskView, ref: ArtifactRef) -> DataManifest:
         """The list of chunks, which fits the specification."""

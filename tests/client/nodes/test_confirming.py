@@ -79,7 +79,7 @@ def test_an_item_of_a_seat_without_report_is_contested() -> None:
 )
 def test_a_false_word_costs_its_seat_and_no_miner(lie: Replay) -> None:
     reports, mine = said({(1, 0): lie}), own(entry(ITEMS[0]))
-    assert [(one.seat, one.fault) for one in false_reports(ITEMS[:1], reports, mine, ())] == [
+    assert [(one.seat, one.fault) for one in false_reports(ITEMS[:1], reports, mine, (MINER,))] == [
         (1, b.FALSE_REPLAY)
     ]
     assert unsound(ITEMS, reports, mine) == {}
@@ -174,7 +174,7 @@ def test_whatever_one_seat_says_an_honest_one_is_never_named_and_honest_work_sta
     assert {one.seat for one in false_reports(left, reports, mine, {MINER} if early else ())} <= {1}
     assert unsound(ITEMS, reports, mine) == {}
     if any(found in (WRONG, FAILED) or (found == RIGHT and not true) for found, true in lies.values()):
-        assert {one.seat for one in false_reports(left, reports, mine, ())} == {1}
+        assert {one.seat for one in false_reports(left, reports, mine, (MINER, "M/b"))} == {1}
 
 
 def test_of_an_item_on_an_edge_a_seat_that_finds_it_wrong_cannot_tell() -> None:
@@ -205,3 +205,8 @@ def test_nobody_is_accused_of_calling_wrong_for_another_reason_what_is_wrong() -
 )
 def test_another_replay_contradicts_ones_own(one: Replay, does: bool) -> None:
     assert contradicted(ITEMS[0], said({(1, 0): one}), entry(ITEMS[0])) is does
+
+
+def test_what_is_wrong_to_both_contradicts_nobody() -> None:
+    reports = said({(1, 0): entry(ITEMS[0], WRONG, digest=OTHER), (2, 0): entry(ITEMS[0], WRONG)})
+    assert not contradicted(ITEMS[0], reports, entry(ITEMS[0], WRONG))

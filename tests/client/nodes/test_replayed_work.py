@@ -113,6 +113,50 @@ def test_a_miner_whose_profile_too_few_seats_share_sits_the_round_out(played: Pl
     assert not drawn.confirmable(played.view, "another")
 
 
+def test_float32_is_replayed_by_seats_of_the_same_profile_and_others_go_by_their_votes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seats 1 and 2 have this process's profile; seat 2 says that all is wrong."""
+    monkeypatch.setattr(replaying, "WAIT_SECONDS", 0.01)
+    played = PlayedWork(tmp_path)
+    asked = played.view.task.spec.recompute
+    asked.exactness, asked.grid_bits = t.PROFILE, 0
+    for part in played.view.contributions[:2]:
+        part.profile = profile_of(played.view.task.spec)
+    played.commit({"M/b": "other-seed"})
+    played.open()
+    assert {one.seats for one in drawn.items(played.view)} == {(1, 2)}
+    played.report(1, 3)
+    lies = [_made_up(one) for one in played.items(2)]
+    lie = played.store.put(reports.made(played.view.round, 2, lies))
+    played.view.screenings.add(seat=2, verifier="V2/v", replays=lie)
+    played.show(1, 3)
+    able = played.seat(1).confirmed(played.view, last=False)
+    assert [one.seat for one in able.false] == [2]
+    assert able.unsound.keys() == {"M/b"}
+    other = played.seat(3)
+    with pytest.raises(CannotTell, match="others have yet to vote"):
+        other.confirmed(played.view, last=False)
+    undecided = other.confirmed(played.view, last=True)
+    assert undecided.false == (), "who cannot replay accuses nobody"
+    assert {one.reason for one in undecided.unsound.values()} == {b.UNCONFIRMED}
+
+
+def test_whose_profile_too_few_seats_share_is_unconfirmed_and_loses_no_stake(tmp_path: Path) -> None:
+    played = PlayedWork(tmp_path)
+    asked = played.view.task.spec.recompute
+    asked.exactness, asked.grid_bits = t.PROFILE, 0
+    for part in played.view.contributions:
+        part.profile = profile_of(played.view.task.spec)
+    played.commit()
+    played.open()
+    played.submission("M/b").manifest.profile = "ab" * 32
+    played.report(*SEATS)
+    played.show(*SEATS)
+    found = played.seat(1).confirmed(played.view, last=False)
+    assert {miner: one.reason for miner, one in found.unsound.items()} == {"M/b": b.UNCONFIRMED}
+
+
 def test_a_false_report_is_named_by_the_others_and_harms_no_miner(played: PlayedWork) -> None:
     played.commit()
     played.open()

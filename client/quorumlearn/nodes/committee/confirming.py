@@ -12,6 +12,8 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
   nothing for or against anybody, and goes by t equal votes of others, of whom one is honest. Only once it may wait no longer it votes
   MISSING_ARTIFACT or UNCONFIRMED, which cost no stake; at once where no seat for whom it was drawn could do more. So a seat's own trouble
   costs no miner its stake.
+- Nor is a replay that failed held against a seat where this one did not find, as early, the chunks that were trained on: their owner may
+  have removed them.
 - Where a replay stands on an edge (quorumlearn.replay.steadiness) processors differ, and each is right. Nobody is accused for such an item,
   and WRONG_WORK is not said of it: the seat cannot tell. Nor is anybody accused of calling wrong for another reason what is wrong.
 - Of sealed data a seat may lack a key by its owner's fault or a miner's. There nobody is accused of saying that it cannot tell.
@@ -59,8 +61,8 @@ def false_reports(
     *,
     sealed: bool = False,
 ) -> list[Finding]:
-    """The seats whose reports say otherwise than this seat's own replays of contested items, each once. `had_early` are the miners whose
-    openings this seat had when a third of REPLAY was over."""
+    """The seats whose reports say otherwise than this seat's own replays of contested items, each once. `had_early` are the miners of whom
+    the store had the opening and what they trained on, as this seat found, before a third of REPLAY was over."""
     found: dict[int, Finding] = {}
     for one in items:
         mine = own.get(one.key)
@@ -75,9 +77,7 @@ def false_reports(
                 or said.found == mine.replay.found == WRONG
             ):
                 continue
-            if said.found == MISSING and (sealed or one.miner not in had_early):
-                continue
-            if said.found == FAILED and sealed:
+            if said.found in (MISSING, FAILED) and (sealed or one.miner not in had_early):
                 continue
             why = f"of item {one.number} of {one.miner} its report says {_said(said)}, a replay gives {_said(mine.replay)}"
             found[seat] = Finding(seat, b.FALSE_REPLAY, why)
@@ -85,9 +85,12 @@ def false_reports(
 
 
 def contradicted(item: Item, reports: Reports, mine: Replay) -> bool:
-    """Whether another seat's replay of an item is reported to have come to something else."""
+    """Whether another seat's replay of an item is reported to have come to something else, and not both to what is wrong."""
     said = [reports[seat].get(item.key) for seat in item.seats if seat in reports]
-    return any(one is not None and one.found in (RIGHT, WRONG) and one != mine for one in said)
+    return any(
+        one is not None and one != mine and one.found in (RIGHT, WRONG) and RIGHT in (one.found, mine.found)
+        for one in said
+    )
 
 
 def without_edges(own: Mapping[Key, Replayed], edges: Collection[Key]) -> dict[Key, Replayed]:

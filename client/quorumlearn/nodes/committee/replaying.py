@@ -33,6 +33,7 @@ from quorumlearn.artifacts import (
 )
 from quorumlearn.learning.exact import ExactTraining
 from quorumlearn.nodes import drawn, exactness, exchange, metrics, opening
+from quorumlearn.nodes.chunks import UNREADABLE
 from quorumlearn.nodes.committee import confirming, reports
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
@@ -49,14 +50,6 @@ from quorumlearn.nodes.useful_work import Unsound
 
 log = structlog.get_logger()
 
-NO_DATA = (
-    replay.ChunkError,
-    ArtifactMissing,
-    ArtifactCorrupt,
-    ArtifactTooLarge,
-    BadReference,
-    exchange.ExchangeError,
-)
 WAIT_SECONDS = 1.0
 """How long a report that all seats show at the same time is looked for, before the step is tried again."""
 
@@ -210,7 +203,7 @@ class Replaying:
         _, team = team_of(now, one.miner)
         try:
             data = self.reader.samples(view, team, count)
-        except NO_DATA as error:  # of one miner: the others can be replayed
+        except UNREADABLE as error:
             log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
             return FAILED
         training, base = self._begun(view)
@@ -232,14 +225,15 @@ class Replaying:
         overtaken: Callable[[], bool],
     ) -> set[Key]:
         """The contested segments of which a replay has no one answer, as far as that matters: of each miner those that are wrong up to the
-        first steady one, and those that are right here and that others report otherwise."""
+        first steady one, and those that are right to some and wrong to others."""
         found: set[Key] = set()
         proven: set[str] = set()
         submissions = {one.miner: one for one in drawn.revealed(view)}
         for item in items:
             mine = own[item.key].replay
             wrong = mine.found == WRONG and item.miner not in proven
-            if not wrong and not (mine.found == RIGHT and confirming.contradicted(item, said, mine)):
+            known = mine.found in (RIGHT, WRONG)
+            if not wrong and not (known and confirming.contradicted(item, said, mine)):
                 continue
             one = submissions[item.miner]
             loaded = self._loaded(view, one)
@@ -279,14 +273,22 @@ class Replaying:
         return self._base
 
     def _look(self, view: b.TaskView, *, early: bool) -> None:
-        """Have a copy of every opening, note which came early, and show again what somebody has removed."""
+        """Have a copy of every opening and of what it was trained on, note which came early, and show again what somebody has removed."""
         for one in drawn.revealed(view):
             if one.HasField("opening"):
                 with contextlib.suppress(ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge, BadReference):
                     data = opening.fetched(self.store, view, one, opening.likely_bytes(self.spec))
                     opening.show_again(self.store, one, data)
-                    if early:
+                    if early and self._has_chunks(view, one):
                         self.journal.put(f"early/{one.miner}", b"1")
+
+    def _has_chunks(self, view: b.TaskView, one: b.Submission) -> bool:
+        """Whether what a miner says to have trained on is in the store, and a copy of it here."""
+        count, (_, team) = _chunks_of(self.spec, view.round, one), team_of(view.round, one.miner)
+        try:
+            return count is not None and self.reader.have(view, team, count)
+        except UNREADABLE:
+            return False
 
     def _had_early(self, view: b.TaskView) -> set[str]:
         miners = [one.miner for one in drawn.revealed(view)]
