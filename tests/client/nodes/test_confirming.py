@@ -210,3 +210,18 @@ def test_another_replay_contradicts_ones_own(one: Replay, does: bool) -> None:
 def test_what_is_wrong_to_both_contradicts_nobody() -> None:
     reports = said({(1, 0): entry(ITEMS[0], WRONG, digest=OTHER), (2, 0): entry(ITEMS[0], WRONG)})
     assert not contradicted(ITEMS[0], reports, entry(ITEMS[0], WRONG))
+
+
+def test_an_opening_that_is_held_back_until_replay_is_over_makes_nobody_replay_and_wins_nothing() -> None:
+    held_back = said({(1, 0): entry(ITEMS[0], MISSING), (2, 0): entry(ITEMS[0], MISSING)})
+    assert contested(ITEMS, held_back) == []
+    found = unsound(ITEMS, held_back, {})
+    assert {miner: (one.reason, one.sure) for miner, one in found.items()} == {
+        MINER: (b.MISSING_ARTIFACT, True)
+    }
+
+
+def test_an_item_that_one_has_not_found_and_another_has_not_reported_is_replayed() -> None:
+    reports = said({(1, 0): entry(ITEMS[0], MISSING)})
+    del reports[2]
+    assert ITEMS[0] in contested(ITEMS, reports)

@@ -2,6 +2,8 @@
 
 Reports were fixed by digest before any was shown, and an item's receipt is known to nobody who has not replayed it. Rules:
 - An item whose t seats have all reported it right, with one receipt and one digest, is right. One of them at least is honest.
+- One whose t seats have all not found its opening is missing, whatever is in the store by now: a miner that held it back until REPLAY was
+  over would have every seat replay it, each round, at no cost.
 - Any other item is contested: every seat replays it itself and goes by what it finds. So a wrong word decides nothing, and costs whoever
   said it (FALSE_REPLAY): a report that says right, wrong, or that the replay failed, where the replay gives something else.
 - Who does not find an opening in the store says so, and may be right. It is a false report only where this seat had the opening when
@@ -49,8 +51,8 @@ class Replayed:
 
 
 def contested(items: Iterable[Item], reports: Reports) -> list[Item]:
-    """The items that are not right by the word of all seats for whom they are drawn."""
-    return [one for one in items if not _agreed(one, reports)]
+    """The items that are not right, or missing, by the word of all seats for whom they are drawn."""
+    return [one for one in items if not (_agreed(one, reports) or _held_back(one, reports))]
 
 
 def false_reports(
@@ -111,6 +113,10 @@ def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]
         known = found.get(one.miner)
         if _agreed(one, reports) or (known is not None and known.reason == b.WRONG_WORK):
             continue
+        if _held_back(one, reports):
+            sure = known is None or known.sure
+            found[one.miner] = Unsound(b.MISSING_ARTIFACT, "its opening was not in the store", sure=sure)
+            continue
         mine = own[one.key]
         if mine.replay.found == WRONG:
             found[one.miner] = _wrong_work(one, mine)
@@ -152,6 +158,11 @@ def _agreed(one: Item, reports: Reports) -> bool:
         and len(said) == len(one.seats)
         and all(other == first for other in said)
     )
+
+
+def _held_back(one: Item, reports: Reports) -> bool:
+    """Whether no seat for whom an item is drawn has found its opening in REPLAY."""
+    return all(seat in reports for seat in one.seats) and _all_said(one, reports, MISSING)
 
 
 def _all_said(one: Item, reports: Reports, found: ReplayFinding) -> bool:
