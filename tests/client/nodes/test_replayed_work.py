@@ -295,6 +295,25 @@ def test_a_manifest_of_steps_that_its_chunks_do_not_make_is_wrong(played: Played
     assert played.seat(1).confirmed(played.view, last=False).unsound["M/b"].reason == b.WRONG_WORK
 
 
+def test_a_seat_whose_replays_fail_reports_nothing_rather_than_what_it_does_not_know(
+    played: PlayedWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.commit()
+    played.open()
+
+    def fails(
+        plain: bytes, one: b.Submission, work: replay.Work, *rest: object, items: list[int], **named: object
+    ) -> list[replay.Finding]:
+        return [replay.Finding(item, replay.Outcome.FAILED, b"", "", "", "no memory") for item in items]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replay, "check", fails)
+        for last in (False, True):
+            with pytest.raises(CannotTell, match="tried again"):
+                played.seat(1).report(played.view, last=last)
+    assert played.seat(1).report(played.view, early=True), "and once they do not fail any more it reports"
+
+
 def test_a_seat_whose_opening_is_lost_goes_by_the_votes_of_others(played: PlayedWork) -> None:
     played.commit()
     played.open()
