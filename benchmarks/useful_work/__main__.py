@@ -26,6 +26,7 @@ from quorumlearn.learning.exact.grid import NOISE_BITS
 
 from benchmarks.encrypted_aggregation.machine import machine
 from benchmarks.useful_work import devices, noise, training
+from benchmarks.useful_work.subjects import Subject, subjects
 
 GOAL = 2.0
 
@@ -38,6 +39,7 @@ def main() -> int:
     )
     parser.add_argument("--only", choices=("training", "noise", "devices"), help="one of the parts")
     parser.add_argument("--data", type=Path, help="the folder of the data sets' folders")
+    parser.add_argument("--workload", help="of the training part: one of them, such as mnist-cnn")
     parser.add_argument("--quick", action="store_true", help="a short form")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--gradients", type=Path, help=argparse.SUPPRESS)
@@ -51,7 +53,8 @@ def main() -> int:
     record: dict[str, object] = {"taken": machine(), "torch": torch.__version__}
     show = not options.json
     if options.only in (None, "training"):
-        record["training"] = _training(data, options.quick, show)
+        chosen = [one for one in subjects(data, quick=options.quick) if options.workload in (None, one.name)]
+        record["training"] = _training(chosen, options.quick, show)
     if options.only in (None, "noise"):
         record["noise"] = _noise(data, options.quick, show)
     if options.only == "devices":
@@ -63,9 +66,9 @@ def main() -> int:
     return 0
 
 
-def _training(data: Path | None, quick: bool, show: bool) -> dict[str, object]:
-    costs = training.costs(data, quick=quick)
-    learnt = training.learnt(data, quick=quick)
+def _training(of: Sequence[Subject], quick: bool, show: bool) -> dict[str, object]:
+    costs = training.costs(of, quick=quick)
+    learnt = training.learnt(of, quick=quick)
     if show:
         print_text(f"Milliseconds of processor time a step; goal: portable at most {GOAL} times float32")
         rows = [
@@ -78,10 +81,11 @@ def _training(data: Path | None, quick: bool, show: bool) -> dict[str, object]:
         print_table(("workload", "float32", "portable", "profile", "portable / float32"), rows)
         print_text("Score on held-out samples, over seeds")
         print_table(
-            ("workload", "metric", "float32", "portable", "median difference", "float32's deviation"),
+            ("workload", "metric", *training.WAYS, "portable less profile", "float32's deviation"),
             [
                 (
-                    *(one.workload, one.metric, _listed(one.float32), _listed(one.portable)),
+                    *(one.workload, one.metric),
+                    *(_listed(scores) for scores in (one.float32, one.portable, one.profile)),
                     *(f"{one.difference:+.4f}", f"{one.spread:.4f}"),
                 )
                 for one in learnt
