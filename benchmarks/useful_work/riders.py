@@ -114,7 +114,9 @@ class Recomputed:
             caught += sum(not stands[miner] for miner in riders)
             rejected += sum(not well for miner, well in enumerate(stands) if miner not in riders)
             paid += stands
-            total = sum(one.values for one, well in zip(submitted, stands, strict=True) if well)
+            total = np.zeros(self.parameters.update_size, dtype=np.int64)
+            for one, well in zip(submitted, stands, strict=True):
+                total += one.values if well else 0
             model = learning.apply_update(base, ckks.dequantise(total, sum(stands), self.parameters))
             steps.append(learning.difference(model, base))
             base = model

@@ -25,7 +25,7 @@ from benchmarks.overhead.played_task import MarketRun, fresh_folder, play_market
 from benchmarks.useful_work.options import Options, Row, Table
 
 MODES: tuple[Mode, ...] = ("robust", "robust-and-recompute", "recompute")
-TURNS, ROUNDS, SEED = 2, 4, 7
+TURNS, ROUNDS, SEED = 2, 3, 7
 QUICK_MODES: tuple[Mode, ...] = ("recompute",)
 QUICK_ROUNDS = 2
 

@@ -63,7 +63,7 @@ def _draw_score(axes: Axes, report: TaskReport) -> None:
     axes.set_xlabel("block")
     axes.set_ylabel(f"{report.metric}, {unit}" if unit else report.metric)
     if unit:
-        axes.set_ylim(0, 108)
+        axes.set_ylim(0, 114)
     axes.set_xticks(heights)
     axes.grid(alpha=0.3)
 

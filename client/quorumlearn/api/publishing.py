@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 from quorumlearn_chaincode.contracts.errors import Refusal
 from quorumlearn_chaincode.contracts.specification import check_bounds
+from quorumlearn_proto.recompute import recomputes
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn.artifacts import ArtifactStore, reference_of
-from quorumlearn.nodes import randomness, taskfile
+from quorumlearn.nodes import datasets, randomness, taskfile
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.exposure import Exposure, exposure_of
 from quorumlearn.nodes.guarantee import task_lacks
 from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.replaycosts import replay_costs
 from quorumlearn.nodes.tasksettings import TaskFile
 
 
@@ -27,13 +29,14 @@ class WouldBeRefused(ValueError):
 @dataclass(frozen=True)
 class Prepared:
     """A task that can be published, and what its owner should know of it: what its encryption promises and costs, a line each, what
-    colluders can read, and what it lacks."""
+    colluders can read, what it lacks, and what replays cost, or None if there are none."""
 
     spec: TaskSpec
     artifacts: tuple[bytes, ...]
     encryption: tuple[str, ...]
     exposure: Exposure
     warnings: tuple[str, ...]
+    replays: str | None = None
 
 
 def prepare(wanted: TaskFile, source: str | None = None) -> Prepared:
@@ -52,11 +55,15 @@ def prepare(wanted: TaskFile, source: str | None = None) -> Prepared:
         tuple(parameters_of(spec).explain().lines),
         exposure_of(spec),
         tuple(one for one in (task_lacks(spec), randomness.warning(spec)) if one),
+        None if (costs := replay_costs(spec)) is None else costs.sentence,
     )
 
 
 def publish(prepared: Prepared, market: Market, store: ArtifactStore) -> None:
-    """Put its artifacts into the store and the task onto the ledger. ArtifactError, Refused or a GatewayError if that fails."""
+    """Put its artifacts into the store and the task onto the ledger. ArtifactError, Refused or a GatewayError if that fails; an
+    ArtifactError or replay.ChunkError before, if the task's own data are not in the store."""
+    if recomputes(prepared.spec):
+        datasets.check_there(store, prepared.spec)
     for data in prepared.artifacts:
         store.put(data)
     market.publish(prepared.spec)

@@ -25,6 +25,7 @@ OPTIONAL = """\
 # compute_slots: 1   # trainings at the same time
 # live_tasks: 16     # tasks that it plays at the same time
 # data_budget: 200   # rounds that one data set may take part in, over all tasks
+# chunk_cache: 4096  # MiB of tasks' own data that it keeps on its disk
 # accept: {}         # what it asks of a task before it stakes: `quorumlearn node check --help` has the terms
 # In place of `store` above, with credentials from the environment of the node (docs/store.md):
 # store: {url: "s3://BUCKET", options: {endpoint_url: "https://s3.example", key: "${STORE_KEY}", secret: "${STORE_SECRET}"}}

@@ -145,6 +145,7 @@ def check(
     organisation = Organisation(config)
     try:
         organisation.check_accounts()
+        organisation.check_data_keys()
         identities = {organisation.name(one.user): one.role for one in config.identities}
         unasked = check_roles(organisation)
         found = organisation.market(config.identities[0].user).view(task) if task else None

@@ -34,9 +34,9 @@ WORK_CHEATS = {
 """Those of a task whose trainings are replayed."""
 LOCAL_STEPS = 235  # a miner's training steps a round, whatever the data set
 BATCH = 32
-CHUNKS_EACH, CHUNK_STEPS, WORK_BATCH, SEGMENTS, DRAWN = 5, 60, 25, 100, 5
-"""Where training is replayed: chunks that a miner is assigned in a round, its steps on each, samples of a step, segments of its training,
-and how many of them are replayed."""
+CHUNKS_EACH, CHUNK_STEPS, WORK_BATCH, SEGMENT_STEPS, DRAWN = 5, 75, 20, 3, 5
+"""Where training is replayed: chunks that a miner is assigned in a round, about how many steps it does on each, samples of a step, steps of
+a segment, and how many segments are replayed of some 125."""
 DATA_FILE = "data.yaml"
 """What `quorumlearn data publish` writes of the chunks, beside the task's file."""
 NUMBERS = ("none", "one", "two", "three", "four", "five")
@@ -167,7 +167,10 @@ class Scene:
         """The same of a task whose trainings are replayed."""
         steps_an_epoch = -(-max(1, samples // self.chunks) // WORK_BATCH)
         epochs = max(1, round(CHUNK_STEPS / steps_an_epoch))
-        steps = epochs * steps_an_epoch * CHUNKS_EACH
+        while (
+            epochs * steps_an_epoch % SEGMENT_STEPS
+        ):  # or a training ended in a segment of one step, which no task may have
+            epochs += 1
         without_cheats = max(2, len(self.miners) - len(self.cheats))
         alike = {"minimum": without_cheats, "maximum": len(self.miners)}
         return {
@@ -179,7 +182,7 @@ class Scene:
             "recompute": {
                 "data": DATA_FILE,
                 "chunks_per_miner": CHUNKS_EACH,
-                "segment_steps": max(2, -(-steps // SEGMENTS)),
+                "segment_steps": SEGMENT_STEPS,
                 "drawn": DRAWN,
                 "exactness": "portable",
             },

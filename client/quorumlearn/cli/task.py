@@ -89,6 +89,7 @@ def publish(
                 "published": not dry_run,
                 "encryption": list(prepared.encryption),
                 "exposure": prepared.exposure.as_fields(),
+                "replays": prepared.replays,
                 "warnings": list(prepared.warnings),
             }
         )
@@ -99,6 +100,8 @@ def publish(
     for line in prepared.encryption:
         print_text(f"  {line}")
     print_text(f"  {prepared.exposure.sentence}")
+    if prepared.replays is not None:
+        print_text(f"  {prepared.replays}")
     for warning in prepared.warnings:
         print_text(f"warning: {warning}", style="yellow")
     if not dry_run:

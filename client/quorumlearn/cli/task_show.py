@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -10,10 +11,12 @@ from google.protobuf.json_format import MessageToDict
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.gate import metric_of
+from quorumlearn_proto.recompute import most_steps, recomputes, replays, segments_of
 
-from quorumlearn.analysis import outcome_of, pooled, shown_score, why_round, why_task
+from quorumlearn.analysis import WrongWork, outcome_of, pooled, shown_score, why_round, why_task, wrong_work
 from quorumlearn.cli.access import DEFAULT_FOLDER, As, Folder, open_market
 from quorumlearn.cli.terminal import AsJson, print_json, print_table, print_text
+from quorumlearn.nodes.market import Market
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
 
@@ -41,13 +44,14 @@ def list_tasks(folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = 
 
 
 def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: AsJson = False) -> None:
-    """One task: its rules, where it stands, its blocks, and why rounds failed."""
+    """One task: its rules, where it stands, its blocks, why rounds failed, and whose work was found wrong where."""
     from quorumlearn.nodes.guarantee import round_lacks, task_lacks
 
     with open_market(folder, who) as market:
         view = market.view(task)
         blocks = list(market.blocks(task))
         rounds = list(market.rounds(task))
+        wrong = _wrong_work(market, view.task.spec, rounds)
     spec = view.task.spec
     lacks = task_lacks(spec)
     weak = {one.number: why for one in rounds if (why := round_lacks(spec, one.selection))}
@@ -65,6 +69,7 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
                     }
                     for one in rounds
                 ],
+                **({"wrong_work": [asdict(one) for one in wrong]} if recomputes(spec) else {}),
                 "warnings": [lacks] if lacks else [],
                 "blocks": [_dict(one) for one in blocks],
             }
@@ -76,6 +81,17 @@ def show(task: TaskId, folder: Folder = DEFAULT_FOLDER, who: As = "", as_json: A
     print_text("")
     _print_blocks(blocks, metric_of(spec))
     _print_failed(rounds, weak)
+    for found in wrong:
+        print_text(f"round {found.round}, {found.miner} WRONG_WORK: {found.sentence}", style="magenta")
+
+
+def _wrong_work(market: Market, spec: t.TaskSpec, rounds: Sequence[b.Round]) -> list[WrongWork]:
+    """Whose training of these rounds was found wrong."""
+    found: list[WrongWork] = []
+    for one in rounds:
+        if any(verdict.reason == b.WRONG_WORK for verdict in one.selection.verdicts):
+            found += wrong_work(spec, market.round_view(spec.task_id, one.number))
+    return found
 
 
 def _facts(view: b.TaskView) -> dict[str, str]:
@@ -89,6 +105,7 @@ def _facts(view: b.TaskView) -> dict[str, str]:
         "scored by": _gate(spec),
         "rounds": f"{state.round} of {spec.rounds}{under_way}",
         "miners": f"{len(view.miners)} joined; {spec.min_miners} to {spec.max_miners}, {spec.byzantine} may cheat",
+        "work": _work(spec),
         "rule": spec.rule.name + (f"; updates of {_classes(spec)}" if spec.sample_classes else ""),
         "committee": f"any {spec.committee.threshold} of {', '.join(spec.committee.msp_ids)}"
         + (f"; in reserve: {reserves}" if reserves else ""),
@@ -97,6 +114,20 @@ def _facts(view: b.TaskView) -> dict[str, str]:
         f"{spec.reward.verifiers_bp / 100:g} % verifiers, {spec.reward.proposer_bp / 100:g} % proposer",
     }
     return facts | ({"ended": why_task(state.reason)} if state.reason else {})
+
+
+def _work(spec: t.TaskSpec) -> str:
+    """Who trains on what, and how it is told who has trained."""
+    if not recomputes(spec):
+        return "not replayed: miners train on data of their own"
+    asked = spec.recompute
+    data = f"{asked.chunks_per_miner} of {asked.chunks} chunks of {asked.chunk_samples} samples a miner{', sealed' if asked.sealed else ''}"
+    paid = "; paid by steps" if asked.pay_by_steps else ""
+    if not replays(spec):
+        return f"{data}; {asked.replicas} miners of a team confirm each other{paid}"
+    segments = segments_of(spec, most_steps(spec))
+    drawn = f"{min(asked.segments, segments)} of {segments} segments of a training are replayed, each by {spec.committee.threshold} seats"
+    return f"{data}; {drawn}; {t.Exactness.Name(asked.exactness).lower()}{paid}"
 
 
 def _classes(spec: t.TaskSpec) -> str:

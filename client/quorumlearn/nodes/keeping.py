@@ -3,7 +3,7 @@
 - It puts back what its identities put into the store for a round, as long as the round lasts, if somebody removes it.
 - In tasks in which it has a seat it fetches every revealed update, the salts of its claim, and what is opened of trainings, as soon as an
   event or a view names them, and tries again and again while the store does not have them. What it has fetched it has: seats read
-  its copy.
+  its copy. What was opened of a training it shows again if somebody removes it, so that no seat can be kept from it for long.
 - Copies go when the next round reveals, or the task ends.
 """
 
@@ -39,6 +39,8 @@ class _Shown:
     digest: str
     size: int
     author: str
+    opened: bool = False
+    """Whether it is what a miner opened of its training."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Keeper:
         """An event of the ledger: a revealed update is fetched if a seat of this node will want it."""
         if event.kind in (ROUND[b.REVEAL].call, ROUND[b.TRACE].call):
             self._forget(event.task_id, event.round)
-            self._want(event.task_id, event.round, event.shown, event.actor)
+            opened = event.kind == ROUND[b.TRACE].call
+            self._want(event.task_id, event.round, event.shown, event.actor, opened=opened)
         elif event.status not in (t.PUBLISHED, t.RUNNING):
             self._forget(event.task_id)
 
@@ -89,7 +92,7 @@ class Keeper:
                     shown = one.manifest.update, one.manifest.salts
                     self._want(task, view.round.number, shown, one.miner)
                 if one.HasField("opening"):
-                    self._want(task, view.round.number, (one.opening,), one.miner)
+                    self._want(task, view.round.number, (one.opening,), one.miner, opened=True)
 
     def only(self, tasks: Iterable[str]) -> None:
         """These are the tasks under way: what was kept for others goes."""
@@ -103,6 +106,7 @@ class Keeper:
             eager = self._fetch()
             if time.monotonic() - looked >= LOOK_SECONDS:
                 self._try(self._store.put_back)
+                self._show_again()
                 looked = time.monotonic()
             self._wake.wait(AGAIN_SECONDS if eager else LOOK_SECONDS)
             self._wake.clear()
@@ -111,11 +115,13 @@ class Keeper:
         """Nobody waits any more."""
         self._wake.set()
 
-    def _want(self, task: str, number: int, refs: Iterable[ArtifactRef], author: str) -> None:
+    def _want(
+        self, task: str, number: int, refs: Iterable[ArtifactRef], author: str, *, opened: bool = False
+    ) -> None:
         with self._lock:
             sizes = self._sizes.get(task)
             for ref in refs:
-                one = _Shown(task, number, ref.digest, ref.size, author)
+                one = _Shown(task, number, ref.digest, ref.size, author, opened)
                 if sizes is not None and sizes.fit(ref.size) and one not in self._known:
                     self._known.add(one)
                     self._wanted[one] = time.monotonic()
@@ -133,6 +139,18 @@ class Keeper:
             else:
                 eager = eager or time.monotonic() - since < EAGER_SECONDS
         return eager
+
+    def _show_again(self) -> None:
+        """Put into the store what was opened of trainings, was fetched, and is there no more; from then on it is put back as one's own."""
+        with self._lock:
+            fetched = [one for one in self._known if one.opened and one not in self._wanted]
+        for one in fetched:
+            self._try(partial(self._show, one))
+
+    def _show(self, one: _Shown) -> None:
+        ref = ArtifactRef(digest=one.digest, size=one.size)
+        if not self._store.has(ref, one.author):
+            self._store.put(self._store.get(ref, ref.size), (one.task, one.round))
 
     def _keep(self, one: _Shown) -> None:
         ref = ArtifactRef(digest=one.digest, size=one.size)

@@ -24,7 +24,7 @@ from quorumlearn.gateway import (
     find_profile,
     read_profile,
 )
-from quorumlearn.nodes import ledgers, stateformat
+from quorumlearn.nodes import datakeys, ledgers, stateformat
 from quorumlearn.nodes.accounts import account_of
 from quorumlearn.nodes.chunkcache import ChunkCache
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
@@ -105,6 +105,11 @@ class Organisation:
             if account in users:
                 raise CredentialError(f"users {users[account]} and {one.user} are one account, {account}")
             users[account] = one.user
+
+    def check_data_keys(self) -> None:
+        """datakeys.DataKeysError if a file under `data_keys` cannot be used."""
+        for path in self.config.data_keys:
+            datakeys.load(path)
 
     def msp_id(self, user: str) -> str:
         return self.gateway(user).identity.msp_id

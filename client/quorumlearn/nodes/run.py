@@ -83,9 +83,11 @@ class Node:
     def run(self, *, until_done: bool = False) -> None:
         """Work until `stop` is set (or everything is done), then close the organisation's connections.
 
-        NodeFault if one of its own threads failed; GatewayError at once if an identity of the file cannot be used.
+        NodeFault if one of its own threads failed; at once GatewayError if an identity of the file cannot be used, or DataKeysError if its
+        content keys cannot.
         """
         self.organisation.check_accounts()
+        self.organisation.check_data_keys()
         for name, work in (
             ("events", self._listen),
             ("health", partial(self.health.watch, self.stop)),

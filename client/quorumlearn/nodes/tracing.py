@@ -4,8 +4,8 @@ Rules:
 - seed, order of batches and rounding follow from the round's start beacon, so a training begins once that is out, in COMMIT;
 - checkpoints are kept in the journal's folder of the round and go with it: restarted, a miner trains on from the last one, and opens
   the same trace;
-- whatever training or reading the chunks dies of costs this miner the round, and nothing else, as in nodes.training. So does an update of
-  which too much lies beyond the task's bound;
+- what the store does not give is waited for. Whatever else training or reading the chunks dies of costs this miner the round, and nothing
+  more, as in nodes.training. So does an update of which too much lies beyond the task's bound;
 - where float32 is replayed and fewer than t seats have this process's numeric profile the round is sat out: nobody could confirm it;
 - of sealed data nothing is trained before the owner has given the round's keys.
 """
@@ -25,7 +25,7 @@ from quorumlearn_proto.recompute import drawn_items, team_of
 from quorumlearn_proto.task_pb2 import RECOMPUTE
 
 from quorumlearn import learning, replay
-from quorumlearn.artifacts import ArtifactStore
+from quorumlearn.artifacts import ArtifactMissing, ArtifactStore, StoreUnavailable
 from quorumlearn.attacks import Behaviour
 from quorumlearn.learning import OnStep
 from quorumlearn.nodes import exactness, forgery, metrics
@@ -57,6 +57,8 @@ class Reader(Protocol):
     """Reads a team's chunks (nodes.chunks)."""
 
     def samples(self, view: b.TaskView, team: b.Team, first: int | None = None) -> learning.Samples: ...
+
+    def have(self, view: b.TaskView, team: b.Team, first: int | None = None) -> bool: ...
 
 
 @dataclass
@@ -144,6 +146,8 @@ class Tracer:
                 spent = time.thread_time() - began
         except Stopped:
             return None
+        except (ArtifactMissing, StoreUnavailable):
+            raise  # it may come, as long as the round waits
         except (Exception, SystemExit) as error:  # noqa: BLE001 - what training or reading dies of costs this miner's round, nothing else
             self._sit_out(now, error)
             return None

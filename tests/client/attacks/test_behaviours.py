@@ -12,7 +12,7 @@ from quorumlearn.attacks.updates import APART
 from quorumlearn.robust import MultiKrum, select
 
 D = 4000
-NEEDS = {"copy": ":miner1", "mimic": ":miner1"} | dict.fromkeys(
+NEEDS = {"copy": ":miner1", "mimic": ":miner1", "thief": ":miner1"} | dict.fromkeys(
     ("alie", "inner-product", "adaptive"), ":miner1,miner2"
 )
 
@@ -63,6 +63,8 @@ def test_every_behaviour_is_made_from_its_text_and_forms_an_update(name: str) ->
         ("noise:-1", "noise does not take '-1'"),
         ("noise:1:miner2", "noise does not take 'miner2'"),
         ("backdoor:0.5", "a whole number"),
+        ("skipper:2", "a share, at most 1"),
+        ("thief", "thief needs whom it watches"),
     ],
 )
 def test_a_behaviour_that_means_nothing_is_refused(text: str, says: str) -> None:

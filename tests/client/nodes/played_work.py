@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from quorumlearn import ckks, learning
+from quorumlearn import ckks, learning, replay
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour, make_behaviour
-from quorumlearn.nodes import drawn, opening, sealing
+from quorumlearn.nodes import datasets, drawn, opening, sealing
 from quorumlearn.nodes.committee import reports
 from quorumlearn.nodes.committee.attempt import Attempt
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
@@ -24,7 +24,8 @@ from quorumlearn.nodes.tracing import Tracer
 from quorumlearn.nodes.training import Told, Workshop
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.common_pb2 import Head
+from quorumlearn_proto.common_pb2 import ArtifactRef, Head
+from quorumlearn_proto.derived import beacon_commitment, beacon_of
 from quorumlearn_proto.recompute import teams
 
 SEATS = (1, 2, 3)
@@ -39,6 +40,11 @@ PLAYED = TorchWorkload("played-tiny", lambda: nn.Linear(2, 2))
 SIZE = 6
 
 
+def start_of(seat: int) -> bytes:
+    """A seat's part of the start beacon."""
+    return bytes([seat]) * 32
+
+
 @dataclass
 class Chunks:
     """Reads a team's chunks from memory."""
@@ -48,6 +54,9 @@ class Chunks:
     def samples(self, view: b.TaskView, team: b.Team, first: int | None = None) -> learning.Samples:
         rows = [np.arange(chunk * SAMPLES, (chunk + 1) * SAMPLES) for chunk in team.chunks[:first]]
         return self.samples_.take(np.concatenate(rows))
+
+    def have(self, view: b.TaskView, team: b.Team, first: int | None = None) -> bool:
+        return True
 
 
 @dataclass
@@ -94,8 +103,10 @@ class PlayedWork:
                 seats_read=self.sealed,
             ),
         )
+        manifest = replay.manifest_of("played-tiny", SAMPLES, self._chunks())
+        spec.recompute.data.CopyFrom(datasets.put_manifest(self.store, manifest))
         base = self.store.put(learning.to_bytes(workload.initial_model(1)))
-        self.view.task.spec.CopyFrom(spec)
+        self.view.task.CopyFrom(t.Task(spec=spec, owner="O/owner"))
         self.view.state.status = t.RUNNING
         now = self.view.round
         now.CopyFrom(
@@ -106,7 +117,7 @@ class PlayedWork:
                 miners=sorted(self.miners),
                 seats=SEATS,
                 base=Head(digest="ba" * 32, model=base),
-                start_beacon="5a" * 32,
+                start_beacon=beacon_of({seat: start_of(seat).hex() for seat in SEATS}),
             )
         )
         now.teams.extend(teams(spec.recompute, now.start_beacon, now.miners, {}))
@@ -116,7 +127,19 @@ class PlayedWork:
         for seat in SEATS:
             self.private[seat] = sealing.new_key()
             key = sealing.public_key(self.private[seat])
-            self.view.contributions.add(round=1, attempt=1, seat=seat, sealing_key=key)
+            self.view.contributions.add(
+                round=1,
+                attempt=1,
+                seat=seat,
+                sealing_key=key,
+                start=start_of(seat).hex(),
+                start_commitment=beacon_commitment(start_of(seat)),
+            )
+
+    def _chunks(self) -> list[ArtifactRef]:
+        """The references of the chunks, which are in the store."""
+        parts = replay.chunks_of(self.chunks.samples_, SAMPLES)
+        return [self.store.put(replay.to_bytes(one)) for one in parts]
 
     def tracer(self, miner: str, behaviour: str = "honest", chunks: int | None = None) -> Tracer:
         """A miner's tracer as its node comes up."""

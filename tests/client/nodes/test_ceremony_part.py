@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import PartialDecryption
 from quorumlearn_proto.common_pb2 import ArtifactRef
+from quorumlearn_proto.derived import beacon_commitment
 
 from tests.client.nodes.played_ceremony import (
     NUMBER,
@@ -52,6 +54,33 @@ def test_a_seat_that_is_started_again_repeats_itself(tmp_path: Path) -> None:
         assert first is None or first == again
         for field, value in again.ListFields():
             assert getattr(c.parts[1], field.name) == value
+
+
+def test_where_training_is_replayed_a_start_secret_is_committed_to_and_revealed_with_the_confirmation(
+    tmp_path: Path,
+) -> None:
+    c = begun(tmp_path, 3, 2)
+    stepped(c, "commit", "reveal", "test")
+    plain = c.part(1)
+    assert plain.commit().start_commitment == ""
+    assert plain.confirm(c.seats).start == ""
+    starting = replace(plain, starts=True, profile="ab" * 32)
+    committed = starting.commit()
+    secret = bytes.fromhex(starting.confirm(c.seats).start)
+    assert beacon_commitment(secret) == committed.start_commitment
+    assert starting.commit() == committed, "a restarted seat repeats itself"
+    assert committed.profile == "ab" * 32
+    assert secret != starting.beacon(), "it would tell the round's beacon before anybody trains"
+    public = replace(starting, journal=Journal(tmp_path / "another"), public_start=bytes(range(32)))
+    assert public.commit().start_commitment == beacon_commitment(bytes(range(32)))
+
+
+def test_a_key_that_is_complained_of_reveals_no_start(tmp_path: Path) -> None:
+    c = begun(tmp_path, 3, 2)
+    stepped(c, "commit", "reveal")
+    starting = replace(c.part(1), starts=True)
+    assert starting.commit().start == ""
+    assert complaint("it decrypts to something else").start == ""
 
 
 def test_the_secret_is_gone_once_it_is_dealt(tmp_path: Path) -> None:

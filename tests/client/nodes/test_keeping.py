@@ -109,6 +109,27 @@ def test_a_node_that_heard_no_event_fetches_what_it_sees(
         until(lambda: copies(tmp_path) == [ref.digest])
 
 
+def test_what_was_opened_of_a_training_is_fetched_and_shown_again_until_the_next_round(
+    committee: Committee, store: ArtifactStore, tmp_path: Path
+) -> None:
+    author = ArtifactStore(str(tmp_path / "store"), organisation="MinersMSP")
+    ref = author.put(b"opened segments")
+    view = seen(committee, b.TRACE)
+    view.task.spec.mode = t.RECOMPUTE
+    told = revealed(b"opened segments")
+    told.kind = "blocks:OpenTrace"
+    with at_work(store) as keeper:
+        keeper.seated(view)
+        keeper.told(told)
+        until(lambda: copies(tmp_path) == [ref.digest])
+        assert author.delete(ref)
+        until(lambda: store.has(ref))
+        assert store.delete(ref), "it stands below the name of the node that fetched it"
+        until(lambda: store.has(ref))
+        keeper.told(revealed(b"", number=2))
+        until(lambda: copies(tmp_path) == [])
+
+
 def test_only_what_a_seat_needs_is_fetched(
     committee: Committee, store: ArtifactStore, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import yaml
 from quorumlearn.learning import WorkloadError
 from quorumlearn.nodes import taskfile
 from quorumlearn.nodes.config import ConfigError
+from quorumlearn.nodes.recomputing import SEGMENTS
 from quorumlearn.nodes.replaycosts import replay_costs
 from quorumlearn_chaincode.contracts.specification import check_bounds
 from quorumlearn_proto import task_pb2 as t
@@ -78,7 +79,7 @@ def test_no_training_ends_in_a_segment_of_one_step(tmp_path: Path, samples: int)
     made = spec(tmp_path, data={"chunk_samples": samples}, recompute={"chunks_per_miner": 7})
     steps = made.recompute.chunk_steps
     assert all(chunks * steps % made.recompute.segment_steps != 1 for chunks in range(1, 8))
-    assert segments_of(made, most_steps(made)) <= 100
+    assert segments_of(made, most_steps(made)) <= SEGMENTS
 
 
 def test_a_profile_has_no_grid(tmp_path: Path) -> None:

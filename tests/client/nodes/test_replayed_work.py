@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from quorumlearn import replay
 from quorumlearn.artifacts import ArtifactMissing
 from quorumlearn.nodes import drawn
 from quorumlearn.nodes.committee import replaying, reports
@@ -14,7 +15,7 @@ from quorumlearn.nodes.exactness import profile_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, Replay, ReplayReport
+from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay, ReplayFinding, ReplayReport
 
 from tests.client.nodes.played_work import SEATS, PlayedWork
 
@@ -113,6 +114,50 @@ def test_a_miner_whose_profile_too_few_seats_share_sits_the_round_out(played: Pl
     assert not drawn.confirmable(played.view, "another")
 
 
+def test_float32_is_replayed_by_seats_of_the_same_profile_and_others_go_by_their_votes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seats 1 and 2 have this process's profile; seat 2 says that all is wrong."""
+    monkeypatch.setattr(replaying, "WAIT_SECONDS", 0.01)
+    played = PlayedWork(tmp_path)
+    asked = played.view.task.spec.recompute
+    asked.exactness, asked.grid_bits = t.PROFILE, 0
+    for part in played.view.contributions[:2]:
+        part.profile = profile_of(played.view.task.spec)
+    played.commit({"M/b": "other-seed"})
+    played.open()
+    assert {one.seats for one in drawn.items(played.view)} == {(1, 2)}
+    played.report(1, 3)
+    lies = [_made_up(one) for one in played.items(2)]
+    lie = played.store.put(reports.made(played.view.round, 2, lies))
+    played.view.screenings.add(seat=2, verifier="V2/v", replays=lie)
+    played.show(1, 3)
+    able = played.seat(1).confirmed(played.view, last=False)
+    assert [one.seat for one in able.false] == [2]
+    assert able.unsound.keys() == {"M/b"}
+    other = played.seat(3)
+    with pytest.raises(CannotTell, match="others have yet to vote"):
+        other.confirmed(played.view, last=False)
+    undecided = other.confirmed(played.view, last=True)
+    assert undecided.false == (), "who cannot replay accuses nobody"
+    assert {one.reason for one in undecided.unsound.values()} == {b.UNCONFIRMED}
+
+
+def test_whose_profile_too_few_seats_share_is_unconfirmed_and_loses_no_stake(tmp_path: Path) -> None:
+    played = PlayedWork(tmp_path)
+    asked = played.view.task.spec.recompute
+    asked.exactness, asked.grid_bits = t.PROFILE, 0
+    for part in played.view.contributions:
+        part.profile = profile_of(played.view.task.spec)
+    played.commit()
+    played.open()
+    played.submission("M/b").manifest.profile = "ab" * 32
+    played.report(*SEATS)
+    played.show(*SEATS)
+    found = played.seat(1).confirmed(played.view, last=False)
+    assert {miner: one.reason for miner, one in found.unsound.items()} == {"M/b": b.UNCONFIRMED}
+
+
 def test_a_false_report_is_named_by_the_others_and_harms_no_miner(played: PlayedWork) -> None:
     played.commit()
     played.open()
@@ -127,8 +172,44 @@ def test_a_false_report_is_named_by_the_others_and_harms_no_miner(played: Played
         assert found.unsound == {}
 
 
-def _made_up(item: drawn.Item) -> Replay:
-    return Replay(miner=item.miner, item=item.number, found=RIGHT, receipt=bytes(32), digest=bytes(32))
+def _made_up(item: drawn.Item, found: ReplayFinding = RIGHT) -> Replay:
+    return Replay(miner=item.miner, item=item.number, found=found, receipt=bytes(32), digest=bytes(32))
+
+
+def test_a_seat_that_calls_all_wrong_is_named_before_anything_is_replayed_for_it(
+    played: PlayedWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.commit()
+    played.open()
+    played.report(1, 2)
+    lies = [_made_up(one, WRONG) for one in played.items(3)]
+    lie = played.store.put(reports.made(played.view.round, 3, lies))
+    played.view.screenings.add(seat=3, verifier="V3/v", replays=lie)
+    played.show(1, 2)
+    monkeypatch.setattr(replay, "check", _never)
+    for seat in (1, 2):
+        assert [one.seat for one in played.seat(seat).contradicted(played.view, last=False).false] == [3]
+        found = played.seat(seat).confirmed(played.view, last=False)
+        assert ([one.seat for one in found.false], found.unsound) == ([3], {})
+
+
+def _never(*_: object, **__: object) -> list[object]:
+    raise AssertionError("nothing is replayed")
+
+
+def test_what_is_drawn_for_a_silent_seat_is_replayed_while_its_time_runs_out(
+    played: PlayedWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a seat that stays away does not take the others' time to vote."""
+    played.commit()
+    played.open()
+    played.report(1, 2)
+    played.seat(1).ahead(played.view)
+    played.view.round.seats[:] = [1, 2]
+    played.show(1, 2)
+    monkeypatch.setattr(replay, "check", _never)
+    found = played.seat(1).confirmed(played.view, last=False)
+    assert (found.unsound, found.false) == ({}, ())
 
 
 @pytest.mark.parametrize("data", [None, b"nothing of the kind"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from quorumlearn.nodes.steps import Step, miner_step, verifier_steps
+from quorumlearn.nodes.steps import Step, miner_step, sketched, verifier_steps
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -46,6 +46,35 @@ def test_a_miner_trains_while_the_key_is_made_and_commits_when_it_may() -> None:
     assert miner_step(running(b.KEY), ME, trained=True, ready=False) is None
     assert miner_step(running(b.COMMIT), ME, trained=False, ready=False) is Step.TRAIN
     assert miner_step(running(b.COMMIT), ME, trained=True, ready=False) is Step.COMMIT
+
+
+def test_where_training_is_replayed_it_begins_with_the_round_and_its_trace_is_opened_once() -> None:
+    view = running(b.KEY)
+    view.task.spec.mode = t.RECOMPUTE
+    assert miner_step(view, ME, trained=False, ready=False) is None, "what it draws from is not out"
+    view.round.phase = b.COMMIT
+    assert miner_step(view, ME, trained=False, ready=False) is Step.TRAIN
+    view.round.phase = b.TRACE
+    one = view.submissions.add(miner=ME)
+    assert miner_step(view, ME, trained=True, ready=True) is None, "who has not revealed has nothing to open"
+    one.manifest.miner = ME
+    assert miner_step(view, ME, trained=True, ready=True) is Step.TRACE
+    one.opening.CopyFrom(REF)
+    assert miner_step(view, ME, trained=True, ready=True) is None
+
+
+def test_only_what_was_opened_is_sketched_where_training_is_replayed() -> None:
+    view = running(b.SCREEN)
+    for name in ("a", "b", "c"):
+        view.submissions.add(miner=name)
+    for one in view.submissions[:2]:
+        one.manifest.miner = one.miner
+    view.submissions[0].opening.CopyFrom(REF)
+    assert [one.miner for one in sketched(view)] == ["a", "b"]
+    view.task.spec.mode = t.RECOMPUTE
+    assert [one.miner for one in sketched(view)] == ["a"]
+    view.task.spec.recompute.sealed = True
+    assert [one.miner for one in sketched(view)] == ["a", "b"], "nobody replays there"
 
 
 def test_a_restarted_miner_with_a_journalled_update_does_not_train_again() -> None:

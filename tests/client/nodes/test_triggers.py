@@ -51,7 +51,7 @@ def test_miners_look_when_a_phase_begins_that_has_a_part_for_them() -> None:
         for phase in b.Phase.values()
         if entered([event("blocks:Advance", phase=phase, went_on=True)], FOR_MINERS)  # type: ignore[arg-type]
     }
-    assert begun == {b.KEY, b.COMMIT, b.REVEAL, b.PROPOSE, b.ENDED}
+    assert begun == {b.KEY, b.COMMIT, b.REVEAL, b.TRACE, b.PROPOSE, b.ENDED}
     assert not entered([event("blocks:Commit", phase=b.COMMIT)], FOR_MINERS)
 
 

@@ -129,6 +129,17 @@ def test_pay_by_steps_is_the_weight_for_each_chunk() -> None:
     assert [(found[one].weight, found[one].share) for one in ("M/a", "M/b")] == [(1, 2), (1, 1)]
 
 
+def test_with_a_robust_rule_beside_it_statistics_judge_the_work_that_stands_and_no_other() -> None:
+    made = alone("M/a", "M/b", "M/c", "M/d")
+    made.spec.mode = t.ROBUST_AND_RECOMPUTE
+    for miner, sketch in (("M/a", ONE), ("M/b", ONE * 1.1), ("M/c", ONE), ("M/d", ONE * 1.2)):
+        made.did(miner, sketch=sketch, root=made.submissions[miner].manifest.trace_root)
+    found = made.selected()
+    assert found["M/c"].reason == b.DUPLICATE
+    found = made.selected({"M/a": Unsound(b.WRONG_WORK, "", _proof(made, "M/a"))})
+    assert (found["M/a"].reason, found["M/c"].reason) == (b.WRONG_WORK, b.CONTRIBUTES)
+
+
 # Replicas
 
 PAIRS = [["A/a", "B/a"], ["A/b", "B/b"], ["A/c", "B/c"]]

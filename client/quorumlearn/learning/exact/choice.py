@@ -22,7 +22,7 @@ def exact_training(workload: Workload, *, portable: bool, grid_bits: int) -> Exa
             f"{workload.name}: private training cannot be replayed, for its noise is secret; leave dp_clip and dp_noise out, or publish a "
             "task of mode robust"
         )
-    grid = Grid(grid_bits) if portable else None
+    grid = Grid.of(grid_bits) if portable else None
     with library_of(f"exact training of {workload.name}"):
         from quorumlearn.learning.exact.mnist_plan import MnistPlan
         from quorumlearn.learning.exact.plan import Plan

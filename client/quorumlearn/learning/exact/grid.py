@@ -28,6 +28,7 @@ from quorumlearn.learning.exact.stretch import NearTie
 NOISE_BITS = 38
 LEAST_GRID_BITS, MOST_GRID_BITS = 8, 26
 FOLD = 1 << 10
+_MOST = 2.0**200
 
 Floats = NDArray[np.float64]
 
@@ -74,14 +75,30 @@ class Grid:
     """The multiples of 2^-bits."""
 
     def __init__(self, bits: int) -> None:
-        """WorkloadError unless bits is LEAST_GRID_BITS to MOST_GRID_BITS."""
+        self.bits = bits
+        self._step = 2.0**-bits
+        self._shift = 1.5 * 2.0 ** (52 - bits)  # so that a unit in its last place is the grid's step
+
+    @classmethod
+    def of(cls, bits: int) -> Grid:
+        """What a task may choose. WorkloadError unless bits is LEAST_GRID_BITS to MOST_GRID_BITS."""
         if not LEAST_GRID_BITS <= bits <= MOST_GRID_BITS:
             raise WorkloadError(
                 f"grid_bits {bits}: from {LEAST_GRID_BITS} to {MOST_GRID_BITS} there are grids"
             )
-        self.bits = bits
-        self._step = 2.0**-bits
-        self._shift = 1.5 * 2.0 ** (52 - bits)  # so that a unit in its last place is the grid's step
+        return cls(bits)
+
+    def for_buffer(self, before: float, now: float) -> Grid:
+        """A grid as coarse as a buffer needs whose largest value was `before`, which lies on a grid, and is `now`, which does not yet.
+
+        Running variances of unscaled values are large, and need no more digits for that. The choice is by `before`, which is the same
+        everywhere, but where a buffer has jumped.
+        """
+        fits = NOISE_BITS - 8 - self.bits  # 2^fits and 16 times as much fit this grid
+        size = before if now < 16 * max(before, 2.0**fits) else now
+        if not 2.0**fits <= size < _MOST:
+            return self
+        return Grid(self.bits + fits - math.frexp(size)[1])
 
     def noise(self, what: str, largest: float) -> float:
         """How far from a middle is near, for values up to `largest`. TrainingError if the grid is too fine for them."""

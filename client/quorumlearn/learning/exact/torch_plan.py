@@ -8,8 +8,8 @@ Refused before the first step, with the way out:
    processor to the other and travel with nothing. Where it is not: parameters that are not float32.
 
 Refused in a step: draws from torch's generator that `operations` does not answer, and what computes below float64. Refused after the first
-step: a module that changes its parameters itself. Refused at the end of a stretch: one that changed what does not travel, for whoever begins
-in the middle would not have it.
+step: a module that changes its parameters itself. Refused at the end of a stretch: one that changed what does not travel, for whoever
+begins in the middle would not have it.
 
 In float64 frozen parameters and half precision are as their values are; dropout of an attention is torch's own and refused.
 """

@@ -96,7 +96,12 @@ class SteppedTraining:
         log = TieLog(ties, state.step, until, len(moving.weights))
         receipt = hashlib.sha256(_RECEIPT).digest()
         losses, seen = 0.0, 0
-        with repeatable(), unfilled(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
+        with (
+            np.errstate(over="ignore", invalid="ignore"),  # what is not finite is found and refused
+            repeatable(),
+            unfilled(),
+            self._plan.opened(data, seed, _torch_type(self._type)) as subject,
+        ):
             self._give(subject, moving)
             for step in range(state.step, until):
                 batch = batches.of(step)
@@ -116,7 +121,7 @@ class SteppedTraining:
                 receipt = chained.digest()
                 if on_step is not None:
                     on_step(step + 1, total)
-        if not np.isfinite(moving.weights).all():
+        if not all(np.isfinite(one).all() for one in (moving.weights, *moving.moments.values())):
             raise TrainingError(
                 f"{self._plan.name}: weights are not finite after step {until} of {total}: lower learning_rate"
             )
@@ -171,15 +176,17 @@ class SteppedTraining:
                 raise ModelError(
                     f"{self._plan.name}: {name} is of shape {tuple(buffer.shape)}, and was {shape}; a module must keep its tensors"
                 )
+            was = float(np.abs(kept).max(initial=0.0))
             kept[:] = buffer.detach().reshape(-1).cpu().numpy()
             if self._grid is None:
                 receipt.update(kept)
                 continue
             largest = float(np.abs(kept).max(initial=0.0))
-            noise = self._grid.noise(f"{self._plan.name}: {name} after step {step + 1}", largest)
+            grid = self._grid.for_buffer(was, largest)
+            noise = grid.noise(f"{self._plan.name}: {name} after step {step + 1}", largest)
             for start in range(0, len(kept), BLOCK):
                 part = kept[start : start + BLOCK]
-                part[:] = self._grid.put(part, noise, step, here.start + start, log, receipt, moving.room)
+                part[:] = grid.put(part, noise, step, here.start + start, log, receipt, moving.room)
             with torch.no_grad():
                 buffer.copy_(torch.from_numpy(kept).reshape(shape))
 

@@ -4,6 +4,9 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
 - An item whose t seats have all reported it right, with one receipt and one digest, is right. One of them at least is honest.
 - Any other item is contested: every seat replays it itself and goes by what it finds. So a wrong word decides nothing, and costs whoever
   said it (FALSE_REPLAY): a report that says right, wrong, or that the replay failed, where the replay gives something else.
+- Whose report this seat's own replays contradict, or who was put out for its report, is false. Its word counts no more, and what all
+  others for whom an item is drawn report right is right: of t - 1 false seats at most, each that is found leaves one fewer among them. So
+  a seat that calls everything wrong is accused before anything is replayed for it, and does not keep the others busy.
 - Who does not find an opening in the store says so, and may be right. It is a false report only where this seat had the opening when
   a third of REPLAY was over: from then on it was in the store under this seat's name at least, and others look until two thirds are over.
 - A training of which an item is wrong is WRONG_WORK, by the lowest such item. One whose opening this seat does not find either is
@@ -12,6 +15,8 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
   nothing for or against anybody, and goes by t equal votes of others, of whom one is honest. Only once it may wait no longer it votes
   MISSING_ARTIFACT or UNCONFIRMED, which cost no stake; at once where no seat for whom it was drawn could do more. So a seat's own trouble
   costs no miner its stake.
+- Nor is a replay that failed held against a seat where this one did not find, as early, the chunks that were trained on: their owner may
+  have removed them.
 - Of sealed data a seat may lack a key by its owner's fault or a miner's. There nobody is accused of saying that it cannot tell.
 """
 
@@ -44,9 +49,9 @@ class Replayed:
     claimed: str = ""
 
 
-def contested(items: Iterable[Item], reports: Reports) -> list[Item]:
-    """The items that are not right by the word of all seats for whom they are drawn."""
-    return [one for one in items if not _agreed(one, reports)]
+def contested(items: Iterable[Item], reports: Reports, false: Collection[int] = ()) -> list[Item]:
+    """The items that are not right by the word of all seats for whom they are drawn, but for those that are known to be `false`."""
+    return [one for one in items if not _agreed(one, reports, false)]
 
 
 def false_reports(
@@ -57,8 +62,8 @@ def false_reports(
     *,
     sealed: bool = False,
 ) -> list[Finding]:
-    """The seats whose reports say otherwise than this seat's own replays of contested items, each once. `had_early` are the miners whose
-    openings this seat had when a third of REPLAY was over."""
+    """The seats whose reports say otherwise than this seat's own replays of contested items, each once. `had_early` are the miners of whom
+    the store had the opening and what they trained on, as this seat found, before a third of REPLAY was over."""
     found: dict[int, Finding] = {}
     for one in items:
         mine = own.get(one.key)
@@ -68,22 +73,22 @@ def false_reports(
             said = reports[seat].get(one.key) if seat in reports else None
             if said is None or seat in found or said == mine.replay:
                 continue
-            if said.found == MISSING and (sealed or one.miner not in had_early):
-                continue
-            if said.found == FAILED and sealed:
+            if said.found in (MISSING, FAILED) and (sealed or one.miner not in had_early):
                 continue
             why = f"of item {one.number} of {one.miner} its report says {_said(said)}, a replay gives {_said(mine.replay)}"
             found[seat] = Finding(seat, b.FALSE_REPLAY, why)
     return [found[seat] for seat in sorted(found)]
 
 
-def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]) -> dict[str, Unsound]:
+def unsound(
+    items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed], false: Collection[int] = ()
+) -> dict[str, Unsound]:
     """By miner, the trainings that do not stand, as this seat finds. `own` has its replay of each contested item. Of those that it cannot
     tell of (they are not `sure`) others' votes are to be heard first."""
     found: dict[str, Unsound] = {}
     for one in items:
         known = found.get(one.miner)
-        if _agreed(one, reports) or (known is not None and known.reason == b.WRONG_WORK):
+        if _agreed(one, reports, false) or (known is not None and known.reason == b.WRONG_WORK):
             continue
         mine = own[one.key]
         if mine.replay.found == WRONG:
@@ -117,15 +122,10 @@ def by_votes(view: b.TaskView, miner: str) -> Unsound | Literal["stands"] | None
     return None
 
 
-def _agreed(one: Item, reports: Reports) -> bool:
-    said = [reports[seat].get(one.key) for seat in one.seats if seat in reports]
+def _agreed(one: Item, reports: Reports, false: Collection[int]) -> bool:
+    said = [reports.get(seat, {}).get(one.key) for seat in one.seats if seat not in false]
     first = said[0] if said else None
-    return (
-        first is not None
-        and first.found == RIGHT
-        and len(said) == len(one.seats)
-        and all(other == first for other in said)
-    )
+    return first is not None and first.found == RIGHT and all(other == first for other in said)
 
 
 def _all_said(one: Item, reports: Reports, found: ReplayFinding) -> bool:

@@ -4,7 +4,8 @@ Rules:
 - an opening's size is checked before it is read, and it is parsed strictly. What is wrong with it is its miner's, and a finding
   (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and once its time is over says that it cannot tell;
 - each replay that was done is in the journal, and the report before its digest is on the ledger: restarted, a seat says the same;
-- a replay takes one of the node's places to train at, and ends once nobody waits for it;
+- one replay at a time in a node, beside its trainings, which may be longer than REPLAY; it ends once nobody waits for it;
+- what is drawn for seats that stay silent is replayed before REPLAY is over, or there might be no time for it in SELECT;
 - which openings were there when a third of REPLAY was over is noted, and those that somebody has removed since are shown again.
 """
 
@@ -33,7 +34,7 @@ from quorumlearn.artifacts import (
 )
 from quorumlearn.learning.exact import ExactTraining
 from quorumlearn.nodes import drawn, exactness, exchange, metrics, opening
-from quorumlearn.nodes.chunks import NotGranted
+from quorumlearn.nodes.chunks import UNREADABLE
 from quorumlearn.nodes.committee import confirming, reports
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
@@ -106,27 +107,43 @@ class Replaying:
             )
         return reference_of(stored)
 
+    def ahead(self, view: b.TaskView, overtaken: Callable[[], bool] = never) -> None:
+        """Replay what is drawn for seats that have not reported while REPLAY is nearly over: without their reports all have to. Overtaken
+        once the phase is over."""
+        reported = {one.seat for one in view.screenings if one.HasField("replays")}
+        left = [one for one in drawn.items(view) if not reported.issuperset(one.seats)]
+        self.replayed(view, left, overtaken)
+
     def confirmed(self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool) -> Confirmed:
         """What holds of the round's trainings, once REPLAY has closed. ArtifactMissing, CannotTell and Overtaken as in `report`."""
         if self._confirmed is None:
             items = drawn.items(view)
-            self._show()
-            said, unusable = self._reports(view, items, last)
-            contested = confirming.contested(items, said)
+            said, _ = self._reports(view, items, last)
+            known = self.contradicted(view, last=last)
+            liars = {one.seat for one in known.false if one.seat in said} | _put_out(view)
+            contested = confirming.contested(items, said, liars)
             if contested:
                 log.info("replays what reports leave open", **self._about(view), items=len(contested))
             own = self.replayed(view, contested, overtaken)
             if contested:
                 wrong = _count(own, WRONG)
                 log.info("settled", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
-            false = confirming.false_reports(
-                contested, said, own, self._had_early(view), sealed=self.spec.recompute.sealed
-            )
-            unsound = self._told_by_votes(view, confirming.unsound(items, said, own), last)
+            named = {one.seat for one in known.false}
+            more = [one for one in self._false(view, contested, said, own) if one.seat not in named]
+            unsound = self._told_by_votes(view, confirming.unsound(items, said, own, liars), last)
             alone = Unsound(b.UNCONFIRMED, "too few seats have its numeric profile")
             unsound |= dict.fromkeys(drawn.unconfirmable(view), alone)
-            self._confirmed = Confirmed(unsound, (*unusable, *false))
+            self._confirmed = Confirmed(unsound, (*known.false, *more))
         return self._confirmed
+
+    def contradicted(self, view: b.TaskView, *, last: bool) -> Confirmed:
+        """Whose reports are missing, malformed, or contradicted by what this seat has replayed by now: nothing is replayed for it.
+        ArtifactMissing while a report may still come."""
+        self._show()
+        items = drawn.items(view)
+        said, unusable = self._reports(view, items, last)
+        done = {one.key: known for one in items if (known := self._kept(*one.key)) is not None}
+        return Confirmed({}, (*unusable, *self._false(view, items, said, done)))
 
     def replayed(
         self, view: b.TaskView, items: Iterable[Item], overtaken: Callable[[], bool] = never
@@ -160,7 +177,7 @@ class Replaying:
         _, team = team_of(now, one.miner)
         try:
             data = self.reader.samples(view, team, count)
-        except NotGranted as error:
+        except UNREADABLE as error:
             log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
             return _all(one, numbers, FAILED)
         training, base = self._begun(view)
@@ -174,7 +191,7 @@ class Replaying:
             return _all(one, numbers, WRONG)
         progress = Progress("replays", spec.task_id, now.number, self.me)
         try:
-            with self.workshop.slots:
+            with self.workshop.replays:
                 began, computed = time.monotonic(), time.thread_time()
                 findings = replay.check(
                     plain,
@@ -207,6 +224,16 @@ class Replaying:
         spent, self._cpu_seconds = self._cpu_seconds, 0.0
         return {"cpu_seconds": round(spent, 3)}
 
+    def _false(
+        self,
+        view: b.TaskView,
+        items: Iterable[Item],
+        said: Mapping[int, Report],
+        own: Mapping[Key, Replayed],
+    ) -> list[Finding]:
+        early, sealed = self._had_early(view), self.spec.recompute.sealed
+        return confirming.false_reports(items, said, own, early, sealed=sealed)
+
     def _begun(self, view: b.TaskView) -> tuple[ExactTraining, learning.Model]:
         if self._base is None:
             base = load_public(self.store, self.spec, view.round.base.model)
@@ -214,14 +241,22 @@ class Replaying:
         return self._base
 
     def _look(self, view: b.TaskView, *, early: bool) -> None:
-        """Have a copy of every opening, note which came early, and show again what somebody has removed."""
+        """Have a copy of every opening and of what it was trained on, note which came early, and show again what somebody has removed."""
         for one in drawn.revealed(view):
             if one.HasField("opening"):
                 with contextlib.suppress(ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge, BadReference):
                     data = opening.fetched(self.store, view, one, opening.likely_bytes(self.spec))
                     opening.show_again(self.store, one, data)
-                    if early:
+                    if early and self._has_chunks(view, one):
                         self.journal.put(f"early/{one.miner}", b"1")
+
+    def _has_chunks(self, view: b.TaskView, one: b.Submission) -> bool:
+        """Whether what a miner says to have trained on is in the store, and a copy of it here."""
+        count, (_, team) = _chunks_of(self.spec, view.round, one), team_of(view.round, one.miner)
+        try:
+            return count is not None and self.reader.have(view, team, count)
+        except UNREADABLE:
+            return False
 
     def _had_early(self, view: b.TaskView) -> set[str]:
         miners = [one.miner for one in drawn.revealed(view)]
@@ -283,6 +318,13 @@ class Replaying:
 
     def _about(self, view: b.TaskView) -> dict[str, object]:
         return {"task": self.spec.task_id, "round": view.round.number, "identity": self.me}
+
+
+def _put_out(view: b.TaskView) -> set[int]:
+    """The seats that t others have found to report falsely in this round."""
+    return {
+        one.seat for one in view.misconducts if one.fault == b.FALSE_REPLAY and one.round == view.round.number
+    }
 
 
 def _chunks_of(spec: TaskSpec, now: b.Round, one: b.Submission) -> int | None:

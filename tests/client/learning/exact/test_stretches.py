@@ -11,9 +11,9 @@ import pytest
 import torch
 from quorumlearn.learning import ModelError, Samples, TrainingError, get_workload
 from quorumlearn.learning.exact import ExactTraining, NearTie, State, WrongTie, exact_training
-from torch import Tensor
+from torch import Tensor, nn
 
-from tests.client.learning.exact.modules import SEED, Pictures, begun, pictures, workload
+from tests.client.learning.exact.modules import CLASSES, SEED, SIDE, Pictures, begun, pictures, workload
 from tests.client.learning.exact.played import MIDDLES, play
 
 TOTAL = 12
@@ -142,6 +142,27 @@ def test_trainings_side_by_side_do_not_disturb_each_other() -> None:
         assert list(threads.map(play, ("sgd", "adam"))) == alone
 
 
+@pytest.mark.parametrize("value", [-1.0, 1e30, 1e38])
+def test_a_state_with_absurd_numbers_ends_in_an_error_or_a_state(
+    training: ExactTraining, value: float
+) -> None:
+    """A checkpoint may come from anybody."""
+    data = pictures()
+    state = training.run(training.begin(begun(workload())), data, seed=SEED, total=TOTAL, until=1).end
+    for kind in ("weights", "optimiser"):
+        arrays = getattr(state, kind)
+        for name in arrays:
+            changed = {**arrays, name: np.full_like(arrays[name], value)}
+            wrong = (
+                replace(state, weights=changed) if kind == "weights" else replace(state, optimiser=changed)
+            )
+            try:
+                end = training.run(wrong, data, seed=SEED, total=TOTAL, until=2).end
+            except TrainingError:
+                continue
+            assert all(np.isfinite(one).all() for one in (*end.weights.values(), *end.optimiser.values()))
+
+
 def test_shapes_of_a_state_are_told_beforehand(training: ExactTraining, first: State) -> None:
     end = training.run(first, pictures(), seed=SEED, total=TOTAL, until=1).end
     assert {name: one.shape for name, one in end.weights.items()} == dict(training.weights)
@@ -172,6 +193,24 @@ def test_a_running_variance_below_zero_begins_at_zero(training: ExactTraining) -
     name = "body.1.running_var"
     base[name] = np.array([-1, 0, 1, 2, 3, 4], np.float32)
     assert training.begin(base).weights[name].tolist() == [0, 0, 1, 2, 3, 4]
+
+
+def test_running_statistics_of_unscaled_values_are_kept() -> None:
+    """Their grid is as coarse as they are large, and joins like any other."""
+
+    def net() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(SIDE * SIDE), nn.Linear(SIDE * SIDE, CLASSES))
+
+    of, data = workload(net), pictures()
+    large = Samples(data.inputs.astype(np.float32) * 3e4, data.targets)
+    training = exact_training(of, portable=True, grid_bits=20)
+    first = training.begin(begun(of))
+    whole = training.run(first, large, seed=SEED, total=4, until=4)
+    half = training.run(first, large, seed=SEED, total=4, until=2)
+    assert training.run(half.end, large, seed=SEED, total=4, until=4).end == whole.end
+    variance = whole.end.weights["1.running_var"]
+    assert variance.max() > 2**40
+    assert np.array_equal(variance, np.round(variance))
 
 
 def test_gradients_too_large_for_the_grid_are_refused_with_the_way_out() -> None:
