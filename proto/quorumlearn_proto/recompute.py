@@ -46,6 +46,11 @@ def most_steps(spec: TaskSpec) -> int:
     return spec.recompute.chunk_steps * spec.recompute.chunks_per_miner
 
 
+def least_steps(spec: TaskSpec) -> int:
+    """The fewest steps of a training: those of one chunk where it is paid by its steps. Elsewhere all are paid alike, and so do all."""
+    return spec.recompute.chunk_steps if spec.recompute.pay_by_steps else most_steps(spec)
+
+
 def segments_of(spec: TaskSpec, steps: int) -> int:
     """How many segments a training of so many steps has; the last may be shorter."""
     return -(-steps // spec.recompute.segment_steps)

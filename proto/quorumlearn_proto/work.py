@@ -5,8 +5,10 @@ Rules:
   paid alike.
 - WRONG_WORK names what was replayed, and that must have been drawn: one of the miner's items, and for it these seats.
 - UNCONFIRMED is whom seats cannot replay, for want of its numeric profile or of what it takes, or with whom not more than half of its
-  team agrees. Of a replay that fails t seats say so, and nothing on the ledger; where nobody replays, the ledger sees it.
-- Nobody CONTRIBUTES whom neither seats could replay nor more than half of its team, of several, confirms.
+  team agrees. Of a replay that fails t seats say so, and nothing on the ledger. Where nobody replays, nobody is UNCONFIRMED whose team
+  mate contributes with the same root and steps.
+- Where seats replay, nobody CONTRIBUTES whom fewer than t of them could replay: two in league would name a profile that no seat has. Where
+  they do not, nobody whom not more than half of its team confirms, of two organisations at least.
 - Where the task pays by steps, a share is the weight for each chunk trained on. Other tasks pay by weight.
 """
 
@@ -70,9 +72,15 @@ def same_work(now: Round, manifests: Manifests, miner: str) -> list[str]:
 
 
 def confirmed(now: Round, manifests: Manifests, miner: str) -> bool:
-    """Whether more than half of a miner's team has done its work."""
+    """Whether more than half of a miner's team has done its work, and not those of one organisation alone."""
     _, team = team_of(now, miner)
-    return 2 * len(same_work(now, manifests, miner)) > len(team.miners)
+    return agree(same_work(now, manifests, miner), len(team.miners))
+
+
+def agree(miners: Sequence[str], members: int) -> bool:
+    """Whether these of a team of so many members confirm each other's work: they are more than half of it, and of two organisations at
+    least, since one could make up the work of all its miners."""
+    return 2 * len(miners) > members and len({miner.partition("/")[0] for miner in miners}) > 1
 
 
 def _fault(
@@ -96,7 +104,7 @@ def _fault(
     if one.reason == Reason.WRONG_WORK:
         return _proof_fault(spec, now, one, manifests[one.miner], profiles)
     if one.reason == Reason.UNCONFIRMED:
-        return _unconfirmed_fault(spec, now, one.miner, manifests)
+        return _unconfirmed_fault(spec, now, one.miner, contributing, manifests)
     return ""
 
 
@@ -112,29 +120,27 @@ def _contribution_fault(
     twice = next((other for other in team.miners if other in contributing and other != one.miner), None)
     if twice is not None:
         return f"contributes, and {twice} of its team does: one of a team at most"
-    if not _replayable(spec, manifests[one.miner], profiles) and not _by_replicas(
-        spec, now, manifests, one.miner
-    ):
-        return "contributes, and neither can t seats replay it nor has more than half of its team the same root and steps"
+    if replays(spec) and not _replayable(spec, manifests[one.miner], profiles):
+        return "contributes, and fewer than t seats have its numeric profile: nobody could replay it"
+    if not replays(spec) and not confirmed(now, manifests, one.miner):
+        return "contributes, and not more than half of its team, of two organisations at least, has the same root and steps"
     due = share_due(spec, one.weight, manifests[one.miner].steps)
     return "" if one.share == due else f"has a share of {one.share}: {due}, by its weight and steps"
 
 
-def _unconfirmed_fault(spec: TaskSpec, now: Round, miner: str, manifests: Manifests) -> str:
-    if not replays(spec) and confirmed(now, manifests, miner):
-        return "is UNCONFIRMED, and more than half of its team has the same root and steps"
+def _unconfirmed_fault(
+    spec: TaskSpec, now: Round, miner: str, contributing: Mapping[str, Verdict], manifests: Manifests
+) -> str:
+    """The same root and steps are not the same update: of that only seats know, so a team of one root may be unconfirmed as a whole."""
+    mate = next((one for one in same_work(now, manifests, miner) if one in contributing), None)
+    if not replays(spec) and mate is not None:
+        return f"is UNCONFIRMED, and {mate} of its team contributes with the same root and steps"
     return ""
 
 
 def _replayable(spec: TaskSpec, manifest: Manifest, profiles: Mapping[int, str]) -> bool:
     """Whether t seats can replay a training."""
-    return (
-        replays(spec) and len(seats_of_profile(spec, manifest.profile, profiles)) >= spec.committee.threshold
-    )
-
-
-def _by_replicas(spec: TaskSpec, now: Round, manifests: Manifests, miner: str) -> bool:
-    return spec.recompute.replicas > 1 and confirmed(now, manifests, miner)
+    return len(seats_of_profile(spec, manifest.profile, profiles)) >= spec.committee.threshold
 
 
 def _proof_fault(

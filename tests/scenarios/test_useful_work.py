@@ -59,6 +59,10 @@ def miners_each() -> int:
 
 @pytest.fixture(scope="module")
 def held(stage: Stage) -> Path:
+    return published(stage)
+
+
+def published(stage: Stage) -> Path:
     """The task's data, in chunks in the store."""
     random = np.random.default_rng(1)
     inputs = random.normal(size=(CHUNKS * SAMPLES, 2)).astype(np.float32)

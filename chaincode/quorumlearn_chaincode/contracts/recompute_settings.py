@@ -22,7 +22,8 @@ MAX_STEPS = 100_000_000
 MAX_SEGMENTS = 256
 """Drawn of one training."""
 MAX_REPLICAS = 8
-GRID_BITS = (8, 40)
+GRID_BITS = (8, 26)
+"""Those in which training knows near ties apart (quorumlearn.learning.exact.grid)."""
 PLAIN_RULE = "mean"
 """What a task goes by that keeps out nobody whose work stands."""
 _NAMES = {value: name for name, value in Exactness.items()}

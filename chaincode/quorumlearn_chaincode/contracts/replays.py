@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from quorumlearn_proto.block_pb2 import Grant, Manifest, Phase, Round, Screening
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.protocol import ROUND
-from quorumlearn_proto.recompute import most_steps, recomputes, replays
+from quorumlearn_proto.recompute import least_steps, most_steps, recomputes, replays
 from quorumlearn_proto.task_pb2 import Exactness, TaskSpec
 
 from .arguments import artifact, bad, digest, record, shown, task_id
@@ -52,8 +52,8 @@ def post_replay(call: Call, name: str, number: str, text: str) -> None:
 
 
 def grant(call: Call, name: str, number: str, text: str) -> None:
-    """Name the keys of the round's chunks. With them COMMIT begins anew, so that there is time to train; others may take their place
-    until somebody has committed, and then nobody is absent."""
+    """Name the keys of the round's chunks, once. With them COMMIT begins anew, so that there is time to train. Others in their place could
+    name another list of chunks: then what miners have trained on the first, honestly, is not what seats replay."""
     task = call.task(task_id(name))
     if call.actor != task.owner:
         raise Refusal(Code.NOT_THE_OWNER, f"only {task.owner} gives the keys of {name}")
@@ -62,13 +62,10 @@ def grant(call: Call, name: str, number: str, text: str) -> None:
     round_ = round_in(call, name, number)
     if call.is_over(round_.deadline_ms):
         raise Refusal(Code.WRONG_PHASE, f"the time of COMMIT in round {number} of {name} is over")
+    if call.ledger.get(GRANTS, name, round_.number) is not None:
+        raise Refusal(Code.ALREADY_POSTED, f"the keys of round {number} of {name} have been given")
     given = Grant(task_id=name, round=round_.number, keys=artifact("keys", record(ArtifactRef, text)))
-    if call.ledger.get(GRANTS, name, round_.number) is None:
-        renew(call, task, round_)
-    elif call.submissions(round_):
-        raise Refusal(Code.WRONG_PHASE, f"miners have committed by the keys of round {number} of {name}")
-    else:
-        given.replaced = True
+    renew(call, task, round_)
     call.ledger.put(GRANTS, given, name, round_.number)
     call.event.shown.append(given.keys)
 
@@ -97,11 +94,14 @@ def check_training(spec: TaskSpec, manifest: Manifest) -> None:
                 )
         return
     digest("the manifest's trace_root", manifest.trace_root)
-    each, most = spec.recompute.chunk_steps, most_steps(spec)
-    if not each <= manifest.steps <= most or manifest.steps % each:
-        raise bad(
-            f"the manifest's steps is {manifest.steps}: a multiple of {each}, the steps of a chunk, up to {most}"
+    each, least, most = spec.recompute.chunk_steps, least_steps(spec), most_steps(spec)
+    if not least <= manifest.steps <= most or manifest.steps % each:
+        allowed = (
+            f"a multiple of {each}, the steps of a chunk, up to {most}"
+            if least < most
+            else f"{most}, since all are paid alike in this task"
         )
+        raise bad(f"the manifest's steps is {manifest.steps}: {allowed}")
     if spec.recompute.exactness == Exactness.PROFILE:
         digest("the manifest's profile", manifest.profile)
     elif manifest.profile:

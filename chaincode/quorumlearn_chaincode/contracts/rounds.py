@@ -261,11 +261,8 @@ def _closing(call: Call, task: Task, round_: Round, expired: bool) -> Closing | 
 
 
 def _waits_for_keys(call: Call, spec: TaskSpec, round_: Round) -> bool:
-    """Whether the owner of sealed data has given the round's miners no keys, or others than it had first."""
-    if not spec.recompute.sealed:
-        return False
-    grant = call.ledger.get(GRANTS, round_.task_id, round_.number)
-    return grant is None or grant.replaced
+    """Whether the owner of sealed data has given the round's miners no keys."""
+    return spec.recompute.sealed and call.ledger.get(GRANTS, round_.task_id, round_.number) is None
 
 
 def _apply(call: Call, task: Task, state: TaskState, round_: Round, closing: Closing) -> None:

@@ -20,7 +20,7 @@ identities:
   - user: miner1                                               # the folder users/miner1; the account is the certificate's
     role: miner
     tasks: ["mnist-*"]                                       # which tasks it joins
-    # chunks: 2                                                # where training is replayed: on so many of its chunks at most
+    # chunks: 2                                                # where replayed training is paid by steps: on so many of its chunks at most
     # leaves: ["mnist-1"]                                      # a verifier: whose committees it leaves, and takes no seat in
     part: ""                                                   # its part of the data, in the workload's own words
     shard: iid:0/8@7                                             # and of that one share, if samples are dealt out
@@ -80,7 +80,9 @@ class IdentityConfig(CredentialSettings):
     part: str = ""
     shard: str | None = None
     chunks: int | None = Field(
-        None, ge=1, description="of those it is assigned, where training is replayed; all by default"
+        None,
+        ge=1,
+        description="of those it is assigned, where replayed training is paid by steps; all by default, and in other tasks",
     )
     behaviour: str = "honest"
 

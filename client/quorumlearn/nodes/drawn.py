@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.recompute import drawn_items, replayers, replays
-from quorumlearn_proto.work import confirmed
 
 from quorumlearn.nodes import steps
 
@@ -57,18 +56,11 @@ def confirmable(view: b.TaskView, profile: str) -> bool:
 
 
 def unconfirmable(view: b.TaskView) -> list[str]:
-    """The miners whose opened trainings too few seats can replay, and that no replicas confirm either."""
+    """The miners whose opened trainings too few seats can replay."""
     if not replays(view.task.spec):
         return []
     shown = [one for one in revealed(view) if one.HasField("opening")]
-    manifests = {one.miner: one.manifest for one in view.submissions if one.HasField("manifest")}
-    alone = view.task.spec.recompute.replicas < 2
-    return [
-        one.miner
-        for one in shown
-        if not confirmable(view, one.manifest.profile)
-        and (alone or not confirmed(view.round, manifests, one.miner))
-    ]
+    return [one.miner for one in shown if not confirmable(view, one.manifest.profile)]
 
 
 def items_of(view: b.TaskView, one: b.Submission) -> list[Item]:

@@ -168,7 +168,10 @@ class RecomputePart(_Strict):
         False,
         description="of sealed data: the committee reads them too, and replays; otherwise replicas confirm each other",
     )
-    pay_by_steps: bool = Field(False, description="who trains on some of its chunks only is paid for those")
+    pay_by_steps: bool = Field(
+        False,
+        description="miners may train on some of their chunks only, and are paid for those; otherwise all train on all, and are paid alike",
+    )
 
 
 class TimeoutsPart(_Strict):

@@ -63,7 +63,8 @@ class Reader(Protocol):
 
 @dataclass
 class Tracer:
-    """One identity's trainings in one task that is replayed. `chunks`: it trains on so many of its team's at most; None: on all."""
+    """One identity's trainings in one task that is replayed. `chunks`: where pay is by steps it trains on so many of its team's at
+    most; None: on all."""
 
     me: str
     store: ArtifactStore
@@ -176,7 +177,9 @@ class Tracer:
                 "confirm its training; run the node where processor and torch are those of the committee"
             )
         _, team = team_of(now, self.me)
-        count = min(len(team.chunks), self.chunks or len(team.chunks))
+        count = len(team.chunks)
+        if self.chunks is not None and spec.recompute.pay_by_steps:
+            count = min(count, self.chunks)
         base = load_public(self.store, spec, now.base.model)
         data = self.reader.samples(view, team, count)
         return exactness.work_of(spec, now, self.me, base, data, training, count)

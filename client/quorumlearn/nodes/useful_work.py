@@ -4,9 +4,10 @@ ledger's part of it).
 Rules:
 - a verdict on the work comes before one on the sketch, but who sent what is no ciphertext is MALFORMED, which costs stake, unless it is
   WRONG_WORK too;
-- exact work is equal work: members of a team with one root, one number of steps and one sketch have done the same. Where more than half of
-  the team has, the first of them by lot from the beacon CONTRIBUTES, and the others are its REPLICAs: no weight, and paid alike. Whoever
-  differs from them is UNCONFIRMED or, with their root and another sketch, a FALSE_CLAIM;
+- exact work is equal work: members of a team with one root, one number of steps and one sketch have done the same. Where more than half
+  of the team has, of two organisations at least, the first of them by lot from the beacon CONTRIBUTES, and the others are its REPLICAs:
+  no weight, and paid alike. Whoever differs from them is UNCONFIRMED or, with their root and another sketch, a FALSE_CLAIM. Without such a
+  half nobody's claim is false: a mate that keeps its update to itself, or sends another, costs who did the work no standing;
 - where no such half agrees, the work counts only of whom seats have replayed, and only if nobody of the team with as many steps has other
   work: of two that differ one is false, and nobody can say which. So replicas are to train on as many chunks as each other;
 - where seats replay, they replay every replica by its own draws: a team's work is looked at once a member;
@@ -16,7 +17,6 @@ Rules:
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.classes import share_of
 from quorumlearn_proto.recompute import replays
 from quorumlearn_proto.task_pb2 import TaskSpec
-from quorumlearn_proto.work import confirmed, share_due
+from quorumlearn_proto.work import agree, share_due
 
 from quorumlearn import robust
 
@@ -67,20 +67,19 @@ def one_of_each_team(
     """The miners whose sketches are judged, in the round's order: of each team one at most. `sketches` (k,) are of those whose work
     stands; the verdicts on their mates are filled in."""
     chosen: set[str] = set()
-    manifests = {who: one.manifest for who, one in submissions.items() if one.HasField("manifest")}
     for team in now.teams:
         members = sorted(
             (one for one in team.miners if one in sketches), key=lambda one: lot(now.beacon, one)
         )
         works = {one: _work(submissions[one], sketches[one]) for one in members}
-        agreed = _agreed(list(works.values()), len(team.miners), replayed=replays(spec))
+        agreed = _agreed(works, len(team.miners), replayed=replays(spec))
         for one in members:
             if works[one] == agreed:
                 if chosen.isdisjoint(team.miners):
                     chosen.add(one)
                 else:
                     verdicts[one] = b.Verdict(miner=one, reason=b.REPLICA)
-            elif confirmed(now, manifests, one):
+            elif agreed is not None and works[one][:2] == agreed[:2]:
                 verdicts[one] = b.Verdict(
                     miner=one, reason=b.FALSE_CLAIM, detail="its team's work has another sketch"
                 )
@@ -139,15 +138,15 @@ def _work(one: b.Submission, sketch: Sketch) -> Work:
     return one.manifest.trace_root, one.manifest.steps, (sketch + 0.0).tobytes()
 
 
-def _agreed(works: Sequence[Work], members: int, *, replayed: bool) -> Work | None:
+def _agreed(works: Mapping[str, Work], members: int, *, replayed: bool) -> Work | None:
     """The work of a team of so many members, of which these stand; None if it has none."""
-    for work, count in Counter(works).items():
-        if 2 * count > members:
+    for work in works.values():
+        if agree([one for one, other in works.items() if other == work], members):
             return work
     if not replayed or not works:
         return None
-    most = max(steps for _, steps, _ in works)
-    longest = {work for work in works if work[1] == most}
+    most = max(steps for _, steps, _ in works.values())
+    longest = {work for work in works.values() if work[1] == most}
     return longest.pop() if len(longest) == 1 else None
 
 

@@ -27,6 +27,7 @@ from quorumlearn.replay.chunks import (
 from quorumlearn.replay.errors import ChunkError, ReplayError, SealError, StateError, TraceError
 from quorumlearn.replay.sealed import KEY_BYTES, SEALED_MORE, Place, new_key, open_chunk, seal_chunk
 from quorumlearn.replay.states import Checkpoint, checkpoint_of
+from quorumlearn.replay.steadiness import steady
 from quorumlearn.replay.trace import MOST_KEPT_BYTES, Committed, Keeping, Trace, train
 from quorumlearn.replay.work import Work, steps_of, update_of, work_of
 
@@ -61,6 +62,7 @@ __all__ = [
     "new_key",
     "open_chunk",
     "seal_chunk",
+    "steady",
     "steps_of",
     "to_bytes",
     "train",

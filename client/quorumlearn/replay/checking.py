@@ -108,8 +108,20 @@ def check(
         opened = _Opened.read(opening, submission, work, drawn)
     except _Wrong as wrong:
         return [Finding(item, Outcome.WRONG, b"", "", "", str(wrong)) for item in items]
-    step = _OnStep(on_step)
+    step = Watched(on_step)
     return [opened.find(item, parameters, beacon, step) for item in items]
+
+
+def opened_segment(
+    opening: bytes, submission: Submission, work: Work, drawn: Sequence[int], item: int
+) -> tuple[State, tuple[NearTie, ...]] | None:
+    """From where, and by which near ties, a segment is replayed; None if its opening is none."""
+    try:
+        opened = _Opened.read(opening, submission, work, drawn)
+        segment = opened.segments[item]
+        return opened.start(segment), ties_from_bytes(segment.ties)
+    except (_Wrong, StateError):
+        return None
 
 
 class _Wrong(Exception):
@@ -127,7 +139,7 @@ class _Claimed:
     digest: str = ""
 
 
-class _OnStep:
+class Watched:
     """Calls a seat's `on_step`, and knows again what that raises."""
 
     def __init__(self, on_step: OnStep | None) -> None:
@@ -177,7 +189,7 @@ class _Opened:
             raise _Wrong("the manifest's trace_root is not hexadecimal") from None
         return _Opened(work, submission, root, {one.number: one for one in opening.segments}, opening)
 
-    def find(self, item: int, parameters: ckks.Parameters, beacon: bytes, on_step: _OnStep) -> Finding:
+    def find(self, item: int, parameters: ckks.Parameters, beacon: bytes, on_step: Watched) -> Finding:
         """What there is to say of one item."""
         claimed = _Claimed()
         try:
@@ -193,7 +205,7 @@ class _Opened:
                 item, Outcome.FAILED, b"", claimed.digest, "", "this machine has too little memory"
             )
 
-    def _segment(self, item: int, claimed: _Claimed, on_step: _OnStep) -> Finding:
+    def _segment(self, item: int, claimed: _Claimed, on_step: Watched) -> Finding:
         segment, work = self.segments[item], self.work
         profile, own = self.submission.manifest.profile, work.training.profile
         if own and own != profile:
@@ -202,7 +214,7 @@ class _Opened:
         claimed.digest = end.digest.hex()
         if end.ties != hashlib.sha256(segment.ties).digest():
             raise _Wrong("the log of near ties is not the one that its checkpoint says")
-        start = self._start(segment)
+        start = self.start(segment)
         try:
             ties = ties_from_bytes(segment.ties)
         except StateError as error:
@@ -236,7 +248,8 @@ class _Opened:
         outcome = Outcome.RIGHT if right else Outcome.WRONG
         return Finding(work.last_item, outcome, receipt, claimed.digest, replayed, reason)
 
-    def _start(self, segment: OpenedSegment) -> State:
+    def start(self, segment: OpenedSegment) -> State:
+        """The checkpoint that a segment starts from."""
         work, number = self.work, segment.number - 1
         if number == 0:
             if segment.HasField("start"):
@@ -265,7 +278,7 @@ class _Replayed:
     """A replay, and whose fault it is if it dies."""
 
     work: Work
-    on_step: _OnStep
+    on_step: Watched
 
     def run(self, start: State, item: int, ties: Sequence[NearTie]) -> Stretch:
         """Replay a segment. _Wrong if its log or its start is at fault, _Died if this seat is."""
@@ -292,6 +305,17 @@ class _Replayed:
         if error is self.on_step.raised:
             raise error
         said = f"{type(error).__name__}: {str(error)[:200]}"
-        if isinstance(error, MemoryError | OSError):
+        if _is_machines(error):
             raise _Died(f"this machine failed: {said}") from None
         return said
+
+
+def _is_machines(error: BaseException | None) -> bool:
+    """Whether memory or files were wanting, also where a workload's code met it first. Torch says it with a RuntimeError."""
+    while error is not None:
+        if isinstance(error, MemoryError | OSError):
+            return True
+        if isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error):
+            return True
+        error = error.__cause__
+    return False

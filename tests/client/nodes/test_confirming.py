@@ -11,8 +11,10 @@ from quorumlearn.nodes.committee.confirming import (
     Replayed,
     by_votes,
     contested,
+    contradicted,
     false_reports,
     unsound,
+    without_edges,
 )
 from quorumlearn.nodes.committee.reports import FAILED, Report
 from quorumlearn.nodes.drawn import Item
@@ -179,5 +181,55 @@ def test_whatever_one_seat_says_an_honest_one_is_never_named_and_honest_work_sta
     left = contested(ITEMS, reports)
     assert {one.seat for one in false_reports(left, reports, mine, {MINER} if early else ())} <= {1}
     assert unsound(ITEMS, reports, mine) == {}
-    if any(found == WRONG or (found == RIGHT and not true) for found, true in lies.values()):
-        assert {one.seat for one in false_reports(left, reports, mine, ())} == {1}
+    if any(found in (WRONG, FAILED) or (found == RIGHT and not true) for found, true in lies.values()):
+        assert {one.seat for one in false_reports(left, reports, mine, (MINER, "M/b"))} == {1}
+
+
+def test_of_an_item_on_an_edge_a_seat_that_finds_it_wrong_cannot_tell() -> None:
+    mine = own(entry(ITEMS[0], WRONG), entry(ITEMS[1], WRONG), entry(ITEMS[2]))
+    told = without_edges(mine, {one.key for one in ITEMS} - {ITEMS[1].key})
+    assert [one.replay.found for one in told.values()] == [FAILED, WRONG, RIGHT]
+    alone = {ITEMS[0].key: told[ITEMS[0].key]}
+    found = unsound(ITEMS[:1], said({(1, 0): entry(ITEMS[0], WRONG)}), alone)
+    assert (found[MINER].reason, found[MINER].sure) == (b.UNCONFIRMED, False)
+    assert false_reports(ITEMS[:1], said(), alone, (MINER,)) == []
+
+
+def test_nobody_is_accused_of_calling_wrong_for_another_reason_what_is_wrong() -> None:
+    reports = said({(1, 0): entry(ITEMS[0], WRONG, receipt=OTHER), (2, 0): entry(ITEMS[0], WRONG)})
+    mine = own(entry(ITEMS[0], WRONG))
+    assert false_reports(ITEMS[:1], reports, mine, ()) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "does"),
+    [
+        (entry(ITEMS[0]), False),
+        (entry(ITEMS[0], MISSING), False),
+        (entry(ITEMS[0], FAILED), False),
+        (entry(ITEMS[0], WRONG), True),
+        (entry(ITEMS[0], digest=OTHER), True),
+    ],
+)
+def test_another_replay_contradicts_ones_own(one: Replay, does: bool) -> None:
+    assert contradicted(ITEMS[0], said({(1, 0): one}), entry(ITEMS[0])) is does
+
+
+def test_what_is_wrong_to_both_contradicts_nobody() -> None:
+    reports = said({(1, 0): entry(ITEMS[0], WRONG, digest=OTHER), (2, 0): entry(ITEMS[0], WRONG)})
+    assert not contradicted(ITEMS[0], reports, entry(ITEMS[0], WRONG))
+
+
+def test_an_opening_that_is_held_back_until_replay_is_over_makes_nobody_replay_and_wins_nothing() -> None:
+    held_back = said({(1, 0): entry(ITEMS[0], MISSING), (2, 0): entry(ITEMS[0], MISSING)})
+    assert contested(ITEMS, held_back) == []
+    found = unsound(ITEMS, held_back, {})
+    assert {miner: (one.reason, one.sure) for miner, one in found.items()} == {
+        MINER: (b.MISSING_ARTIFACT, True)
+    }
+
+
+def test_an_item_that_one_has_not_found_and_another_has_not_reported_is_replayed() -> None:
+    reports = said({(1, 0): entry(ITEMS[0], MISSING)})
+    del reports[2]
+    assert ITEMS[0] in contested(ITEMS, reports)

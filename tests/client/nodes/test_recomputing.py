@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from quorumlearn.learning import WorkloadError
+from quorumlearn.learning.exact import LEAST_GRID_BITS, MOST_GRID_BITS
 from quorumlearn.nodes import taskfile
 from quorumlearn.nodes.config import ConfigError
 from quorumlearn.nodes.recomputing import SEGMENTS
 from quorumlearn.nodes.replaycosts import replay_costs
+from quorumlearn_chaincode.contracts.recompute_settings import GRID_BITS
 from quorumlearn_chaincode.contracts.specification import check_bounds
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef
@@ -80,6 +82,11 @@ def test_no_training_ends_in_a_segment_of_one_step(tmp_path: Path, samples: int)
     steps = made.recompute.chunk_steps
     assert all(chunks * steps % made.recompute.segment_steps != 1 for chunks in range(1, 8))
     assert segments_of(made, most_steps(made)) <= SEGMENTS
+
+
+def test_the_ledger_takes_the_grids_that_nodes_can_train_on() -> None:
+    """Otherwise a task would be joined that honest miners cannot train, and no seat replay."""
+    assert (LEAST_GRID_BITS, MOST_GRID_BITS) == GRID_BITS
 
 
 def test_a_profile_has_no_grid(tmp_path: Path) -> None:

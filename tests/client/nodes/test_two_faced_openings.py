@@ -3,6 +3,7 @@ right, and t of them have an honest seat slashed for a false report."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,7 @@ def read_by_seats(held: DataSet, box: bytes) -> list[bytes | None]:
     found: list[bytes | None] = []
     for seat, verifier in SEATS.items():
         try:
-            found.append(
-                opening.opened(view, one, data, lambda verifier=verifier: held.privates[verifier], seat)
-            )
+            found.append(opening.opened(view, one, data, partial(held.privates.__getitem__, verifier), seat))
         except opening.NoOpening:
             found.append(None)
     return found
@@ -82,5 +81,5 @@ def test_an_honest_opening_is_read_by_every_seat(held: DataSet) -> None:
     data = opening.sealed(view, ME, b"a trace")
     one = b.Submission(task_id=TASK, round=1, miner=ME, opening=reference_of(data))
     for seat, verifier in SEATS.items():
-        read = opening.opened(view, one, data, lambda verifier=verifier: held.privates[verifier], seat)
+        read = opening.opened(view, one, data, partial(held.privates.__getitem__, verifier), seat)
         assert read == b"a trace"

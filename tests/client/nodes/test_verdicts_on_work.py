@@ -209,6 +209,50 @@ def test_another_update_behind_the_same_root_is_a_false_claim() -> None:
     assert {found[one].reason for one in team[:2]} == {b.CONTRIBUTES, b.REPLICA}
 
 
+@pytest.mark.parametrize("lie", [b.MISSING_ARTIFACT, b.MALFORMED, TWO], ids=str)
+def test_a_mate_of_the_same_root_that_sends_nothing_or_another_update_costs_no_standing(
+    lie: Sketch | Reason,
+) -> None:
+    """It has trained, or has the root of who has, and would have its honest mate called a liar for it."""
+    made = pairs(sealed=True)
+    made.did("B/a", f"{0:064x}", lie)
+    found = made.selected()
+    assert found["A/a"].reason == b.UNCONFIRMED
+    assert {found[one].reason for one in PAIRS[1]} == {b.CONTRIBUTES, b.REPLICA}
+
+
+def test_an_organisation_alone_confirms_nothing() -> None:
+    """Its miners can have made up the same work, and nobody replays it."""
+    teams = [["A/a", "A/b"], ["A/c", "B/c"], ["C/a", "B/b"]]
+    made = Round(spec_of(2, sealed=True), teams)
+    for place, team in enumerate(teams):
+        for miner in team:
+            made.did(miner, f"{place:064x}", ONE * (place + 1))
+    found = made.selected()
+    assert {found[one].reason for one in teams[0]} == {b.UNCONFIRMED}
+    assert all(found[one].reason in (b.CONTRIBUTES, b.REPLICA) for team in teams[1:] for one in team)
+
+
+def test_two_of_three_are_no_majority_if_one_organisation_has_both() -> None:
+    teams = [["A/a", "A/b", "B/a"], ["A/c", "B/c", "C/c"], ["A/d", "B/d", "C/d"]]
+    made = Round(spec_of(3, sealed=True), teams)
+    for place, team in enumerate(teams):
+        for miner in team:
+            made.did(miner, f"{place:064x}", ONE * (place + 1))
+    made.did("B/a", OTHER, TWO)
+    found = made.selected()
+    assert {found[one].reason for one in teams[0]} == {b.UNCONFIRMED}
+
+
+def test_what_one_organisation_has_done_twice_counts_where_seats_replay_it() -> None:
+    made = Round(spec_of(2), [["A/a", "A/b"], ["A/c", "B/c"]])
+    for place, team in enumerate([["A/a", "A/b"], ["A/c", "B/c"]]):
+        for miner in team:
+            made.did(miner, f"{place:064x}", ONE * (place + 1))
+    found = made.selected()
+    assert {found[one].reason for one in ("A/a", "A/b")} == {b.CONTRIBUTES, b.REPLICA}
+
+
 def test_replicas_share_the_fate_of_the_mate_that_is_judged() -> None:
     made = pairs()
     for miner in PAIRS[0]:

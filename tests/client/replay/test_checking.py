@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quorumlearn.learning.errors import TrainingError
 from quorumlearn.learning.exact import NearTie, State
+from quorumlearn.learning.own_code import own_code
 from quorumlearn.replay import Committed, Finding, Outcome, checkpoint_of, tensors
 from quorumlearn.replay.checking import most_opening_bytes
 from quorumlearn.replay.states import MOST_TIES
@@ -206,7 +209,32 @@ def test_a_training_that_dies_from_the_base_too_is_the_seats_misfortune(honest: 
             found[0].record(MINER)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), OSError("disk"), PermissionError("file")], ids=repr)
+def of_torch() -> RuntimeError:
+    """What torch raises where memory is wanting: 2^60 bytes are nowhere."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    return caught.value
+
+
+def in_a_workload(error: Exception) -> TrainingError:
+    """As it comes out of a user's module."""
+    with pytest.raises(TrainingError) as caught, own_code("w", "the module", "lower batch_size"):
+        raise error
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError("disk"),
+        PermissionError("file"),
+        of_torch(),
+        in_a_workload(MemoryError()),
+        in_a_workload(of_torch()),
+    ],
+    ids=lambda one: type(one).__name__,
+)
 def test_what_the_machine_lacks_is_the_seats_misfortune(honest: Party, error: Exception) -> None:
     seat = work(training=Dying(error=error, at=9))
     found = checked(honest.opening(), honest.submission(), seat)

@@ -194,8 +194,8 @@ def _closed(round_: b.Round, phase: b.Phase) -> bool:
 def _absences(record: Record, view: b.TaskView) -> Iterator[Finding]:
     now, submitted = view.round, {one.miner for one in view.submissions}
     due = {miner for miner in now.miners if miner not in submitted} if _closed(now, b.COMMIT) else set()
-    if record.spec.recompute.sealed and (view.grant.replaced or not view.HasField("grant")):
-        due = set()  # without keys, or with others than it had first, nobody could be asked to train
+    if record.spec.recompute.sealed and not view.HasField("grant"):
+        due = set()  # without keys nobody could be asked to train
     due |= _withheld(view) | _unopened(view)
     due |= {one.miner for one in now.selection.verdicts if one.reason == b.MISSING_ARTIFACT}
     if [one.phase for one in now.times] == [b.KEY, b.ENDED]:  # it has asked nobody, and is no break in a row

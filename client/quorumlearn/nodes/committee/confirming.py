@@ -2,6 +2,8 @@
 
 Reports were fixed by digest before any was shown, and an item's receipt is known to nobody who has not replayed it. Rules:
 - An item whose t seats have all reported it right, with one receipt and one digest, is right. One of them at least is honest.
+- One whose t seats have all not found its opening is missing, whatever is in the store by now: a miner that held it back until REPLAY was
+  over would have every seat replay it, each round, at no cost.
 - Any other item is contested: every seat replays it itself and goes by what it finds. So a wrong word decides nothing, and costs whoever
   said it (FALSE_REPLAY): a report that says right, wrong, or that the replay failed, where the replay gives something else.
 - Whose report this seat's own replays contradict, or who was put out for its report, is false. Its word counts no more, and what all
@@ -17,6 +19,8 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
   costs no miner its stake.
 - Nor is a replay that failed held against a seat where this one did not find, as early, the chunks that were trained on: their owner may
   have removed them.
+- Where a replay stands on an edge (quorumlearn.replay.steadiness) processors differ, and each is right. Nobody is accused for such an item,
+  and WRONG_WORK is not said of it: the seat cannot tell. Nor is anybody accused of calling wrong for another reason what is wrong.
 - Of sealed data a seat may lack a key by its owner's fault or a miner's. There nobody is accused of saying that it cannot tell.
 """
 
@@ -24,7 +28,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from quorumlearn_proto import block_pb2 as b
@@ -50,8 +54,9 @@ class Replayed:
 
 
 def contested(items: Iterable[Item], reports: Reports, false: Collection[int] = ()) -> list[Item]:
-    """The items that are not right by the word of all seats for whom they are drawn, but for those that are known to be `false`."""
-    return [one for one in items if not _agreed(one, reports, false)]
+    """The items that are not right, or missing, by the word of all seats for whom they are drawn, but for those that are known to be
+    `false`."""
+    return [one for one in items if not (_agreed(one, reports, false) or _held_back(one, reports))]
 
 
 def false_reports(
@@ -71,13 +76,37 @@ def false_reports(
             continue
         for seat in one.seats:
             said = reports[seat].get(one.key) if seat in reports else None
-            if said is None or seat in found or said == mine.replay:
+            if (
+                said is None
+                or seat in found
+                or said == mine.replay
+                or said.found == mine.replay.found == WRONG
+            ):
                 continue
             if said.found in (MISSING, FAILED) and (sealed or one.miner not in had_early):
                 continue
             why = f"of item {one.number} of {one.miner} its report says {_said(said)}, a replay gives {_said(mine.replay)}"
             found[seat] = Finding(seat, b.FALSE_REPLAY, why)
     return [found[seat] for seat in sorted(found)]
+
+
+def contradicted(item: Item, reports: Reports, mine: Replay) -> bool:
+    """Whether another seat's replay of an item is reported to have come to something else, and not both to what is wrong."""
+    said = [reports[seat].get(item.key) for seat in item.seats if seat in reports]
+    return any(
+        one is not None and one != mine and one.found in (RIGHT, WRONG) and RIGHT in (one.found, mine.found)
+        for one in said
+    )
+
+
+def without_edges(own: Mapping[Key, Replayed], edges: Collection[Key]) -> dict[Key, Replayed]:
+    """This seat's replays, of which those that are wrong on an edge (quorumlearn.replay.steadiness) tell nothing."""
+    return {
+        key: replace(one, replay=Replay(miner=key[0], item=key[1], found=FAILED))
+        if key in edges and one.replay.found == WRONG
+        else one
+        for key, one in own.items()
+    }
 
 
 def unsound(
@@ -89,6 +118,10 @@ def unsound(
     for one in items:
         known = found.get(one.miner)
         if _agreed(one, reports, false) or (known is not None and known.reason == b.WRONG_WORK):
+            continue
+        if _held_back(one, reports):
+            sure = known is None or known.sure
+            found[one.miner] = Unsound(b.MISSING_ARTIFACT, "its opening was not in the store", sure=sure)
             continue
         mine = own[one.key]
         if mine.replay.found == WRONG:
@@ -126,6 +159,11 @@ def _agreed(one: Item, reports: Reports, false: Collection[int]) -> bool:
     said = [reports.get(seat, {}).get(one.key) for seat in one.seats if seat not in false]
     first = said[0] if said else None
     return first is not None and first.found == RIGHT and all(other == first for other in said)
+
+
+def _held_back(one: Item, reports: Reports) -> bool:
+    """Whether no seat for whom an item is drawn has found its opening in REPLAY."""
+    return all(seat in reports for seat in one.seats) and _all_said(one, reports, MISSING)
 
 
 def _all_said(one: Item, reports: Reports, found: ReplayFinding) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
-from quorumlearn_proto.artifact_pb2 import MISSING, WRONG, Replay, ReplayFinding
+from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay, ReplayFinding
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.recompute import drawn_items, team_of
 from quorumlearn_proto.task_pb2 import TaskSpec
@@ -81,6 +81,7 @@ class Replaying:
     workshop: Workshop
     _base: tuple[ExactTraining, learning.Model] | None = field(default=None, repr=False)
     _confirmed: Confirmed | None = None
+    _known_steady: dict[Key, bool] = field(default_factory=dict)
     _cpu_seconds: float = 0.0
 
     def report(
@@ -119,7 +120,7 @@ class Replaying:
         if self._confirmed is None:
             items = drawn.items(view)
             said, _ = self._reports(view, items, last)
-            known = self.contradicted(view, last=last)
+            known = self.contradicted(view, overtaken, last=last)
             liars = {one.seat for one in known.false if one.seat in said} | _put_out(view)
             contested = confirming.contested(items, said, liars)
             if contested:
@@ -128,22 +129,27 @@ class Replaying:
             if contested:
                 wrong = _count(own, WRONG)
                 log.info("settled", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
+            false, edges = self._false(view, contested, said, own, overtaken)
             named = {one.seat for one in known.false}
-            more = [one for one in self._false(view, contested, said, own) if one.seat not in named]
-            unsound = self._told_by_votes(view, confirming.unsound(items, said, own, liars), last)
+            more = [one for one in false if one.seat not in named]
+            found = confirming.unsound(items, said, confirming.without_edges(own, edges), liars)
+            unsound = self._told_by_votes(view, found, last)
             alone = Unsound(b.UNCONFIRMED, "too few seats have its numeric profile")
             unsound |= dict.fromkeys(drawn.unconfirmable(view), alone)
             self._confirmed = Confirmed(unsound, (*known.false, *more))
         return self._confirmed
 
-    def contradicted(self, view: b.TaskView, *, last: bool) -> Confirmed:
+    def contradicted(
+        self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool
+    ) -> Confirmed:
         """Whose reports are missing, malformed, or contradicted by what this seat has replayed by now: nothing is replayed for it.
         ArtifactMissing while a report may still come."""
         self._show()
         items = drawn.items(view)
         said, unusable = self._reports(view, items, last)
         done = {one.key: known for one in items if (known := self._kept(*one.key)) is not None}
-        return Confirmed({}, (*unusable, *self._false(view, items, said, done)))
+        false, _ = self._false(view, [one for one in items if one.key in done], said, done, overtaken)
+        return Confirmed({}, (*unusable, *false))
 
     def replayed(
         self, view: b.TaskView, items: Iterable[Item], overtaken: Callable[[], bool] = never
@@ -169,26 +175,10 @@ class Replaying:
         self, view: b.TaskView, one: b.Submission, numbers: Sequence[int], overtaken: Callable[[], bool]
     ) -> list[Replayed]:
         spec, now = self.spec, view.round
-        if self.ceremony.seat not in drawn.able_seats(view, one.manifest.profile):
-            return _all(one, numbers, FAILED)
-        count = _chunks_of(spec, now, one)
-        if count is None:
-            return _all(one, numbers, WRONG)
-        _, team = team_of(now, one.miner)
-        try:
-            data = self.reader.samples(view, team, count)
-        except UNREADABLE as error:
-            log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
-            return _all(one, numbers, FAILED)
-        training, base = self._begun(view)
-        work = exactness.work_of(spec, now, one.miner, base, data, training, count)
-        try:
-            artifact = opening.fetched(self.store, view, one, opening.most_bytes(spec, work))
-            plain = opening.opened(view, one, artifact, self.ceremony.sealing_key, self.ceremony.seat)
-        except (ArtifactMissing, ArtifactCorrupt, opening.NoOpening):
-            return _all(one, numbers, MISSING)
-        except (ArtifactTooLarge, BadReference):
-            return _all(one, numbers, WRONG)
+        loaded = self._loaded(view, one)
+        if not isinstance(loaded, tuple):
+            return _all(one, numbers, loaded)
+        work, plain = loaded
         progress = Progress("replays", spec.task_id, now.number, self.me)
         try:
             with self.workshop.replays:
@@ -219,6 +209,86 @@ class Replaying:
                 )
         return [_replayed(one, finding) for finding in findings]
 
+    def _loaded(self, view: b.TaskView, one: b.Submission) -> tuple[replay.Work, bytes] | ReplayFinding:
+        """What a miner was to do, and its opening; or what there is to say of all its items, if nothing can be replayed."""
+        spec, now = self.spec, view.round
+        if self.ceremony.seat not in drawn.able_seats(view, one.manifest.profile):
+            return FAILED
+        count = _chunks_of(spec, now, one)
+        if count is None:
+            return WRONG
+        _, team = team_of(now, one.miner)
+        try:
+            data = self.reader.samples(view, team, count)
+        except UNREADABLE as error:
+            log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
+            return FAILED
+        training, base = self._begun(view)
+        work = exactness.work_of(spec, now, one.miner, base, data, training, count)
+        try:
+            artifact = opening.fetched(self.store, view, one, opening.most_bytes(spec, work))
+            return work, opening.opened(view, one, artifact, self.ceremony.sealing_key, self.ceremony.seat)
+        except (ArtifactMissing, ArtifactCorrupt, opening.NoOpening):
+            return MISSING
+        except (ArtifactTooLarge, BadReference):
+            return WRONG
+
+    def _unsteady(
+        self,
+        view: b.TaskView,
+        items: Sequence[Item],
+        said: Mapping[int, Report],
+        own: Mapping[Key, Replayed],
+        overtaken: Callable[[], bool],
+    ) -> set[Key]:
+        """The contested segments of which a replay has no one answer, as far as that matters: of each miner those that are wrong up to the
+        first steady one, and those that are right to some and wrong to others."""
+        found: set[Key] = set()
+        proven: set[str] = set()
+        submissions = {one.miner: one for one in drawn.revealed(view)}
+        for item in items:
+            mine = own[item.key].replay
+            wrong = mine.found == WRONG and item.miner not in proven
+            known = mine.found in (RIGHT, WRONG)
+            if not wrong and not (known and confirming.contradicted(item, said, mine)):
+                continue
+            steady = self._steady(view, submissions[item.miner], item.number, overtaken)
+            if steady is False:
+                found.add(item.key)
+            elif steady and wrong:
+                proven.add(item.miner)
+        return found
+
+    def _steady(
+        self, view: b.TaskView, one: b.Submission, number: int, overtaken: Callable[[], bool]
+    ) -> bool | None:
+        """Whether a replay of an item has one answer, asked once; None where this seat cannot replay it."""
+        key = one.miner, number
+        if key in self._known_steady:
+            return self._known_steady[key]
+        loaded = self._loaded(view, one)
+        if not isinstance(loaded, tuple):
+            return None
+        work, plain = loaded
+        progress = Progress("replays", self.spec.task_id, view.round.number, self.me)
+        try:
+            with self.workshop.replays:
+                steady = replay.steady(
+                    plain,
+                    one,
+                    work,
+                    bytes.fromhex(view.round.beacon),
+                    drawn=drawn_items(self.spec, view.round.beacon, one.miner, one.manifest.steps),
+                    item=number,
+                    on_step=progress.unless(self.workshop.stop, overtaken),
+                )
+        except Stopped as error:
+            raise Overtaken("the round has gone on, what was replayed for it is dropped") from error
+        if not steady:
+            log.warning("on an edge", **self._about(view), miner=one.miner, item=number)
+        self._known_steady[key] = steady
+        return steady
+
     def _spent(self) -> dict[str, float]:
         """What replaying took in processor time since it was last said."""
         spent, self._cpu_seconds = self._cpu_seconds, 0.0
@@ -227,12 +297,16 @@ class Replaying:
     def _false(
         self,
         view: b.TaskView,
-        items: Iterable[Item],
+        items: Sequence[Item],
         said: Mapping[int, Report],
         own: Mapping[Key, Replayed],
-    ) -> list[Finding]:
+        overtaken: Callable[[], bool],
+    ) -> tuple[list[Finding], set[Key]]:
+        """Whose reports this seat's replays contradict, and the items on an edge, for which nobody is."""
+        edges = self._unsteady(view, items, said, own, overtaken)
+        steady = [one for one in items if one.key not in edges]
         early, sealed = self._had_early(view), self.spec.recompute.sealed
-        return confirming.false_reports(items, said, own, early, sealed=sealed)
+        return confirming.false_reports(steady, said, own, early, sealed=sealed), edges
 
     def _begun(self, view: b.TaskView) -> tuple[ExactTraining, learning.Model]:
         if self._base is None:
