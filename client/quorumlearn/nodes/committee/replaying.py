@@ -80,6 +80,7 @@ class Replaying:
     workshop: Workshop
     _base: tuple[ExactTraining, learning.Model] | None = field(default=None, repr=False)
     _confirmed: Confirmed | None = None
+    _steady: dict[Key, bool] = field(default_factory=dict, repr=False)
     _cpu_seconds: float = 0.0
 
     def report(
@@ -235,31 +236,39 @@ class Replaying:
             known = mine.found in (RIGHT, WRONG)
             if not wrong and not (known and confirming.contradicted(item, said, mine)):
                 continue
-            one = submissions[item.miner]
-            loaded = self._loaded(view, one)
-            if not isinstance(loaded, tuple):
-                continue
-            work, plain = loaded
-            progress = Progress("replays", self.spec.task_id, view.round.number, self.me)
-            try:
-                with self.workshop.slots:
-                    steady = replay.steady(
-                        plain,
-                        one,
-                        work,
-                        bytes.fromhex(view.round.beacon),
-                        drawn=drawn_items(self.spec, view.round.beacon, one.miner, one.manifest.steps),
-                        item=item.number,
-                        on_step=progress.unless(self.workshop.stop, overtaken),
-                    )
-            except Stopped as error:
-                raise Overtaken("the round has gone on, what was replayed for it is dropped") from error
+            steady = self._steady.get(item.key)
+            if steady is None:
+                steady = self._shaken(view, submissions[item.miner], item.number, overtaken)
+                self._steady[item.key] = steady
             if not steady:
-                log.warning("on an edge", **self._about(view), miner=one.miner, item=item.number)
+                log.warning("on an edge", **self._about(view), miner=item.miner, item=item.number)
                 found.add(item.key)
             elif wrong:
                 proven.add(item.miner)
         return found
+
+    def _shaken(
+        self, view: b.TaskView, one: b.Submission, number: int, overtaken: Callable[[], bool]
+    ) -> bool:
+        """Whether a replay of a miner's item has one answer (quorumlearn.replay.steadiness)."""
+        loaded = self._loaded(view, one)
+        if not isinstance(loaded, tuple):
+            return loaded == WRONG  # otherwise it was there, and is not any more
+        work, plain = loaded
+        progress = Progress("replays", self.spec.task_id, view.round.number, self.me)
+        try:
+            with self.workshop.slots:
+                return replay.steady(
+                    plain,
+                    one,
+                    work,
+                    bytes.fromhex(view.round.beacon),
+                    drawn=drawn_items(self.spec, view.round.beacon, one.miner, one.manifest.steps),
+                    item=number,
+                    on_step=progress.unless(self.workshop.stop, overtaken),
+                )
+        except Stopped as error:
+            raise Overtaken("the round has gone on, what was replayed for it is dropped") from error
 
     def _spent(self) -> dict[str, float]:
         """What replaying took in processor time since it was last said."""
