@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from quorumlearn_network.spec import Role
 
-from quorumlearn.api.access import account_named
 from quorumlearn.cli.access import DEFAULT_FOLDER, Folder
-from quorumlearn.cli.signing import Signer, signer
+from quorumlearn.cli.data_keys import revoke, rotate
+from quorumlearn.cli.data_places import Described, Keys, Store, keys_of, opened, told_by, url_of
+from quorumlearn.cli.signing import Signer
 from quorumlearn.cli.terminal import (
     EXIT_CODES,
     AsJson,
     Exit,
     Failure,
-    Step,
     print_json,
     print_text,
     progress,
 )
 from quorumlearn.cli.workload import setting
 
-if TYPE_CHECKING:
-    from quorumlearn.api.data import Progress, Renewed
-    from quorumlearn.artifacts import ArtifactStore
-    from quorumlearn.nodes.tasksettings import DataPart
-
 app = typer.Typer(no_args_is_help=True, help="Data sets of tasks whose training is replayed, in chunks.")
-
-Described = Annotated[Path, typer.Argument(metavar="FILE", help="What `data publish -o FILE` wrote.")]
-Store = Annotated[str, typer.Option(help="Folder or URL of the artifact store.", envvar="QUORUMLEARN_STORE")]
-Keys = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="The file of the content keys; by default FILE.keys, beside what `data publish` wrote.",
-    ),
-]
 
 
 @app.command(
@@ -210,54 +192,12 @@ def show(
         )
 
 
-@app.command(epilog=f"Example: quorumlearn data rotate clinic-data.yaml --store artifacts.  {EXIT_CODES}")
-def rotate(
-    file: Described,
-    store: Store,
-    keys: Keys = None,
-    folder: Folder = DEFAULT_FOLDER,
-    who: Signer = "",
-    as_json: AsJson = False,
-) -> None:
-    """Encrypt every chunk of a sealed data set anew, under fresh keys.
-
-    The owner's node gives the new keys from the next round on. Who had an old key and has left is given none; what anybody has read by then
-    cannot be unread. FILE is written anew, for tasks to come. The old chunks go with `quorumlearn store prune`.
-    """
-    from quorumlearn.api import data
-
-    with renewing(file, store, keys, folder, who) as (described, path, where, told):
-        renewed = data.rotate(described, path, where, told)
-        data.write(file, renewed.data)
-    _say(renewed, "", as_json)
-
-
-@app.command(
-    epilog=f"Example: quorumlearn data revoke clinic-data.yaml Miners2MSP/miner1 --store artifacts.  {EXIT_CODES}"
+app.command(epilog=f"Example: quorumlearn data rotate clinic-data.yaml --store artifacts.  {EXIT_CODES}")(
+    rotate
 )
-def revoke(
-    file: Described,
-    account: Annotated[str, typer.Argument(metavar="MSP/NAME", help="Who is given no key any more.")],
-    store: Store,
-    keys: Keys = None,
-    folder: Folder = DEFAULT_FOLDER,
-    who: Signer = "",
-    as_json: AsJson = False,
-) -> None:
-    """Give an account no key of a sealed data set any more, and encrypt anew the chunks of which it had one.
-
-    From the next round on it cannot train on what it is assigned, and loses its place to who waits. What it has read cannot be unread.
-    """
-    from quorumlearn_proto.accounts import is_account
-
-    from quorumlearn.api import data
-
-    if not is_account(account):
-        raise Failure(f"{account!r} is no account; write MSP/name, as `data show` does", Exit.USAGE)
-    with renewing(file, store, keys, folder, who) as (described, path, where, told):
-        renewed = data.revoke(described, path, where, account, told)
-        data.write(file, renewed.data)
-    _say(renewed, account, as_json)
+app.command(
+    epilog=f"Example: quorumlearn data revoke clinic-data.yaml Miners2MSP/miner1 --store artifacts.  {EXIT_CODES}"
+)(revoke)
 
 
 @app.command(epilog=f"Example: quorumlearn data locality --chunks 40 --chunks-per-miner 4.  {EXIT_CODES}")
@@ -287,74 +227,6 @@ def locality(
     print_text(
         f"{miners} miners, {rounds} rounds, {each} of {chunks} chunks each: {found.drawn:.0%} of their bytes are not fetched, for they are "
         f"on the miner's disk; {found.by_lot:.0%} if lots alone decided"
-    )
-
-
-def told_by(step: Step) -> Progress:
-    """Names some twenty of the chunks that are done, the last one among them."""
-
-    def told(done: int, of: int) -> None:
-        if done == of or done % max(1, of // 20) == 0:
-            step(f"chunk {done} of {of}")
-
-    return told
-
-
-def url_of(store: str) -> str:
-    """A store's folder or URL as a URL."""
-    return store if "://" in store else Path(store).resolve().as_uri()
-
-
-def keys_of(file: Path) -> Path:
-    """Where the keys of a data set are, if nothing else is said."""
-    return file.with_name(f"{file.name}.keys")
-
-
-def opened(store: str, folder: Path, who: str) -> ArtifactStore:
-    """The store, written to in the name of the owner's organisation."""
-    from quorumlearn.artifacts import ArtifactStore
-
-    organisation = account_named(folder, signer(folder, who, Role.OWNER)).partition("/")[0]
-    return ArtifactStore(url_of(store), organisation=organisation)
-
-
-@contextmanager
-def renewing(
-    file: Path, store: str, keys: Path | None, folder: Path, who: str
-) -> Iterator[tuple[DataPart, Path, ArtifactStore, Progress]]:
-    """What encrypting anew takes: the data set, its file of keys, the store, and whom to tell how far it is."""
-    from quorumlearn.nodes.recomputing import load_data
-
-    described = load_data(file)
-    if not described.sealed:
-        raise Failure(
-            f"{file} describes data that are not sealed: everybody reads them, and they have no keys",
-            Exit.USAGE,
-        )
-    with progress("encrypting anew") as step:
-        yield (
-            described,
-            keys or keys_of(file),
-            opened(store, folder, who),
-            told_by(step),
-        )
-
-
-def _say(renewed: Renewed, revoked: str, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                **renewed.data.model_dump(),
-                "version": renewed.version,
-                "renewed": renewed.chunks,
-                "revoked": revoked or None,
-            }
-        )
-        return
-    if revoked:
-        print_text(f"{revoked} is given no key any more")
-    print_text(
-        f"{renewed.chunks} chunks encrypted anew; version {renewed.version}, list of chunks: {renewed.data.digest}"
     )
 
 

@@ -15,7 +15,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -57,38 +57,32 @@ class ChunkReader:
     cache: ChunkCache
     private: Callable[[b.TaskView], bytes] | None = None
     _manifest: tuple[str, DataManifest] | None = None
-    _told: tuple[str, int] | None = None
+    _counted: tuple[str, int, set[str]] = field(default_factory=lambda: ("", 0, set()))
 
-    def samples(
-        self,
-        view: b.TaskView,
-        team: b.Team,
-        first: int | None = None,
-        passed_on: Mapping[int, bytes] | None = None,
-    ) -> Samples:
+    def samples(self, view: b.TaskView, team: b.Team, first: int | None = None) -> Samples:
         """The first `first` of the team's chunks, by default all, one after another in the team's order.
 
-        `passed_on` are keys by chunk that somebody else says to have; they are trusted no more than the owner's. ChunkError if a chunk or
-        their list is not what the task says, NotGranted if there is no key for one, ArtifactError if it cannot be had from the store.
+        ChunkError if a chunk or their list is not what the task says, NotGranted if there is no key for one, ExchangeError if the owner's
+        grant is none, ArtifactError if something cannot be had from the store.
         """
-        read = self._read(view, team.chunks[:first], passed_on or {})
-        fetched = sum(len(one.fetched.data) for one in read if one.fetched.from_store)
-        kept = sum(len(one.fetched.data) for one in read) - fetched
-        task = view.task.spec.task_id
-        metrics.CHUNK_BYTES.labels(task, "store").inc(fetched)
-        metrics.CHUNK_BYTES.labels(task, "cache").inc(kept)
-        if self.me in team.miners and (task, view.round.number) != self._told:
-            self._told = task, view.round.number
+        asked, manifest = view.task.spec.recompute, self._round_list(view)
+        keys = self._keys(view) if asked.sealed else {}
+        parts, bytes_of = [], {True: 0, False: 0}
+        for number in team.chunks[:first]:
+            fetched = self._fetched(view, manifest.chunks[number])
+            bytes_of[fetched.from_store] += len(fetched.data)
+            plain = self._opened(view, manifest, number, fetched.data, keys) if asked.sealed else fetched.data
+            parts.append(from_bytes(plain, asked.chunk_samples))
+        if self.me in team.miners:
             log.info(
                 "has its chunks",
-                task=task,
+                task=view.round.task_id,
                 round=view.round.number,
                 identity=self.me,
-                chunks=len(read),
-                bytes_fetched=fetched,
-                bytes_kept_from_before=kept,
+                chunks=len(parts),
+                bytes_fetched=bytes_of[True],
+                bytes_kept_from_before=bytes_of[False],
             )
-        parts = [from_bytes(one.plain, view.task.spec.recompute.chunk_samples) for one in read]
         return joined(parts)
 
     def have(self, view: b.TaskView, team: b.Team, first: int | None = None) -> bool:
@@ -97,36 +91,35 @@ class ChunkReader:
         manifest = self._round_list(view)
         refs = [manifest.chunks[number] for number in team.chunks[:first]]
         for ref in refs:
-            self.cache.get(ref, view.task.owner)
+            self._fetched(view, ref)
         return all(self.store.has(ref, view.task.owner) for ref in refs)
 
-    def keys(self, view: b.TaskView, team: b.Team, first: int | None = None) -> dict[int, bytes]:
-        """The content keys of the same chunks, by chunk; none where data are not sealed. Errors as in `samples`."""
-        if not view.task.spec.recompute.sealed:
-            return {}
-        return {one.number: one.key for one in self._read(view, team.chunks[:first], {})}
+    def _fetched(self, view: b.TaskView, ref: ArtifactRef) -> Fetched:
+        """A chunk as it is stored, counted once a round by where it came from."""
+        fetched, now = self.cache.get(ref, view.task.owner), view.round
+        if self._counted[:2] != (now.task_id, now.number):
+            self._counted = now.task_id, now.number, set()
+        if ref.digest not in self._counted[2]:
+            self._counted[2].add(ref.digest)
+            source = "store" if fetched.from_store else "cache"
+            metrics.CHUNK_BYTES.labels(now.task_id, source).inc(len(fetched.data))
+        return fetched
 
-    def _read(self, view: b.TaskView, wanted: Sequence[int], passed_on: Mapping[int, bytes]) -> list[_Chunk]:
-        if not view.task.spec.recompute.sealed:
-            manifest = self._list(view, view.task.spec.recompute.data)
-            fetched = [self.cache.get(manifest.chunks[number], view.task.owner) for number in wanted]
-            return [_Chunk(number, one, one.data, b"") for number, one in zip(wanted, fetched, strict=True)]
-        record = self._given(view)
-        manifest = self._list(view, record.data)
-        own = {} if self.private is None else keygrants.opened(view, record, self.me, self.private(view))
-        return [self._opened(view, manifest, number, (own, passed_on)) for number in wanted]
+    def _keys(self, view: b.TaskView) -> dict[int, bytes]:
+        """What the round's grant gives this reader, by chunk."""
+        if self.private is None:
+            return {}
+        return keygrants.opened(view, self._given(view), self.me, self.private(view))
 
     def _opened(
-        self, view: b.TaskView, manifest: DataManifest, number: int, offered: Sequence[Mapping[int, bytes]]
-    ) -> _Chunk:
-        """A sealed chunk by the first key that is offered for it and that it commits to."""
-        fetched = self.cache.get(manifest.chunks[number], view.task.owner)
-        for key in (keys[number] for keys in offered if number in keys):
-            if datasets.opens(fetched.data, key):
-                return _Chunk(number, fetched, datasets.unsealed(fetched.data, key, manifest, number), key)
-        raise NotGranted(
-            f"{self.me} was given no key that opens chunk {number} of round {view.round.number} of {view.round.task_id}"
-        )
+        self, view: b.TaskView, manifest: DataManifest, number: int, data: bytes, keys: Mapping[int, bytes]
+    ) -> bytes:
+        """What a sealed chunk holds, by the key that it commits to."""
+        if number not in keys or not datasets.opens(data, keys[number]):
+            raise NotGranted(
+                f"{self.me} was given no key that opens chunk {number} of round {view.round.number} of {view.round.task_id}"
+            )
+        return datasets.unsealed(data, keys[number], manifest, number)
 
     def _given(self, view: b.TaskView) -> SealedKeys:
         if not view.HasField("grant"):
@@ -146,13 +139,3 @@ class ChunkReader:
             found = datasets.manifest_of_task(self.store, view.task.spec, ref, view.task.owner)
             self._manifest = ref.digest, found
         return self._manifest[1]
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """One that was read: as it was fetched, what it holds in plain, and the key that it was sealed under."""
-
-    number: int
-    fetched: Fetched
-    plain: bytes = field(repr=False)
-    key: bytes = field(repr=False)

@@ -60,8 +60,8 @@ class Granting:
         public = {one.miner: one.sealing_key for one in self.market.participations(now.task_id)}
         public |= keygrants.seats_keys(view)
         with datakeys.held(path) as held:
-            readers = keygrants.readers(view).items()
-            wanted = {reader: chunks for reader, chunks in readers if reader not in held.revoked}
+            readers = keygrants.able(view, keygrants.readers(view), public)
+            wanted = {reader: chunks for reader, chunks in readers.items() if reader not in held.revoked}
             renewed, replaced = self._renewed(
                 held, view, {one for chunks in wanted.values() for one in chunks}
             )

@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from quorumlearn_proto import block_pb2 as b
@@ -43,23 +43,38 @@ def seats_keys(view: b.TaskView) -> dict[str, bytes]:
     return {part.verifier: part.sealing_key for seat, part in parts.items() if seat in view.round.seats}
 
 
+def able(
+    view: b.TaskView, wanted: Mapping[str, Sequence[int]], to: Mapping[str, bytes]
+) -> dict[str, Sequence[int]]:
+    """Of those who are to read chunks the ones that something can be sealed to, `to` being public keys."""
+    now, found = view.round, {}
+    for reader, chunks in sorted(wanted.items()):
+        if sealing.works(to.get(reader, b"")):
+            found[reader] = chunks
+        else:
+            log.warning("no key to seal to", task=now.task_id, round=now.number, reader=reader)
+    return found
+
+
 def sealed(
     view: b.TaskView,
     data: ArtifactRef,
     keys: Mapping[int, bytes],
     to: Mapping[str, bytes],
-    wanted: Mapping[str, Iterable[int]],
+    wanted: Mapping[str, Sequence[int]],
 ) -> bytes:
     """The artifact in which the owner gives each reader the keys of the chunks that are `wanted` by it; `to` are the readers' public
-    keys. Who has none, or something that is no key, is given nothing."""
-    now, boxes = view.round, []
-    for reader, chunks in sorted(wanted.items()):
-        if not sealing.works(to.get(reader, b"")):
-            log.warning("no key to seal to", task=now.task_id, round=now.number, reader=reader)
-            continue
-        for chunk in chunks:
-            box = sealing.seal(keys[chunk], to[reader], _context(view, chunk, reader))
-            boxes.append(SealedKey(chunk=chunk, reader=reader, sealed=box))
+    keys. sealing.SealError for one that is none."""
+    now = view.round
+    boxes = [
+        SealedKey(
+            chunk=chunk,
+            reader=reader,
+            sealed=sealing.seal(keys[chunk], to[reader], _context(view, chunk, reader)),
+        )
+        for reader, chunks in sorted(wanted.items())
+        for chunk in chunks
+    ]
     record = SealedKeys(task_id=now.task_id, round=now.number, data=data, keys=boxes)
     return record.SerializeToString(deterministic=True)
 

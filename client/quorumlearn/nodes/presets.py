@@ -128,7 +128,9 @@ PRESETS: Mapping[str, Preset] = {
             Setting("workload.config.batch_size", "32", "a step as long as it is elsewhere here"),
             Setting("rule", {"name": "mean"}, "all work that stands counts alike"),
             Setting(
-                "recompute.drawn", 5, "of 100 segments a round: who skips a tenth is found within ten rounds"
+                "recompute.drawn",
+                5,
+                "of about 120 segments a round: who skips a tenth is found within ten rounds",
             ),
             Setting("recompute.exactness", "portable", "miners and seats may have different processors"),
             Setting("timeouts.replay", 300, "a seat replays its part while it does all else"),

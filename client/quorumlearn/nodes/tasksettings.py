@@ -150,7 +150,7 @@ class RecomputePart(_Strict):
         description="chunks that a miner is assigned in a round; by default so many that miners.maximum of them take all",
     )
     segment_steps: int | None = Field(
-        None, ge=1, description="a checkpoint after so many steps; by default about 100 of them a training"
+        None, ge=1, description="a checkpoint after so many steps; by default about 120 of them a training"
     )
     drawn: int = Field(5, ge=1, description="segments of each training that are replayed")
     exactness: Literal["portable", "profile"] = Field(

@@ -71,10 +71,12 @@ class Told:
 
 @dataclass
 class Workshop:
-    """What the miners of one process share: places to train at, when to stop, and the plain updates that a cheat may see."""
+    """What the identities of one process share: places to train at, one to replay at, so that no seat waits for a training, when to
+    stop, and the plain updates that a cheat may see."""
 
     slots: threading.Semaphore
     stop: threading.Event
+    replays: threading.Semaphore = field(default_factory=threading.Semaphore, repr=False)
     _updates: dict[tuple[str, int, str], Values] = field(default_factory=dict)
     _traces: dict[tuple[str, int, str], Trace] = field(default_factory=dict, repr=False)
 

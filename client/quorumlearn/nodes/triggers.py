@@ -26,7 +26,8 @@ FOR_MINERS = FOR_OWNERS | {phase for phase, step in ROUND.items() if step.actor 
 AFTER_SCREEN = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.SCREEN)})
 """Where a round is that has gone on from SCREEN; KEY and COMMIT are the next round's."""
 AFTER_REPLAY = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.REPLAY)})
-"""The same of REPLAY."""
+AFTER_SELECT = frozenset({b.KEY, b.COMMIT, b.ENDED, *(phase for phase in ROUND if phase > b.SELECT)})
+"""The same of REPLAY and SELECT."""
 CHALLENGE = "blocks:Challenge"
 FOR_EVERY_SEAT = {ACCUSE, CHALLENGE}
 """What other seats answer although nothing moved."""

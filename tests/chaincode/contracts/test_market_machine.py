@@ -17,6 +17,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 from quorumlearn_chaincode.contracts import FUNCTIONS, Refusal
 from quorumlearn_proto.block_pb2 import BallotReason, Ceremony, CeremonyStep, Fault, Phase, Reason
 from quorumlearn_proto.protocol import ACCUSED
+from quorumlearn_proto.recompute import replays
 from quorumlearn_proto.task_pb2 import Exactness, TaskStatus
 
 from tests.chaincode.contracts.audited import found
@@ -281,8 +282,31 @@ class MarketMachine(Malice):
 
     @rule(keys=st.sampled_from(["keys", "others"]), who=st.one_of(st.just(OWNER), ACTORS))
     def give_and_show_keys(self, keys: str, who: str) -> None:
+        """Where data are sealed, in COMMIT."""
+        for _ in range(12):
+            if not self.play.asked.recompute.sealed or self._phase() == Phase.COMMIT:
+                break
+            self.honest(1)
         self._try(lambda: self.play.grant(keys))
         self._try(lambda: self.play.show_key(who))
+
+    @rule(
+        cheat=st.integers(0, 4),
+        reason=st.sampled_from([Reason.WRONG_WORK, Reason.UNCONFIRMED, Reason.MISSING_ARTIFACT]),
+        seats=st.one_of(st.just({1, 2, 3}), SUBSETS),
+    )
+    def work_is_judged(self, cheat: int, reason: Reason, seats: set[int]) -> None:
+        """Where trainings are replayed, these seats find that one miner's does not stand."""
+        for _ in range(16):
+            if not replays(self.play.asked) or self._phase() == Phase.SELECT:
+                break
+            self.honest(1)
+        if not replays(self.play.asked) or self._phase() != Phase.SELECT:
+            return
+        others = {miner: 1 for index, miner in enumerate(self.play.miners) if index != cheat}
+        chosen = self.play.selection(others, reason)
+        for seat in sorted(seats):
+            self._try(lambda seat=seat: self.play.select(chosen, [seat]))
 
     @rule(who=ACTORS, function=st.sampled_from(["tasks:Leave", "tasks:Join", "tasks:Cancel"]))
     def come_and_go(self, who: str, function: str) -> None:

@@ -118,3 +118,17 @@ def test_a_chunk_with_other_samples_than_the_task_says_is_not_trained_on(data: D
     data.ref = datasets.put_manifest(data.store, other)
     with pytest.raises(ChunkError, match="not a chunk"):
         read(data.reader(ME), data.view())
+
+
+def test_a_seat_has_chunks_before_it_reads_them_and_fetches_them_once(data: DataSet) -> None:
+    seat, view, sizes = data.reader("V1MSP/v"), data.view(), [one.size for one in listed(data)]
+    team, before = view.round.teams[0], (counted("store"), counted("cache"))
+    assert seat.have(view, team, first=1)
+    assert counted("store") - before[0] == sizes[0]
+    data.store.delete(listed(data)[0])
+    assert not seat.have(view, team, first=1)
+    assert seat.samples(view, team, first=1).targets.tolist() == chunk(0)
+    assert (counted("store") - before[0], counted("cache") - before[1]) == (sizes[0], 0)
+    data.store.delete(listed(data)[1])
+    with pytest.raises(ArtifactMissing):
+        seat.have(view, team)

@@ -68,6 +68,14 @@ def test_whatever_else_a_report_says_is_replayed_by_everybody(one: Replay | None
     assert contested(ITEMS, said({(1, 0): one})) == [ITEMS[0]]
 
 
+def test_a_seat_that_is_known_to_be_false_keeps_nobody_busy_and_its_word_counts_no_more() -> None:
+    reports = said({(1, 0): entry(ITEMS[0], WRONG), (1, 2): entry(ITEMS[2], WRONG)})
+    assert contested(ITEMS, reports) == [ITEMS[0], ITEMS[2]]
+    assert contested(ITEMS, reports, {1}) == []
+    assert unsound(ITEMS, reports, {}, {1}) == {}
+    assert contested(ITEMS, reports, {1, 2}) == [ITEMS[0]], "of whom nobody is left that is replayed"
+
+
 def test_an_item_of_a_seat_without_report_is_contested() -> None:
     reports = said()
     del reports[3]
@@ -79,7 +87,7 @@ def test_an_item_of_a_seat_without_report_is_contested() -> None:
 )
 def test_a_false_word_costs_its_seat_and_no_miner(lie: Replay) -> None:
     reports, mine = said({(1, 0): lie}), own(entry(ITEMS[0]))
-    assert [(one.seat, one.fault) for one in false_reports(ITEMS[:1], reports, mine, (MINER,))] == [
+    assert [(one.seat, one.fault) for one in false_reports(ITEMS[:1], reports, mine, {MINER})] == [
         (1, b.FALSE_REPLAY)
     ]
     assert unsound(ITEMS, reports, mine) == {}

@@ -10,6 +10,7 @@ from quorumlearn.learning import WorkloadError
 from quorumlearn.learning.exact import LEAST_GRID_BITS, MOST_GRID_BITS
 from quorumlearn.nodes import taskfile
 from quorumlearn.nodes.config import ConfigError
+from quorumlearn.nodes.recomputing import SEGMENTS
 from quorumlearn.nodes.replaycosts import replay_costs
 from quorumlearn_chaincode.contracts.recompute_settings import GRID_BITS
 from quorumlearn_chaincode.contracts.specification import check_bounds
@@ -80,7 +81,7 @@ def test_no_training_ends_in_a_segment_of_one_step(tmp_path: Path, samples: int)
     made = spec(tmp_path, data={"chunk_samples": samples}, recompute={"chunks_per_miner": 7})
     steps = made.recompute.chunk_steps
     assert all(chunks * steps % made.recompute.segment_steps != 1 for chunks in range(1, 8))
-    assert segments_of(made, most_steps(made)) <= 100
+    assert segments_of(made, most_steps(made)) <= SEGMENTS
 
 
 def test_the_ledger_takes_the_grids_that_nodes_can_train_on() -> None:

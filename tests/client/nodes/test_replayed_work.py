@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from quorumlearn import replay
 from quorumlearn.artifacts import ArtifactMissing
 from quorumlearn.nodes import drawn
 from quorumlearn.nodes.committee import replaying, reports
@@ -14,7 +15,7 @@ from quorumlearn.nodes.exactness import profile_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
-from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, Replay, ReplayReport
+from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay, ReplayFinding, ReplayReport
 
 from tests.client.nodes.played_work import SEATS, PlayedWork
 
@@ -178,8 +179,44 @@ def test_a_false_report_is_named_by_the_others_and_harms_no_miner(played: Played
         assert found.unsound == {}
 
 
-def _made_up(item: drawn.Item) -> Replay:
-    return Replay(miner=item.miner, item=item.number, found=RIGHT, receipt=bytes(32), digest=bytes(32))
+def _made_up(item: drawn.Item, found: ReplayFinding = RIGHT) -> Replay:
+    return Replay(miner=item.miner, item=item.number, found=found, receipt=bytes(32), digest=bytes(32))
+
+
+def test_a_seat_that_calls_all_wrong_is_named_before_anything_is_replayed_for_it(
+    played: PlayedWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.commit()
+    played.open()
+    played.report(1, 2)
+    lies = [_made_up(one, WRONG) for one in played.items(3)]
+    lie = played.store.put(reports.made(played.view.round, 3, lies))
+    played.view.screenings.add(seat=3, verifier="V3/v", replays=lie)
+    played.show(1, 2)
+    monkeypatch.setattr(replay, "check", _never)
+    for seat in (1, 2):
+        assert [one.seat for one in played.seat(seat).contradicted(played.view, last=False).false] == [3]
+        found = played.seat(seat).confirmed(played.view, last=False)
+        assert ([one.seat for one in found.false], found.unsound) == ([3], {})
+
+
+def _never(*_: object, **__: object) -> list[object]:
+    raise AssertionError("nothing is replayed")
+
+
+def test_what_is_drawn_for_a_silent_seat_is_replayed_while_its_time_runs_out(
+    played: PlayedWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a seat that stays away does not take the others' time to vote."""
+    played.commit()
+    played.open()
+    played.report(1, 2)
+    played.seat(1).ahead(played.view)
+    played.view.round.seats[:] = [1, 2]
+    played.show(1, 2)
+    monkeypatch.setattr(replay, "check", _never)
+    found = played.seat(1).confirmed(played.view, last=False)
+    assert (found.unsound, found.false) == ({}, ())
 
 
 @pytest.mark.parametrize("data", [None, b"nothing of the kind"])

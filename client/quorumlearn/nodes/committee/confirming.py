@@ -6,6 +6,9 @@ Reports were fixed by digest before any was shown, and an item's receipt is know
   over would have every seat replay it, each round, at no cost.
 - Any other item is contested: every seat replays it itself and goes by what it finds. So a wrong word decides nothing, and costs whoever
   said it (FALSE_REPLAY): a report that says right, wrong, or that the replay failed, where the replay gives something else.
+- Whose report this seat's own replays contradict, or who was put out for its report, is false. Its word counts no more, and what all
+  others for whom an item is drawn report right is right: of t - 1 false seats at most, each that is found leaves one fewer among them. So
+  a seat that calls everything wrong is accused before anything is replayed for it, and does not keep the others busy.
 - Who does not find an opening in the store says so, and may be right. It is a false report only where this seat had the opening when
   a third of REPLAY was over: from then on it was in the store under this seat's name at least, and others look until two thirds are over.
 - A training of which an item is wrong is WRONG_WORK, by the lowest such item. One whose opening this seat does not find either is
@@ -50,9 +53,10 @@ class Replayed:
     claimed: str = ""
 
 
-def contested(items: Iterable[Item], reports: Reports) -> list[Item]:
-    """The items that are not right, or missing, by the word of all seats for whom they are drawn."""
-    return [one for one in items if not (_agreed(one, reports) or _held_back(one, reports))]
+def contested(items: Iterable[Item], reports: Reports, false: Collection[int] = ()) -> list[Item]:
+    """The items that are not right, or missing, by the word of all seats for whom they are drawn, but for those that are known to be
+    `false`."""
+    return [one for one in items if not (_agreed(one, reports, false) or _held_back(one, reports))]
 
 
 def false_reports(
@@ -105,13 +109,15 @@ def without_edges(own: Mapping[Key, Replayed], edges: Collection[Key]) -> dict[K
     }
 
 
-def unsound(items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed]) -> dict[str, Unsound]:
+def unsound(
+    items: Sequence[Item], reports: Reports, own: Mapping[Key, Replayed], false: Collection[int] = ()
+) -> dict[str, Unsound]:
     """By miner, the trainings that do not stand, as this seat finds. `own` has its replay of each contested item. Of those that it cannot
     tell of (they are not `sure`) others' votes are to be heard first."""
     found: dict[str, Unsound] = {}
     for one in items:
         known = found.get(one.miner)
-        if _agreed(one, reports) or (known is not None and known.reason == b.WRONG_WORK):
+        if _agreed(one, reports, false) or (known is not None and known.reason == b.WRONG_WORK):
             continue
         if _held_back(one, reports):
             sure = known is None or known.sure
@@ -149,15 +155,10 @@ def by_votes(view: b.TaskView, miner: str) -> Unsound | Literal["stands"] | None
     return None
 
 
-def _agreed(one: Item, reports: Reports) -> bool:
-    said = [reports[seat].get(one.key) for seat in one.seats if seat in reports]
+def _agreed(one: Item, reports: Reports, false: Collection[int]) -> bool:
+    said = [reports.get(seat, {}).get(one.key) for seat in one.seats if seat not in false]
     first = said[0] if said else None
-    return (
-        first is not None
-        and first.found == RIGHT
-        and len(said) == len(one.seats)
-        and all(other == first for other in said)
-    )
+    return first is not None and first.found == RIGHT and all(other == first for other in said)
 
 
 def _held_back(one: Item, reports: Reports) -> bool:

@@ -4,7 +4,8 @@ Rules:
 - an opening's size is checked before it is read, and it is parsed strictly. What is wrong with it is its miner's, and a finding
   (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and once its time is over says that it cannot tell;
 - each replay that was done is in the journal, and the report before its digest is on the ledger: restarted, a seat says the same;
-- a replay takes one of the node's places to train at, and ends once nobody waits for it;
+- one replay at a time in a node, beside its trainings, which may be longer than REPLAY; it ends once nobody waits for it;
+- what is drawn for seats that stay silent is replayed before REPLAY is over, or there might be no time for it in SELECT;
 - which openings were there when a third of REPLAY was over is noted, and those that somebody has removed since are shown again.
 """
 
@@ -80,7 +81,7 @@ class Replaying:
     workshop: Workshop
     _base: tuple[ExactTraining, learning.Model] | None = field(default=None, repr=False)
     _confirmed: Confirmed | None = None
-    _steady: dict[Key, bool] = field(default_factory=dict, repr=False)
+    _known_steady: dict[Key, bool] = field(default_factory=dict)
     _cpu_seconds: float = 0.0
 
     def report(
@@ -107,33 +108,48 @@ class Replaying:
             )
         return reference_of(stored)
 
+    def ahead(self, view: b.TaskView, overtaken: Callable[[], bool] = never) -> None:
+        """Replay what is drawn for seats that have not reported while REPLAY is nearly over: without their reports all have to. Overtaken
+        once the phase is over."""
+        reported = {one.seat for one in view.screenings if one.HasField("replays")}
+        left = [one for one in drawn.items(view) if not reported.issuperset(one.seats)]
+        self.replayed(view, left, overtaken)
+
     def confirmed(self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool) -> Confirmed:
         """What holds of the round's trainings, once REPLAY has closed. ArtifactMissing, CannotTell and Overtaken as in `report`."""
         if self._confirmed is None:
             items = drawn.items(view)
-            self._show()
-            said, unusable = self._reports(view, items, last)
-            contested = confirming.contested(items, said)
+            said, _ = self._reports(view, items, last)
+            known = self.contradicted(view, overtaken, last=last)
+            liars = {one.seat for one in known.false if one.seat in said} | _put_out(view)
+            contested = confirming.contested(items, said, liars)
             if contested:
                 log.info("replays what reports leave open", **self._about(view), items=len(contested))
             own = self.replayed(view, contested, overtaken)
             if contested:
                 wrong = _count(own, WRONG)
                 log.info("settled", **self._about(view), items=len(contested), wrong=wrong, **self._spent())
-            edges = self._unsteady(view, contested, said, own, overtaken)
-            false = confirming.false_reports(
-                [one for one in contested if one.key not in edges],
-                said,
-                own,
-                self._had_early(view),
-                sealed=self.spec.recompute.sealed,
-            )
-            found = confirming.unsound(items, said, confirming.without_edges(own, edges))
+            false, edges = self._false(view, contested, said, own, overtaken)
+            named = {one.seat for one in known.false}
+            more = [one for one in false if one.seat not in named]
+            found = confirming.unsound(items, said, confirming.without_edges(own, edges), liars)
             unsound = self._told_by_votes(view, found, last)
             alone = Unsound(b.UNCONFIRMED, "too few seats have its numeric profile")
             unsound |= dict.fromkeys(drawn.unconfirmable(view), alone)
-            self._confirmed = Confirmed(unsound, (*unusable, *false))
+            self._confirmed = Confirmed(unsound, (*known.false, *more))
         return self._confirmed
+
+    def contradicted(
+        self, view: b.TaskView, overtaken: Callable[[], bool] = never, *, last: bool
+    ) -> Confirmed:
+        """Whose reports are missing, malformed, or contradicted by what this seat has replayed by now: nothing is replayed for it.
+        ArtifactMissing while a report may still come."""
+        self._show()
+        items = drawn.items(view)
+        said, unusable = self._reports(view, items, last)
+        done = {one.key: known for one in items if (known := self._kept(*one.key)) is not None}
+        false, _ = self._false(view, [one for one in items if one.key in done], said, done, overtaken)
+        return Confirmed({}, (*unusable, *false))
 
     def replayed(
         self, view: b.TaskView, items: Iterable[Item], overtaken: Callable[[], bool] = never
@@ -165,7 +181,7 @@ class Replaying:
         work, plain = loaded
         progress = Progress("replays", spec.task_id, now.number, self.me)
         try:
-            with self.workshop.slots:
+            with self.workshop.replays:
                 began, computed = time.monotonic(), time.thread_time()
                 findings = replay.check(
                     plain,
@@ -236,29 +252,28 @@ class Replaying:
             known = mine.found in (RIGHT, WRONG)
             if not wrong and not (known and confirming.contradicted(item, said, mine)):
                 continue
-            steady = self._steady.get(item.key)
-            if steady is None:
-                steady = self._shaken(view, submissions[item.miner], item.number, overtaken)
-                self._steady[item.key] = steady
+            steady = self._steady(view, submissions[item.miner], item.number, overtaken)
             if not steady:
-                log.warning("on an edge", **self._about(view), miner=item.miner, item=item.number)
                 found.add(item.key)
             elif wrong:
                 proven.add(item.miner)
         return found
 
-    def _shaken(
+    def _steady(
         self, view: b.TaskView, one: b.Submission, number: int, overtaken: Callable[[], bool]
     ) -> bool:
-        """Whether a replay of a miner's item has one answer (quorumlearn.replay.steadiness)."""
+        """Whether a replay of an item has one answer, asked once. What this seat replayed and cannot any more has none."""
+        key = one.miner, number
+        if key in self._known_steady:
+            return self._known_steady[key]
         loaded = self._loaded(view, one)
         if not isinstance(loaded, tuple):
-            return loaded == WRONG  # otherwise it was there, and is not any more
+            return loaded == WRONG
         work, plain = loaded
         progress = Progress("replays", self.spec.task_id, view.round.number, self.me)
         try:
-            with self.workshop.slots:
-                return replay.steady(
+            with self.workshop.replays:
+                steady = replay.steady(
                     plain,
                     one,
                     work,
@@ -269,11 +284,29 @@ class Replaying:
                 )
         except Stopped as error:
             raise Overtaken("the round has gone on, what was replayed for it is dropped") from error
+        if not steady:
+            log.warning("on an edge", **self._about(view), miner=one.miner, item=number)
+        self._known_steady[key] = steady
+        return steady
 
     def _spent(self) -> dict[str, float]:
         """What replaying took in processor time since it was last said."""
         spent, self._cpu_seconds = self._cpu_seconds, 0.0
         return {"cpu_seconds": round(spent, 3)}
+
+    def _false(
+        self,
+        view: b.TaskView,
+        items: Sequence[Item],
+        said: Mapping[int, Report],
+        own: Mapping[Key, Replayed],
+        overtaken: Callable[[], bool],
+    ) -> tuple[list[Finding], set[Key]]:
+        """Whose reports this seat's replays contradict, and the items on an edge, for which nobody is."""
+        edges = self._unsteady(view, items, said, own, overtaken)
+        steady = [one for one in items if one.key not in edges]
+        early, sealed = self._had_early(view), self.spec.recompute.sealed
+        return confirming.false_reports(steady, said, own, early, sealed=sealed), edges
 
     def _begun(self, view: b.TaskView) -> tuple[ExactTraining, learning.Model]:
         if self._base is None:
@@ -359,6 +392,13 @@ class Replaying:
 
     def _about(self, view: b.TaskView) -> dict[str, object]:
         return {"task": self.spec.task_id, "round": view.round.number, "identity": self.me}
+
+
+def _put_out(view: b.TaskView) -> set[int]:
+    """The seats that t others have found to report falsely in this round."""
+    return {
+        one.seat for one in view.misconducts if one.fault == b.FALSE_REPLAY and one.round == view.round.number
+    }
 
 
 def _chunks_of(spec: TaskSpec, now: b.Round, one: b.Submission) -> int | None:

@@ -4,6 +4,7 @@ votes on challenged blocks nodes.committee.judge's, each in a thread of its own.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import metrics, rootset, steps, triggers
 from quorumlearn.nodes.committee.attempt import Finding, line
-from quorumlearn.nodes.committee.ceremony_part import grace_over, updates_grace_over
+from quorumlearn.nodes.committee.ceremony_part import grace_ends_ms, grace_over, updates_grace_over
 from quorumlearn.nodes.committee.each_open_step import do_each
 from quorumlearn.nodes.committee.keyholder import ceremony_part
 from quorumlearn.nodes.committee.openings import Opened
@@ -34,6 +35,7 @@ from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.models import check_playable
 from quorumlearn.nodes.public_steps import Chain
+from quorumlearn.nodes.screening import Overtaken
 from quorumlearn.nodes.steps import Step
 from quorumlearn.nodes.tracing import Reader
 from quorumlearn.nodes.training import Workshop
@@ -87,8 +89,9 @@ class Verifier:
             self.seated(view)
             if view.round.phase == b.REVEAL and seat in view.round.seats:
                 self._round(view).prepare(view)
+            self._replay_ahead(view, seat, news)
         voted = seat is not None and view.round.phase == b.VALIDATE and steps.ballot(view, seat) is not None
-        self.next_look = steps.ballots_wait_until_ms(view) / 1000 if voted else None
+        self.next_look = steps.ballots_wait_until_ms(view) / 1000 if voted else self._next_replays(view, seat)
         seated = self.journal.get(SEATED) is not None
         leaving = self.leaving or (seat is not None and not self._has_rule(view))
         open_steps = steps.verifier_steps(view, self.me, self.msp_id, seated=seated, leaving=leaving)
@@ -98,6 +101,22 @@ class Verifier:
                 return self._do(step, view, news)
 
         return do_each([one for one in open_steps if one[0] not in ELSEWHERE], do, view, self.me)
+
+    def _replay_ahead(self, view: b.TaskView, seat: int, news: News) -> None:
+        """Once this seat has reported, and others are silent while REPLAY is nearly over."""
+        if self._waits_for_reports(view, seat) and self._grace_over(view):
+            with contextlib.suppress(Overtaken):
+                self._replaying(view).ahead(view, lambda: triggers.entered(news(), triggers.AFTER_REPLAY))
+
+    def _next_replays(self, view: b.TaskView, seat: int | None) -> float | None:
+        """When it looks whether others are still silent, in seconds since 1970."""
+        if seat is None or not self._waits_for_reports(view, seat) or self._grace_over(view):
+            return None
+        return grace_ends_ms(view.round, steps.seconds_of(view, view.round)) / 1000
+
+    def _waits_for_reports(self, view: b.TaskView, seat: int) -> bool:
+        now = view.round
+        return now.phase == b.REPLAY and seat in now.seats and steps.round_step(view, seat) is None
 
     def wakes(self, view: b.TaskView, events: Sequence[LedgerEvent]) -> bool:
         return triggers.seat_may_act(events) or triggers.all_voted(view, events)
@@ -140,7 +159,12 @@ class Verifier:
             if not replays(view.task.spec):
                 self.sender.send(view, news, market.vote_selection, *part.vote(view, last))
                 return True
-            confirmed = self._replaying(view).confirmed(view, lambda: triggers.moved(news()), last=last)
+            replaying = self._replaying(view)
+            if self._accuse(view, replaying.contradicted(view, last=last), b.FALSE_REPLAY):
+                return True
+            confirmed = replaying.confirmed(
+                view, lambda: triggers.entered(news(), triggers.AFTER_SELECT), last=last
+            )
             if not self._accuse(view, confirmed, b.FALSE_REPLAY):
                 vote = part.vote(view, last, confirmed.unsound)
                 self.sender.send(view, news, market.vote_selection, *vote)
