@@ -2,7 +2,7 @@
 
 Rules:
 - an opening's size is checked before it is read, and it is parsed strictly. What is wrong with it is its miner's, and a finding
-  (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and once its time is over says that it cannot tell;
+  (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and misses the step if it fails to the end;
 - each replay that was done is in the journal, and the report before its digest is on the ledger: restarted, a seat says the same;
 - one replay at a time in a node, beside its trainings, which may be longer than REPLAY; it ends once nobody waits for it;
 - what is drawn for seats that stay silent is replayed before REPLAY is over, or there might be no time for it in SELECT;
@@ -99,8 +99,7 @@ class Replaying:
             self._look(view, early=early)
             mine = reports.of_seat(drawn.items(view), self.ceremony.seat)
             found = self.replayed(view, mine, overtaken)
-            if not last:
-                _refuse_gaps(mine, found)
+            _refuse_gaps(mine, found, last=last, sealed=self.spec.recompute.sealed)
             stored = reports.made(view.round, self.ceremony.seat, [found[one.key].replay for one in mine])
             self.journal.put("replays", stored)
             log.info(
@@ -144,7 +143,7 @@ class Replaying:
     ) -> Confirmed:
         """Whose reports are missing, malformed, or contradicted by what this seat has replayed by now: nothing is replayed for it.
         ArtifactMissing while a report may still come."""
-        self._show()
+        self.show()
         items = drawn.items(view)
         said, unusable = self._reports(view, items, last)
         done = {one.key: known for one in items if (known := self._kept(*one.key)) is not None}
@@ -336,7 +335,9 @@ class Replaying:
         miners = [one.miner for one in drawn.revealed(view)]
         return {miner for miner in miners if self.journal.get(f"early/{miner}") is not None}
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Put this seat's report into the store: once REPLAY has closed, and before its part of SCREEN goes out. So whose report is not
+        there in SELECT has not shown it."""
         stored = self.journal.get("replays")
         if stored is not None:
             self.store.put(stored, self.ceremony.attempt.purpose)
@@ -419,13 +420,14 @@ def _replayed(one: b.Submission, finding: replay.Finding) -> Replayed:
     return Replayed(finding.record(one.miner), finding.claimed)
 
 
-def _refuse_gaps(items: Iterable[Item], found: Mapping[Key, Replayed]) -> None:
-    """ArtifactMissing or CannotTell if something of it may still be replayed."""
+def _refuse_gaps(items: Iterable[Item], found: Mapping[Key, Replayed], *, last: bool, sealed: bool) -> None:
+    """ArtifactMissing while an opening may still come, CannotTell if a replay failed here. Of sealed data keys may be lacking for good;
+    else there is no report of what failed, and the seat misses the step: that is its own trouble, and no lie."""
     missing = [one for one in items if found[one.key].replay.found == MISSING]
-    if missing:
+    if missing and not last:
         raise ArtifactMissing(f"the store does not have the openings of {_miners(missing)} (yet)")
     failed = [one for one in items if found[one.key].replay.found == FAILED]
-    if failed:
+    if failed and not (last and sealed):
         raise CannotTell(f"{len(failed)} replays failed here, of {_miners(failed)}; they are tried again")
 
 
