@@ -100,13 +100,14 @@ def test_a_miner_that_comes_up_with_other_settings_opens_nothing_rather_than_ano
     played: PlayedWork,
 ) -> None:
     """Another number of chunks, say: what it would open does not lead to the root that it committed to, and would cost it stake."""
+    played.view.task.spec.recompute.pay_by_steps = True
     played.commit()
     root = played.submission("M/a").manifest.trace_root
     changed = played.tracer("M/a", chunks=1)
     assert changed.open(played.view, played.values["M/a"], bytes(32), root) is None
 
 
-def test_a_miner_may_do_the_first_of_its_chunks_only(played: PlayedWork) -> None:
+def test_a_miner_may_do_the_first_of_its_chunks_only_where_steps_are_paid(played: PlayedWork) -> None:
     played.view.task.spec.recompute.pay_by_steps = True
     done = played.tracer("M/a", chunks=1).learn(played.view)
     assert done is not None
