@@ -39,6 +39,7 @@ def main() -> int:
     )
     parser.add_argument("--only", choices=MEASUREMENTS, help="one of the parts")
     parser.add_argument("--data", type=Path, help="the folder of the data sets' folders")
+    parser.add_argument("--workload", help="of the part `training`: one of them, such as mnist-cnn")
     parser.add_argument("--rounds", type=int, help="of a task that is played; each part has its own default")
     parser.add_argument("--trials", type=int, default=500, help="of each cheat (500)")
     parser.add_argument("--verdicts", type=int, default=10_000, help="on honest work (10,000)")
@@ -61,6 +62,7 @@ def main() -> int:
     options = Options(
         quick=asked.quick,
         data=data,
+        workload=asked.workload,
         rounds=asked.rounds,
         trials=asked.trials,
         verdicts=asked.verdicts,

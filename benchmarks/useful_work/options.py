@@ -11,11 +11,13 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """data: the folder of the data sets' folders. rounds: of a task that is played; None: the measurement's own. trials: of each cheat.
-    verdicts: on honest work. processes: among which trials and verdicts are divided. seed: of all that they draw."""
+    """data: the folder of the data sets' folders. workload: of the measurement `training`, the only one. rounds: of a task that is played;
+    None: the measurement's own. trials: of each cheat. verdicts: on honest work. processes: among which these are divided. seed: of all
+    that they draw."""
 
     quick: bool = False
     data: Path | None = None
+    workload: str | None = None
     rounds: int | None = None
     trials: int = 500
     verdicts: int = 10_000

@@ -13,9 +13,11 @@ GOAL = 2.0
 
 def training(options: Options) -> Found:
     from benchmarks.useful_work import training as measured
+    from benchmarks.useful_work.subjects import subjects
 
-    costs = measured.costs(options.data, quick=options.quick)
-    learnt = measured.learnt(options.data, quick=options.quick)
+    of = [one for one in subjects(options.data, quick=options.quick) if options.workload in (None, one.name)]
+    costs = measured.costs(of, quick=options.quick)
+    learnt = measured.learnt(of, quick=options.quick)
     tables = (
         Table(
             f"Milliseconds of processor time a step; goal: portable at most {GOAL} times float32",
@@ -30,10 +32,11 @@ def training(options: Options) -> Found:
         ),
         Table(
             "Score on held-out samples, over seeds",
-            ("workload", "metric", "float32", "portable", "median difference", "float32's deviation"),
+            ("workload", "metric", *measured.WAYS, "portable less profile", "float32's deviation"),
             [
                 (
-                    *(one.workload, one.metric, _listed(one.float32), _listed(one.portable)),
+                    *(one.workload, one.metric),
+                    *(_listed(scores) for scores in (one.float32, one.portable, one.profile)),
                     *(f"{one.difference:+.4f}", f"{one.spread:.4f}"),
                 )
                 for one in learnt

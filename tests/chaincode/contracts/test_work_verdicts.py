@@ -129,7 +129,7 @@ def test_whom_too_few_seats_of_its_profile_can_replay_is_unconfirmed_and_nothing
     play.profiles = {odd: sha("odd"), 3: sha("odd")}
     play.start(recompute_spec(recompute(exactness=Exactness.PROFILE)))
     play.to(Phase.SELECT)
-    assert "neither can t seats replay it" in refusal(play.select).sentence
+    assert "fewer than t seats have its numeric profile" in refusal(play.select).sentence
     wrong = play.wrong_work(odd)
     assert "only 1 seats have its numeric profile" in refusal(lambda: play.select(wrong)).sentence
     play.select(judged(play, odd, Reason.UNCONFIRMED))
@@ -168,7 +168,7 @@ def test_who_has_opened_nothing_is_no_trace_and_nobody_else_is() -> None:
 
 @pytest.mark.parametrize("reason", [Reason.OUTLIER, Reason.NOT_SELECTED])
 def test_what_costs_standing_takes_the_work_of_a_round(reason: Reason) -> None:
-    play = started(rounds=3)
+    play = started(asked=recompute(pay_by_steps=True), rounds=3)
     suspect = play.miners[3]
     play.whole_round()
     assert work(play)[suspect] == 20

@@ -96,17 +96,11 @@ def test_a_restarted_miner_opens_the_same_trace_and_a_restarted_seat_says_the_sa
     assert played.seat(1).report(played.view, early=True) == first
 
 
-def test_a_miner_may_do_the_first_of_its_chunks_only(played: PlayedWork) -> None:
+def test_a_miner_may_do_the_first_of_its_chunks_only_where_steps_are_paid(played: PlayedWork) -> None:
     played.view.task.spec.recompute.pay_by_steps = True
     done = played.tracer("M/a", chunks=1).learn(played.view)
     assert done is not None
     assert done[1].steps == 2
-
-
-def test_where_all_are_paid_alike_a_miner_does_all_of_its_chunks(played: PlayedWork) -> None:
-    done = played.tracer("M/a", chunks=1).learn(played.view)
-    assert done is not None
-    assert done[1].steps == 4
 
 
 def test_a_miner_whose_profile_too_few_seats_share_sits_the_round_out(played: PlayedWork) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,31 +18,18 @@ from numpy.typing import NDArray
 from quorumlearn.learning.data import Data, Samples
 from quorumlearn.learning.determinism import repeatable, unfilled
 from quorumlearn.learning.errors import ModelError, TrainingError, WorkloadError
-from quorumlearn.learning.exact.grid import Grid, Receipt, Room, TieLog, folded
-from quorumlearn.learning.exact.optimisers import Rule
-from quorumlearn.learning.exact.plan import Layout, Plan, Shapes, Subject
+from quorumlearn.learning.exact.grid import Grid, Receipt, TieLog, folded
+from quorumlearn.learning.exact.plan import Plan, Shapes, Subject
 from quorumlearn.learning.exact.streams import Batches
 from quorumlearn.learning.exact.stretch import Arrays, NearTie, State, Stretch
+from quorumlearn.learning.exact.vectors import BLOCK, Moving, norm, places_of, spans_of
 from quorumlearn.learning.model import Model, shapes_of
 from quorumlearn.learning.workload import OnStep
 
-BLOCK = 1 << 15
-"""Numbers that are worked on together. Receipts depend on it, as on `grid.FOLD`: all who replay have the same."""
 _RECEIPT = b"quorumlearn/receipt/1"
 _VARIANCE = "running_var"
 
 Vector = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Span:
-    """Neighbouring coordinates that move by one rule."""
-
-    start: int
-    end: int
-    rule: Rule | None
-    parameter: str | None = None
-    """The one parameter that they are, if it is large enough to be worked on where its gradient lies."""
 
 
 class SteppedTraining:
@@ -58,8 +44,8 @@ class SteppedTraining:
         layout = plan.layout
         self.weights: Shapes = dict(sorted({**layout.trained, **layout.buffers}.items()))
         self._trained = sum(math.prod(shape) for shape in layout.trained.values())
-        self._places = _places(layout)
-        self._spans = _spans(layout)
+        self._places = places_of(layout)
+        self._spans = spans_of(layout)
         names = {name for one in self._spans if one.rule is not None for name in one.rule.moments}
         self.optimiser: Shapes = dict.fromkeys(sorted(names), (self._trained,))
 
@@ -92,7 +78,7 @@ class SteppedTraining:
         if self._grid is None and ties:
             raise TrainingError("near ties of a training without a grid; it has none")
         batches = Batches(_samples(self._plan.name, data), seed, total, self._plan.epochs)
-        moving = _Moving(self._vector(state), self._moments(state), self._places)
+        moving = Moving(self._vector(state), self._moments(state), self._places)
         log = TieLog(ties, state.step, until, len(moving.weights))
         receipt = hashlib.sha256(_RECEIPT).digest()
         losses, seen = 0.0, 0
@@ -134,7 +120,7 @@ class SteppedTraining:
         """What the next step computes before anything is rounded: gradients, and buffers after it, by name. For measurements of how far
         processors differ."""
         batches = Batches(_samples(self._plan.name, data), seed, total, self._plan.epochs)
-        moving = _Moving(self._vector(state), self._moments(state), self._places)
+        moving = Moving(self._vector(state), self._moments(state), self._places)
         with repeatable(), unfilled(), self._plan.opened(data, seed, _torch_type(self._type)) as subject:
             self._give(subject, moving)
             subject.learn(batches.of(state.step), state.step)
@@ -147,7 +133,7 @@ class SteppedTraining:
             }
         return found, kept
 
-    def _move(self, moving: _Moving, step: int, log: TieLog, receipt: Receipt) -> None:
+    def _move(self, moving: Moving, step: int, log: TieLog, receipt: Receipt) -> None:
         """Round the gradient, and move by it."""
         for span in self._spans:
             whole, offset = moving.gradient_of(span)
@@ -157,16 +143,15 @@ class SteppedTraining:
                 if self._grid is None:
                     receipt.update(folded(block))
                 else:
-                    # the norm bounds the largest, and costs one pass
-                    size = math.sqrt(float(np.dot(block, block)))
-                    noise = self._grid.noise(f"{self._plan.name}: the gradient of step {step + 1}", size)
+                    what = f"{self._plan.name}: the gradient of step {step + 1}"
+                    noise = self._grid.noise(what, norm(block))
                     block = self._grid.put(block, noise, step, start, log, receipt, moving.room)
                 if span.rule is not None:
                     here = slice(start, end)
                     moments = {name: moving.moments[name][here] for name in span.rule.moments}
                     span.rule.move(moving.weights[here], block, moments, step, moving.spare(len(block)))
 
-    def _settle(self, subject: Subject, moving: _Moving, step: int, log: TieLog, receipt: Receipt) -> None:
+    def _settle(self, subject: Subject, moving: Moving, step: int, log: TieLog, receipt: Receipt) -> None:
         """Put buffers on the grid, where there is one."""
         for name in self._plan.layout.buffers:
             here, shape = self._places[name], self.weights[name]
@@ -190,7 +175,7 @@ class SteppedTraining:
             with torch.no_grad():
                 buffer.copy_(torch.from_numpy(kept).reshape(shape))
 
-    def _give(self, subject: Subject, moving: _Moving) -> None:
+    def _give(self, subject: Subject, moving: Moving) -> None:
         """Have the subject's parameters lie in the vector of weights, and its buffers hold theirs."""
         whole = torch.from_numpy(moving.weights)
         for name, parameter in subject.parameters.items():
@@ -201,7 +186,7 @@ class SteppedTraining:
             for name in self._plan.layout.buffers:
                 subject.buffer(name).copy_(whole[self._places[name]].view(self.weights[name]))
 
-    def _lend(self, subject: Subject, moving: _Moving) -> None:
+    def _lend(self, subject: Subject, moving: Moving) -> None:
         """Copy the weights to parameters that lie on another device."""
         for name, parameter in subject.parameters.items():
             if parameter.device.type != "cpu":
@@ -232,65 +217,6 @@ class SteppedTraining:
 
     def _named(self, whole: Vector) -> dict[str, Vector]:
         return {name: whole[self._places[name]].reshape(shape).copy() for name, shape in self.weights.items()}
-
-
-class _Moving:
-    """The vectors of a training under way: weights and then buffers, gradient, and the optimiser's."""
-
-    def __init__(self, weights: Vector, moments: dict[str, Vector], places: Mapping[str, slice]) -> None:
-        self.weights = weights
-        self.moments = moments
-        self.room = Room(BLOCK)
-        self._places = places
-        self._gradient: Vector = np.empty(len(weights), dtype=weights.dtype)
-        self._large: dict[str, Vector] = {}
-        self._spare = np.empty((2, BLOCK), dtype=weights.dtype)
-
-    def gather(self, parameters: Mapping[str, torch.Tensor]) -> None:
-        """Take the gradients out of the parameters; one that has none has 0."""
-        for name, one in parameters.items():
-            here = self._places[name]
-            if one.grad is None:
-                self._gradient[here] = 0
-                self._large[name] = self._gradient[here]
-                continue
-            flat: Vector = one.grad.reshape(-1).cpu().numpy()
-            if len(flat) > BLOCK:
-                self._large[name] = flat
-            else:
-                self._gradient[here] = flat
-            one.grad = None
-
-    def gradient_of(self, span: Span) -> tuple[Vector, int]:
-        """A vector that holds the gradient of a span, and the coordinate of its first number."""
-        return (self._gradient, 0) if span.parameter is None else (self._large[span.parameter], span.start)
-
-    def spare(self, count: int) -> tuple[Vector, Vector]:
-        return self._spare[0, :count], self._spare[1, :count]
-
-
-def _places(layout: Layout) -> dict[str, slice]:
-    places, at = {}, 0
-    for shapes in (layout.trained, layout.buffers):
-        for name, shape in shapes.items():
-            places[name] = slice(at, at + math.prod(shape))
-            at += math.prod(shape)
-    return places
-
-
-def _spans(layout: Layout) -> tuple[Span, ...]:
-    spans: list[Span] = []
-    at = 0
-    for name, shape in layout.trained.items():
-        rule, end = layout.rules[name], at + math.prod(shape)
-        if end - at > BLOCK:
-            spans.append(Span(at, end, rule, name))
-        elif spans and spans[-1].rule == rule and spans[-1].parameter is None:
-            spans[-1] = Span(spans[-1].start, end, rule)
-        else:
-            spans.append(Span(at, end, rule))
-        at = end
-    return tuple(spans)
 
 
 def _samples(workload: str, data: Data) -> Samples:
