@@ -8,7 +8,8 @@ Rules:
 Source: RFC 6962, section 2.1 (SHA-256).
 
 >>> leaves = [bytes([number]) for number in range(5)]
->>> verify(root(leaves), leaves[3], 3, 5, path(leaves, 3))
+>>> tree = Tree(leaves)
+>>> verify(tree.root, leaves[3], 3, 5, tree.path(3))
 True
 """
 
@@ -30,27 +31,31 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def root(entries: Sequence[bytes]) -> bytes:
-    """The root of a list of at least one entry, 32 bytes. ValueError for an empty one."""
-    if not entries:
-        raise ValueError("a tree has at least one entry")
-    level = [leaf_hash(entry) for entry in entries]
-    while len(level) > 1:
-        level = _above(level)
-    return level[0]
+class Tree:
+    """The tree over a list of at least one entry. ValueError for an empty list."""
 
+    def __init__(self, entries: Sequence[bytes]) -> None:
+        if not entries:
+            raise ValueError("a tree has at least one entry")
+        self._levels = [[leaf_hash(entry) for entry in entries]]
+        while len(self._levels[-1]) > 1:
+            self._levels.append(_above(self._levels[-1]))
 
-def path(entries: Sequence[bytes], index: int) -> list[bytes]:
-    """What leads from an entry to the root: its siblings' hashes, from the entry up. ValueError if there is no such entry."""
-    if not 0 <= index < len(entries):
-        raise ValueError(f"entry {index} of {len(entries)}")
-    level = [leaf_hash(entry) for entry in entries]
-    found = []
-    while len(level) > 1:
-        if (sibling := index ^ 1) < len(level):
-            found.append(level[sibling])
-        level, index = _above(level), index // 2
-    return found
+    @property
+    def root(self) -> bytes:
+        """32 bytes."""
+        return self._levels[-1][0]
+
+    def path(self, index: int) -> list[bytes]:
+        """What leads from an entry to the root: its siblings' hashes, from the entry up. ValueError if there is no such entry."""
+        if not 0 <= index < len(self._levels[0]):
+            raise ValueError(f"entry {index} of {len(self._levels[0])}")
+        found = []
+        for level in self._levels[:-1]:
+            if (sibling := index ^ 1) < len(level):
+                found.append(level[sibling])
+            index //= 2
+        return found
 
 
 def path_length(index: int, count: int) -> int:

@@ -46,14 +46,14 @@ class Committed:
     logs: tuple[bytes, ...] = field(repr=False)
 
     @cached_property
-    def leaves(self) -> tuple[bytes, ...]:
-        """The entries of the tree, 32 bytes each."""
-        return tuple(one.digest for one in self.checkpoints)
+    def tree(self) -> merkle.Tree:
+        """Its entries are the checkpoints' digests."""
+        return merkle.Tree([one.digest for one in self.checkpoints])
 
-    @cached_property
+    @property
     def root(self) -> str:
         """The tree's root, 64 hex digits: Manifest.trace_root."""
-        return merkle.root(self.leaves).hex()
+        return self.tree.root.hex()
 
     def until(self, number: int) -> Committed:
         """These up to one of them."""
@@ -62,7 +62,7 @@ class Committed:
     def leaf(self, number: int) -> CheckpointLeaf:
         """A checkpoint's digests and its path."""
         one = self.checkpoints[number]
-        path = merkle.path(self.leaves, number)
+        path = self.tree.path(number)
         return CheckpointLeaf(weights=one.weights, optimiser=one.optimiser, ties=one.ties, path=path)
 
     def open(

@@ -10,7 +10,7 @@ import yaml
 from quorumlearn.analysis import MinerReport, TaskReport, WorkReport
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.cli import run
-from quorumlearn.cli.attack import ATTACKS, OF_REPLAYS, mode_of
+from quorumlearn.cli.attack import ATTACKS, OF_REPLAYS, behaviour_of, mode_of
 from quorumlearn.cli.ending import cost, found, next_lines
 from quorumlearn.cli.scene import DATA_FILE, WORK_CHEATS, Mode, Scene, make_scene
 from quorumlearn.cli.spent import Spent, spent
@@ -88,6 +88,11 @@ def test_a_rule_is_refused_where_all_work_that_stands_counts(
     assert run([*command, "--rule", "agreement", "--folder", str(folder)]) == Exit.USAGE
     assert "leave --rule agreement out" in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_every_other_training_than_asked_for_is_an_attack_on_replays() -> None:
+    assert {name for name in ATTACKS if make_behaviour(behaviour_of(name)).spoofs} <= set(OF_REPLAYS)
+    assert set(OF_REPLAYS) <= set(ATTACKS)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

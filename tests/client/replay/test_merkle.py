@@ -24,7 +24,7 @@ def by_definition(leaves: list[bytes]) -> bytes:
 
 @given(entries)
 def test_a_root_is_that_of_the_rfc(leaves: list[bytes]) -> None:
-    assert merkle.root(leaves) == by_definition(leaves)
+    assert merkle.Tree(leaves).root == by_definition(leaves)
 
 
 @given(entries, st.data())
@@ -32,7 +32,7 @@ def test_each_entry_has_a_path_and_no_other_entry_or_place_has_it(
     leaves: list[bytes], data: st.DataObject
 ) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
-    root, path = merkle.root(leaves), merkle.path(leaves, index)
+    root, path = merkle.Tree(leaves).root, merkle.Tree(leaves).path(index)
     assert len(path) == merkle.path_length(index, len(leaves))
     assert merkle.verify(root, leaves[index], index, len(leaves), path)
     assert not merkle.verify(root, leaves[index] + b"x", index, len(leaves), path)
@@ -47,7 +47,7 @@ def test_a_path_with_any_hash_changed_left_out_or_added_shows_nothing(
     leaves: list[bytes], data: st.DataObject
 ) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
-    root, path = merkle.root(leaves), merkle.path(leaves, index)
+    root, path = merkle.Tree(leaves).root, merkle.Tree(leaves).path(index)
     assert not merkle.verify(root, leaves[index], index, len(leaves), [*path, bytes(32)])
     for at, one in enumerate(path):
         flipped = bytes([one[0] ^ 1]) + one[1:]
@@ -62,9 +62,9 @@ def test_a_path_with_any_hash_changed_left_out_or_added_shows_nothing(
 def test_an_inner_node_passes_for_no_entry() -> None:
     """The second preimage of trees without prefixes: four entries, shown as two whose content is a pair of hashes."""
     leaves = [b"a", b"b", b"c", b"d"]
-    root = merkle.root(leaves)
+    root = merkle.Tree(leaves).root
     pairs = [merkle.leaf_hash(one) + merkle.leaf_hash(other) for one, other in (leaves[:2], leaves[2:])]
-    assert merkle.root(pairs) != root
+    assert merkle.Tree(pairs).root != root
     assert merkle.node_hash(*(hashlib.sha256(b"\x01" + pair).digest() for pair in pairs)) == root
     right = hashlib.sha256(b"\x01" + pairs[1]).digest()
     assert not merkle.verify(root, pairs[0], 0, 2, [right])
@@ -73,11 +73,11 @@ def test_an_inner_node_passes_for_no_entry() -> None:
 
 @given(entries)
 def test_lists_of_other_lengths_do_not_pass_for_each_other(leaves: list[bytes]) -> None:
-    assert merkle.root([*leaves, leaves[-1]]) != merkle.root(leaves)
+    assert merkle.Tree([*leaves, leaves[-1]]).root != merkle.Tree(leaves).root
 
 
 def test_a_list_without_entries_has_no_root_and_an_entry_outside_no_path() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        merkle.root([])
+        merkle.Tree([])
     with pytest.raises(ValueError, match="entry 3 of 3"):
-        merkle.path([b"a", b"b", b"c"], 3)
+        merkle.Tree([b"a", b"b", b"c"]).path(3)

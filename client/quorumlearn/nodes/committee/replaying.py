@@ -257,22 +257,22 @@ class Replaying:
             if not wrong and not (known and confirming.contradicted(item, said, mine)):
                 continue
             steady = self._steady(view, submissions[item.miner], item.number, overtaken)
-            if steady is False:
+            if not steady:
                 found.add(item.key)
-            elif steady and wrong:
+            elif wrong:
                 proven.add(item.miner)
         return found
 
     def _steady(
         self, view: b.TaskView, one: b.Submission, number: int, overtaken: Callable[[], bool]
-    ) -> bool | None:
-        """Whether a replay of an item has one answer, asked once; None where this seat cannot replay it."""
+    ) -> bool:
+        """Whether a replay of an item has one answer, asked once. What this seat replayed and cannot any more has none."""
         key = one.miner, number
         if key in self._known_steady:
             return self._known_steady[key]
         loaded = self._loaded(view, one)
         if not isinstance(loaded, tuple):
-            return None
+            return loaded == WRONG
         work, plain = loaded
         progress = Progress("replays", self.spec.task_id, view.round.number, self.me)
         try:
