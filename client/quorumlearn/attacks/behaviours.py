@@ -136,7 +136,7 @@ class Behaviour:
         """Whether those it watches must have committed before it acts, for only then is there a first and a
         copy. A mimic waits too: only in a common process could it submit before the one whose update it is, and then that one
         would be the copy."""
-        return self.name in ("copy", "mimic")
+        return self.name in ("copy", "mimic", "thief")
 
     @property
     def tampering(self) -> Tampering | None:

@@ -31,7 +31,7 @@ from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.public_steps import Chain, steps_before
-from quorumlearn.nodes.steps import Step, ended, miner_step
+from quorumlearn.nodes.steps import Step, ended, miner_step, submission
 from quorumlearn.nodes.tracing import Tracer
 from quorumlearn.nodes.training import Told, Trainer, Values
 from quorumlearn.nodes.triggers import FOR_MINERS, entered, granted
@@ -289,7 +289,9 @@ class Miner:
                 f"the journal has lost the training of round {now.number}; it cannot be opened"
             )
         values = np.frombuffer(claimed, dtype="<i8", offset=salts.BYTES).astype(np.int64)
-        opened = self.tracer.open(view, values, claimed[: salts.BYTES])
+        committed = submission(view, self.me)
+        assert committed is not None, "only who has revealed opens a trace"
+        opened = self.tracer.open(view, values, claimed[: salts.BYTES], committed.manifest.trace_root)
         if opened is None:
             return False
         data = opening.sealed(view, self.me, opened.SerializeToString(deterministic=True))

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -75,6 +76,8 @@ class Tracer:
     chunks: int | None = None
     _traced: tuple[int, str, replay.Trace] | None = field(default=None, repr=False)
     _gave_up: tuple[int, str] | None = None
+    _at_once: bool = False
+    """What was trained before is only read again: it waits for no place to train at."""
 
     def learn(self, view: b.TaskView) -> tuple[Values, Told] | None:
         """Train from the head, once a round and base: the update in grid steps (d,) and what its manifest says of the training; None if the
@@ -110,15 +113,29 @@ class Tracer:
         self._traced = now.number, now.base.digest, trace
         return values, _told(trace)
 
-    def open(self, view: b.TaskView, values: Values, salt: bytes) -> TraceOpening | None:
-        """What the beacon draws of the round's training, `values` being what was encrypted; None if it cannot be had any more."""
+    def open(self, view: b.TaskView, values: Values, salt: bytes, root: str) -> TraceOpening | None:
+        """What the beacon draws of the round's training, `values` being what was encrypted and `root` what was committed to; None if that
+        training cannot be had any more. Another one is never opened: it would look like a cheat's."""
         spec, now = view.task.spec, view.round
         if self._known(now) is None:  # restarted since
-            done = self.learn(view) if forgery.trains(self.behaviour) else self.forge(view, values)
+            self._at_once = True
+            try:
+                done = self.learn(view) if forgery.trains(self.behaviour) else self.forge(view, values)
+            finally:
+                self._at_once = False
             if done is None:
                 return None
         trace = self._known(now)
         assert trace is not None
+        if trace.root != root:
+            log.error(
+                "does not open its trace: it is another than the one committed to",
+                task=spec.task_id,
+                round=now.number,
+                identity=self.me,
+            )
+            self._gave_up = (now.number, now.base.digest)
+            return None
         items = drawn_items(spec, now.beacon, self.me, trace.work.steps)
         return trace.open(
             items,
@@ -141,7 +158,7 @@ class Tracer:
             work = as_done(self._work(view))
             keeping = self.journal.below(f"round-{now.number}/trace")
             progress = Progress("trains", spec.task_id, now.number, self.me)
-            with self.workshop.slots:
+            with contextlib.nullcontext() if self._at_once else self.workshop.slots:
                 began = time.thread_time()
                 trace = replay.train(work, keeping, on_step=progress.unless(self.workshop.stop))
                 spent = time.thread_time() - began

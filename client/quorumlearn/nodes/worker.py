@@ -35,7 +35,7 @@ from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.pin import AlteredTaskError
 from quorumlearn.nodes.waiting import LongWait, place_of, waits_for
-from quorumlearn.replay import ChunkError
+from quorumlearn.replay import ChunkError, TraceError
 from quorumlearn.robust import RuleError
 
 log = structlog.get_logger()
@@ -46,6 +46,7 @@ OF_ONE_STEP: Mapping[type[Exception], str] = {
     ExchangeError: "another's part is as the ledger says, or the step is over",
     CkksError: "the parts of others can be used, or the step is over",
     ChunkError: "the task's data can be used, or the round is over",
+    TraceError: "the training repeats to the byte, or the round is over",
     DataKeysError: "the file of the owner's content keys can be used",
     KeptClosedError: "the ledger has gone on to another attempt at the key",
     LostSecretError: "the round is over: this seat sits it out",

@@ -182,7 +182,9 @@ class PlayedWork:
     def open(self) -> None:
         """All miners open what is drawn of their traces."""
         for one in self.view.submissions:
-            opened = self.tracers[one.miner].open(self.view, self.values[one.miner], SALT)
+            opened = self.tracers[one.miner].open(
+                self.view, self.values[one.miner], SALT, one.manifest.trace_root
+            )
             assert opened is not None
             data = opening.sealed(self.view, one.miner, opened.SerializeToString(deterministic=True))
             one.opening.CopyFrom(self.store.put(data))

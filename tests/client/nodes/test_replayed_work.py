@@ -96,6 +96,17 @@ def test_a_restarted_miner_opens_the_same_trace_and_a_restarted_seat_says_the_sa
     assert played.seat(1).report(played.view, early=True) == first
 
 
+def test_a_miner_that_comes_up_with_other_settings_opens_nothing_rather_than_another_training(
+    played: PlayedWork,
+) -> None:
+    """Another number of chunks, say: what it would open does not lead to the root that it committed to, and would cost it stake."""
+    played.view.task.spec.recompute.pay_by_steps = True
+    played.commit()
+    root = played.submission("M/a").manifest.trace_root
+    changed = played.tracer("M/a", chunks=1)
+    assert changed.open(played.view, played.values["M/a"], bytes(32), root) is None
+
+
 def test_a_miner_may_do_the_first_of_its_chunks_only_where_steps_are_paid(played: PlayedWork) -> None:
     played.view.task.spec.recompute.pay_by_steps = True
     done = played.tracer("M/a", chunks=1).learn(played.view)
@@ -286,6 +297,25 @@ def test_a_manifest_of_steps_that_its_chunks_do_not_make_is_wrong(played: Played
     assert played.seat(1).confirmed(played.view, last=False).unsound["M/b"].reason == b.WRONG_WORK
 
 
+def test_a_seat_whose_replays_fail_reports_nothing_rather_than_what_it_does_not_know(
+    played: PlayedWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.commit()
+    played.open()
+
+    def fails(
+        plain: bytes, one: b.Submission, work: replay.Work, *rest: object, items: list[int], **named: object
+    ) -> list[replay.Finding]:
+        return [replay.Finding(item, replay.Outcome.FAILED, b"", "", "", "no memory") for item in items]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replay, "check", fails)
+        for last in (False, True):
+            with pytest.raises(CannotTell, match="tried again"):
+                played.seat(1).report(played.view, last=last)
+    assert played.seat(1).report(played.view, early=True), "and once they do not fail any more it reports"
+
+
 def test_a_seat_whose_opening_is_lost_goes_by_the_votes_of_others(played: PlayedWork) -> None:
     played.commit()
     played.open()
@@ -313,7 +343,9 @@ def test_sealed_openings_open_to_every_seat_and_to_nobody_else(tmp_path: Path) -
     played.commit()
     played.open()
     data = played.store.get(played.submission("M/a").opening, 1 << 20)
-    plain = played.tracers["M/a"].open(played.view, played.values["M/a"], bytes(32))
+    plain = played.tracers["M/a"].open(
+        played.view, played.values["M/a"], bytes(32), played.submission("M/a").manifest.trace_root
+    )
     assert plain is not None
     assert plain.last.weights not in data
     played.report(*SEATS)

@@ -2,7 +2,8 @@
 
 Rules:
 - an opening's size is checked before it is read, and it is parsed strictly. What is wrong with it is its miner's, and a finding
-  (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and once its time is over says that it cannot tell;
+  (quorumlearn.replay.checking); what fails here is this seat's: it tries again, and misses the step if it fails to the end;
+- chunks that cannot be read, spoilt or removed by their owner, are nobody's fault here: at last the seat reports that it cannot tell;
 - each replay that was done is in the journal, and the report before its digest is on the ledger: restarted, a seat says the same;
 - one replay at a time in a node, beside its trainings, which may be longer than REPLAY; it ends once nobody waits for it;
 - what is drawn for seats that stay silent is replayed before REPLAY is over, or there might be no time for it in SELECT;
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -82,6 +83,8 @@ class Replaying:
     _base: tuple[ExactTraining, learning.Model] | None = field(default=None, repr=False)
     _confirmed: Confirmed | None = None
     _known_steady: dict[Key, bool] = field(default_factory=dict)
+    _unreadable: set[str] = field(default_factory=set)
+    """The miners of whose chunks some could not be read when they were last looked for."""
     _cpu_seconds: float = 0.0
 
     def report(
@@ -99,8 +102,7 @@ class Replaying:
             self._look(view, early=early)
             mine = reports.of_seat(drawn.items(view), self.ceremony.seat)
             found = self.replayed(view, mine, overtaken)
-            if not last:
-                _refuse_gaps(mine, found)
+            _refuse_gaps(mine, found, last=last, unreadable=self._unreadable)
             stored = reports.made(view.round, self.ceremony.seat, [found[one.key].replay for one in mine])
             self.journal.put("replays", stored)
             log.info(
@@ -144,7 +146,7 @@ class Replaying:
     ) -> Confirmed:
         """Whose reports are missing, malformed, or contradicted by what this seat has replayed by now: nothing is replayed for it.
         ArtifactMissing while a report may still come."""
-        self._show()
+        self.show()
         items = drawn.items(view)
         said, unusable = self._reports(view, items, last)
         done = {one.key: known for one in items if (known := self._kept(*one.key)) is not None}
@@ -219,8 +221,10 @@ class Replaying:
             return WRONG
         _, team = team_of(now, one.miner)
         try:
+            self._unreadable.discard(one.miner)
             data = self.reader.samples(view, team, count)
         except UNREADABLE as error:
+            self._unreadable.add(one.miner)
             log.warning("cannot replay", **self._about(view), miner=one.miner, why=str(error))
             return FAILED
         training, base = self._begun(view)
@@ -336,7 +340,9 @@ class Replaying:
         miners = [one.miner for one in drawn.revealed(view)]
         return {miner for miner in miners if self.journal.get(f"early/{miner}") is not None}
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Put this seat's report into the store: once REPLAY has closed, and before its part of SCREEN goes out. So whose report is not
+        there in SELECT has not shown it."""
         stored = self.journal.get("replays")
         if stored is not None:
             self.store.put(stored, self.ceremony.attempt.purpose)
@@ -419,13 +425,16 @@ def _replayed(one: b.Submission, finding: replay.Finding) -> Replayed:
     return Replayed(finding.record(one.miner), finding.claimed)
 
 
-def _refuse_gaps(items: Iterable[Item], found: Mapping[Key, Replayed]) -> None:
-    """ArtifactMissing or CannotTell if something of it may still be replayed."""
+def _refuse_gaps(
+    items: Iterable[Item], found: Mapping[Key, Replayed], *, last: bool, unreadable: Collection[str]
+) -> None:
+    """ArtifactMissing while an opening may still come, CannotTell if a replay failed here. Keys and chunks may be lacking for good, by
+    their owner's fault; else there is no report of what failed, and the seat misses the step: that is its own trouble, and no lie."""
     missing = [one for one in items if found[one.key].replay.found == MISSING]
-    if missing:
+    if missing and not last:
         raise ArtifactMissing(f"the store does not have the openings of {_miners(missing)} (yet)")
     failed = [one for one in items if found[one.key].replay.found == FAILED]
-    if failed:
+    if any(not (last and one.miner in unreadable) for one in failed):
         raise CannotTell(f"{len(failed)} replays failed here, of {_miners(failed)}; they are tried again")
 
 

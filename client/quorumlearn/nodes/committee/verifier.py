@@ -146,6 +146,8 @@ class Verifier:
             )
             self.sender.send(view, news, market.post_replay, report)
         elif step is Step.SCREEN:
+            if replays(view.task.spec):
+                self._replaying(view).show()
             shares = self._round(view).sketch_shares(
                 view,
                 lambda: triggers.entered(news(), triggers.AFTER_SCREEN),
