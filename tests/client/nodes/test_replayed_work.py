@@ -100,6 +100,7 @@ def test_a_miner_that_comes_up_with_other_settings_opens_nothing_rather_than_ano
     played: PlayedWork,
 ) -> None:
     """Another number of chunks, say: what it would open does not lead to the root that it committed to, and would cost it stake."""
+    played.view.task.spec.recompute.pay_by_steps = True
     played.commit()
     root = played.submission("M/a").manifest.trace_root
     changed = played.tracer("M/a", chunks=1)
