@@ -47,8 +47,8 @@ def most_bytes(spec: TaskSpec, work: replay.Work) -> int:
 
 def likely_bytes(spec: TaskSpec) -> int:
     """The same for who only keeps a copy, and knows no more than how many numbers the model has: each 8 bytes in a checkpoint, and those of
-    an optimiser twice as many."""
-    a_state = 24 * spec.ckks.update_size + _NAMES
+    an optimiser three times as many."""
+    a_state = 32 * spec.ckks.update_size + _NAMES
     return (spec.recompute.segments + 1) * (a_state + 9 * MOST_TIES) + _overhead(spec)
 
 

@@ -114,12 +114,6 @@ def test_a_miner_may_do_the_first_of_its_chunks_only_where_steps_are_paid(played
     assert done[1].steps == 2
 
 
-def test_where_all_are_paid_alike_a_miner_does_all_of_its_chunks(played: PlayedWork) -> None:
-    done = played.tracer("M/a", chunks=1).learn(played.view)
-    assert done is not None
-    assert done[1].steps == 4
-
-
 def test_a_miner_whose_profile_too_few_seats_share_sits_the_round_out(played: PlayedWork) -> None:
     asked = played.view.task.spec.recompute
     asked.exactness, asked.grid_bits = t.PROFILE, 0

@@ -8,7 +8,6 @@ Sources: `torch.optim.SGD`, `torch.optim.Adam` and `torch.optim.AdamW`, whose fo
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -161,8 +160,3 @@ def _power(base: float, exponent: int) -> float:
         base *= base
         exponent >>= 1
     return power
-
-
-def finite(vector: Vector) -> bool:
-    """Whether all of its numbers are, in one pass."""
-    return math.isfinite(float(vector.max(initial=0.0))) and math.isfinite(float(vector.min(initial=0.0)))
