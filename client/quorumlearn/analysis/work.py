@@ -45,7 +45,7 @@ class WrongWork:
         """What anybody can compute again."""
         by = f"; replayed by {' and '.join(self.verifiers)}" if self.verifiers else ""
         if not self.replayed:
-            return f"{self.place}: what it opened does not lead to what it had committed to{by}"
+            return f"{self.place}: what it opened contradicts itself or what it had committed to, and cannot be replayed{by}"
         what = "the sketch" if self.item > self.segments else "the checkpoint"
         return f"{self.place}: it claimed {what} {self.claimed[:SHOWN]}, a replay gives {self.replayed[:SHOWN]}{by}"
 

@@ -100,7 +100,7 @@ def test_an_opening_that_leads_nowhere_is_told_as_such() -> None:
     bare.round.selection.verdicts[1].proof.replayed = ""
     work = report_of(spec(), [bare], [], {}).work
     assert work is not None
-    assert "does not lead to what it had committed to" in work.wrong[0].sentence
+    assert "contradicts itself or what it had committed to" in work.wrong[0].sentence
 
 
 def test_json_has_the_whole_digests_and_the_seats() -> None:
