@@ -149,6 +149,7 @@ def test_check_says_which_term_fails_for_whom(stage: Stage) -> None:
         "version": "1",
         "place": "quorumlearn",
         "digest": spec.workload.digest,
+        "takes": [],
         "broken": {"Miners1MSP/miner1": [], "Miners1MSP/miner2": []},
     }
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from quorumlearn.nodes import datakeys, keygrants
 from quorumlearn.nodes.recomputing import load_data
+from quorumlearn.nodes.work import datakeys, keygrants
 from quorumlearn.replay import ChunkError, from_bytes
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -161,7 +161,7 @@ def test_wrong_keys_of_the_owners_cost_nobody_stake(
 ) -> None:
     task, victim = "sealed-hostile", "miners2/miner2"
     hostile = HostileGrants(stage.name("verifier1/verifier"), stage.name(victim))
-    monkeypatch.setattr("quorumlearn.nodes.keygrants.sealed", hostile.sealed)
+    monkeypatch.setattr("quorumlearn.nodes.work.keygrants.sealed", hostile.sealed)
     view = play(
         stage,
         task,

@@ -13,13 +13,14 @@ import yaml
 from quorumlearn import learning
 from quorumlearn.api import data
 from quorumlearn.gateway import GatewayError
-from quorumlearn.nodes import drawn, steps
+from quorumlearn.nodes import steps
 from quorumlearn.nodes.audit import replay as audit
 from quorumlearn.nodes.audit.checks import Result
 from quorumlearn.nodes.audit.records import read as read_records
 from quorumlearn.nodes.committee import reports
 from quorumlearn.nodes.market import NO_OPTIONS, Contract, Market, StepOptions
 from quorumlearn.nodes.organisation import Organisation
+from quorumlearn.nodes.work import drawn
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import RIGHT, WRONG, Replay

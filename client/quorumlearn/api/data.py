@@ -8,7 +8,7 @@ Rules:
 - samples are read by the workload's own `load`, the part for training. They are shuffled by a seed that everybody may know, unless it is
   None: a data set that is sorted by class would give chunks of one class each, and who draws one of those learns another task;
 - the chunks are all of the same length, and what is left over is left out;
-- of sealed data the keys are in the owner's file before anything names what they open (nodes.datakeys).
+- of sealed data the keys are in the owner's file before anything names what they open (nodes.work.datakeys).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from quorumlearn_proto.task_pb2 import Recompute
 
 from quorumlearn import learning, seeds
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import datakeys, datasets
 from quorumlearn.nodes.config import ConfigError
-from quorumlearn.nodes.datakeys import ChunkKey, DataKeys, DataKeysError
-from quorumlearn.nodes.granting import renew
 from quorumlearn.nodes.tasksettings import DataPart
+from quorumlearn.nodes.work import datakeys, datasets
+from quorumlearn.nodes.work.datakeys import ChunkKey, DataKeys, DataKeysError
+from quorumlearn.nodes.work.granting import renew
 from quorumlearn.replay import chunks_of, manifest_of, to_bytes
 
 Progress = Callable[[int, int], None]
@@ -152,7 +152,7 @@ class Renewed:
 def rotate(
     data: DataPart, keys: Path, store: ArtifactStore, progress: Progress = lambda _done, _of: None
 ) -> Renewed:
-    """Encrypt every chunk anew under a fresh key, and store another version of the list. Errors as in `nodes.granting.renew`."""
+    """Encrypt every chunk anew under a fresh key, and store another version of the list. Errors as in `nodes.work.granting.renew`."""
     with datakeys.held(keys) as held:
         return _renew(data, held, keys, store, range(data.chunks), progress)
 

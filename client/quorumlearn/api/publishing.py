@@ -13,13 +13,14 @@ from quorumlearn_proto.recompute import recomputes
 from quorumlearn_proto.task_pb2 import TaskSpec
 
 from quorumlearn.artifacts import ArtifactStore, reference_of
-from quorumlearn.nodes import datasets, randomness, taskfile
+from quorumlearn.nodes import randomness, taskfile
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.exposure import Exposure, exposure_of
 from quorumlearn.nodes.guarantee import task_lacks
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.replaycosts import replay_costs
 from quorumlearn.nodes.tasksettings import TaskFile
+from quorumlearn.nodes.work import datasets
 
 
 class WouldBeRefused(ValueError):

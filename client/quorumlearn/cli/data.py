@@ -151,8 +151,8 @@ def show(
     """
     from quorumlearn.api import data
     from quorumlearn.artifacts import ArtifactStore
-    from quorumlearn.nodes import datakeys
     from quorumlearn.nodes.recomputing import load_data
+    from quorumlearn.nodes.work import datakeys
 
     described = load_data(file)
     path = keys or (keys_of(file) if described.sealed and keys_of(file).exists() else None)
@@ -215,7 +215,7 @@ def locality(
     Rounds are drawn as the ledger draws them, without one. A miner's own log says for each round how many bytes it fetched, and how many
     it had.
     """
-    from quorumlearn.nodes.locality import simulated
+    from quorumlearn.nodes.work.locality import simulated
 
     each = chunks_per_miner or max(1, chunks // miners)
     if each > chunks:

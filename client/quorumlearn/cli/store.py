@@ -35,11 +35,11 @@ def prune(
     younger than a day; data sets that tasks under way train on, that --keep names, or whose keys are under data_keys.
     `quorumlearn task audit` finds no more of a task than is left.
     """
-    from quorumlearn.nodes import datakeys
     from quorumlearn.nodes.config import load
     from quorumlearn.nodes.organisation import Organisation
     from quorumlearn.nodes.pruning import prune as pruned
     from quorumlearn.nodes.recomputing import load_data
+    from quorumlearn.nodes.work import datakeys
 
     kept = [load_data(one).ref for one in keep or ()]
     organisation = Organisation(load(file))

@@ -71,7 +71,7 @@ _LATER: tuple[tuple[str, str, Exit], ...] = (
     ("quorumlearn.ckks", "ParameterError", Exit.USAGE),
     ("quorumlearn.artifacts", "ArtifactError", Exit.FAILED),
     ("quorumlearn.replay", "ReplayError", Exit.USAGE),
-    ("quorumlearn.nodes.datakeys", "DataKeysError", Exit.FAILED),
+    ("quorumlearn.nodes.work.datakeys", "DataKeysError", Exit.FAILED),
     ("quorumlearn.nodes.journal", "JournalError", Exit.FAILED),
     ("quorumlearn.nodes.run", "NodeFault", Exit.FAILED),
 )

@@ -23,8 +23,9 @@ from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.recompute import replays
 
 from quorumlearn.artifacts import ArtifactError, ArtifactStore, ArtifactTooLarge, BadReference
-from quorumlearn.nodes import opening, salts
+from quorumlearn.nodes import salts
 from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.work import opening
 
 LOOK_SECONDS = 0.5
 """How often it is looked whether what was put is still there."""

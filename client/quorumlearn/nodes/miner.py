@@ -22,19 +22,20 @@ from quorumlearn_proto.task_pb2 import Task
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore, reference_of
 from quorumlearn.attacks import Behaviour
-from quorumlearn.nodes import adversary, candidate, exchange, metrics, opening, salts
+from quorumlearn.nodes import adversary, candidate, exchange, metrics, salts
 from quorumlearn.nodes.encryption import parameters_of, polynomial_bytes
 from quorumlearn.nodes.exposure import exposure_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
-from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.models import check_playable, load_public, workload_of
 from quorumlearn.nodes.public_steps import Chain, steps_before
 from quorumlearn.nodes.steps import Step, ended, miner_step, submission
-from quorumlearn.nodes.tracing import Tracer
 from quorumlearn.nodes.training import Told, Trainer, Values
 from quorumlearn.nodes.triggers import FOR_MINERS, entered, granted
+from quorumlearn.nodes.work import opening
+from quorumlearn.nodes.work.minerkey import MinerKey
+from quorumlearn.nodes.work.tracing import Tracer
 
 log = structlog.get_logger()
 

@@ -11,8 +11,9 @@ from quorumlearn_proto.task_pb2 import TaskSpec, Workload
 
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import datasets, rootset
+from quorumlearn.nodes import rootset
 from quorumlearn.nodes.encryption import parameters_of
+from quorumlearn.nodes.work import datasets
 
 
 def workload_of(spec: TaskSpec) -> learning.Workload:

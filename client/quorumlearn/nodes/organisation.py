@@ -24,14 +24,15 @@ from quorumlearn.gateway import (
     find_profile,
     read_profile,
 )
-from quorumlearn.nodes import datakeys, ledgers, stateformat
+from quorumlearn.nodes import ledgers, stateformat
 from quorumlearn.nodes.accounts import account_of
-from quorumlearn.nodes.chunkcache import ChunkCache
 from quorumlearn.nodes.config import IdentityConfig, NodeConfig
 from quorumlearn.nodes.endorsers import Answering, QuorumContract
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.spending import DataBudget
+from quorumlearn.nodes.work import datakeys
+from quorumlearn.nodes.work.chunkcache import ChunkCache
 
 BUDGETS = "@data"
 """Begins as no user's folder may, and no journals of another ledger."""

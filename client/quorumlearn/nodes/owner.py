@@ -1,7 +1,7 @@
 """A model owner's node: follows its task, scores every accepted block on its own data, and keeps the models.
 
 The protocol needs nothing of the owner once a task is published; the node only helps to advance a task that others leave lying. Where the
-task's data are sealed it does need the owner: each round waits for the keys that the node gives (nodes.granting).
+task's data are sealed it does need the owner: each round waits for the keys that the node gives (nodes.work.granting).
 Each accepted model is written to `models/` in the journal's folder, the last one also as `model.safetensors`.
 """
 
@@ -18,11 +18,11 @@ from quorumlearn_proto.event_pb2 import LedgerEvent
 from quorumlearn import learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes.feed import News, no_news
-from quorumlearn.nodes.granting import Granting
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public, workload_of
 from quorumlearn.nodes.steps import ended
 from quorumlearn.nodes.triggers import FOR_OWNERS, entered
+from quorumlearn.nodes.work.granting import Granting
 
 log = structlog.get_logger()
 

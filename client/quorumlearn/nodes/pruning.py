@@ -13,10 +13,10 @@ from quorumlearn_proto.page_pb2 import TaskSummary
 from quorumlearn_proto.recompute import recomputes
 
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore
-from quorumlearn.nodes import datasets, keygrants
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.steps import LIVE
+from quorumlearn.nodes.work import datasets, keygrants
 
 LEAST_AGE_SECONDS = 24 * 3600.0
 """What is younger may be on its way to the ledger."""

@@ -10,8 +10,9 @@ from quorumlearn_proto import recompute as r
 from quorumlearn_proto import task_pb2 as t
 
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import datasets, exactness, steps
-from quorumlearn.nodes.drawn import able_seats
+from quorumlearn.nodes import steps
+from quorumlearn.nodes.work import datasets, exactness
+from quorumlearn.nodes.work.drawn import able_seats
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from functools import partial
 
 from quorumlearn.attacks import make_behaviour
 from quorumlearn.ckks import Workers
-from quorumlearn.nodes.chunks import ChunkReader
 from quorumlearn.nodes.committee.judge import Judge
 from quorumlearn.nodes.committee.keyholder import KeyHolder
 from quorumlearn.nodes.committee.scoring import Scorer
@@ -18,16 +17,17 @@ from quorumlearn.nodes.committee.validation import Validator
 from quorumlearn.nodes.committee.verifier import Verifier
 from quorumlearn.nodes.config import IdentityConfig
 from quorumlearn.nodes.consent import Consent
-from quorumlearn.nodes.granting import Granting
 from quorumlearn.nodes.health import Health
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.keeping import Keeper
 from quorumlearn.nodes.miner import Miner
-from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.organisation import Organisation
 from quorumlearn.nodes.owner import Owner
-from quorumlearn.nodes.tracing import Tracer
 from quorumlearn.nodes.training import Trainer, Workshop
+from quorumlearn.nodes.work.chunks import ChunkReader
+from quorumlearn.nodes.work.granting import Granting
+from quorumlearn.nodes.work.minerkey import MinerKey
+from quorumlearn.nodes.work.tracing import Tracer
 
 
 @dataclass(frozen=True)

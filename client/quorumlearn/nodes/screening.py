@@ -26,9 +26,9 @@ from quorumlearn_proto.task_pb2 import RECOMPUTE, TaskSpec
 
 from quorumlearn import ckks, robust
 from quorumlearn.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, ArtifactTooLarge
-from quorumlearn.nodes import useful_work
 from quorumlearn.nodes.exchange import ExchangeError
-from quorumlearn.nodes.useful_work import Unsound
+from quorumlearn.nodes.work import useful_work
+from quorumlearn.nodes.work.useful_work import Unsound
 
 Sketch = NDArray[np.float64]
 Reason = int

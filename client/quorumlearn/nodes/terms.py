@@ -20,10 +20,10 @@ from quorumlearn_proto.task_pb2 import Task, TaskSpec
 
 from quorumlearn import learning
 from quorumlearn.artifacts import reference_of
-from quorumlearn.nodes.exactness import training_of
 from quorumlearn.nodes.models import workload_of
 from quorumlearn.nodes.replaycosts import replay_costs
 from quorumlearn.nodes.tasksettings import WHOLE, BasisPoints, table
+from quorumlearn.nodes.work.exactness import training_of
 
 Staking = Literal["miner", "verifier"]
 Number = int | float

@@ -27,7 +27,6 @@ from quorumlearn.gateway import GatewayError
 from quorumlearn.learning import ModelError, WorkloadError
 from quorumlearn.nodes import metrics
 from quorumlearn.nodes.committee.ceremony_part import KeptClosedError, LostSecretError
-from quorumlearn.nodes.datakeys import DataKeysError
 from quorumlearn.nodes.exchange import ExchangeError
 from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.feed import AWAY_SECONDS, News, TaskFeed, next_deadline
@@ -35,6 +34,7 @@ from quorumlearn.nodes.journal import JournalError
 from quorumlearn.nodes.market import Market, Refused
 from quorumlearn.nodes.pin import AlteredTaskError
 from quorumlearn.nodes.waiting import LongWait, place_of, waits_for
+from quorumlearn.nodes.work.datakeys import DataKeysError
 from quorumlearn.replay import ChunkError, TraceError
 from quorumlearn.robust import RuleError
 

@@ -9,11 +9,11 @@ import pytest
 from quorumlearn import learning
 from quorumlearn.api import data
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import datakeys, datasets
 from quorumlearn.nodes.config import ConfigError
-from quorumlearn.nodes.datakeys import DataKeysError
 from quorumlearn.nodes.recomputing import load_data
 from quorumlearn.nodes.tasksettings import DataPart
+from quorumlearn.nodes.work import datakeys, datasets
+from quorumlearn.nodes.work.datakeys import DataKeysError
 from quorumlearn.replay import MOST_CHUNK_BYTES, from_bytes
 
 NAME = "chunked-clinic"

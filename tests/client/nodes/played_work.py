@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from quorumlearn import ckks, learning, replay
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import Behaviour, make_behaviour
-from quorumlearn.nodes import datasets, drawn, opening, sealing
+from quorumlearn.nodes import sealing
 from quorumlearn.nodes.committee import reports
 from quorumlearn.nodes.committee.attempt import Attempt
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
@@ -20,8 +20,9 @@ from quorumlearn.nodes.committee.replaying import Replaying
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import workload_record
-from quorumlearn.nodes.tracing import Tracer
 from quorumlearn.nodes.training import Told, Workshop
+from quorumlearn.nodes.work import datasets, drawn, opening
+from quorumlearn.nodes.work.tracing import Tracer
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.common_pb2 import ArtifactRef, Head

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.learning import Samples
-from quorumlearn.nodes import datakeys, datasets, sealing
-from quorumlearn.nodes.chunkcache import ChunkCache
-from quorumlearn.nodes.chunks import ChunkReader
-from quorumlearn.nodes.datakeys import ChunkKey, DataKeys
+from quorumlearn.nodes import sealing
+from quorumlearn.nodes.work import datakeys, datasets
+from quorumlearn.nodes.work.chunkcache import ChunkCache
+from quorumlearn.nodes.work.chunks import ChunkReader
+from quorumlearn.nodes.work.datakeys import ChunkKey, DataKeys
 from quorumlearn.replay import chunks_of, manifest_of, to_bytes
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t

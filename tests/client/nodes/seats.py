@@ -11,8 +11,6 @@ import numpy as np
 from quorumlearn import ckks, learning
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.attacks import make_behaviour
-from quorumlearn.nodes.chunkcache import ChunkCache
-from quorumlearn.nodes.chunks import ChunkReader
 from quorumlearn.nodes.committee.keyholder import KeyHolder
 from quorumlearn.nodes.committee.scoring import Scorer
 from quorumlearn.nodes.committee.sending import GATHER_SECONDS, Sender
@@ -22,10 +20,12 @@ from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Contract, Market
 from quorumlearn.nodes.miner import Miner
-from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.models import workload_record
-from quorumlearn.nodes.tracing import Reader, Tracer
 from quorumlearn.nodes.training import Trainer, Workshop
+from quorumlearn.nodes.work.chunkcache import ChunkCache
+from quorumlearn.nodes.work.chunks import ChunkReader
+from quorumlearn.nodes.work.minerkey import MinerKey
+from quorumlearn.nodes.work.tracing import Reader, Tracer
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 

@@ -12,8 +12,8 @@ from quorumlearn.nodes import exchange
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.miner import Miner
-from quorumlearn.nodes.minerkey import MinerKey
 from quorumlearn.nodes.training import Trainer
+from quorumlearn.nodes.work.minerkey import MinerKey
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import canonical
 from quorumlearn_proto.artifact_pb2 import CollectiveKey

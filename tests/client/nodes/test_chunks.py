@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 from quorumlearn.artifacts import ArtifactCorrupt, ArtifactMissing
-from quorumlearn.nodes import datasets
-from quorumlearn.nodes.chunkcache import ChunkCache
-from quorumlearn.nodes.chunks import ChunkReader
+from quorumlearn.nodes.work import datasets
+from quorumlearn.nodes.work.chunkcache import ChunkCache
+from quorumlearn.nodes.work.chunks import ChunkReader
 from quorumlearn.replay import ChunkError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.common_pb2 import ArtifactRef

@@ -17,7 +17,7 @@ from quorumlearn.nodes.committee.confirming import (
     without_edges,
 )
 from quorumlearn.nodes.committee.reports import FAILED, Report
-from quorumlearn.nodes.drawn import Item
+from quorumlearn.nodes.work.drawn import Item
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay, ReplayFinding

@@ -7,7 +7,7 @@ import pytest
 import torch
 from quorumlearn.learning import Samples, TrainingConfig
 from quorumlearn.learning.exact import exact_training
-from quorumlearn.nodes import opening
+from quorumlearn.nodes.work import opening
 from quorumlearn.replay import Work
 from quorumlearn_proto import task_pb2 as t
 from torch import nn

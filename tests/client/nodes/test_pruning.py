@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import datakeys, datasets, keygrants
-from quorumlearn.nodes.granting import renew
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.pruning import LEAST_AGE_SECONDS, needed, prune
+from quorumlearn.nodes.work import datakeys, datasets, keygrants
+from quorumlearn.nodes.work.granting import renew
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.page_pb2 import TaskSummary
 from quorumlearn_proto.task_pb2 import TaskStatus

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from quorumlearn.artifacts import ArtifactMissing
-from quorumlearn.nodes import datasets
 from quorumlearn.nodes.replaycosts import what_it_takes
+from quorumlearn.nodes.work import datasets
 from quorumlearn.replay import ChunkError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
@@ -20,7 +20,7 @@ HERE = "ab" * 32
 @pytest.fixture(autouse=True)
 def profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "quorumlearn.nodes.exactness.profile_of",
+        "quorumlearn.nodes.work.exactness.profile_of",
         lambda spec: HERE if spec.recompute.exactness == t.PROFILE else "",
     )
 

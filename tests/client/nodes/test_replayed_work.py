@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from quorumlearn import replay
 from quorumlearn.artifacts import ArtifactMissing
-from quorumlearn.nodes import drawn
 from quorumlearn.nodes.committee import replaying, reports
 from quorumlearn.nodes.committee.replaying import CannotTell
-from quorumlearn.nodes.exactness import profile_of
 from quorumlearn.nodes.journal import Journal
+from quorumlearn.nodes.work import drawn
+from quorumlearn.nodes.work.exactness import profile_of
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay, ReplayFinding, ReplayReport

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from quorumlearn.artifacts import ArtifactMissing
-from quorumlearn.nodes import datakeys, datasets, keygrants, sealing
-from quorumlearn.nodes.chunks import NotGranted
-from quorumlearn.nodes.datakeys import DataKeys, DataKeysError
-from quorumlearn.nodes.granting import Granting
+from quorumlearn.nodes import sealing
 from quorumlearn.nodes.market import Market
+from quorumlearn.nodes.work import datakeys, datasets, keygrants
+from quorumlearn.nodes.work.chunks import NotGranted
+from quorumlearn.nodes.work.datakeys import DataKeys, DataKeysError
+from quorumlearn.nodes.work.granting import Granting
 from quorumlearn.replay import ChunkError, SealError
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import DataManifest, SealedKeys

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from quorumlearn.artifacts import reference_of
-from quorumlearn.nodes import exchange, opening
+from quorumlearn.nodes import exchange
+from quorumlearn.nodes.work import opening
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto.artifact_pb2 import SealedOpening, TraceOpening
 

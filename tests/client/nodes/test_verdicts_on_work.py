@@ -10,7 +10,7 @@ from quorumlearn import ckks
 from quorumlearn.nodes import screening
 from quorumlearn.nodes.encryption import record_of
 from quorumlearn.nodes.screening import Reason, Sketch
-from quorumlearn.nodes.useful_work import Unsound
+from quorumlearn.nodes.work.useful_work import Unsound
 from quorumlearn_proto import block_pb2 as b
 from quorumlearn_proto import task_pb2 as t
 from quorumlearn_proto.recompute import drawn_items, replayers

@@ -30,16 +30,17 @@ from quorumlearn_proto.work import work_fault
 
 from quorumlearn import learning, replay
 from quorumlearn.artifacts import ArtifactError, ArtifactStore, ArtifactTooLarge, BadReference
-from quorumlearn.nodes import exactness, exchange, opening, steps
+from quorumlearn.nodes import exchange, steps
 from quorumlearn.nodes.audit.checks import Result
 from quorumlearn.nodes.audit.faults import Judgement
 from quorumlearn.nodes.audit.records import Record
-from quorumlearn.nodes.chunkcache import ChunkCache
-from quorumlearn.nodes.chunks import ChunkReader
 from quorumlearn.nodes.committee import confirming, reports
-from quorumlearn.nodes.drawn import items_of
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.models import load_public
+from quorumlearn.nodes.work import exactness, opening
+from quorumlearn.nodes.work.chunkcache import ChunkCache
+from quorumlearn.nodes.work.chunks import ChunkReader
+from quorumlearn.nodes.work.drawn import items_of
 
 Found = Iterator[tuple[Result, str]]
 STANDS = (b.CONTRIBUTES, b.REPLICA)

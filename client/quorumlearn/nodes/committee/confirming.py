@@ -36,8 +36,8 @@ from quorumlearn_proto.artifact_pb2 import MISSING, RIGHT, WRONG, Replay, Replay
 
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.reports import FAILED, Report
-from quorumlearn.nodes.drawn import Item, Key
-from quorumlearn.nodes.useful_work import Unsound
+from quorumlearn.nodes.work.drawn import Item, Key
+from quorumlearn.nodes.work.useful_work import Unsound
 
 _OF_WORK = (b.WRONG_WORK, b.MISSING_ARTIFACT, b.UNCONFIRMED)
 """What a vote says of work that does not stand."""

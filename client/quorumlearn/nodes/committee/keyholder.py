@@ -26,10 +26,10 @@ from quorumlearn.nodes.committee.ceremony_part import CeremonyPart, complaint_of
 from quorumlearn.nodes.committee.each_open_step import do_each
 from quorumlearn.nodes.committee.sending import KeyStepAt, Sender
 from quorumlearn.nodes.encryption import parameters_of
-from quorumlearn.nodes.exactness import profile_of
 from quorumlearn.nodes.feed import News, no_news
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.steps import KEY_STEPS, Step
+from quorumlearn.nodes.work.exactness import profile_of
 
 log = structlog.get_logger()
 

@@ -34,21 +34,22 @@ from quorumlearn.artifacts import (
     reference_of,
 )
 from quorumlearn.learning.exact import ExactTraining
-from quorumlearn.nodes import drawn, exactness, exchange, metrics, opening
-from quorumlearn.nodes.chunks import UNREADABLE
+from quorumlearn.nodes import exchange, metrics
 from quorumlearn.nodes.committee import confirming, reports
 from quorumlearn.nodes.committee.attempt import Finding
 from quorumlearn.nodes.committee.ceremony_part import CeremonyPart
 from quorumlearn.nodes.committee.confirming import Replayed
 from quorumlearn.nodes.committee.reports import FAILED, Report
-from quorumlearn.nodes.drawn import Item, Key
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.journal import Journal
 from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.screening import Overtaken, never
-from quorumlearn.nodes.tracing import Progress, Reader
 from quorumlearn.nodes.training import Stopped, Workshop
-from quorumlearn.nodes.useful_work import Unsound
+from quorumlearn.nodes.work import drawn, exactness, opening
+from quorumlearn.nodes.work.chunks import UNREADABLE
+from quorumlearn.nodes.work.drawn import Item, Key
+from quorumlearn.nodes.work.tracing import Progress, Reader
+from quorumlearn.nodes.work.useful_work import Unsound
 
 log = structlog.get_logger()
 

@@ -23,7 +23,7 @@ from quorumlearn_proto.artifact_pb2 import (
 
 from quorumlearn.artifacts import ArtifactStore
 from quorumlearn.nodes import exchange
-from quorumlearn.nodes.drawn import Item, Key
+from quorumlearn.nodes.work.drawn import Item, Key
 
 Report = Mapping[Key, Replay]
 FAILED = REPLAY_FINDING_UNSPECIFIED

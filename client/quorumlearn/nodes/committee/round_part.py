@@ -51,7 +51,7 @@ from quorumlearn.nodes.models import load_public
 from quorumlearn.nodes.public_steps import Chain, known_steps
 from quorumlearn.nodes.rootset import root_sketch
 from quorumlearn.nodes.sums import Sums, Values
-from quorumlearn.nodes.useful_work import Unsound
+from quorumlearn.nodes.work.useful_work import Unsound
 
 log = structlog.get_logger()
 

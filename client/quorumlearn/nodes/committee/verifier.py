@@ -37,8 +37,8 @@ from quorumlearn.nodes.models import check_playable
 from quorumlearn.nodes.public_steps import Chain
 from quorumlearn.nodes.screening import Overtaken
 from quorumlearn.nodes.steps import Step
-from quorumlearn.nodes.tracing import Reader
 from quorumlearn.nodes.training import Workshop
+from quorumlearn.nodes.work.tracing import Reader
 
 log = structlog.get_logger()
 

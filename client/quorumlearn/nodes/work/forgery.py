@@ -19,8 +19,9 @@ from quorumlearn import ckks, learning
 from quorumlearn.attacks import Behaviour
 from quorumlearn.learning import OnStep
 from quorumlearn.learning.exact import ExactTraining, NearTie, State, Stretch
-from quorumlearn.nodes import adversary, exactness
+from quorumlearn.nodes import adversary
 from quorumlearn.nodes.models import workload_of
+from quorumlearn.nodes.work import exactness
 from quorumlearn.replay import Work
 
 _NOTHING_REPLAYED = bytes(32)

@@ -4,8 +4,8 @@ Rules:
 - a trace tells of the data that was trained on: where those are sealed, the opening is encrypted under a key of its own (AES-256-GCM), and
   the key sealed to each seat of the round's key (HPKE). All of them, not only those for whom something is drawn: where reports
   disagree every seat replays;
-- it begins with a commitment to that key, and no other opens it. AES-GCM alone is none (nodes.datasets): a miner could have some seats read
-  honest work and others noise, and those would be slashed for what they then report;
+- it begins with a commitment to that key, and no other opens it. AES-GCM alone is none (nodes.work.datasets): a miner could have some
+  seats read honest work and others noise, and those would be slashed for what they then report;
 - its size is checked before it is read. One that is longer than any honest opening is not read by anybody, and opens nothing;
 - of what a seat has not in the store, or cannot open, it says that it is missing.
 """

@@ -22,10 +22,10 @@ from quorumlearn_proto.artifact_pb2 import DataManifest
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
 from quorumlearn.artifacts import ArtifactStore
-from quorumlearn.nodes import datakeys, datasets, keygrants
-from quorumlearn.nodes.datakeys import ChunkKey, DataKeys, DataKeysError
 from quorumlearn.nodes.market import Market
 from quorumlearn.nodes.steps import seconds_of
+from quorumlearn.nodes.work import datakeys, datasets, keygrants
+from quorumlearn.nodes.work.datakeys import ChunkKey, DataKeys, DataKeysError
 from quorumlearn.replay import MOST_CHUNK_BYTES
 
 log = structlog.get_logger()

@@ -1,7 +1,7 @@
 """What it saves that a miner keeps chunks from round to round: computed by the draws of a task's rounds, as the contracts make them.
 
 Of the chunks that the beacon draws for a round a miner is given first what it had in the round before (quorumlearn_proto.recompute).
-What it has had lies on its disk (nodes.chunkcache), if that is large enough, and is not fetched again.
+What it has had lies on its disk (nodes.work.chunkcache), if that is large enough, and is not fetched again.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ Rules:
 - the list of chunks is the specification's or, of sealed data, the one that the round's grant names. It must fit the specification: so many
   chunks of so many samples, of the task's workload;
 - each chunk is checked by digest, parsed strictly, and has exactly as many samples as the task says;
-- chunks stay on the node's disk between rounds (nodes.chunkcache), sealed ones sealed: what a miner keeps of its chunks from one round to
-  the next is fetched once;
+- chunks stay on the node's disk between rounds (nodes.work.chunkcache), sealed ones sealed: what a miner keeps of its chunks from one
+  round to the next is fetched once;
 - a seat has the chunks of what is drawn for it on its disk as soon as it is drawn: who removes them later stops no replay;
 - of a sealed chunk a key counts that the chunk itself commits to. So all who can read a chunk read the same, whatever its owner gave whom.
 """
@@ -31,9 +31,10 @@ from quorumlearn.artifacts import (
     BadReference,
 )
 from quorumlearn.learning import Samples
-from quorumlearn.nodes import datasets, keygrants, metrics
-from quorumlearn.nodes.chunkcache import ChunkCache, Fetched
+from quorumlearn.nodes import metrics
 from quorumlearn.nodes.exchange import ExchangeError
+from quorumlearn.nodes.work import datasets, keygrants
+from quorumlearn.nodes.work.chunkcache import ChunkCache, Fetched
 from quorumlearn.replay import ChunkError, from_bytes, joined
 
 log = structlog.get_logger()
@@ -50,7 +51,7 @@ UNREADABLE = (ChunkError, ArtifactMissing, ArtifactCorrupt, ArtifactTooLarge, Ba
 @dataclass
 class ChunkReader:
     """Of one identity. `private` gives the private key that a round's grant is sealed to, where data are sealed: a miner's is that of its
-    task (nodes.minerkey), a seat's that of the round."""
+    task (nodes.work.minerkey), a seat's that of the round."""
 
     me: str
     store: ArtifactStore

@@ -3,7 +3,8 @@
 Rules:
 - a key is sealed to the miners whose team has the chunk and, where seats read, to all seats of the round; bound to task, round, chunk,
   owner and reader;
-- a reader trusts none of it: a key counts if the chunk commits to it (nodes.datasets), and the chunk's list must fit the specification;
+- a reader trusts none of it: a key counts if the chunk commits to it (nodes.work.datasets), and the chunk's list must fit the
+  specification;
 - what a reader opened is kept nowhere.
 """
 

@@ -29,8 +29,7 @@ from quorumlearn import learning, replay
 from quorumlearn.artifacts import ArtifactMissing, ArtifactStore, StoreUnavailable
 from quorumlearn.attacks import Behaviour
 from quorumlearn.learning import OnStep
-from quorumlearn.nodes import exactness, forgery, metrics
-from quorumlearn.nodes.drawn import confirmable
+from quorumlearn.nodes import metrics
 from quorumlearn.nodes.encryption import parameters_of
 from quorumlearn.nodes.failures import counted
 from quorumlearn.nodes.journal import Journal
@@ -43,6 +42,8 @@ from quorumlearn.nodes.training import (
     refuse_clipped,
     refuse_nothing,
 )
+from quorumlearn.nodes.work import exactness, forgery
+from quorumlearn.nodes.work.drawn import confirmable
 
 log = structlog.get_logger()
 
@@ -55,7 +56,7 @@ class Unconfirmable(Exception):
 
 
 class Reader(Protocol):
-    """Reads a team's chunks (nodes.chunks)."""
+    """Reads a team's chunks (nodes.work.chunks)."""
 
     def samples(self, view: b.TaskView, team: b.Team, first: int | None = None) -> learning.Samples: ...
 
