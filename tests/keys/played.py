@@ -22,11 +22,10 @@ from tests.chaincode.contracts.market_actors import (
     OWNER,
     TASK,
     TREASURY,
-    Play,
     miners,
-    spec,
     verifiers,
 )
+from tests.chaincode.contracts.recompute_actors import RecomputePlay, recompute, recompute_spec
 
 VERIFIERS = ("V1MSP", "V2MSP", "V3MSP")
 OTHERS = ("TreasuryMSP", "OwnerMSP", "M1MSP", "M2MSP")
@@ -92,8 +91,8 @@ class NetworkPeer(Peer):
             one.close()
 
 
-class OnNetwork(Play):
-    """The moves of `Play`, played on a network that is up and initialised."""
+class OnNetwork(RecomputePlay):
+    """The moves of `RecomputePlay`, played on a network that is up and initialised."""
 
     def __init__(self, peer: NetworkPeer) -> None:
         self.peer = peer
@@ -101,6 +100,7 @@ class OnNetwork(Play):
         self.miners = miners(4)
         self.pending = self.carrying = False
         self.ballots = {}
+        self.prepare()
         for account in (OWNER, *self.miners, *self.seats.values()):
             self.send(TREASURY, "rewards:Mint", account, str(FUNDS))
 
@@ -121,13 +121,15 @@ def patient(act: Callable[[], T]) -> T:
 
 @contextmanager
 def played(kind: str, folder: Path) -> Iterator[NetworkSpec]:
-    """The network in `folder`, up until the block ends. On it a task of two rounds in its second, whose first block is challenged,
-    after a false vote and an accusation."""
+    """The network in `folder`, up until the block ends. On it a task of two rounds, on sealed data, in its second; its first
+    block is challenged, after a false vote and an accusation."""
     up = bring_up(description(kind), folder, confirm_ledger, timeout_s=UP_S)
     peer = NetworkPeer(up.spec, up.folder)
     try:
         play = OnNetwork(peer)
-        play.start(spec(min_aggregate=2))
+        play.start(recompute_spec(recompute(sealed=True, seats_read=True), min_aggregate=2))
+        play.to(Phase.COMMIT)
+        play.grant()
         play.to(Phase.SELECT)
         play.accuse(1, 2, Fault.BAD_SKETCH_SHARES)
         play.to(Phase.VALIDATE)
