@@ -37,7 +37,7 @@ from .phases import selection_fault
 from .replays import check_training, profiles
 from .rounds import advance, enter, move_on, rebase
 from .specification import MAX_ROUNDS
-from .standing import miner_event, round_in, round_of_seat, seat_of, takes_part
+from .standing import miner_event, round_in, round_of_seat, screening_of, seat_of, takes_part
 from .tables import (
     BLOCKS,
     CEREMONIES,
@@ -118,9 +118,7 @@ def reveal_beacon(call: Call, name: str, number: str, secret: str) -> None:
 def post_sketch(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
     round_ = round_of_seat(call, name, number, seat)
-    screening = call.ledger.get(SCREENINGS, name, round_.number, seat) or Screening(
-        task_id=name, round=round_.number, seat=seat, verifier=call.actor
-    )
+    screening = screening_of(call, round_, seat)
     if ROUND[Phase.SCREEN].done(screening):
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its sketch shares")
     screening.sketch_shares.CopyFrom(artifact("sketch shares", record(ArtifactRef, text)))

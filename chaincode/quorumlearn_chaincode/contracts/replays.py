@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quorumlearn_proto.block_pb2 import Grant, Manifest, Phase, Round, Screening
+from quorumlearn_proto.block_pb2 import Grant, Manifest, Phase, Round
 from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn_proto.protocol import ROUND
 from quorumlearn_proto.recompute import least_steps, most_steps, recomputes, replays
@@ -18,7 +18,7 @@ from .arguments import artifact, bad, digest, record, shown, task_id
 from .call import Call
 from .errors import Code, Refusal
 from .rounds import move_on, renew
-from .standing import miner_event, round_in, round_of_seat, seat_of
+from .standing import miner_event, round_in, round_of_seat, screening_of, seat_of
 from .tables import CEREMONIES, CONTRIBUTIONS, GRANTS, SCREENINGS, SUBMISSIONS
 
 
@@ -41,9 +41,7 @@ def open_trace(call: Call, name: str, number: str, text: str) -> None:
 def post_replay(call: Call, name: str, number: str, text: str) -> None:
     task, seat = seat_of(call, name)
     round_ = round_of_seat(call, name, number, seat)
-    screening = call.ledger.get(SCREENINGS, name, round_.number, seat) or Screening(
-        task_id=name, round=round_.number, seat=seat, verifier=call.actor
-    )
+    screening = screening_of(call, round_, seat)
     if ROUND[Phase.REPLAY].done(screening):
         raise Refusal(Code.ALREADY_POSTED, f"seat {seat} has posted its report")
     screening.replays.CopyFrom(artifact("report", record(ArtifactRef, text)))

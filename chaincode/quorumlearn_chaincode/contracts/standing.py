@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorumlearn_proto.block_pb2 import Phase, Round
+from quorumlearn_proto.block_pb2 import Phase, Round, Screening
 from quorumlearn_proto.protocol import PHASES
 from quorumlearn_proto.task_pb2 import Task, TaskStatus
 
@@ -12,7 +12,7 @@ from .configuration import MINER, OWNER, VERIFIER
 from .errors import Code, Refusal
 from .seats import held_seat, verifies
 from .specification import MAX_ROUNDS
-from .tables import MINERS, ROUNDS
+from .tables import MINERS, ROUNDS, SCREENINGS
 
 
 def round_in(call: Call, name: str, number: str) -> Round:
@@ -54,6 +54,13 @@ def miner_event(call: Call, round_: Round) -> None:
     """Complete the event of what a miner does in a round: nothing that others write is read for it."""
     call.event.status = TaskStatus.RUNNING
     call.event.phase = round_.phase
+
+
+def screening_of(call: Call, round_: Round, seat: int) -> Screening:
+    """The record of the submitter's seat in the round's phases from REPLAY to OPEN; a new one where it has none yet."""
+    at = (round_.task_id, round_.number)
+    found = call.ledger.get(SCREENINGS, *at, seat)
+    return found or Screening(task_id=at[0], round=at[1], seat=seat, verifier=call.actor)
 
 
 def takes_part(call: Call, task: Task) -> bool:

@@ -13,6 +13,7 @@ from quorumlearn.artifacts.errors import (
 )
 from quorumlearn.artifacts.reference import checked, checked_digest, reference_of
 from quorumlearn.artifacts.store import ArtifactStore
+from quorumlearn.artifacts.whole import write_whole
 
 __all__ = [
     "ArtifactCorrupt",
@@ -28,4 +29,5 @@ __all__ = [
     "checked",
     "checked_digest",
     "reference_of",
+    "write_whole",
 ]

@@ -8,9 +8,7 @@ the disk, for whatever a power cut takes is fetched or made again.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -21,6 +19,7 @@ from quorumlearn_proto.common_pb2 import ArtifactRef
 from quorumlearn.artifacts.backend import CHUNK, failure
 from quorumlearn.artifacts.errors import ArtifactMissing
 from quorumlearn.artifacts.reference import checked_digest
+from quorumlearn.artifacts.whole import write_whole
 
 _OWN, _OTHERS = "own", "others"
 
@@ -45,7 +44,8 @@ class Copies:
         path = self._of(purpose) / (_OWN if own else _OTHERS) / digest
         with self._lock:
             try:
-                _written(path, data)
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_whole(path, data)
             except OSError as error:
                 raise failure(error, "keep a copy of an artifact", self.shown) from error
 
@@ -98,15 +98,3 @@ class Copies:
     def _of(self, purpose: Purpose) -> Path:
         task, number = purpose
         return self._folder / hashlib.sha256(task.encode()).hexdigest()[:32] / str(number)
-
-
-def _written(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise

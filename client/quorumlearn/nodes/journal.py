@@ -11,10 +11,11 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from quorumlearn_proto.accounts import NAME, NAME_IN_WORDS
+
+from quorumlearn.artifacts import write_whole
 
 _ENTRY = re.compile(f"{NAME}(/{NAME})*", re.ASCII)
 """Each part of an entry's name may be what a part of an account may be, so that an account names a folder."""
@@ -43,16 +44,7 @@ class Journal:
         path = self._path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            write_whole(path, data, durable=True)
         except OSError as error:
             raise JournalError(f"cannot write {path}: {error.strerror}") from error
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import structlog
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
-from quorumlearn.artifacts import ArtifactStore, checked
+from quorumlearn.artifacts import ArtifactStore, checked, write_whole
 from quorumlearn.replay import MOST_CHUNK_BYTES
 
 log = structlog.get_logger()
@@ -76,7 +75,7 @@ class ChunkCache:
         with self._lock:
             try:
                 self._make_room(ref.digest, len(data))
-                _written(self._folder / ref.digest, data)
+                write_whole(self._folder / ref.digest, data)  # what a power cut takes is fetched again
             except OSError as error:
                 log.warning("cannot keep a chunk", folder=str(self._folder), error=error.strerror)
 
@@ -90,15 +89,3 @@ class ChunkCache:
                 return
             path.unlink(missing_ok=True)
             room += state.st_size
-
-
-def _written(path: Path, data: bytes) -> None:
-    """Whole or not at all; what a power cut takes is fetched again."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise

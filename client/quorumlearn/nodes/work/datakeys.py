@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import pydantic
 from quorumlearn_proto.common_pb2 import ArtifactRef
 
+from quorumlearn.artifacts import write_whole
 from quorumlearn.replay import new_key
 
 _HEX_KEY = r"^[0-9a-f]{64}$"
@@ -154,17 +154,7 @@ def save(path: Path, keys: DataKeys) -> None:
         revoked=tuple(sorted(keys.revoked)),
     ).model_dump_json(indent=1)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")  # of mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), _MODE)
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, f"{text}\n".encode(), durable=True)
     except OSError as error:
         raise DataKeysError(f"cannot write the content keys to {path}: {error.strerror}") from error
 
