@@ -8,7 +8,7 @@
     python -m benchmarks.useful_work --only verdicts            honest work, of miners and seats on three processor paths
     python -m benchmarks.useful_work --only round               a round's time with and without replays, and what these take of training
     python -m benchmarks.useful_work --only riders              what free riders earn where training is replayed, and where it is not
-    python -m benchmarks.useful_work --quick                    few turns and trials, one network, digits that are drawn if there are none
+    python -m benchmarks.useful_work --quick                    few turns and trials, one network, made-up digits where MNIST is missing
 
 FOLDER has the folders mnist and heart; by default it is what QUORUMLEARN_DATA names. Costs are processor time of one thread, so that other
 load of the machine shows little.

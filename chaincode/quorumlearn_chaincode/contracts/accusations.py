@@ -78,7 +78,7 @@ def accuse(call: Call, task: Task, round_: Round, accuser: int, given: Accusatio
 
 
 def _may_be(fault: Fault, entered: Collection[Phase]) -> bool:
-    """Whether a round that has entered these phases can have the fault: without REPLAY there is no report."""
+    """Whether a round that has entered these phases can have the fault: a round without REPLAY has no reports."""
     return fault != Fault.FALSE_REPLAY or Phase.REPLAY in entered
 
 

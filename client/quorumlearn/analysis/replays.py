@@ -132,7 +132,7 @@ def lazy(of: Replaying, share: float, others: float, place: Place, rounds: int) 
 
 
 def fewest_honest(of: Replaying, place: Place) -> float | None:
-    """The smallest chance of each other seat's replaying at which replaying is the best answer; None if there is none."""
+    """The smallest chance of each other seat's replaying at which replaying is the best answer; None if no chance is enough."""
     enough = _enough(of, place)
     if enough is None or found_each(of.draw, 1.0) < enough:
         return None

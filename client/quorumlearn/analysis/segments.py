@@ -27,7 +27,7 @@ _ROUNDING = 1e-9
 class Draw:
     """`drawn` of a training's `segments` are replayed in a round, each by `replayers` of `seats`, `league` of whom are the cheat's own.
 
-    ValueError if these are no such numbers.
+    ValueError if the numbers do not describe a draw.
     """
 
     segments: int = 100

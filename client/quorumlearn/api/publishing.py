@@ -30,7 +30,7 @@ class WouldBeRefused(ValueError):
 @dataclass(frozen=True)
 class Prepared:
     """A task that can be published, and what its owner should know of it: what its encryption promises and costs, a line each, what
-    colluders can read, what it lacks, and what replays cost, or None if there are none."""
+    colluders can read, what it lacks, and what its replays cost; None for a task without replays."""
 
     spec: TaskSpec
     artifacts: tuple[bytes, ...]
